@@ -1,0 +1,1 @@
+//! Rows and positions become one Delta commit.

@@ -1,0 +1,90 @@
+//! The cut that readers see: one version of every table, published with an epoch.
+
+use crate::lake::TableName;
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use datafusion::catalog::TableProvider;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What kind of relation a reader meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelationKind {
+    /// A bronze table, or a quarantine table.
+    Source,
+    /// A streaming table.
+    StreamingTable,
+    /// A materialized view.
+    MaterializedView,
+    /// A view: planned from its SQL when read.
+    View,
+    /// A table of schema `sluice`.
+    System,
+}
+
+/// How a relation stands in an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Computed from the inputs of this epoch.
+    Fresh,
+    /// Its schedule or its lane has not come yet.
+    Stale,
+    /// Its refresh failed; the last good version stands.
+    Failed,
+}
+
+impl Freshness {
+    /// The word in system tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Freshness::Fresh => "fresh",
+            Freshness::Stale => "stale",
+            Freshness::Failed => "failed",
+        }
+    }
+}
+
+/// What is known of a relation's definition; does not change as data flows.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    /// Its name.
+    pub name: TableName,
+    /// Its kind.
+    pub kind: RelationKind,
+    /// Its columns as readers see them.
+    pub schema: SchemaRef,
+    /// `COMMENT ON TABLE`.
+    pub comment: Option<String>,
+    /// `COMMENT ON COLUMN`, by column.
+    pub column_comments: HashMap<String, String>,
+    /// A declared key.
+    pub primary_key: Vec<String>,
+    /// The query's text, for models and views (`pg_get_viewdef`).
+    pub query: Option<String>,
+}
+
+/// A relation's data in one cut.
+#[derive(Clone, Debug)]
+pub struct CutTable {
+    /// The definition part.
+    pub relation: Arc<Relation>,
+    /// The Delta version (0 for views and system tables).
+    pub version: i64,
+    /// How it stands.
+    pub freshness: Freshness,
+    /// Its rows, pinned to `version`. `None` for views, which are planned from [`Relation::query`].
+    pub provider: Option<Arc<dyn TableProvider>>,
+}
+
+/// One epoch: one version of every table. Immutable; readers hold an `Arc` as long as they need it.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    /// The epoch's number, growing by one.
+    pub epoch: i64,
+    /// The one time of the wave: `now()` of its models.
+    pub wave_time: DateTime<Utc>,
+    /// Every relation, by name; schema `sluice` included.
+    pub tables: BTreeMap<TableName, CutTable>,
+    /// Changes only when definitions change: what catalogs may be cached by.
+    pub shape: u64,
+}

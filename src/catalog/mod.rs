@@ -1,0 +1,4 @@
+//! What the warehouse consists of: the project's definitions and their graph, the cut that readers see, system tables.
+
+pub mod cut;
+pub mod project;

@@ -1,0 +1,67 @@
+//! The command line: one file per command.
+//!
+//! Exit codes: 0 done, 1 it failed (the message says what and what to do), 2 the command line itself is wrong.
+
+mod serve;
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// An analytics warehouse: streams in, Delta bronze, SQL models kept up to date, PostgreSQL and Arrow Flight SQL out.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, max_term_width = 110)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the warehouse: ingest, refresh and answer until stopped
+    Serve(ServeArguments),
+}
+
+/// Flags of `sluice serve`; each wins over its `SLUICE_*` variable and over `catalog/warehouse.toml`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServeArguments {
+    /// Project folder: holds catalog/ and sql/ [default: .]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// Where tables live: a folder or a URL [default: ./data]
+    #[arg(long, value_name = "DIR-or-URL")]
+    pub data: Option<String>,
+    /// Postgres wire protocol [default: 127.0.0.1:5433; port 0 takes a free one]
+    #[arg(long, value_name = "ADDRESS")]
+    pub pg_listen: Option<SocketAddr>,
+    /// Arrow Flight SQL [default: 127.0.0.1:5434]
+    #[arg(long, value_name = "ADDRESS")]
+    pub flight_listen: Option<SocketAddr>,
+    /// HTTP: ready, metrics, ingest [default: 127.0.0.1:5435]
+    #[arg(long, value_name = "ADDRESS")]
+    pub http_listen: Option<SocketAddr>,
+    /// Write one JSON line with the pg, flight and http addresses here once the server answers
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// Demo: user sluice needs no password on loopback
+    #[arg(long)]
+    pub demo: bool,
+    /// Reload the project when its files change
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// Runs one command and turns its outcome into an exit code.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let outcome = match arguments.command {
+        Command::Serve(arguments) => serve::run(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sluice: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

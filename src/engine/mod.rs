@@ -1,0 +1,74 @@
+//! DataFusion: sessions over a cut, memory and spill, functions.
+//!
+//! Comes in: a [`Cut`] (or any set of tables) and settings. Goes out: a `SessionContext` that resolves names against
+//! exactly that cut. One runtime serves the whole process, so that memory limits and file caches are shared.
+
+mod tables;
+
+pub use tables::{CutCatalog, FixedSchema};
+
+use crate::catalog::cut::Cut;
+use datafusion::catalog::CatalogProvider;
+use datafusion::error::Result;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// The database every reader connects to, and the catalog every name is resolved in.
+pub const DATABASE: &str = "sluice";
+
+/// How many memory consumers an out-of-memory message names.
+const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// The process's query engine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    runtime: Arc<RuntimeEnv>,
+    target_partitions: usize,
+}
+
+impl Engine {
+    /// An engine whose queries together hold at most `memory_bytes_max` before they spill or fail with 53200.
+    pub fn new(memory_bytes_max: usize, target_partitions: usize) -> Result<Self> {
+        let pool = TrackConsumersPool::new(FairSpillPool::new(memory_bytes_max), CONSUMERS_NAMED);
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
+        Ok(Self { runtime, target_partitions })
+    }
+
+    /// The shared runtime: memory pool, disk manager, caches, object stores.
+    pub fn runtime(&self) -> Arc<RuntimeEnv> {
+        Arc::clone(&self.runtime)
+    }
+
+    /// The settings that every session starts from.
+    pub fn config(&self) -> SessionConfig {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(self.target_partitions)
+            .with_create_default_catalog_and_schema(false)
+            .with_default_catalog_and_schema(DATABASE, "public");
+        let options = config.options_mut();
+        options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+        // As in PostgreSQL, 1.5 is a numeric, not a float.
+        options.sql_parser.parse_float_as_decimal = true;
+        config
+    }
+
+    /// A session whose names resolve in `catalog`.
+    pub fn session(&self, config: SessionConfig, catalog: Arc<dyn CatalogProvider>) -> SessionContext {
+        let state = SessionStateBuilder::new_with_default_features()
+            .with_config(config)
+            .with_runtime_env(self.runtime())
+            .build();
+        let context = SessionContext::new_with_state(state);
+        context.register_catalog(DATABASE, catalog);
+        context
+    }
+
+    /// A session that reads one cut.
+    pub fn session_over(&self, cut: &Arc<Cut>) -> SessionContext {
+        self.session(self.config(), Arc::new(CutCatalog::new(Arc::clone(cut), self.clone())))
+    }
+}

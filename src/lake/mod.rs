@@ -1,0 +1,5 @@
+//! The only code that touches object stores and Delta: store, snapshots, scan, commit, upkeep.
+
+mod name;
+
+pub use name::TableName;

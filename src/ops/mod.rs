@@ -1,0 +1,4 @@
+//! What every stage leans on: the clock and shutdown.
+
+pub mod clock;
+pub mod shutdown;

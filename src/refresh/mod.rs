@@ -1,0 +1,1 @@
+//! Models: waves, lanes, epochs.

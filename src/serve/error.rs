@@ -1,0 +1,39 @@
+//! Errors as clients see them, in PostgreSQL's words.
+
+use std::fmt;
+
+/// An error with its SQLSTATE: primary message (lower case, no full stop), detail and hint (full sentences).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// SQLSTATE: 42601 syntax, 42P01 no such table, 42703 no such column, 57014 cancelled, 53200 memory ...
+    pub code: &'static str,
+    /// The primary message.
+    pub message: String,
+    /// More about it.
+    pub detail: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// 1-based character position in the statement.
+    pub position: Option<usize>,
+}
+
+impl Error {
+    /// An error with a code and a message.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), detail: None, hint: None, position: None }
+    }
+
+    /// Adds what to do.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+impl std::error::Error for Error {}

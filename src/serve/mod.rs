@@ -1,0 +1,34 @@
+//! Readers: the statement list, sessions, and the protocols over them.
+//!
+//! Comes in: connections. Goes out: answers computed on one pinned cut. A statement sees the cut that was published
+//! last when it began. Errors carry a SQLSTATE.
+
+mod error;
+
+pub use error::Error;
+
+use crate::catalog::cut::Cut;
+use crate::config::{LimitSettings, UserSettings};
+use crate::engine::Engine;
+use crate::ingest::Inboxes;
+use crate::ops::shutdown::Shutdown;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What every protocol is given.
+#[derive(Clone)]
+pub struct Readers {
+    /// The published cuts; the newest is what a new statement sees.
+    pub cuts: watch::Receiver<Arc<Cut>>,
+    /// The query engine.
+    pub engine: Engine,
+    /// Who may log in, by name.
+    pub users: Arc<BTreeMap<String, UserSettings>>,
+    /// Named limits.
+    pub limits: LimitSettings,
+    /// Where HTTP pushes go, by source.
+    pub inboxes: Inboxes,
+    /// Stops listeners and sessions.
+    pub shutdown: Shutdown,
+}

@@ -1,0 +1,365 @@
+//! What a project's SQL files define, typed. The parser makes these; every later stage reads them.
+
+use crate::lake::TableName;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::sql::sqlparser::ast::Query;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a definition stands, for messages: 1-based line and column.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// The file, relative to the project folder.
+    pub file: PathBuf,
+    /// 1-based line.
+    pub line: u64,
+    /// 1-based column.
+    pub column: u64,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}
+
+/// One definition of a project.
+#[derive(Clone, Debug)]
+pub enum Definition {
+    /// `CREATE SECRET`
+    Secret(SecretDefinition),
+    /// `CREATE CONNECTION`
+    Connection(ConnectionDefinition),
+    /// `CREATE SOURCE`
+    Source(SourceDefinition),
+    /// `CREATE OR REFRESH STREAMING TABLE`
+    StreamingTable(StreamingTableDefinition),
+    /// `CREATE MATERIALIZED VIEW`
+    MaterializedView(MaterializedViewDefinition),
+    /// `CREATE VIEW`
+    View(ViewDefinition),
+    /// `COMMENT ON`
+    Comment(CommentDefinition),
+}
+
+/// Where a secret's value is kept. The value itself never stands in a file of the project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretBackend {
+    /// An environment variable.
+    Env,
+    /// A file, whose trailing newline is cut.
+    File,
+}
+
+/// `CREATE SECRET name WITH (backend = 'env') AS 'KEY'`
+#[derive(Clone, Debug)]
+pub struct SecretDefinition {
+    /// The secret's name.
+    pub name: String,
+    /// Where the value is kept.
+    pub backend: SecretBackend,
+    /// The variable's name or the file's path (relative paths start at the project folder).
+    pub key: String,
+    /// Where it is defined.
+    pub origin: Origin,
+}
+
+/// An option's value: text as written, or a reference to a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionValue {
+    /// The literal's text (`'earliest'`, `10`, `true`).
+    Text(String),
+    /// `SECRET name`
+    Secret(String),
+}
+
+/// `key = value` pairs of WITH (...) and TO KAFKA (...); keys lower case.
+pub type Options = BTreeMap<String, OptionValue>;
+
+/// `CREATE CONNECTION name TO KAFKA (...)`
+#[derive(Clone, Debug)]
+pub struct ConnectionDefinition {
+    /// The connection's name.
+    pub name: String,
+    /// What it connects to, lower case: `kafka`.
+    pub kind: String,
+    /// Client settings, passed through.
+    pub options: Options,
+    /// Where it is defined.
+    pub origin: Origin,
+}
+
+/// A declared column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnDefinition {
+    /// Its name.
+    pub name: String,
+    /// Its type in Arrow: what Delta can hold (timestamps in microseconds; TIMESTAMPTZ has zone UTC).
+    pub data_type: DataType,
+    /// False when declared NOT NULL.
+    pub nullable: bool,
+}
+
+/// The Arrow schema of declared columns.
+pub fn schema_of(columns: &[ColumnDefinition]) -> SchemaRef {
+    Arc::new(Schema::new(
+        columns
+            .iter()
+            .map(|c| arrow::datatypes::Field::new(&c.name, c.data_type.clone(), c.nullable))
+            .collect::<Vec<_>>(),
+    ))
+}
+
+/// `WATERMARK FOR column AS column - INTERVAL ...`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watermark {
+    /// The event-time column.
+    pub column: String,
+    /// How late an event may be.
+    pub delay: Duration,
+}
+
+/// What `INCLUDE` adds to a bronze row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IncludeKind {
+    /// The record's key (BINARY).
+    Key,
+    /// The partition (STRING).
+    Partition,
+    /// The offset (BIGINT).
+    Offset,
+    /// The broker's timestamp (TIMESTAMPTZ).
+    Timestamp,
+    /// One header's value (STRING).
+    Header(String),
+}
+
+/// `INCLUDE kind AS column`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Include {
+    /// What is included.
+    pub kind: IncludeKind,
+    /// Under which column name.
+    pub column: String,
+}
+
+/// Where records come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connector {
+    /// A Kafka topic (Azure Event Hubs too).
+    Kafka,
+    /// Pushed to `POST /ingest/<source>`.
+    Http,
+    /// Files of a folder.
+    Files,
+    /// A seeded generator.
+    Datagen,
+}
+
+impl fmt::Display for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Connector::Kafka => "kafka",
+            Connector::Http => "http",
+            Connector::Files => "files",
+            Connector::Datagen => "datagen",
+        })
+    }
+}
+
+/// How a record's bytes are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encode {
+    /// One JSON object a record; files hold NDJSON or an array of objects.
+    Json,
+    /// CSV with a header line in files.
+    Csv {
+        /// Field separator, `,` by default.
+        delimiter: u8,
+        /// Whether files start with a header line (true by default). Without one, fields go by position.
+        header: bool,
+    },
+    /// Parquet files; columns by name.
+    Parquet,
+}
+
+/// `CREATE SOURCE`: a stream and its bronze table.
+#[derive(Clone, Debug)]
+pub struct SourceDefinition {
+    /// The bronze table, `bronze.<name>`.
+    pub name: TableName,
+    /// Declared columns, without what bronze adds.
+    pub columns: Vec<ColumnDefinition>,
+    /// The event-time watermark, if declared.
+    pub watermark: Option<Watermark>,
+    /// Extra columns.
+    pub includes: Vec<Include>,
+    /// Where records come from.
+    pub connector: Connector,
+    /// The connection it uses, by name.
+    pub connection: Option<String>,
+    /// The remaining options of WITH (...).
+    pub options: Options,
+    /// How bytes are read.
+    pub encode: Encode,
+    /// `CREATE SOURCE IF NOT EXISTS`'s statement text, for display.
+    pub sql: String,
+    /// Where it is defined.
+    pub origin: Origin,
+}
+
+/// What happens to a row that breaks an expectation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViolationAction {
+    /// Kept, and counted.
+    Warn,
+    /// Dropped, and counted.
+    DropRow,
+    /// Kept apart in `<table>__quarantine`, and counted.
+    QuarantineRow,
+}
+
+/// `CONSTRAINT name EXPECT (predicate) ON VIOLATION action`
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// Its name.
+    pub name: String,
+    /// The predicate as written, over the model's output columns. NULL counts as a violation.
+    pub predicate: String,
+    /// What happens to rows that break it.
+    pub action: ViolationAction,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// When a model is refreshed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// With every wave whose inputs moved, but at most this often.
+    OnUpdate {
+        /// The shortest time between two refreshes.
+        at_most_every: Duration,
+    },
+    /// `SCHEDULE EVERY n HOUR`
+    Every(Duration),
+    /// `SCHEDULE CRON '...' AT TIME ZONE '...'`
+    Cron {
+        /// Five-field cron expression.
+        expression: String,
+        /// IANA zone name.
+        zone: String,
+    },
+}
+
+impl Default for Trigger {
+    fn default() -> Self {
+        Trigger::OnUpdate { at_most_every: Duration::ZERO }
+    }
+}
+
+/// A query of a model: its tree, its text and the inputs it names.
+#[derive(Clone, Debug)]
+pub struct ModelQuery {
+    /// The tree, with `STREAM` already removed.
+    pub ast: Box<Query>,
+    /// The text as written, without the statement around it.
+    pub sql: String,
+    /// Tables read with `STREAM`: each of their rows is taken once.
+    pub streams: Vec<TableName>,
+    /// Every table the query names (streams too), CTE names left out, in order of appearance, each once.
+    pub inputs: Vec<TableName>,
+}
+
+/// `CREATE OR REFRESH STREAMING TABLE`
+#[derive(Clone, Debug)]
+pub struct StreamingTableDefinition {
+    /// `silver.orders`
+    pub name: TableName,
+    /// Declared columns, if any: output is cast to them.
+    pub columns: Option<Vec<ColumnDefinition>>,
+    /// Row rules.
+    pub expectations: Vec<Expectation>,
+    /// Partition columns.
+    pub partitioned_by: Vec<String>,
+    /// When it is refreshed.
+    pub trigger: Trigger,
+    /// Declared key, shown to BI tools.
+    pub primary_key: Vec<String>,
+    /// What it computes.
+    pub query: ModelQuery,
+    /// The whole statement, for display.
+    pub sql: String,
+    /// Where it is defined.
+    pub origin: Origin,
+}
+
+/// `REFRESH POLICY`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RefreshPolicy {
+    /// The server chooses.
+    #[default]
+    Auto,
+    /// Recompute and compare.
+    Full,
+}
+
+/// `CREATE MATERIALIZED VIEW`
+#[derive(Clone, Debug)]
+pub struct MaterializedViewDefinition {
+    /// `gold.daily_sales`
+    pub name: TableName,
+    /// Declared columns, if any: output is cast to them.
+    pub columns: Option<Vec<ColumnDefinition>>,
+    /// Row rules.
+    pub expectations: Vec<Expectation>,
+    /// Partition columns.
+    pub partitioned_by: Vec<String>,
+    /// When it is refreshed.
+    pub trigger: Trigger,
+    /// Declared key, shown to BI tools.
+    pub primary_key: Vec<String>,
+    /// AUTO or FULL; the incremental policies are refused by name until the engine that keeps them exists.
+    pub refresh_policy: RefreshPolicy,
+    /// What it computes.
+    pub query: ModelQuery,
+    /// The whole statement, for display.
+    pub sql: String,
+    /// Where it is defined.
+    pub origin: Origin,
+}
+
+/// `CREATE VIEW`: a query that is not stored.
+#[derive(Clone, Debug)]
+pub struct ViewDefinition {
+    /// `gold.current_stock`
+    pub name: TableName,
+    /// What it computes.
+    pub query: ModelQuery,
+    /// The whole statement, for display.
+    pub sql: String,
+    /// Where it is defined.
+    pub origin: Origin,
+}
+
+/// What a comment is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommentTarget {
+    /// `COMMENT ON TABLE | VIEW | MATERIALIZED VIEW | STREAMING TABLE | SOURCE name`
+    Table(TableName),
+    /// `COMMENT ON COLUMN schema.table.column`
+    Column(TableName, String),
+}
+
+/// `COMMENT ON ... IS '...'`
+#[derive(Clone, Debug)]
+pub struct CommentDefinition {
+    /// What it is on.
+    pub target: CommentTarget,
+    /// The text.
+    pub text: String,
+    /// Where it stands.
+    pub origin: Origin,
+}

@@ -1,0 +1,1 @@
+//! Wires the stages together; owns start order and stop order.
