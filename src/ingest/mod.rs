@@ -8,6 +8,8 @@
 //! are sent in order. Failure: a source that cannot go on ends with a named [`SourceError`]; what is transient it
 //! reports through [`Reporter`] and retries itself, with backoff, without ending.
 
+pub mod decode;
+
 use crate::sql::{IncludeKind, SourceDefinition};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;

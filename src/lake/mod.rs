@@ -1,5 +1,6 @@
 //! The only code that touches object stores and Delta: store, snapshots, scan, commit, upkeep.
 
 mod name;
+mod storable;
 
 pub use name::TableName;
