@@ -1,7 +1,7 @@
 //! The only code that reads the clock, so that time can be reasoned about in one place.
 
 use chrono::{DateTime, Utc};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Wall-clock time, UTC.
 pub fn now() -> DateTime<Utc> {
@@ -21,4 +21,9 @@ pub fn now_us() -> i64 {
 /// A monotonic instant, for durations.
 pub fn instant() -> Instant {
     Instant::now()
+}
+
+/// Wall-clock time since `then`; zero when that lies ahead (clocks jump).
+pub fn since(then: SystemTime) -> Duration {
+    SystemTime::now().duration_since(then).unwrap_or_default()
 }

@@ -1,0 +1,117 @@
+//! Reading a file's rows with their positions, for those who will delete some of them; and fitting batches to a schema.
+
+use super::snapshot::{DataFile, Snapshot};
+use super::table::Table;
+use super::{Error, TableName};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::ScalarValue;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use roaring::RoaringTreemap;
+use std::fs::File;
+use std::sync::Arc;
+
+/// Rows a batch when files are read back.
+const BATCH_ROWS: usize = 8192;
+
+impl Table {
+    /// Hands over a file's live rows, in the snapshot's schema, with each row's position in the file. Blocks.
+    pub fn read_file<E: From<Error>>(
+        &self,
+        snapshot: &Snapshot,
+        file: &DataFile,
+        mut take: impl FnMut(RecordBatch, Vec<u64>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let table = self.name();
+        let parquet = |source| Error::Parquet { table: table.clone(), source };
+        let path = self.store().path(&file.path);
+        let open = File::open(&path).map_err(|e| super::store::io_error("read", &path, e))?;
+        let builder =
+            ParquetRecordBatchReaderBuilder::try_new(open).map_err(parquet)?.with_batch_size(BATCH_ROWS);
+        let physical = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default();
+        let deleted = file.deletion_vector.as_ref().map(|v| Arc::clone(&v.rows)).unwrap_or_default();
+        let builder = match &file.deletion_vector {
+            Some(vector) => builder.with_row_selection(vector.selection(physical)),
+            None => builder,
+        };
+        let mut positions = (0..physical).filter(|row| !deleted.contains(*row));
+        for batch in builder.build().map_err(parquet)? {
+            let batch = batch.map_err(|source| Error::Arrow { table: table.clone(), source })?;
+            let batch = with_partitions(table, snapshot, file, batch)?;
+            let rows = positions.by_ref().take(batch.num_rows()).collect();
+            take(batch, rows)?;
+        }
+        Ok(())
+    }
+
+    /// The rows of a file that are deleted already.
+    pub fn deleted_rows(file: &DataFile) -> RoaringTreemap {
+        file.deletion_vector.as_ref().map(|v| v.rows.as_ref().clone()).unwrap_or_default()
+    }
+}
+
+fn with_partitions(
+    table: &TableName,
+    snapshot: &Snapshot,
+    file: &DataFile,
+    batch: RecordBatch,
+) -> Result<RecordBatch, Error> {
+    if snapshot.partition_columns.is_empty() {
+        return conform(table, &batch, &snapshot.schema);
+    }
+    let rows = batch.num_rows();
+    let corrupt = |reason: String| Error::Corrupt { table: table.clone(), file: file.path.clone(), reason };
+    let columns = snapshot
+        .schema
+        .fields()
+        .iter()
+        .map(|field| {
+            if let Some(value) = file.partition_values.get(field.name()) {
+                let scalar = match value {
+                    Some(text) => ScalarValue::try_from_string(text.clone(), field.data_type()),
+                    None => ScalarValue::try_from(field.data_type()),
+                };
+                return scalar.and_then(|s| s.to_array_of_size(rows)).map_err(|e| corrupt(e.to_string()));
+            }
+            column(table, &batch, field)
+        })
+        .collect::<Result<Vec<ArrayRef>, Error>>()?;
+    assemble(table, &snapshot.schema, columns, rows)
+}
+
+/// Fits a batch to a schema by column name: casts what differs in kind (views, wider numbers), fills what is missing
+/// with NULL, leaves out what the schema does not have.
+pub fn conform(table: &TableName, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Error> {
+    if batch.schema_ref() == schema {
+        return Ok(batch.clone());
+    }
+    let columns =
+        schema.fields().iter().map(|field| column(table, batch, field)).collect::<Result<Vec<_>, _>>()?;
+    assemble(table, schema, columns, batch.num_rows())
+}
+
+fn column(
+    table: &TableName,
+    batch: &RecordBatch,
+    field: &arrow::datatypes::Field,
+) -> Result<ArrayRef, Error> {
+    match batch.column_by_name(field.name()) {
+        Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
+        Some(column) => {
+            cast(column, field.data_type()).map_err(|source| Error::Arrow { table: table.clone(), source })
+        }
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+    }
+}
+
+fn assemble(
+    table: &TableName,
+    schema: &SchemaRef,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch, Error> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+        .map_err(|source| Error::Arrow { table: table.clone(), source })
+}

@@ -1,0 +1,284 @@
+//! Reading a snapshot (or some of its files) with DataFusion: a plain parquet scan over a pinned file list.
+//!
+//! Each file carries two kinds of bounds. *Pruning* bounds are marked exact, with timestamps' maxima widened to the
+//! next millisecond because other writers cut them; they only ever skip files that cannot match. *Planning* statistics
+//! mark as inexact whatever might be widened, cut or counted before deletions, so that no query is answered from them.
+
+use super::snapshot::{DataFile, Snapshot};
+use super::stats::{ColumnBounds, FileStatistics};
+use super::{TableName, schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::TableParquetOptions;
+use datafusion::common::pruning::PrunableStatistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::{
+    ColumnStatistics, DFSchema, DataFusionError, ScalarValue, Statistics, project_schema,
+};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion_datasource::compute_all_files_statistics;
+use datafusion_datasource_parquet::ParquetRowSelection;
+use object_store::ObjectMeta;
+use object_store::path::Path as ObjectPath;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Microseconds by which another writer may have cut a timestamp's maximum.
+const TIMESTAMP_CUT_US: i64 = 999;
+
+/// A table pinned to a file list.
+#[derive(Debug)]
+pub struct FilesProvider {
+    table: TableName,
+    root: PathBuf,
+    files: Vec<Arc<DataFile>>,
+    stored_schema: SchemaRef,
+    table_schema: TableSchema,
+    /// The table's own column order; files come first in [`TableSchema`], partition columns last.
+    schema: SchemaRef,
+    order: Vec<usize>,
+}
+
+/// One file, ready for a scan.
+struct PlannedFile {
+    file: PartitionedFile,
+    planning: Arc<Statistics>,
+}
+
+impl FilesProvider {
+    /// All rows of a snapshot.
+    pub(super) fn of_snapshot(snapshot: &Snapshot, root: PathBuf) -> Self {
+        Self::of_files(snapshot, snapshot.files.clone(), root)
+    }
+
+    /// The rows of some files, in the snapshot's schema.
+    pub(super) fn of_files(snapshot: &Snapshot, files: Vec<Arc<DataFile>>, root: PathBuf) -> Self {
+        let schema = schema::query_schema(&snapshot.schema);
+        let is_partition = |field: &Field| snapshot.partition_columns.contains(field.name());
+        let (partition, data): (Vec<_>, Vec<_>) =
+            schema.fields().iter().cloned().partition(|f| is_partition(f));
+        let table_schema =
+            TableSchema::builder(Arc::new(Schema::new(data))).with_table_partition_cols(partition).build();
+        let order = schema
+            .fields()
+            .iter()
+            .filter_map(|field| table_schema.table_schema().index_of(field.name()).ok())
+            .collect();
+        Self {
+            table: snapshot.table.clone(),
+            root,
+            files,
+            stored_schema: Arc::clone(&snapshot.schema),
+            table_schema,
+            schema,
+            order,
+        }
+    }
+
+    fn plan_file(&self, file: &DataFile) -> Result<PlannedFile> {
+        let statistics = file.statistics(&self.stored_schema);
+        let location = ObjectPath::from_absolute_path(self.root.join(&file.path))
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let mut planned = PartitionedFile::new_from_meta(ObjectMeta {
+            location,
+            last_modified: chrono::DateTime::from_timestamp_millis(file.modified_ms).unwrap_or_default(),
+            size: file.size,
+            e_tag: None,
+            version: None,
+        });
+        planned.partition_values = self
+            .table_schema
+            .table_partition_cols()
+            .iter()
+            .map(|field| match file.partition_values.get(field.name()) {
+                Some(Some(text)) => ScalarValue::try_from_string(text.clone(), field.data_type()),
+                _ => ScalarValue::try_from(field.data_type()),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        if let (Some(vector), Some(rows)) = (&file.deletion_vector, statistics.rows) {
+            planned = planned.with_extension(ParquetRowSelection::new(vector.selection(rows)));
+        } else if file.deletion_vector.is_some() {
+            let reason =
+                format!("table {}: file {} has deleted rows but no row count", self.table, file.path);
+            return Err(DataFusionError::Execution(reason));
+        }
+        let bounds = |exactness| self.statistics(file, &statistics, exactness);
+        let planning = planned.clone().with_statistics(Arc::new(bounds(Exactness::Planning)));
+        let pruning = planned.with_statistics(Arc::new(bounds(Exactness::Pruning)));
+        let planning = planning.statistics.unwrap_or_default();
+        Ok(PlannedFile { file: pruning, planning })
+    }
+
+    /// Statistics of the file's own columns; [`PartitionedFile::with_statistics`] adds the partition columns.
+    fn statistics(&self, file: &DataFile, known: &FileStatistics, exactness: Exactness) -> Statistics {
+        let has_deletions = file.deletion_vector.is_some();
+        let nothing = ColumnBounds::default();
+        let columns = self.table_schema.file_schema().fields().iter().map(|field| {
+            let bounds = known.columns.get(field.name()).unwrap_or(&nothing);
+            column_statistics(bounds, field.data_type(), exactness, has_deletions)
+        });
+        let rows = file.live_rows(&self.stored_schema).and_then(|rows| usize::try_from(rows).ok());
+        Statistics {
+            num_rows: rows.map_or(Precision::Absent, Precision::Exact),
+            total_byte_size: Precision::Inexact(usize::try_from(file.size).unwrap_or(usize::MAX)),
+            column_statistics: columns.collect(),
+        }
+    }
+
+    /// Files that may hold matching rows.
+    fn prune(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+        files: Vec<PlannedFile>,
+    ) -> Result<Vec<PlannedFile>> {
+        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(files) };
+        let schema = self.table_schema.table_schema();
+        let predicate = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(schema))?)?;
+        let bounds: Vec<_> = files.iter().filter_map(|f| f.file.statistics.clone()).collect();
+        let keep = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(schema))
+            .try_build(predicate)
+            .and_then(|pruning| pruning.prune(&PrunableStatistics::new(bounds, Arc::clone(schema))));
+        // A predicate that cannot prune prunes nothing: the scan still filters.
+        Ok(match keep {
+            Ok(keep) if keep.len() == files.len() => {
+                files.into_iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect()
+            }
+            _ => files,
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Exactness {
+    Planning,
+    Pruning,
+}
+
+fn column_statistics(
+    bounds: &ColumnBounds,
+    data_type: &DataType,
+    exactness: Exactness,
+    has_deletions: bool,
+) -> ColumnStatistics {
+    let is_exact_type =
+        data_type.is_integer() || matches!(data_type, DataType::Date32 | DataType::Decimal128(..));
+    let exact = exactness == Exactness::Pruning || (is_exact_type && !has_deletions);
+    let precision = |value: Option<ScalarValue>| match value.and_then(|v| v.cast_to(data_type).ok()) {
+        None => Precision::Absent,
+        Some(value) if exact => Precision::Exact(value),
+        Some(value) => Precision::Inexact(value),
+    };
+    let max = match (&bounds.max, exactness) {
+        (Some(ScalarValue::TimestampMicrosecond(Some(us), zone)), Exactness::Pruning) => {
+            Some(ScalarValue::TimestampMicrosecond(Some(us.saturating_add(TIMESTAMP_CUT_US)), zone.clone()))
+        }
+        (max, _) => max.clone(),
+    };
+    let nulls = bounds.nulls.and_then(|n| usize::try_from(n).ok());
+    let null_count = match nulls {
+        None => Precision::Absent,
+        Some(n) if has_deletions => Precision::Inexact(n),
+        Some(n) => Precision::Exact(n),
+    };
+    ColumnStatistics {
+        null_count,
+        min_value: precision(bounds.min.clone()),
+        max_value: precision(max),
+        ..ColumnStatistics::new_unknown()
+    }
+}
+
+#[async_trait]
+impl TableProvider for FilesProvider {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let wanted: Vec<usize> = match projection {
+            Some(columns) => columns.iter().filter_map(|i| self.order.get(*i).copied()).collect(),
+            None => self.order.clone(),
+        };
+        let schema = self.table_schema.table_schema();
+        let files = self.files.iter().map(|file| self.plan_file(file)).collect::<Result<Vec<_>>>()?;
+        let files = self.prune(state, filters, files)?;
+        if files.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(project_schema(schema, Some(&wanted))?)));
+        }
+        let groups = state.config().target_partitions().clamp(1, files.len());
+        let per_group = files.len().div_ceil(groups);
+        let planning_groups = files
+            .chunks(per_group)
+            .map(|group| {
+                FileGroup::new(
+                    group
+                        .iter()
+                        .map(|f| PartitionedFile {
+                            statistics: Some(Arc::clone(&f.planning)),
+                            ..f.file.clone()
+                        })
+                        .collect(),
+                )
+            })
+            .collect();
+        let (planning_groups, statistics) =
+            compute_all_files_statistics(planning_groups, Arc::clone(schema), true, false)?;
+        let groups = files
+            .chunks(per_group)
+            .zip(planning_groups)
+            .map(|(group, planning)| {
+                let group = FileGroup::new(group.iter().map(|f| f.file.clone()).collect());
+                match planning.file_statistics(None) {
+                    Some(statistics) => group.with_statistics(Arc::new(statistics.clone())),
+                    None => group,
+                }
+            })
+            .collect();
+        let url = ObjectStoreUrl::local_filesystem();
+        let store = state.runtime_env().object_store(&url)?;
+        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let options = TableParquetOptions {
+            global: state.config_options().execution.parquet.clone(),
+            ..TableParquetOptions::default()
+        };
+        let source = ParquetSource::new(self.table_schema.clone())
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, footers)));
+        let scan = FileScanConfigBuilder::new(url, Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(Some(wanted))?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(scan))
+    }
+}

@@ -1,0 +1,357 @@
+//! A table that this process writes: the newest snapshot in memory, commits one after another.
+//!
+//! ```text
+//! writer     DataWriter ── part-*.parquet, synced ──┐
+//! commit     lock ─ check removes are still live ─ NNN.json linked ─ folder synced ─ snapshot published ─ unlock
+//! readers    ───────────────────────────────────────────────────────────────────────┴─ Arc<Snapshot>
+//! ```
+//!
+//! A commit costs the same at version 10 and at version 10,000: the file list is kept in memory and fed from each
+//! commit; nothing is listed or replayed.
+
+use super::action::{Line, Txn};
+use super::log;
+use super::schema::{self, TableDefinition};
+use super::snapshot::{DataFile, Snapshot};
+use super::store::{Put, Store};
+use super::vector;
+use super::write::{DataWriter, Effort};
+use super::{Error, TableName};
+use crate::ops::clock;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use roaring::RoaringTreemap;
+use serde_json::{Map, Value, json};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Commits remembered for change feeds; older ones are read back from the log.
+const RECENT_COMMITS_MAX: usize = 1024;
+
+/// How often a commit is tried again when another writer took its version.
+const ATTEMPTS_MAX: usize = 15;
+
+/// What one commit does.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Delta's name for it: `WRITE`, `STREAMING UPDATE`, `DELETE`, `OPTIMIZE` ...
+    pub operation: &'static str,
+    /// New files.
+    pub adds: Vec<DataFile>,
+    /// Files that leave.
+    pub removes: Vec<Arc<DataFile>>,
+    /// Files of which more rows are deleted: all their deleted rows, old ones included.
+    pub deletes: Vec<(Arc<DataFile>, RoaringTreemap)>,
+    /// Application versions that become durable with it.
+    pub transactions: Vec<(String, i64)>,
+    /// False for upkeep, which moves rows without changing them.
+    pub data_change: bool,
+    /// A changed definition.
+    pub definition: Option<TableDefinition>,
+}
+
+impl Commit {
+    /// An append.
+    pub fn append(adds: Vec<DataFile>, transactions: Vec<(String, i64)>) -> Self {
+        Self {
+            operation: "STREAMING UPDATE",
+            adds,
+            removes: Vec::new(),
+            deletes: Vec::new(),
+            transactions,
+            data_change: true,
+            definition: None,
+        }
+    }
+}
+
+/// What a version changed, for those who read changes.
+#[derive(Clone, Debug)]
+struct Change {
+    version: i64,
+    appended: Vec<Arc<DataFile>>,
+    removed_rows: bool,
+}
+
+/// A file that left the table but may still be on disk, for readers of older versions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tombstone {
+    /// When it left, milliseconds since 1970.
+    pub(super) removed_ms: i64,
+    /// The version without it.
+    pub(super) version: i64,
+}
+
+/// A table of the warehouse.
+#[derive(Debug)]
+pub struct Table {
+    name: TableName,
+    store: Store,
+    snapshot: ArcSwap<Snapshot>,
+    commits: Mutex<()>,
+    recent: Mutex<VecDeque<Change>>,
+    pub(super) tombstones: Mutex<HashMap<String, Tombstone>>,
+}
+
+impl Table {
+    /// Opens the newest version; `None` when there is no such table.
+    pub(super) fn open(name: &TableName, store: Store) -> Result<Option<Self>, Error> {
+        let Some(loaded) = log::load(&store, name, None)? else { return Ok(None) };
+        Ok(Some(Self {
+            name: name.clone(),
+            store,
+            snapshot: ArcSwap::from_pointee(loaded.snapshot),
+            commits: Mutex::new(()),
+            recent: Mutex::new(VecDeque::new()),
+            tombstones: Mutex::new(loaded.tombstones),
+        }))
+    }
+
+    /// Creates version 0.
+    pub(super) fn create(
+        name: &TableName,
+        store: Store,
+        definition: &TableDefinition,
+    ) -> Result<Self, Error> {
+        store.make_folder(log::FOLDER)?;
+        let lines = [
+            Line { commit_info: Some(commit_info("CREATE TABLE", false)), ..Line::default() },
+            Line { protocol: Some(schema::protocol(definition)), ..Line::default() },
+            Line { meta_data: Some(schema::metadata(name, definition, None)?), ..Line::default() },
+        ];
+        let body = render(name, &lines)?;
+        if store.put_new(&log::commit_path(0), &body, &[])? == Put::Exists {
+            return Err(Error::Conflict { table: name.clone(), version: 0 });
+        }
+        Self::open(name, store)?.ok_or_else(|| Error::Gone { table: name.clone(), version: 0 })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &TableName {
+        &self.name
+    }
+
+    /// The newest version.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// The version `version`, from memory if it is the newest, else from the log.
+    pub async fn snapshot_at(self: &Arc<Self>, version: i64) -> Result<Arc<Snapshot>, Error> {
+        let newest = self.snapshot();
+        if newest.version == version {
+            return Ok(newest);
+        }
+        let loaded = self.blocking(move |table| log::load(&table.store, &table.name, Some(version))).await?;
+        let loaded = loaded.ok_or_else(|| Error::Gone { table: self.name.clone(), version })?;
+        Ok(Arc::new(loaded.snapshot))
+    }
+
+    /// A writer of new files in the table's newest schema. Its calls block: keep them off the async threads.
+    pub fn writer(&self, effort: Effort) -> Result<DataWriter, Error> {
+        let snapshot = self.snapshot();
+        DataWriter::new(
+            self.name.clone(),
+            self.store.clone(),
+            Arc::clone(&snapshot.schema),
+            &snapshot.partition_columns,
+            effort,
+        )
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Commits, durable when it returns. Removes and deletes are checked against the newest version under the lock:
+    /// [`Error::Conflict`] when one of their files has changed since it was read.
+    pub async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Arc<Snapshot>, Error> {
+        self.blocking(move |table| table.commit_blocking(&commit)).await
+    }
+
+    /// Files whose rows were appended after version `from`, up to and including `to`, in order. `None` when that is
+    /// not the whole change (rows were removed) or when the log does not reach back that far.
+    pub async fn appended(self: &Arc<Self>, from: i64, to: i64) -> Result<Option<Vec<Arc<DataFile>>>, Error> {
+        self.blocking(move |table| table.appended_blocking(from, to)).await
+    }
+
+    pub(super) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Table) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let table = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&table)).await;
+        done.map_err(|_| Error::Stopped { table: self.name.clone() })?
+    }
+
+    pub(super) fn commit_blocking(&self, commit: &Commit) -> Result<Arc<Snapshot>, Error> {
+        let _one_at_a_time = self.commits.lock();
+        let bitmaps: Vec<RoaringTreemap> = commit.deletes.iter().map(|(_, rows)| rows.clone()).collect();
+        let vectors = if bitmaps.is_empty() { Vec::new() } else { vector::write(&self.store, &bitmaps)? };
+        let revised: Vec<Arc<DataFile>> = commit
+            .deletes
+            .iter()
+            .zip(vectors)
+            .map(|((file, _), vector)| Arc::new(file.with_vector(vector)))
+            .collect();
+        for _ in 0..ATTEMPTS_MAX {
+            let base = self.snapshot();
+            self.check_removes(&base, commit)?;
+            let version = base.version + 1;
+            let (lines, added) = self.lines(&base, commit, &revised)?;
+            let body = render(&self.name, &lines)?;
+            match self.store.put_new(&log::commit_path(version), &body, &[self.store.path("")])? {
+                Put::Done => {
+                    let next = Arc::new(base.next(version, &lines, added.clone())?);
+                    self.publish(&next, &lines, added);
+                    return Ok(next);
+                }
+                Put::Exists => self.take_foreign(&base, version)?,
+            }
+        }
+        Err(Error::Conflict { table: self.name.clone(), version: self.snapshot().version })
+    }
+
+    /// A file that left or changed since the caller read it makes its commit wrong.
+    fn check_removes(&self, base: &Snapshot, commit: &Commit) -> Result<(), Error> {
+        let touched: Vec<&Arc<DataFile>> =
+            commit.removes.iter().chain(commit.deletes.iter().map(|(file, _)| file)).collect();
+        if touched.is_empty() {
+            return Ok(());
+        }
+        let live: HashMap<&str, &DataFile> =
+            base.files.iter().map(|f| (f.path.as_str(), f.as_ref())).collect();
+        let unchanged =
+            |file: &DataFile| live.get(file.path.as_str()).is_some_and(|f| f.descriptor == file.descriptor);
+        if touched.into_iter().all(|file| unchanged(file)) {
+            return Ok(());
+        }
+        Err(Error::Conflict { table: self.name.clone(), version: base.version })
+    }
+
+    fn lines(
+        &self,
+        base: &Snapshot,
+        commit: &Commit,
+        revised: &[Arc<DataFile>],
+    ) -> Result<(Vec<Line>, Vec<Arc<DataFile>>), Error> {
+        let now_ms = clock::now_ms();
+        let blind = commit.removes.is_empty() && commit.deletes.is_empty();
+        let mut lines =
+            vec![Line { commit_info: Some(commit_info(commit.operation, blind)), ..Line::default() }];
+        if let Some(definition) = &commit.definition {
+            let protocol = schema::protocol(definition);
+            if protocol != *base.protocol && protocol.min_reader_version >= base.protocol.min_reader_version {
+                lines.push(Line { protocol: Some(protocol), ..Line::default() });
+            }
+            let metadata = schema::metadata(&self.name, definition, Some(base.metadata.id.clone()))?;
+            lines.push(Line { meta_data: Some(metadata), ..Line::default() });
+        }
+        lines.extend(commit.transactions.iter().map(|(app_id, version)| Line {
+            txn: Some(Txn { app_id: app_id.clone(), version: *version, last_updated: Some(now_ms) }),
+            ..Line::default()
+        }));
+        let leaving = commit.removes.iter().chain(commit.deletes.iter().map(|(file, _)| file));
+        lines.extend(
+            leaving
+                .map(|f| Line { remove: Some(f.to_remove(commit.data_change, now_ms)), ..Line::default() }),
+        );
+        let added: Vec<Arc<DataFile>> =
+            revised.iter().cloned().chain(commit.adds.iter().map(|f| Arc::new(f.clone()))).collect();
+        lines.extend(
+            added.iter().map(|f| Line { add: Some(f.to_add(commit.data_change)), ..Line::default() }),
+        );
+        Ok((lines, added))
+    }
+
+    /// Another writer took the version: its commit becomes ours to build on, unless it changed the table itself.
+    fn take_foreign(&self, base: &Snapshot, version: i64) -> Result<(), Error> {
+        let conflict = || Error::Conflict { table: self.name.clone(), version };
+        let lines = log::read_commit(&self.store, &self.name, version)?.ok_or_else(conflict)?;
+        if lines.iter().any(|l| l.meta_data.is_some() || l.protocol.is_some()) {
+            return Err(conflict());
+        }
+        let mut added: Vec<Arc<DataFile>> =
+            lines.iter().filter_map(|l| l.add.clone()).map(|add| Arc::new(DataFile::of_add(add))).collect();
+        for file in &mut added {
+            log::attach_vector(&self.store, &self.name, file)?;
+        }
+        let next = Arc::new(base.next(version, &lines, added.clone())?);
+        self.publish(&next, &lines, added);
+        Ok(())
+    }
+
+    fn publish(&self, next: &Arc<Snapshot>, lines: &[Line], added: Vec<Arc<DataFile>>) {
+        {
+            let mut tombstones = self.tombstones.lock();
+            for line in lines {
+                if let Some(remove) = &line.remove {
+                    log::bury(&mut tombstones, remove, next.version);
+                }
+            }
+            for file in &added {
+                tombstones.remove(&file.path);
+            }
+        }
+        {
+            let mut recent = self.recent.lock();
+            recent.push_back(change_of(next.version, lines, added));
+            if recent.len() > RECENT_COMMITS_MAX {
+                recent.pop_front();
+            }
+        }
+        self.snapshot.store(Arc::clone(next));
+    }
+
+    fn appended_blocking(&self, from: i64, to: i64) -> Result<Option<Vec<Arc<DataFile>>>, Error> {
+        let mut files = Vec::new();
+        for version in from + 1..=to {
+            let known = self.recent.lock().iter().find(|c| c.version == version).cloned();
+            let change = match known {
+                Some(change) => change,
+                None => {
+                    let Some(lines) = log::read_commit(&self.store, &self.name, version)? else {
+                        return Ok(None);
+                    };
+                    let added = lines.iter().filter_map(|l| l.add.clone());
+                    let added = added.map(|add| Arc::new(DataFile::of_add(add))).collect();
+                    change_of(version, &lines, added)
+                }
+            };
+            if change.removed_rows {
+                return Ok(None);
+            }
+            files.extend(change.appended);
+        }
+        Ok(Some(files))
+    }
+}
+
+fn change_of(version: i64, lines: &[Line], added: Vec<Arc<DataFile>>) -> Change {
+    let removed_rows = lines.iter().filter_map(|l| l.remove.as_ref()).any(|r| r.data_change);
+    let changed_data = lines.iter().filter_map(|l| l.add.as_ref()).any(|a| a.data_change);
+    Change { version, appended: if changed_data { added } else { Vec::new() }, removed_rows }
+}
+
+fn commit_info(operation: &str, blind_append: bool) -> Map<String, Value> {
+    let info = json!({
+        "timestamp": clock::now_ms(),
+        "operation": operation,
+        "operationParameters": {},
+        "isBlindAppend": blind_append,
+        "engineInfo": concat!("sluice/", env!("CARGO_PKG_VERSION")),
+        "txnId": uuid::Uuid::new_v4().to_string(),
+    });
+    match info {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn render(table: &TableName, lines: &[Line]) -> Result<Vec<u8>, Error> {
+    super::action::render_commit(lines).map_err(|e| Error::Corrupt {
+        table: table.clone(),
+        file: log::FOLDER.to_string(),
+        reason: e.to_string(),
+    })
+}

@@ -1,0 +1,258 @@
+//! Upkeep: folding small and much-deleted files, checkpoints, log cleanup, vacuum. It never changes contents.
+//!
+//! What to do is decided by pure functions over a snapshot ([`plan_upkeep`]); doing it goes through the table's one
+//! commit lock, so that it can race with ingest and refreshes and at worst gives up.
+
+use super::log;
+use super::read::conform;
+use super::schema::TableDefinition;
+use super::snapshot::{DataFile, Snapshot};
+use super::table::{Commit, Table};
+use super::vector;
+use super::write::Effort;
+use super::{Error, TableKind};
+use crate::ops::clock;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When upkeep acts.
+#[derive(Clone, Copy, Debug)]
+pub struct UpkeepSettings {
+    /// Files of one size class that are folded together.
+    pub fold_files_min: usize,
+    /// Files at least this large are left alone unless much is deleted of them, bytes.
+    pub fold_bytes_max: u64,
+    /// Share of deleted rows at which a file is rewritten, percent.
+    pub deleted_percent_max: u64,
+    /// Commits between two checkpoints.
+    pub checkpoint_commits: i64,
+    /// How long a removed file is kept at least, for queries that still read it.
+    pub keep: Duration,
+}
+
+impl Default for UpkeepSettings {
+    fn default() -> Self {
+        Self {
+            fold_files_min: 32,
+            fold_bytes_max: 64 << 20,
+            deleted_percent_max: 30,
+            checkpoint_commits: 100,
+            keep: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// What upkeep would do to a snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct UpkeepPlan {
+    /// Groups of files, each to be folded into one.
+    pub folds: Vec<Vec<Arc<DataFile>>>,
+}
+
+/// Decides which files to fold: those of one partition and one size class, as soon as there are enough of them (so
+/// that each row is rewritten once per class, not once per fold), and those of which much is deleted.
+pub fn plan_upkeep(snapshot: &Snapshot, settings: &UpkeepSettings) -> UpkeepPlan {
+    let mut classes: BTreeMap<(&BTreeMap<String, Option<String>>, u32), Vec<&Arc<DataFile>>> =
+        BTreeMap::new();
+    let mut folds = Vec::new();
+    for file in &snapshot.files {
+        if is_much_deleted(file, snapshot, settings) {
+            folds.push(vec![Arc::clone(file)]);
+        } else if file.size < settings.fold_bytes_max {
+            classes.entry((&file.partition_values, size_class(file.size))).or_default().push(file);
+        }
+    }
+    folds.extend(
+        classes
+            .into_values()
+            .filter(|files| files.len() >= settings.fold_files_min)
+            .map(|files| files.into_iter().cloned().collect()),
+    );
+    UpkeepPlan { folds }
+}
+
+/// Powers of eight above 64 KiB: a fold of `fold_files_min` files lands at least one class higher.
+fn size_class(bytes: u64) -> u32 {
+    (bytes >> 16).checked_ilog(8).map_or(0, |class| class + 1)
+}
+
+fn is_much_deleted(file: &DataFile, snapshot: &Snapshot, settings: &UpkeepSettings) -> bool {
+    let (Some(vector), Some(rows)) = (&file.deletion_vector, file.statistics(&snapshot.schema).rows) else {
+        return false;
+    };
+    vector.rows.len() * 100 >= rows * settings.deleted_percent_max
+}
+
+impl Table {
+    /// Folds a group of files into one with the same rows. Gives up quietly when one of them changed meanwhile.
+    pub async fn fold(self: &Arc<Self>, group: Vec<Arc<DataFile>>) -> Result<(), Error> {
+        self.blocking(move |table| table.fold_blocking(group)).await
+    }
+
+    fn fold_blocking(self: &Table, group: Vec<Arc<DataFile>>) -> Result<(), Error> {
+        let snapshot = self.snapshot();
+        let mut writer = self.writer(Effort::Compact)?;
+        for file in &group {
+            self.read_file::<Error>(&snapshot, file, |batch, _| {
+                writer.write(&conform(self.name(), &batch, &snapshot.schema)?)
+            })?;
+        }
+        let mut adds = writer.finish()?;
+        // Marks that all the group's files share stay on what they became.
+        let tags = group.first().map(|f| f.tags.clone()).unwrap_or_default();
+        if group.iter().all(|f| f.tags == tags) {
+            adds.iter_mut().for_each(|add| add.tags = tags.clone());
+        }
+        let commit = Commit {
+            operation: "OPTIMIZE",
+            adds: adds.clone(),
+            removes: group,
+            deletes: Vec::new(),
+            transactions: Vec::new(),
+            data_change: false,
+            definition: None,
+        };
+        match self.commit_blocking(&commit) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                adds.iter().try_for_each(|add| self.store().delete(&add.path))?;
+                if matches!(error, Error::Conflict { .. }) { Ok(()) } else { Err(error) }
+            }
+        }
+    }
+
+    /// Writes a checkpoint when enough was committed since the last, then deletes what no reader needs any more:
+    /// commits below `floor` that a checkpoint covers, and files removed at or below `floor` longer than `keep` ago.
+    /// `floor` is the oldest version that an epoch, a consumer or a reader still names.
+    pub async fn tidy(self: &Arc<Self>, floor: i64, settings: UpkeepSettings) -> Result<(), Error> {
+        self.blocking(move |table| table.tidy_blocking(floor, &settings)).await
+    }
+
+    fn tidy_blocking(&self, floor: i64, settings: &UpkeepSettings) -> Result<(), Error> {
+        let snapshot = self.snapshot();
+        let listing = log::list(self.store())?;
+        let last = listing.checkpoints.last().copied().unwrap_or(0);
+        if snapshot.version - last >= settings.checkpoint_commits {
+            let tombstones = self.tombstones.lock().clone();
+            let buried = tombstones.into_iter().map(|(path, t)| (path, t.removed_ms)).collect();
+            log::write_checkpoint(self.store(), &snapshot, &buried)?;
+        }
+        for path in expired_log(&listing, floor) {
+            self.store().delete(&path)?;
+        }
+        self.vacuum(&snapshot, floor, settings.keep)
+    }
+
+    fn vacuum(&self, snapshot: &Snapshot, floor: i64, keep: Duration) -> Result<(), Error> {
+        let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+        let before_ms = clock::now_ms().saturating_sub(keep_ms);
+        let expired: Vec<String> = {
+            let tombstones = self.tombstones.lock();
+            let old = tombstones.iter().filter(|(_, t)| t.removed_ms < before_ms && t.version <= floor);
+            old.map(|(path, _)| path.clone()).collect()
+        };
+        if expired.is_empty() {
+            return Ok(());
+        }
+        let vectors = snapshot.files.iter().filter_map(|f| vector::file_of(f.descriptor.as_ref()?));
+        let live: HashSet<String> = snapshot.files.iter().map(|f| f.path.clone()).chain(vectors).collect();
+        for path in expired {
+            if !live.contains(&path) {
+                self.store().delete(&path)?;
+            }
+            self.tombstones.lock().remove(&path);
+        }
+        Ok(())
+    }
+
+    /// Deletes files that no version names: what a killed writer left. Only those older than `keep`.
+    pub async fn sweep_orphans(self: &Arc<Self>, keep: Duration) -> Result<(), Error> {
+        self.blocking(move |table| {
+            let snapshot = table.snapshot();
+            let buried = table.tombstones.lock().clone();
+            let vectors = snapshot.files.iter().filter_map(|f| vector::file_of(f.descriptor.as_ref()?));
+            let live: HashSet<String> =
+                snapshot.files.iter().map(|f| f.path.clone()).chain(vectors).collect();
+            for name in table.store().list("")? {
+                let is_ours = name.ends_with(".parquet") || name.ends_with(".bin");
+                if !is_ours || live.contains(&name) || buried.contains_key(&name) {
+                    continue;
+                }
+                if table.store().age(&name)?.is_some_and(|age| age > keep) {
+                    table.store().delete(&name)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Brings the stored table to a changed definition, if that only adds columns or properties.
+    pub(super) fn evolve(&self, definition: &TableDefinition) -> Result<(), Error> {
+        let snapshot = self.snapshot();
+        let Some(definition) = evolved(&snapshot, definition)? else { return Ok(()) };
+        let commit = Commit {
+            operation: "SET TBLPROPERTIES",
+            definition: Some(definition),
+            data_change: false,
+            ..Commit::append(Vec::new(), Vec::new())
+        };
+        self.commit_blocking(&commit).map(|_| ())
+    }
+}
+
+/// Log files that may go: all below the newest checkpoint that is not above `floor`.
+fn expired_log(listing: &log::Listing, floor: i64) -> Vec<String> {
+    let Some(base) = listing.checkpoints.iter().copied().rfind(|v| *v <= floor) else { return Vec::new() };
+    let commits = listing.commits.iter().filter(|v| **v < base).map(|v| log::commit_path(*v));
+    let checkpoints = listing.checkpoints.iter().filter(|v| **v < base).map(|v| log::checkpoint_path(*v));
+    commits.chain(checkpoints).collect()
+}
+
+/// What must be committed for `wanted`; `None` when nothing. Stored columns that the definition no longer has stay,
+/// so that nothing stored is lost.
+fn evolved(snapshot: &Snapshot, wanted: &TableDefinition) -> Result<Option<TableDefinition>, Error> {
+    let refuse = |reason: String| Error::Schema { table: snapshot.table.clone(), reason };
+    if snapshot.partition_columns != wanted.partition_columns {
+        return Err(refuse(format!(
+            "partition columns changed from ({}) to ({})",
+            snapshot.partition_columns.join(", "),
+            wanted.partition_columns.join(", ")
+        )));
+    }
+    let mut fields: Vec<_> = Vec::new();
+    for field in wanted.schema.fields() {
+        match snapshot.schema.field_with_name(field.name()) {
+            Ok(stored) if stored.data_type() == field.data_type() => {
+                fields.push(Arc::new(
+                    field.as_ref().clone().with_nullable(stored.is_nullable() || field.is_nullable()),
+                ));
+            }
+            Ok(stored) => {
+                return Err(refuse(format!(
+                    "column \"{}\" is stored as {} and now defined as {}",
+                    field.name(),
+                    stored.data_type(),
+                    field.data_type()
+                )));
+            }
+            Err(_) => fields.push(Arc::new(field.as_ref().clone().with_nullable(true))),
+        }
+    }
+    let gone = snapshot.schema.fields().iter().filter(|f| wanted.schema.field_with_name(f.name()).is_err());
+    fields.extend(gone.map(|f| Arc::new(f.as_ref().clone().with_nullable(true))));
+    let schema = Arc::new(arrow::datatypes::Schema::new(fields));
+    let properties_stand = wanted.properties.iter().all(|(k, v)| snapshot.property(k) == Some(v));
+    if schema.fields() == snapshot.schema.fields() && properties_stand {
+        return Ok(None);
+    }
+    let mut properties = snapshot.metadata.configuration.clone();
+    properties.extend(wanted.properties.clone());
+    let kind = if snapshot.property("delta.enableDeletionVectors") == Some("true") {
+        TableKind::Maintained
+    } else {
+        wanted.kind
+    };
+    Ok(Some(TableDefinition { schema, properties, kind, ..wanted.clone() }))
+}

@@ -1,0 +1,236 @@
+//! Record batches become data files: parquet, statistics from the footer, synced.
+
+use super::snapshot::DataFile;
+use super::stats::FileStatistics;
+use super::store::Store;
+use super::{Error, TableName};
+use crate::ops::clock;
+use arrow::array::{Array, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use datafusion::common::ScalarValue;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::sync::{Arc, OnceLock};
+
+/// A file is closed and the next begun when it is about this large.
+const FILE_BYTES_MAX: usize = 128 << 20;
+
+/// What a file is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Written once, folded soon: cheapest to write.
+    Fast,
+    /// Kept: smaller on disk.
+    Compact,
+}
+
+/// Writes batches into new files of a table. Until a commit names them they belong to nothing; dropped without
+/// [`DataWriter::finish`], they are deleted.
+#[derive(Debug)]
+pub struct DataWriter {
+    table: TableName,
+    store: Store,
+    schema: SchemaRef,
+    file_schema: SchemaRef,
+    partition_indices: Vec<usize>,
+    converter: Option<RowConverter>,
+    properties: WriterProperties,
+    open: HashMap<Option<OwnedRow>, OpenFile>,
+    closed: Vec<DataFile>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    path: String,
+    partition_values: BTreeMap<String, Option<String>>,
+    writer: ArrowWriter<File>,
+}
+
+impl DataWriter {
+    pub(super) fn new(
+        table: TableName,
+        store: Store,
+        schema: SchemaRef,
+        partition_columns: &[String],
+        effort: Effort,
+    ) -> Result<Self, Error> {
+        let arrow = |source| Error::Arrow { table: table.clone(), source };
+        let partition_indices: Vec<usize> =
+            partition_columns.iter().filter_map(|c| schema.index_of(c).ok()).collect();
+        let kept = schema.fields().iter().enumerate().filter(|(i, _)| !partition_indices.contains(i));
+        let file_schema = Arc::new(Schema::new(kept.map(|(_, f)| Arc::clone(f)).collect::<Vec<_>>()));
+        let converter = if partition_indices.is_empty() {
+            None
+        } else {
+            let fields =
+                partition_indices.iter().map(|i| SortField::new(schema.field(*i).data_type().clone()));
+            Some(RowConverter::new(fields.collect()).map_err(arrow)?)
+        };
+        let properties = properties(effort);
+        Ok(Self {
+            table,
+            store,
+            schema,
+            file_schema,
+            partition_indices,
+            converter,
+            properties,
+            open: HashMap::new(),
+            closed: Vec::new(),
+        })
+    }
+
+    /// The columns that batches must have.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Writes a batch in the table's schema.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let Some(converter) = &self.converter else {
+            return self.write_part(None, &BTreeMap::new(), batch);
+        };
+        let arrow = |source| Error::Arrow { table: self.table.clone(), source };
+        let keys: Vec<_> = self.partition_indices.iter().map(|i| Arc::clone(batch.column(*i))).collect();
+        let rows = converter.convert_columns(&keys).map_err(arrow)?;
+        let mut parts: HashMap<OwnedRow, Vec<u32>> = HashMap::new();
+        for (row, position) in rows.iter().zip(0u32..) {
+            parts.entry(row.owned()).or_default().push(position);
+        }
+        let mut split = Vec::with_capacity(parts.len());
+        for (key, positions) in parts {
+            let first = usize::try_from(positions[0]).unwrap_or_default();
+            let mut values = BTreeMap::new();
+            for (index, column) in self.partition_indices.iter().zip(&keys) {
+                values.insert(self.schema.field(*index).name().clone(), partition_text(column, first));
+            }
+            let part = take_record_batch(batch, &UInt32Array::from(positions)).map_err(arrow)?;
+            let kept: Vec<usize> =
+                (0..part.num_columns()).filter(|i| !self.partition_indices.contains(i)).collect();
+            split.push((key, values, part.project(&kept).map_err(arrow)?));
+        }
+        for (key, values, part) in split {
+            self.write_part(Some(key), &values, &part)?;
+        }
+        Ok(())
+    }
+
+    fn write_part(
+        &mut self,
+        key: Option<OwnedRow>,
+        values: &BTreeMap<String, Option<String>>,
+        batch: &RecordBatch,
+    ) -> Result<(), Error> {
+        let parquet = |source| Error::Parquet { table: self.table.clone(), source };
+        if !self.open.contains_key(&key) {
+            let path = format!("part-{}.parquet", uuid::Uuid::new_v4());
+            let file = self.store.create(&path)?;
+            let writer =
+                ArrowWriter::try_new(file, Arc::clone(&self.file_schema), Some(self.properties.clone()))
+                    .map_err(parquet)?;
+            let open = OpenFile { path, partition_values: values.clone(), writer };
+            self.open.insert(key.clone(), open);
+        }
+        let Some(open) = self.open.get_mut(&key) else { return Ok(()) };
+        open.writer.write(batch).map_err(|e| write_error(&self.table, &self.store, &open.path, e))?;
+        if open.writer.bytes_written() + open.writer.in_progress_size() >= FILE_BYTES_MAX {
+            if let Some(full) = self.open.remove(&key) {
+                self.close(full)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, mut open: OpenFile) -> Result<(), Error> {
+        let metadata =
+            open.writer.finish().map_err(|e| write_error(&self.table, &self.store, &open.path, e))?;
+        let file = open.writer.inner();
+        self.store.settle(&open.path, file)?;
+        let size = file
+            .metadata()
+            .map_err(|e| super::store::io_error("read", &self.store.path(&open.path), e))?
+            .len();
+        let stats = FileStatistics::of_footer(&metadata, &self.file_schema);
+        let stats_json = Arc::from(stats.to_json());
+        self.closed.push(DataFile {
+            path: open.path,
+            size,
+            modified_ms: clock::now_ms(),
+            partition_values: open.partition_values,
+            tags: BTreeMap::new(),
+            deletion_vector: None,
+            descriptor: None,
+            stats_json: Some(stats_json),
+            stats: OnceLock::from(Arc::new(stats)),
+        });
+        Ok(())
+    }
+
+    /// Closes and syncs what was written.
+    pub fn finish(mut self) -> Result<Vec<DataFile>, Error> {
+        for (_, open) in std::mem::take(&mut self.open) {
+            self.close(open)?;
+        }
+        Ok(std::mem::take(&mut self.closed))
+    }
+}
+
+impl Drop for DataWriter {
+    fn drop(&mut self) {
+        let unfinished = self.open.values().map(|open| &open.path).chain(self.closed.iter().map(|f| &f.path));
+        for path in unfinished {
+            let _ = self.store.delete(path);
+        }
+    }
+}
+
+/// Parquet reports a failed write as text; a full disk must stay recognisable.
+fn write_error(table: &TableName, store: &Store, path: &str, error: parquet::errors::ParquetError) -> Error {
+    match error {
+        parquet::errors::ParquetError::External(cause) => match cause.downcast::<std::io::Error>() {
+            Ok(io) => super::store::io_error("write", &store.path(path), *io),
+            Err(cause) => Error::Parquet {
+                table: table.clone(),
+                source: parquet::errors::ParquetError::External(cause),
+            },
+        },
+        source => Error::Parquet { table: table.clone(), source },
+    }
+}
+
+/// `_raw` holds each record's bytes: all different, never filtered on, so neither dictionary nor statistics pay.
+fn properties(effort: Effort) -> WriterProperties {
+    let compression = match effort {
+        Effort::Fast => Compression::SNAPPY,
+        Effort::Compact => Compression::ZSTD(ZstdLevel::default()),
+    };
+    let raw = || ColumnPath::from("_raw");
+    WriterProperties::builder()
+        .set_compression(compression)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_column_dictionary_enabled(raw(), false)
+        .set_column_statistics_enabled(raw(), EnabledStatistics::None)
+        .set_offset_index_disabled(effort == Effort::Fast)
+        .build()
+}
+
+/// A partition value as the protocol writes it ("Partition Value Serialization").
+fn partition_text(column: &dyn Array, row: usize) -> Option<String> {
+    let value = ScalarValue::try_from_array(column, row).ok()?;
+    match value {
+        value if value.is_null() => None,
+        ScalarValue::TimestampMicrosecond(Some(us), _) => {
+            chrono::DateTime::from_timestamp_micros(us).map(|t| t.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
+        }
+        value => Some(value.to_string()),
+    }
+}
