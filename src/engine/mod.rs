@@ -8,9 +8,11 @@ mod tables;
 pub use tables::{CutCatalog, FixedSchema};
 
 use crate::catalog::cut::Cut;
+use chrono::{DateTime, Utc};
 use datafusion::catalog::CatalogProvider;
 use datafusion::error::Result;
 use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionState;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -65,6 +67,14 @@ impl Engine {
         let context = SessionContext::new_with_state(state);
         context.register_catalog(DATABASE, catalog);
         context
+    }
+
+    /// The planner's state over one cut, with `now()` fixed: a refresh has one time, whenever its parts run.
+    pub fn state_at(&self, cut: &Arc<Cut>, now: DateTime<Utc>) -> SessionState {
+        let mut state = self.session_over(cut).state();
+        state.mark_start_execution();
+        state.execution_props_mut().query_execution_start_time = Some(now);
+        state
     }
 
     /// A session that reads one cut.

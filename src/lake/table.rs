@@ -169,6 +169,17 @@ impl Table {
         self.blocking(move |table| table.commit_blocking(&commit)).await
     }
 
+    /// Empties the table and gives it another definition, in one commit. Blocks.
+    pub(super) fn replace(&self, definition: &TableDefinition) -> Result<(), Error> {
+        let commit = Commit {
+            operation: "REPLACE TABLE",
+            removes: self.snapshot().files.clone(),
+            definition: Some(definition.clone()),
+            ..Commit::append(Vec::new(), Vec::new())
+        };
+        self.commit_blocking(&commit).map(|_| ())
+    }
+
     /// Files whose rows were appended after version `from`, up to and including `to`, in order. `None` when that is
     /// not the whole change (rows were removed) or when the log does not reach back that far.
     pub async fn appended(self: &Arc<Self>, from: i64, to: i64) -> Result<Option<Vec<Arc<DataFile>>>, Error> {
@@ -206,7 +217,15 @@ impl Table {
                     self.publish(&next, &lines, added);
                     return Ok(next);
                 }
-                Put::Exists => self.take_foreign(&base, version)?,
+                Put::Exists => {
+                    self.take_foreign(&base, version)?;
+                    let newest = self.snapshot();
+                    match landed(commit, &base, &newest) {
+                        Landed::No => {}
+                        Landed::Yes => return Ok(newest),
+                        Landed::Overtaken => break,
+                    }
+                }
             }
         }
         Err(Error::Conflict { table: self.name.clone(), version: self.snapshot().version })
@@ -325,6 +344,27 @@ impl Table {
         }
         Ok(Some(files))
     }
+}
+
+/// What the commit that took our version says about ours.
+#[derive(Debug, PartialEq, Eq)]
+enum Landed {
+    /// It has nothing to do with ours.
+    No,
+    /// It is ours, of an earlier try that looked failed.
+    Yes,
+    /// Another writer advances the same application versions.
+    Overtaken,
+}
+
+/// An application version is advanced by one commit only, so it tells whose commit took the version.
+fn landed(commit: &Commit, base: &Snapshot, newest: &Snapshot) -> Landed {
+    let moved = |app: &String| base.transaction(app) != newest.transaction(app);
+    if !commit.transactions.iter().any(|(app, _)| moved(app)) {
+        return Landed::No;
+    }
+    let is_ours = commit.transactions.iter().all(|(app, version)| newest.transaction(app) == Some(*version));
+    if is_ours { Landed::Yes } else { Landed::Overtaken }
 }
 
 fn change_of(version: i64, lines: &[Line], added: Vec<Arc<DataFile>>) -> Change {

@@ -1,1 +1,61 @@
-//! Models: waves, lanes, epochs.
+//! Models are kept up to date: waves, lanes, epochs.
+//!
+//! Comes in: new bronze versions, and time. Goes out: one [`crate::catalog::cut::Cut`] after another, each durable as
+//! an epoch.
+//!
+//! ```text
+//! bronze commits ─► WAVE: newest version of every source, one time
+//!                     streaming tables, inputs first: only the files that are new to them
+//!                     results of lanes that are done join
+//!                   EPOCH: one commit to sluice.epochs ─► the cut that readers see
+//!                                                      └► LANES: each materialized view, recomputed beside the waves
+//!                                                         when the cut moved under it, compared with what stands
+//! ```
+//!
+//! Guarantee: at every epoch a model equals its query over the inputs that the epoch records for it; a restart goes on
+//! from what the tables say they consumed. Failure: a model that fails keeps its last good version, is marked, and is
+//! tried again with backoff; the others go on.
+
+mod compare;
+mod epochs;
+mod lane;
+mod model;
+mod output;
+mod recompute;
+mod streaming;
+mod trigger;
+mod wave;
+
+pub use epochs::{EpochRow, EpochTable};
+pub use model::{Model, ModelStatus, RefreshRecord, StatusBoard, open_model};
+pub use wave::{Shape, WaveSettings, Waves, run_waves};
+
+use crate::lake;
+use datafusion::error::DataFusionError;
+
+/// Why a refresh failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The query failed.
+    #[error("query")]
+    Query(#[from] DataFusionError),
+    /// The tables could not be read or written.
+    #[error(transparent)]
+    Lake(#[from] lake::Error),
+    /// Arrow refused.
+    #[error("arrow")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// An input's changes cannot be had any more.
+    #[error("{input}: changes between version {from} and {to} cannot be read; the table must be built anew")]
+    ChangesGone {
+        /// The input.
+        input: lake::TableName,
+        /// The version consumed last.
+        from: i64,
+        /// The version wanted.
+        to: i64,
+    },
+    /// The query's output does not fit the model's table.
+    #[error("{0}")]
+    Output(String),
+}

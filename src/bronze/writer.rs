@@ -1,0 +1,278 @@
+//! Collects batches for at most a flush's age and commits them.
+//!
+//! ```text
+//! batches ──► parquet, written as they come ──► age or size reached ──► quarantine ──► manifest ──► rows + positions
+//!                                                                       (side tables first, each with the batch's
+//!                                                                        number; the main commit makes them count)
+//! ```
+
+use super::resume::{BATCH, BATCH_TAG, POSITION, WATERMARK};
+use super::schema::{manifest_schema, quarantine_batch};
+use super::status::{SourceState, StatusCell};
+use super::stream::{BronzeCut, Stream};
+use super::watermark::{advance, newest_event_us};
+use crate::ingest::{Batch, Committed, FileProgress, Position, Rejected, Reporter as _};
+use crate::lake::{Commit, DataWriter, Effort, Error, Table, chain, conform};
+use crate::ops::clock;
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// When a commit is due.
+#[derive(Clone, Copy, Debug)]
+pub struct FlushLimits {
+    /// Age of its first batch.
+    pub age_max: Duration,
+    /// Payload bytes.
+    pub bytes_max: u64,
+}
+
+/// One load as `sluice.ingest_log` shows it.
+#[derive(Clone, Debug)]
+pub struct LoadRecord {
+    /// The source's table.
+    pub source: String,
+    /// The commit's number.
+    pub batch: i64,
+    /// When its first batch came.
+    pub started_at: DateTime<Utc>,
+    /// Rows committed.
+    pub rows: i64,
+    /// Payload bytes.
+    pub bytes: i64,
+    /// What went wrong, if anything.
+    pub error: Option<String>,
+}
+
+/// First and longest pause before a failed commit is tried again.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_LONGEST: Duration = Duration::from_secs(10);
+
+/// Writes a source's batches until the channel closes. A commit that fails (a full disk, a store away) is kept and
+/// tried again until it is durable or `abandon` fires; nothing of it is acknowledged before.
+pub async fn run_writer(
+    stream: Arc<Stream>,
+    mut batches: mpsc::Receiver<Batch>,
+    limits: FlushLimits,
+    status: StatusCell,
+    log: impl Fn(LoadRecord) + Send + Sync,
+    abandon: CancellationToken,
+) {
+    while let Some(first) = batches.recv().await {
+        let mut pending = Pending { started_at: clock::now(), ..Pending::default() };
+        pending.take(first);
+        let deadline = tokio::time::Instant::now() + limits.age_max;
+        while pending.bytes < limits.bytes_max {
+            match tokio::time::timeout_at(deadline, batches.recv()).await {
+                Ok(Some(batch)) => pending.take(batch),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let mut pause = RETRY_FIRST;
+        loop {
+            match commit(&stream, &pending).await {
+                Ok(done) => {
+                    settle(&stream, pending, done, &status, &log);
+                    break;
+                }
+                Err(error) => {
+                    let reason = chain(&error);
+                    tracing::error!(source = %stream.definition.name, error = reason, "could not commit; will try again");
+                    log(pending.record(&stream, stream.batch() + 1, Some(reason.clone())));
+                    status.set(SourceState::Troubled, Some(reason));
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = abandon.cancelled() => return,
+                    }
+                    pause = (pause * 2).min(RETRY_LONGEST);
+                }
+            }
+        }
+    }
+}
+
+/// What the next commit will hold.
+#[derive(Default)]
+struct Pending {
+    started_at: DateTime<Utc>,
+    rows: Vec<RecordBatch>,
+    rejected: Vec<Rejected>,
+    positions: BTreeMap<String, i64>,
+    files: Vec<FileProgress>,
+    bytes: u64,
+    acknowledge: Vec<oneshot::Sender<Committed>>,
+}
+
+impl Pending {
+    fn take(&mut self, batch: Batch) {
+        self.bytes += batch.bytes;
+        if batch.rows.num_rows() > 0 {
+            self.rows.push(batch.rows);
+        }
+        self.rejected.extend(batch.rejected);
+        for Position { partition, next } in batch.positions {
+            self.positions.insert(partition, next);
+        }
+        self.files.extend(batch.files);
+        self.acknowledge.extend(batch.acknowledge);
+    }
+
+    fn row_count(&self) -> i64 {
+        self.rows.iter().map(|r| i64::try_from(r.num_rows()).unwrap_or_default()).sum()
+    }
+
+    fn record(&self, stream: &Stream, batch: i64, error: Option<String>) -> LoadRecord {
+        LoadRecord {
+            source: stream.definition.name.to_string(),
+            batch,
+            started_at: self.started_at,
+            rows: self.row_count(),
+            bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
+            error,
+        }
+    }
+}
+
+/// What a commit came to.
+struct Done {
+    batch: i64,
+    cut: BronzeCut,
+    newest_event_us: Option<i64>,
+}
+
+async fn commit(stream: &Arc<Stream>, pending: &Pending) -> Result<Done, Error> {
+    let batch = stream.batch() + 1;
+    let quarantine = if pending.rejected.is_empty() {
+        stream.quarantine.snapshot()
+    } else {
+        let name = stream.definition.name.to_string();
+        let rows = quarantine_batch(&name, &pending.rejected, batch, clock::now_us());
+        let rows = rows.map_err(|source| Error::Arrow { table: stream.quarantine.name().clone(), source })?;
+        commit_side(&stream.quarantine, rows, batch).await?
+    };
+    if let (Some(manifest), false) = (&stream.manifest, pending.files.is_empty()) {
+        let rows = manifest_batch(&pending.files, batch);
+        let rows = rows.map_err(|source| Error::Arrow { table: manifest.name().clone(), source })?;
+        commit_side(manifest, rows, batch).await?;
+    }
+    let watermark = stream.watermark();
+    let event_column = stream.definition.watermark.as_ref();
+    let newest_event_us = event_column
+        .and_then(|w| pending.rows.iter().filter_map(|rows| newest_event_us(rows, &w.column)).max());
+    let delay_us = event_column.map_or(0, |w| i64::try_from(w.delay.as_micros()).unwrap_or(i64::MAX));
+    let next_watermark = advance(watermark, newest_event_us, delay_us, clock::now_us());
+
+    let mut transactions = vec![(BATCH.to_string(), batch)];
+    transactions.extend(next_watermark.map(|us| (WATERMARK.to_string(), us)));
+    transactions
+        .extend(pending.positions.iter().map(|(partition, next)| (format!("{POSITION}{partition}"), *next)));
+
+    let adds = write_rows(&stream.main, pending.rows.clone(), batch, watermark).await?;
+    let main = stream.main.commit(Commit::append(adds, transactions)).await?;
+    Ok(Done { batch, cut: BronzeCut { main, quarantine }, newest_event_us })
+}
+
+/// A side table's commit. When the main commit after it failed and is tried again, the side rows of the failed try
+/// carry the same batch number: they are replaced, not doubled.
+async fn commit_side(
+    table: &Arc<Table>,
+    rows: RecordBatch,
+    batch: i64,
+) -> Result<Arc<crate::lake::Snapshot>, Error> {
+    let stale = super::resume::overhang(&table.snapshot(), batch - 1);
+    let mut adds = write_all(table, vec![rows]).await?;
+    adds.iter_mut().for_each(|file| {
+        file.tags.insert(BATCH_TAG.to_string(), batch.to_string());
+    });
+    let transactions = vec![(BATCH.to_string(), batch)];
+    table.commit(Commit { removes: stale, ..Commit::append(adds, transactions) }).await
+}
+
+async fn write_rows(
+    table: &Arc<Table>,
+    rows: Vec<RecordBatch>,
+    batch: i64,
+    watermark: Option<i64>,
+) -> Result<Vec<crate::lake::DataFile>, Error> {
+    let now_us = clock::now_us();
+    let rows = rows
+        .into_iter()
+        .map(|rows| with_commit_columns(&rows, batch, watermark, now_us))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| Error::Arrow { table: table.name().clone(), source })?;
+    write_all(table, rows).await
+}
+
+async fn write_all(
+    table: &Arc<Table>,
+    batches: Vec<RecordBatch>,
+) -> Result<Vec<crate::lake::DataFile>, Error> {
+    let name = table.name().clone();
+    let table = Arc::clone(table);
+    let written = tokio::task::spawn_blocking(move || {
+        let mut writer: DataWriter = table.writer(Effort::Fast)?;
+        let schema = Arc::clone(writer.schema());
+        for batch in batches {
+            writer.write(&conform(table.name(), &batch, &schema)?)?;
+        }
+        writer.finish()
+    });
+    written.await.map_err(|_| Error::Stopped { table: name })?
+}
+
+fn with_commit_columns(
+    rows: &RecordBatch,
+    batch: i64,
+    watermark: Option<i64>,
+    now_us: i64,
+) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let count = rows.num_rows();
+    let timestamps = |value: Option<i64>| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(vec![value; count]).with_timezone("UTC"))
+    };
+    let timestamp = timestamps(None).data_type().clone();
+    let field = |name: &str, data_type| Arc::new(arrow::datatypes::Field::new(name, data_type, true));
+    let mut fields: Vec<_> = rows.schema_ref().fields().iter().cloned().collect();
+    fields.push(field("_batch", arrow::datatypes::DataType::Int64));
+    fields.push(field("_watermark", timestamp.clone()));
+    fields.push(field("_ingested_at", timestamp));
+    let mut columns = rows.columns().to_vec();
+    columns.push(Arc::new(Int64Array::from(vec![batch; count])));
+    columns.push(timestamps(watermark));
+    columns.push(timestamps(Some(now_us)));
+    RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns)
+}
+
+fn manifest_batch(files: &[FileProgress], batch: i64) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let numbers = |pick: fn(&FileProgress) -> i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(files.iter().map(pick)))
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(files.iter().map(|f| f.path.as_str()))),
+        Arc::new(StringArray::from_iter_values(files.iter().map(|f| f.content.as_str()))),
+        numbers(|f| f.size),
+        numbers(|f| f.modified_us),
+        numbers(|f| f.taken),
+        Arc::new(BooleanArray::from_iter(files.iter().map(|f| Some(f.done)))),
+        Arc::new(Int64Array::from(vec![batch; files.len()])),
+    ];
+    RecordBatch::try_new(manifest_schema(), columns)
+}
+
+fn settle(stream: &Stream, mut pending: Pending, done: Done, status: &StatusCell, log: &impl Fn(LoadRecord)) {
+    let committed = Committed { batch: done.batch, version: done.cut.main.version };
+    stream.cuts.send_replace(done.cut);
+    let quarantined = i64::try_from(pending.rejected.len()).unwrap_or(i64::MAX);
+    let newest = done.newest_event_us.and_then(DateTime::from_timestamp_micros);
+    status.committed(pending.row_count(), quarantined, newest, clock::now(), clock::instant());
+    status.healthy();
+    log(pending.record(stream, done.batch, None));
+    for waiting in std::mem::take(&mut pending.acknowledge) {
+        // Whoever waited may be gone; the rows are durable all the same.
+        let _ = waiting.send(committed.clone());
+    }
+}

@@ -1,0 +1,177 @@
+//! Row rules of a model, compiled once a refresh and applied batch by batch.
+
+use crate::bronze::quarantine_schema;
+use crate::sql::{Expectation, ViolationAction};
+use arrow::array::{
+    Array, ArrayRef, AsArray as _, BinaryArray, BooleanArray, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, new_null_array,
+};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::json::LineDelimitedWriter;
+use datafusion::common::DFSchema;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::context::SessionState;
+use datafusion::physical_expr::PhysicalExpr;
+use std::sync::Arc;
+
+/// The rule that a declared `NOT NULL` stands for.
+const NOT_NULL: &str = "not_null";
+
+/// How a rule fared in one refresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleCount {
+    /// The rule's name.
+    pub name: String,
+    /// Its predicate.
+    pub predicate: String,
+    /// What happens to rows that break it.
+    pub action: ViolationAction,
+    /// Rows for which it is true.
+    pub passed: i64,
+    /// Rows for which it is false or NULL.
+    pub failed: i64,
+}
+
+#[derive(Debug)]
+struct Rule {
+    predicate: Arc<dyn PhysicalExpr>,
+    count: RuleCount,
+    declared: bool,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Judged {
+    /// Rows that stay.
+    pub kept: RecordBatch,
+    /// Rows set apart, in the shape of [`quarantine_schema`].
+    pub quarantined: Option<RecordBatch>,
+}
+
+/// The compiled rules of one model.
+#[derive(Debug)]
+pub struct Rules {
+    rules: Vec<Rule>,
+}
+
+impl Rules {
+    /// Compiles a model's expectations over its output columns; declared NOT NULL columns are rules that quarantine.
+    pub fn compile(state: &SessionState, expectations: &[Expectation], output: &SchemaRef) -> Result<Self> {
+        let schema = DFSchema::try_from(Arc::clone(output))?;
+        let rule = |name: &str, text: &str, action: ViolationAction, declared: bool| {
+            let expression = state.create_logical_expr(text, &schema)?;
+            Ok::<_, DataFusionError>(Rule {
+                predicate: state.create_physical_expr(expression, &schema)?,
+                count: RuleCount {
+                    name: name.to_string(),
+                    predicate: text.to_string(),
+                    action,
+                    passed: 0,
+                    failed: 0,
+                },
+                declared,
+            })
+        };
+        let mut rules = Vec::new();
+        for field in output.fields().iter().filter(|f| !f.is_nullable()) {
+            let text = format!("\"{}\" IS NOT NULL", field.name().replace('"', "\"\""));
+            rules.push(rule(NOT_NULL, &text, ViolationAction::QuarantineRow, true)?);
+        }
+        for e in expectations {
+            rules.push(rule(&e.name, &e.predicate, e.action, false)?);
+        }
+        Ok(Self { rules })
+    }
+
+    /// Judges a batch. A row is set apart by the first rule that it breaks and that quarantines; otherwise dropped by
+    /// any that drops; otherwise kept.
+    pub fn judge(&mut self, model: &str, batch: RecordBatch, number: i64, at_us: i64) -> Result<Judged> {
+        let rows = batch.num_rows();
+        let mut keep = vec![true; rows];
+        let mut apart: Vec<Option<usize>> = vec![None; rows];
+        for (index, rule) in self.rules.iter_mut().enumerate() {
+            let verdict = rule.predicate.evaluate(&batch)?.into_array(rows)?;
+            let verdict = verdict.as_boolean_opt().ok_or_else(|| {
+                DataFusionError::Plan(format!("expectation \"{}\" is not a boolean", rule.count.name))
+            })?;
+            let passes = |row: usize| verdict.is_valid(row) && verdict.value(row);
+            let failed = (0..rows).filter(|row| !passes(*row)).count();
+            rule.count.failed += count(failed);
+            rule.count.passed += count(rows - failed);
+            for row in (0..rows).filter(|row| !passes(*row)) {
+                match rule.count.action {
+                    ViolationAction::Warn => {}
+                    ViolationAction::DropRow => keep[row] = false,
+                    ViolationAction::QuarantineRow => {
+                        keep[row] = false;
+                        apart[row].get_or_insert(index);
+                    }
+                }
+            }
+        }
+        let quarantined = self.set_apart(model, &batch, &apart, number, at_us)?;
+        let kept = if keep.iter().all(|k| *k) {
+            batch
+        } else {
+            filter_record_batch(&batch, &BooleanArray::from(keep))?
+        };
+        Ok(Judged { kept, quarantined })
+    }
+
+    /// How the named expectations fared.
+    pub fn counts(&self) -> Vec<RuleCount> {
+        self.rules.iter().filter(|r| !r.declared || r.count.failed > 0).map(|r| r.count.clone()).collect()
+    }
+
+    fn set_apart(
+        &self,
+        model: &str,
+        batch: &RecordBatch,
+        apart: &[Option<usize>],
+        number: i64,
+        at_us: i64,
+    ) -> Result<Option<RecordBatch>> {
+        let broken: Vec<&Rule> = apart.iter().flatten().filter_map(|i| self.rules.get(*i)).collect();
+        if broken.is_empty() {
+            return Ok(None);
+        }
+        let mask = BooleanArray::from_iter(apart.iter().map(|a| Some(a.is_some())));
+        let rows = filter_record_batch(batch, &mask)?;
+        let raw = rows_as_json(&rows)?;
+        let reason = |rule: &&Rule| {
+            format!("expectation \"{}\" is not met: {}", rule.count.name, rule.count.predicate)
+        };
+        let carried = |name: &str, data_type: &DataType| -> Result<ArrayRef> {
+            Ok(match rows.column_by_name(name) {
+                Some(column) => arrow::compute::cast(column, data_type)?,
+                None => new_null_array(data_type, rows.num_rows()),
+            })
+        };
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(vec![model; rows.num_rows()])),
+            carried("_partition", &DataType::Utf8)?,
+            carried("_offset", &DataType::Int64)?,
+            Arc::new(StringArray::from_iter_values(broken.iter().map(|r| r.count.name.as_str()))),
+            Arc::new(StringArray::from_iter_values(broken.iter().map(reason))),
+            Arc::new(BinaryArray::from_iter_values(raw)),
+            Arc::new(Int64Array::from(vec![number; rows.num_rows()])),
+            Arc::new(TimestampMicrosecondArray::from(vec![at_us; rows.num_rows()]).with_timezone("UTC")),
+        ];
+        Ok(Some(RecordBatch::try_new(quarantine_schema(), columns)?))
+    }
+}
+
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+fn rows_as_json(rows: &RecordBatch) -> Result<Vec<Vec<u8>>> {
+    let mut writer = LineDelimitedWriter::new(Vec::new());
+    writer.write(rows)?;
+    writer.finish()?;
+    let text = writer.into_inner();
+    let mut lines: Vec<Vec<u8>> = text.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+    lines.truncate(rows.num_rows());
+    Ok(lines)
+}

@@ -1,0 +1,132 @@
+//! A materialized view's lane: it is recomputed beside the waves and joins an epoch when done, so that one slow view
+//! never holds up the rest.
+
+use super::model::Model;
+use super::streaming::Refreshed;
+use super::{Error, recompute, trigger};
+use crate::catalog::cut::{Cut, Freshness, RelationKind};
+use crate::engine::Engine;
+use crate::lake::TableName;
+use crate::ops::clock;
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// How often a view that depends on `now()` is computed while no input moves.
+const CLOCK_PERIOD: Duration = Duration::from_secs(1);
+
+/// What a lane reports.
+#[derive(Debug)]
+pub(super) struct LaneReport {
+    pub(super) model: TableName,
+    pub(super) as_of: DateTime<Utc>,
+    pub(super) seconds: f64,
+    pub(super) result: Result<Refreshed, Error>,
+}
+
+/// What a lane needs.
+pub(super) struct Lane {
+    pub(super) model: Arc<Model>,
+    pub(super) engine: Engine,
+    pub(super) cuts: watch::Receiver<Arc<Cut>>,
+    /// Bounds how many views are computed at once.
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) reports: mpsc::Sender<LaneReport>,
+    pub(super) depends_on_clock: bool,
+    pub(super) stop: CancellationToken,
+}
+
+impl Lane {
+    /// Runs until stopped.
+    pub(super) async fn run(mut self) {
+        let stop = self.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.follow() => {}
+        }
+    }
+
+    async fn follow(&mut self) {
+        let mut consumed = if self.model.is_outdated() { BTreeMap::new() } else { self.model.consumed() };
+        let mut last: Option<DateTime<Utc>> = None;
+        let mut failures = 0u32;
+        loop {
+            let cut = Arc::clone(&self.cuts.borrow_and_update());
+            let inputs = versions(&self.model, &cut);
+            let moved = inputs != consumed || self.model.is_outdated();
+            let clock_owes = self.depends_on_clock
+                && last.is_none_or(|last| (clock::now() - last).to_std().unwrap_or_default() >= CLOCK_PERIOD);
+            if !(moved || clock_owes) || !is_grounded(&self.model, &cut) {
+                let pause = if self.depends_on_clock { CLOCK_PERIOD } else { Duration::MAX };
+                if !self.wait(pause).await {
+                    return;
+                }
+                continue;
+            }
+            if let Some(wait) = trigger::next_due(&self.model.trigger, last)
+                .and_then(|due| (due - clock::now()).to_std().ok())
+                .filter(|wait| !wait.is_zero())
+            {
+                tokio::time::sleep(wait).await;
+                continue;
+            }
+            let Ok(_permit) = self.permits.acquire().await else { return };
+            // The cut may have moved on while waiting for a turn: the newest is computed.
+            let cut = Arc::clone(&self.cuts.borrow_and_update());
+            let started = clock::instant();
+            let result = recompute::refresh(&self.model, &self.engine, &cut).await;
+            let spent = started.elapsed();
+            last = Some(clock::now());
+            let pause = match &result {
+                Ok(done) => {
+                    consumed = done.inputs.clone();
+                    failures = 0;
+                    // As long a rest as the work took: views never take more than half of the processors.
+                    spent
+                }
+                Err(_) => {
+                    failures = failures.saturating_add(1);
+                    trigger::backoff(failures)
+                }
+            };
+            let report = LaneReport {
+                model: self.model.name.clone(),
+                as_of: cut.wave_time,
+                seconds: spent.as_secs_f64(),
+                result,
+            };
+            drop(_permit);
+            if self.reports.send(report).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Waits for the next cut, at most `pause`; false when there will be none.
+    async fn wait(&mut self, pause: Duration) -> bool {
+        if pause == Duration::MAX {
+            return self.cuts.changed().await.is_ok();
+        }
+        match tokio::time::timeout(pause, self.cuts.changed()).await {
+            Ok(changed) => changed.is_ok(),
+            Err(_) => true,
+        }
+    }
+}
+
+fn versions(model: &Model, cut: &Cut) -> BTreeMap<TableName, i64> {
+    model.inputs.iter().filter_map(|input| Some((input.clone(), cut.tables.get(input)?.version))).collect()
+}
+
+/// A view that was never computed has nothing to say yet: those above it wait for it.
+fn is_grounded(model: &Model, cut: &Cut) -> bool {
+    model.inputs.iter().filter_map(|input| cut.tables.get(input)).all(|table| {
+        table.relation.kind != RelationKind::MaterializedView
+            || table.version > 0
+            || table.freshness != Freshness::Stale
+    })
+}

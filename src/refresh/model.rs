@@ -1,0 +1,183 @@
+//! A model as the engine runs it: its definition, its tables, what it reads, how it is doing.
+
+use crate::bronze::quarantine_schema;
+use crate::catalog::cut::Freshness;
+use crate::catalog::project::Model as Definition;
+use crate::lake::{Error, Lake, Table, TableDefinition, TableKind, TableName};
+use crate::quality::RuleCount;
+use crate::sql::{Expectation, Trigger, ViolationAction};
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Application version: which definition a materialized view's rows were computed by.
+pub(super) const DEFINITION: &str = "sluice.definition";
+/// Application versions, one an input: the version consumed.
+pub(super) const CONSUMED: &str = "sluice.consumed.";
+/// Application version: refreshes that changed the table.
+pub(super) const REFRESH: &str = "sluice.refresh";
+
+/// A stored model.
+#[derive(Debug)]
+pub struct Model {
+    /// Its name.
+    pub name: TableName,
+    /// Its rows.
+    pub table: Arc<Table>,
+    /// Rows that its rules set apart, if it has such rules.
+    pub quarantine: Option<Arc<Table>>,
+    /// Its columns as defined.
+    pub schema: SchemaRef,
+    /// Its query's text.
+    pub query: String,
+    /// Inputs whose rows are each taken once; empty for materialized views.
+    pub streams: Vec<TableName>,
+    /// Every stored table it reads, views looked through.
+    pub inputs: Vec<TableName>,
+    /// When it is refreshed.
+    pub trigger: Trigger,
+    /// Its rules.
+    pub expectations: Vec<Expectation>,
+    /// Which definition this is.
+    pub definition_hash: i64,
+    /// Streaming table or materialized view.
+    pub is_streaming: bool,
+}
+
+impl Model {
+    /// The versions that the stored rows were computed from.
+    pub(super) fn consumed(&self) -> BTreeMap<TableName, i64> {
+        let snapshot = self.table.snapshot();
+        let versions = self
+            .inputs
+            .iter()
+            .filter_map(|input| Some((input.clone(), snapshot.transaction(&format!("{CONSUMED}{input}"))?)));
+        versions.collect()
+    }
+
+    /// True when the rows were computed by another definition, or never.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.table.snapshot().transaction(DEFINITION) != Some(self.definition_hash)
+    }
+}
+
+/// Opens (and creates) a model's tables. `schema` is the query's output as planned; `inputs` are its stored tables.
+/// Blocks.
+pub fn open_model(
+    lake: &Lake,
+    definition: &Definition,
+    schema: SchemaRef,
+    inputs: Vec<TableName>,
+) -> Result<Option<Model>, Error> {
+    let (name, expectations, partitioned_by, trigger, sql, is_streaming) = match definition {
+        Definition::StreamingTable(d) => {
+            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, &d.sql, true)
+        }
+        Definition::MaterializedView(d) => {
+            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, &d.sql, false)
+        }
+        Definition::View(_) => return Ok(None),
+    };
+    let table_definition = TableDefinition {
+        schema: Arc::clone(&schema),
+        partition_columns: partitioned_by.clone(),
+        kind: if is_streaming { TableKind::AppendOnly } else { TableKind::Maintained },
+        properties: BTreeMap::new(),
+    };
+    let table = if is_streaming {
+        lake.ensure(name, &table_definition)?
+    } else {
+        // A view's rows can always be computed again, so a changed shape replaces the old one.
+        lake.ensure_exact(name, &table_definition)?
+    };
+    let sets_apart = expectations.iter().any(|e| e.action == ViolationAction::QuarantineRow)
+        || schema.fields().iter().any(|f| !f.is_nullable());
+    let quarantine = if is_streaming && sets_apart {
+        let definition = TableDefinition {
+            schema: quarantine_schema(),
+            partition_columns: Vec::new(),
+            kind: TableKind::AppendOnly,
+            properties: BTreeMap::new(),
+        };
+        Some(lake.ensure(&name.quarantine(), &definition)?)
+    } else {
+        None
+    };
+    Ok(Some(Model {
+        name: name.clone(),
+        table,
+        quarantine,
+        schema,
+        query: definition.query().sql.clone(),
+        streams: definition.query().streams.clone(),
+        inputs,
+        trigger: trigger.clone(),
+        expectations: expectations.clone(),
+        definition_hash: hash(sql),
+        is_streaming,
+    }))
+}
+
+/// A definition's number: the same text gives the same number on every machine.
+pub(super) fn hash(sql: &str) -> i64 {
+    let digest = Sha256::digest(sql.as_bytes());
+    let mut first = [0u8; 8];
+    first.copy_from_slice(&digest[..8]);
+    i64::from_le_bytes(first)
+}
+
+/// One refresh as `sluice.refreshes` shows it.
+#[derive(Clone, Debug)]
+pub struct RefreshRecord {
+    /// The epoch it joined (for a failure, the epoch that stood).
+    pub epoch: i64,
+    /// The model.
+    pub model: TableName,
+    /// `append` or `recompute`.
+    pub mode: &'static str,
+    /// Why it ran, and why in this mode.
+    pub reason: String,
+    /// Input rows of an append; result rows of a recompute.
+    pub rows_read: i64,
+    /// Rows added.
+    pub rows_inserted: i64,
+    /// Rows deleted.
+    pub rows_deleted: i64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+    /// How its rules fared.
+    pub rules: Vec<RuleCount>,
+    /// When it ended.
+    pub at: DateTime<Utc>,
+}
+
+/// How a model stands.
+#[derive(Clone, Debug)]
+pub struct ModelStatus {
+    /// Fresh, stale or failed.
+    pub freshness: Freshness,
+    /// The wave time of the inputs it was computed from.
+    pub fresh_as_of: Option<DateTime<Utc>>,
+    /// Why it failed last.
+    pub error: Option<String>,
+}
+
+/// How every table stands, shared with system tables.
+#[derive(Clone, Debug, Default)]
+pub struct StatusBoard(Arc<Mutex<BTreeMap<TableName, ModelStatus>>>);
+
+impl StatusBoard {
+    /// Every table's status.
+    pub fn all(&self) -> BTreeMap<TableName, ModelStatus> {
+        self.0.lock().clone()
+    }
+
+    pub(super) fn set(&self, name: &TableName, status: ModelStatus) {
+        self.0.lock().insert(name.clone(), status);
+    }
+}

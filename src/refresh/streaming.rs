@@ -1,0 +1,176 @@
+//! Refreshing a streaming table: each new input row is taken once and appended.
+
+use super::Error;
+use super::model::{CONSUMED, DEFINITION, Model, REFRESH, RefreshRecord};
+use super::output::{nullable, settle, shape};
+use crate::catalog::cut::{Cut, CutTable};
+use crate::engine::Engine;
+use crate::lake::{Commit, DataFile, DataWriter, Effort, Lake, Snapshot, Table, TableName, conform};
+use crate::ops::clock;
+use crate::quality::Rules;
+use chrono::{DateTime, Utc};
+use datafusion::physical_plan::execute_stream;
+use futures::StreamExt as _;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Mark on quarantine files: the refresh of the main table that they go with.
+const REFRESH_TAG: &str = "sluice.refresh";
+
+/// What a refresh brought.
+#[derive(Debug)]
+pub(super) struct Refreshed {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) quarantine: Option<Arc<Snapshot>>,
+    pub(super) inputs: BTreeMap<TableName, i64>,
+    pub(super) record: RefreshRecord,
+}
+
+/// What the refresh stands on: the cut that other inputs are read at, and the snapshots of the streams.
+pub(super) struct Ground<'a> {
+    pub(super) lake: &'a Lake,
+    pub(super) engine: &'a Engine,
+    pub(super) cut: &'a Arc<Cut>,
+    pub(super) snapshots: &'a BTreeMap<TableName, Arc<Snapshot>>,
+    pub(super) tables: &'a BTreeMap<TableName, Arc<Table>>,
+    pub(super) time: DateTime<Utc>,
+}
+
+/// Takes back quarantine rows whose main commit never came.
+pub(super) async fn recover(model: &Model) -> Result<(), Error> {
+    let Some(quarantine) = &model.quarantine else { return Ok(()) };
+    let done = model.table.snapshot().transaction(REFRESH).unwrap_or(0);
+    let overhang = overhang(&quarantine.snapshot(), done);
+    if !overhang.is_empty() {
+        let commit =
+            Commit { operation: "DELETE", removes: overhang, ..Commit::append(Vec::new(), Vec::new()) };
+        quarantine.commit(commit).await?;
+    }
+    Ok(())
+}
+
+fn overhang(side: &Snapshot, done: i64) -> Vec<Arc<DataFile>> {
+    let number = |file: &DataFile| file.tags.get(REFRESH_TAG).and_then(|tag| tag.parse::<i64>().ok());
+    side.files.iter().filter(|file| number(file).is_some_and(|n| n > done)).cloned().collect()
+}
+
+/// Takes what is new in the streams; `None` when nothing is.
+pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option<Refreshed>, Error> {
+    let started = clock::instant();
+    let consumed = model.consumed();
+    let mut overlay = ground.cut.as_ref().clone();
+    let mut inputs = BTreeMap::new();
+    let mut rows_read = 0;
+    for stream in &model.streams {
+        let Some(snapshot) = ground.snapshots.get(stream) else { continue };
+        let from = consumed.get(stream).copied();
+        inputs.insert(stream.clone(), snapshot.version);
+        let files = new_files(ground, stream, snapshot, from).await?;
+        rows_read += files.iter().filter_map(|f| f.live_rows(&snapshot.schema)).sum::<u64>();
+        if let Some(table) = overlay.tables.get_mut(stream) {
+            let provider = ground.lake.provider_of_files(snapshot, files);
+            *table = CutTable { provider: Some(provider), ..table.clone() };
+        }
+    }
+    if rows_read == 0 && model.streams.iter().all(|s| consumed.contains_key(s)) {
+        return Ok(None);
+    }
+    let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
+    let written = run_query(model, ground, Arc::new(overlay), number).await?;
+    let inserted = live_rows(&written.rows, &model.schema);
+
+    let quarantine = match &model.quarantine {
+        Some(table) if !written.quarantined.is_empty() => {
+            // A failed try of this very refresh may have left its side rows: they are replaced, not doubled.
+            let stale = overhang(&table.snapshot(), number - 1);
+            let transactions = vec![(REFRESH.to_string(), number)];
+            let commit = Commit { removes: stale, ..Commit::append(written.quarantined, transactions) };
+            Some(table.commit(commit).await?)
+        }
+        Some(table) => Some(table.snapshot()),
+        None => None,
+    };
+    let mut transactions =
+        vec![(REFRESH.to_string(), number), (DEFINITION.to_string(), model.definition_hash)];
+    transactions.extend(inputs.iter().map(|(name, version)| (format!("{CONSUMED}{name}"), *version)));
+    let snapshot = model.table.commit(Commit::append(written.rows, transactions)).await?;
+    Ok(Some(Refreshed {
+        snapshot,
+        quarantine,
+        inputs,
+        record: RefreshRecord {
+            epoch: 0,
+            model: model.name.clone(),
+            mode: "append",
+            reason: "new input rows, each taken once".to_string(),
+            rows_read: i64::try_from(rows_read).unwrap_or(i64::MAX),
+            rows_inserted: inserted,
+            rows_deleted: 0,
+            seconds: started.elapsed().as_secs_f64(),
+            error: None,
+            rules: written.rules.counts(),
+            at: clock::now(),
+        },
+    }))
+}
+
+async fn new_files(
+    ground: &Ground<'_>,
+    stream: &TableName,
+    snapshot: &Arc<Snapshot>,
+    from: Option<i64>,
+) -> Result<Vec<Arc<DataFile>>, Error> {
+    let Some(from) = from else { return Ok(snapshot.files.clone()) };
+    let table = ground.tables.get(stream);
+    let gone = || Error::ChangesGone { input: stream.clone(), from, to: snapshot.version };
+    let table = table.ok_or_else(gone)?;
+    table.appended(from, snapshot.version).await?.ok_or_else(gone)
+}
+
+struct Written {
+    rows: Vec<DataFile>,
+    quarantined: Vec<DataFile>,
+    rules: Rules,
+}
+
+async fn run_query(model: &Model, ground: &Ground<'_>, cut: Arc<Cut>, number: i64) -> Result<Written, Error> {
+    let state = ground.engine.state_at(&cut, ground.time);
+    let plan = state.create_logical_plan(&model.query).await?;
+    let physical = state.create_physical_plan(&plan).await?;
+    let mut batches = execute_stream(physical, state.task_ctx())?;
+    let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
+    let mut rows = model.table.writer(Effort::Fast)?;
+    let mut quarantined = model.quarantine.as_ref().map(|q| q.writer(Effort::Fast)).transpose()?;
+    let name = model.name.to_string();
+    let output = nullable(&model.schema);
+    while let Some(batch) = batches.next().await {
+        let batch = shape(&model.name, &batch?, &output)?;
+        let judged = rules.judge(&name, batch, number, clock::now_us())?;
+        // Encoding is brief work on the processor; the files' syncs come at the end.
+        tokio::task::block_in_place(|| {
+            let kept = settle(judged.kept, &model.schema)?;
+            write(&mut rows, &model.name, &kept)?;
+            if let (Some(writer), Some(apart)) = (&mut quarantined, &judged.quarantined) {
+                write(writer, &model.name, apart)?;
+            }
+            Ok::<_, Error>(())
+        })?;
+    }
+    tokio::task::block_in_place(|| {
+        let mut apart = quarantined.map(DataWriter::finish).transpose()?.unwrap_or_default();
+        apart.iter_mut().for_each(|file| {
+            file.tags.insert(REFRESH_TAG.to_string(), number.to_string());
+        });
+        Ok(Written { rows: rows.finish()?, quarantined: apart, rules })
+    })
+}
+
+fn write(writer: &mut DataWriter, name: &TableName, batch: &arrow::array::RecordBatch) -> Result<(), Error> {
+    let schema = Arc::clone(writer.schema());
+    Ok(writer.write(&conform(name, batch, &schema)?)?)
+}
+
+fn live_rows(files: &[DataFile], schema: &arrow::datatypes::SchemaRef) -> i64 {
+    let rows: u64 = files.iter().filter_map(|f| f.live_rows(schema)).sum();
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,64 @@
+//! When a model is due: pure arithmetic over its trigger and the past.
+
+use crate::sql::Trigger;
+use chrono::{DateTime, Utc};
+use std::str::FromStr as _;
+use std::time::Duration;
+
+/// First and longest pause after a failed refresh.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_LONGEST: Duration = Duration::from_secs(60);
+
+/// The earliest time of the next refresh, given that something changed. `None`: at once.
+pub(super) fn next_due(trigger: &Trigger, last: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    let last = last?;
+    match trigger {
+        Trigger::OnUpdate { at_most_every } => {
+            last.checked_add_signed(chrono::Duration::from_std(*at_most_every).ok()?)
+        }
+        Trigger::Every(period) => last.checked_add_signed(chrono::Duration::from_std(*period).ok()?),
+        Trigger::Cron { expression, zone } => next_cron(expression, zone, last),
+    }
+}
+
+/// The pause after `failures` failures in a row: doubling, bounded.
+pub(super) fn backoff(failures: u32) -> Duration {
+    let doubled =
+        RETRY_FIRST.saturating_mul(1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+    doubled.min(RETRY_LONGEST)
+}
+
+fn next_cron(expression: &str, zone: &str, last: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let cron = croner::Cron::from_str(expression).ok()?;
+    let zone: chrono_tz::Tz = zone.parse().ok()?;
+    let next = cron.find_next_occurrence(&last.with_timezone(&zone), false).ok()?;
+    Some(next.with_timezone(&Utc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn triggers_are_due_in_their_zone() {
+        let last = at("2026-03-28T12:00:00Z");
+        let cron = Trigger::Cron { expression: "0 2 * * *".to_string(), zone: "UTC".to_string() };
+        assert_eq!(next_due(&cron, Some(last)), Some(at("2026-03-29T02:00:00Z")));
+        let paris = Trigger::Cron { expression: "0 4 * * *".to_string(), zone: "Europe/Paris".to_string() };
+        assert_eq!(next_due(&paris, Some(last)), Some(at("2026-03-29T02:00:00Z")));
+        let every = Trigger::Every(Duration::from_secs(3600));
+        assert_eq!(next_due(&every, Some(last)), Some(at("2026-03-28T13:00:00Z")));
+        assert_eq!(next_due(&every, None), None);
+    }
+
+    #[test]
+    fn backoff_doubles_to_a_minute() {
+        assert_eq!(backoff(1), Duration::from_secs(1));
+        assert_eq!(backoff(3), Duration::from_secs(4));
+        assert_eq!(backoff(100), Duration::from_secs(60));
+    }
+}

@@ -1,0 +1,546 @@
+//! Waves: the newest sources, the streaming tables that follow from them, one epoch.
+
+use super::epochs::{EpochRow, EpochTable};
+use super::lane::{Lane, LaneReport};
+use super::model::{Model, ModelStatus, RefreshRecord, StatusBoard};
+use super::streaming::{self, Ground, Refreshed};
+use super::{Error, trigger};
+use crate::bronze::Stream;
+use crate::catalog::cut::{Cut, CutTable, Freshness, Relation};
+use crate::engine::Engine;
+use crate::lake::{Lake, Snapshot, Table, TableName, chain};
+use crate::ops::clock;
+use chrono::{DateTime, Utc};
+use datafusion::catalog::TableProvider;
+use futures::future::join_all;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Bounds of the waves.
+#[derive(Clone, Copy, Debug)]
+pub struct WaveSettings {
+    /// Shortest time between the starts of two waves.
+    pub period_min: Duration,
+    /// Materialized views computed at once.
+    pub lanes_max: usize,
+}
+
+/// What a project looks like to the waves: everything that does not change while it runs.
+#[derive(Clone)]
+pub struct Shape {
+    /// Changes when the project does.
+    pub number: u64,
+    /// Every relation that readers see.
+    pub relations: BTreeMap<TableName, Arc<Relation>>,
+    /// Providers of relations that are not Delta tables (system tables).
+    pub live: BTreeMap<TableName, Arc<dyn TableProvider>>,
+    /// Sources.
+    pub streams: Vec<Arc<Stream>>,
+    /// Stored models, inputs first.
+    pub models: Vec<Arc<Model>>,
+    /// Views whose query depends on the time.
+    pub clock_models: Vec<TableName>,
+}
+
+/// Everything a run of waves is given.
+pub struct Waves {
+    /// The lake.
+    pub lake: Arc<Lake>,
+    /// The engine.
+    pub engine: Engine,
+    /// The project.
+    pub shape: Shape,
+    /// Where epochs are kept.
+    pub epochs: EpochTable,
+    /// Where cuts are published.
+    pub cuts: watch::Sender<Arc<Cut>>,
+    /// Where states are shown.
+    pub board: StatusBoard,
+    /// Where refreshes are recorded.
+    pub record: Arc<dyn Fn(RefreshRecord) + Send + Sync>,
+    /// Bounds.
+    pub settings: WaveSettings,
+}
+
+/// Publishes the last epoch's cut at once, then runs waves until `stop`, then one last wave over what was committed
+/// before.
+pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Error> {
+    let mut run = Run::open(waves).await?;
+    run.publish_cut(run.epoch);
+    let bell = Arc::new(Notify::new());
+    let (reports, mut reported) = mpsc::channel(64);
+    let lanes_stop = stop.child_token();
+    let mut tasks = run.ring_on_commits(&bell, &lanes_stop);
+    tasks.extend(run.start_lanes(&reports, &lanes_stop));
+    bell.notify_one();
+    loop {
+        let wait = run.next_wake();
+        let report = tokio::select! {
+            () = stop.cancelled() => break,
+            () = bell.notified() => None,
+            report = reported.recv() => report,
+            () = tokio::time::sleep(wait) => None,
+        };
+        let started = clock::instant();
+        run.take_report(report);
+        while let Ok(report) = reported.try_recv() {
+            run.take_report(Some(report));
+        }
+        run.wave().await;
+        let rest = run.waves.settings.period_min.saturating_sub(started.elapsed());
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+    for task in tasks {
+        let _ = task.await;
+    }
+    while let Ok(report) = reported.try_recv() {
+        run.take_report(Some(report));
+    }
+    run.wave().await;
+    Ok(())
+}
+
+/// A table as the next epoch will name it.
+#[derive(Clone)]
+struct Standing {
+    snapshot: Arc<Snapshot>,
+    inputs: BTreeMap<TableName, i64>,
+    freshness: Freshness,
+    fresh_as_of: Option<DateTime<Utc>>,
+}
+
+/// A streaming table that failed: when it may try again.
+#[derive(Clone, Copy)]
+struct Setback {
+    failures: u32,
+    retry_at: DateTime<Utc>,
+}
+
+type Outcome = (Arc<Model>, f64, Result<Option<Refreshed>, Error>);
+
+struct Run {
+    waves: Waves,
+    epoch: i64,
+    wave_time: DateTime<Utc>,
+    standing: BTreeMap<TableName, Standing>,
+    tables: BTreeMap<TableName, Arc<Table>>,
+    providers: HashMap<TableName, (i64, Arc<dyn TableProvider>)>,
+    /// Streaming tables, those that read each other's rows in later levels.
+    levels: Vec<Vec<Arc<Model>>>,
+    setbacks: HashMap<TableName, Setback>,
+    last_refresh: HashMap<TableName, DateTime<Utc>>,
+    /// Records waiting for the epoch that they join.
+    records: Vec<RefreshRecord>,
+    /// Something stands that no epoch names yet.
+    unpublished: bool,
+}
+
+impl Run {
+    async fn open(waves: Waves) -> Result<Self, Error> {
+        let latest = waves.epochs.latest().await?;
+        let (epoch, wave_time, rows) =
+            latest.unwrap_or_else(|| (waves.epochs.last(), clock::now(), Vec::new()));
+        let named: HashMap<TableName, EpochRow> = rows.into_iter().map(|r| (r.table.clone(), r)).collect();
+        let mut tables = BTreeMap::new();
+        for stream in &waves.shape.streams {
+            tables.insert(stream.definition.name.clone(), Arc::clone(stream.table()));
+            tables.insert(stream.definition.name.quarantine(), Arc::clone(stream.quarantine()));
+        }
+        for model in &waves.shape.models {
+            tables.insert(model.name.clone(), Arc::clone(&model.table));
+            if let Some(quarantine) = &model.quarantine {
+                tables.insert(model.name.quarantine(), Arc::clone(quarantine));
+            }
+            streaming::recover(model).await?;
+        }
+        let mut standing = BTreeMap::new();
+        for (name, table) in &tables {
+            standing.insert(name.clone(), stand(table, named.get(name), wave_time).await);
+        }
+        let levels = levels(&waves.shape.models);
+        Ok(Self {
+            waves,
+            epoch,
+            wave_time,
+            standing,
+            tables,
+            providers: HashMap::new(),
+            levels,
+            setbacks: HashMap::new(),
+            last_refresh: HashMap::new(),
+            records: Vec::new(),
+            unpublished: named.is_empty(),
+        })
+    }
+
+    fn ring_on_commits(
+        &self,
+        bell: &Arc<Notify>,
+        stop: &CancellationToken,
+    ) -> Vec<tokio::task::JoinHandle<()>> {
+        let ring = |stream: &Arc<Stream>| {
+            let (mut cuts, bell, stop) = (stream.cuts(), Arc::clone(bell), stop.clone());
+            tokio::spawn(async move {
+                loop {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        changed = cuts.changed() => match changed {
+                            Ok(()) => bell.notify_one(),
+                            Err(_) => return,
+                        },
+                    }
+                }
+            })
+        };
+        self.waves.shape.streams.iter().map(ring).collect()
+    }
+
+    fn start_lanes(
+        &self,
+        reports: &mpsc::Sender<LaneReport>,
+        stop: &CancellationToken,
+    ) -> Vec<tokio::task::JoinHandle<()>> {
+        let permits = Arc::new(Semaphore::new(self.waves.settings.lanes_max));
+        let start = |model: &Arc<Model>| {
+            let lane = Lane {
+                model: Arc::clone(model),
+                engine: self.waves.engine.clone(),
+                cuts: self.waves.cuts.subscribe(),
+                permits: Arc::clone(&permits),
+                reports: reports.clone(),
+                depends_on_clock: self.waves.shape.clock_models.contains(&model.name),
+                stop: stop.clone(),
+            };
+            tokio::spawn(lane.run())
+        };
+        self.waves.shape.models.iter().filter(|m| !m.is_streaming).map(start).collect()
+    }
+
+    /// How long until the clock owes something.
+    fn next_wake(&self) -> Duration {
+        let now = clock::now();
+        let retries = self.setbacks.values().map(|s| s.retry_at);
+        let due = self
+            .levels
+            .iter()
+            .flatten()
+            .filter(|m| self.has_moved(m))
+            .filter_map(|m| trigger::next_due(&m.trigger, self.last_refresh.get(&m.name).copied()));
+        let next = retries.chain(due).min();
+        match next {
+            Some(time) => (time - now).to_std().unwrap_or(self.waves.settings.period_min),
+            None if self.unpublished => self.waves.settings.period_min,
+            None => Duration::from_secs(60),
+        }
+    }
+
+    fn has_moved(&self, model: &Model) -> bool {
+        let consumed = &self.standing.get(&model.name).map(|s| s.inputs.clone()).unwrap_or_default();
+        model.streams.iter().any(|s| {
+            self.standing.get(s).is_some_and(|standing| consumed.get(s) != Some(&standing.snapshot.version))
+        })
+    }
+
+    /// Takes the newest sources, refreshes what follows from them, and publishes an epoch if anything changed.
+    async fn wave(&mut self) {
+        self.wave_time = clock::now();
+        self.take_sources();
+        for level in 0..self.levels.len() {
+            let due: Vec<_> =
+                self.levels[level].iter().filter(|m| self.has_moved(m) && self.is_due(m)).cloned().collect();
+            if due.is_empty() {
+                continue;
+            }
+            let outcomes = self.refresh_all(due).await;
+            for (model, seconds, outcome) in outcomes {
+                self.take_outcome(&model, seconds, outcome);
+            }
+        }
+        if self.unpublished {
+            self.publish().await;
+        }
+    }
+
+    fn take_sources(&mut self) {
+        for stream in self.waves.shape.streams.clone() {
+            let cut = stream.cuts().borrow().clone();
+            let name = &stream.definition.name;
+            for (name, snapshot) in [(name.clone(), cut.main), (name.quarantine(), cut.quarantine)] {
+                let moved = self.standing.get(&name).is_none_or(|s| s.snapshot.version != snapshot.version);
+                if moved {
+                    self.unpublished = true;
+                    let standing = Standing {
+                        snapshot,
+                        inputs: BTreeMap::new(),
+                        freshness: Freshness::Fresh,
+                        fresh_as_of: Some(self.wave_time),
+                    };
+                    self.standing.insert(name, standing);
+                }
+            }
+        }
+    }
+
+    fn is_due(&self, model: &Model) -> bool {
+        let now = self.wave_time;
+        let retry = self.setbacks.get(&model.name).is_none_or(|s| s.retry_at <= now);
+        let last = self.last_refresh.get(&model.name).copied();
+        retry && trigger::next_due(&model.trigger, last).is_none_or(|due| due <= now)
+    }
+
+    async fn refresh_all(&mut self, models: Vec<Arc<Model>>) -> Vec<Outcome> {
+        let cut = Arc::new(self.cut(self.epoch));
+        let snapshots: BTreeMap<_, _> =
+            self.standing.iter().map(|(name, s)| (name.clone(), Arc::clone(&s.snapshot))).collect();
+        let ground = Ground {
+            lake: &self.waves.lake,
+            engine: &self.waves.engine,
+            cut: &cut,
+            snapshots: &snapshots,
+            tables: &self.tables,
+            time: self.wave_time,
+        };
+        join_all(models.into_iter().map(|model| async {
+            let started = clock::instant();
+            let outcome = streaming::refresh(&model, &ground).await;
+            (model, started.elapsed().as_secs_f64(), outcome)
+        }))
+        .await
+    }
+
+    fn take_outcome(&mut self, model: &Arc<Model>, seconds: f64, outcome: Result<Option<Refreshed>, Error>) {
+        match outcome {
+            Ok(done) => {
+                self.setbacks.remove(&model.name);
+                self.last_refresh.insert(model.name.clone(), self.wave_time);
+                match done {
+                    Some(done) => self.take_refreshed(&model.name.clone(), done, self.wave_time),
+                    None => self.rest(model),
+                }
+            }
+            Err(error) => {
+                let failures = self.setbacks.get(&model.name).map_or(0, |s| s.failures) + 1;
+                let pause = chrono::Duration::from_std(trigger::backoff(failures)).unwrap_or_default();
+                self.setbacks
+                    .insert(model.name.clone(), Setback { failures, retry_at: self.wave_time + pause });
+                self.take_failure(&model.name.clone(), "append", seconds, &error);
+            }
+        }
+    }
+
+    /// Only empty commits (folds, positions) came in: nothing to do but to note that they were seen.
+    fn rest(&mut self, model: &Model) {
+        let seen: Vec<_> = model
+            .streams
+            .iter()
+            .filter_map(|s| Some((s.clone(), self.standing.get(s)?.snapshot.version)))
+            .collect();
+        if let Some(standing) = self.standing.get_mut(&model.name) {
+            standing.inputs.extend(seen);
+        }
+    }
+
+    fn take_report(&mut self, report: Option<LaneReport>) {
+        let Some(report) = report else { return };
+        match report.result {
+            Ok(done) => self.take_refreshed(&report.model, done, report.as_of),
+            Err(error) => self.take_failure(&report.model, "recompute", report.seconds, &error),
+        }
+    }
+
+    fn take_refreshed(&mut self, name: &TableName, done: Refreshed, as_of: DateTime<Utc>) {
+        let before = self.standing.get(name);
+        let moved = before
+            .is_none_or(|s| s.snapshot.version != done.snapshot.version || s.freshness != Freshness::Fresh);
+        self.unpublished |= moved;
+        if moved || done.record.rules.iter().any(|r| r.failed > 0) {
+            self.records.push(done.record);
+        }
+        if let Some(quarantine) = done.quarantine {
+            self.standing.insert(
+                name.quarantine(),
+                Standing {
+                    snapshot: quarantine,
+                    inputs: BTreeMap::new(),
+                    freshness: Freshness::Fresh,
+                    fresh_as_of: Some(as_of),
+                },
+            );
+        }
+        let status = ModelStatus { freshness: Freshness::Fresh, fresh_as_of: Some(as_of), error: None };
+        self.waves.board.set(name, status);
+        self.standing.insert(
+            name.clone(),
+            Standing {
+                snapshot: done.snapshot,
+                inputs: done.inputs,
+                freshness: Freshness::Fresh,
+                fresh_as_of: Some(as_of),
+            },
+        );
+    }
+
+    fn take_failure(&mut self, name: &TableName, mode: &'static str, seconds: f64, error: &Error) {
+        let reason = chain(error);
+        tracing::error!(model = %name, error = reason, "refresh failed; the last good version stands");
+        let mut as_of = None;
+        if let Some(standing) = self.standing.get_mut(name) {
+            self.unpublished |= standing.freshness != Freshness::Failed;
+            standing.freshness = Freshness::Failed;
+            as_of = standing.fresh_as_of;
+        }
+        let status =
+            ModelStatus { freshness: Freshness::Failed, fresh_as_of: as_of, error: Some(reason.clone()) };
+        self.waves.board.set(name, status);
+        (self.waves.record)(RefreshRecord {
+            epoch: self.epoch,
+            model: name.clone(),
+            mode,
+            reason: "inputs moved".to_string(),
+            rows_read: 0,
+            rows_inserted: 0,
+            rows_deleted: 0,
+            seconds,
+            error: Some(reason),
+            rules: Vec::new(),
+            at: clock::now(),
+        });
+    }
+
+    async fn publish(&mut self) {
+        let epoch = self.epoch + 1;
+        let rows: Vec<EpochRow> = self
+            .standing
+            .iter()
+            .map(|(name, standing)| EpochRow {
+                table: name.clone(),
+                version: standing.snapshot.version,
+                inputs: inputs_json(&standing.inputs),
+                state: standing.freshness.as_str().to_string(),
+            })
+            .collect();
+        match self.waves.epochs.append(epoch, clock::now(), self.wave_time, &rows).await {
+            Ok(()) => {
+                self.unpublished = false;
+                self.publish_cut(epoch);
+                for record in std::mem::take(&mut self.records) {
+                    (self.waves.record)(RefreshRecord { epoch, ..record });
+                }
+            }
+            Err(error) => {
+                // Readers keep the last cut; the tables' new versions wait for the next try.
+                tracing::error!(epoch, error = chain(&error), "could not publish an epoch; will try again");
+            }
+        }
+    }
+
+    fn publish_cut(&mut self, epoch: i64) {
+        self.epoch = epoch;
+        for (name, standing) in &self.standing {
+            if !self.waves.board.all().contains_key(name) || standing.freshness == Freshness::Fresh {
+                let status = ModelStatus {
+                    freshness: standing.freshness,
+                    fresh_as_of: standing.fresh_as_of,
+                    error: None,
+                };
+                self.waves.board.set(name, status);
+            }
+        }
+        let cut = Arc::new(self.cut(epoch));
+        self.waves.cuts.send_replace(cut);
+    }
+
+    /// What stands now, as a cut.
+    fn cut(&mut self, epoch: i64) -> Cut {
+        let mut tables = BTreeMap::new();
+        for (name, relation) in &self.waves.shape.relations {
+            let table = match self.standing.get(name) {
+                Some(standing) => CutTable {
+                    relation: Arc::clone(relation),
+                    version: standing.snapshot.version,
+                    freshness: standing.freshness,
+                    provider: Some(provider(&mut self.providers, &self.waves.lake, &standing.snapshot)),
+                },
+                None => CutTable {
+                    relation: Arc::clone(relation),
+                    version: 0,
+                    freshness: Freshness::Fresh,
+                    provider: self.waves.shape.live.get(name).cloned(),
+                },
+            };
+            tables.insert(name.clone(), table);
+        }
+        Cut { epoch, wave_time: self.wave_time, tables, shape: self.waves.shape.number }
+    }
+}
+
+/// A snapshot's provider, made once a version.
+fn provider(
+    providers: &mut HashMap<TableName, (i64, Arc<dyn TableProvider>)>,
+    lake: &Lake,
+    snapshot: &Snapshot,
+) -> Arc<dyn TableProvider> {
+    match providers.get(&snapshot.table) {
+        Some((version, provider)) if *version == snapshot.version => Arc::clone(provider),
+        _ => {
+            let provider = lake.provider(snapshot);
+            providers.insert(snapshot.table.clone(), (snapshot.version, Arc::clone(&provider)));
+            provider
+        }
+    }
+}
+
+/// The version that the last epoch names, or the newest where it names none or names one that is gone.
+async fn stand(table: &Arc<Table>, named: Option<&EpochRow>, wave_time: DateTime<Utc>) -> Standing {
+    let newest = table.snapshot();
+    let snapshot = match named {
+        Some(row) => match table.snapshot_at(row.version).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                tracing::warn!(table = %table.name(), error = chain(&error), "the last epoch's version is gone; the newest stands");
+                newest
+            }
+        },
+        None => newest,
+    };
+    let prefix = super::model::CONSUMED;
+    let inputs = snapshot
+        .transactions_of(prefix)
+        .filter_map(|(name, version)| {
+            let (schema, name) = name.split_once('.')?;
+            Some((TableName::new(schema, name), version))
+        })
+        .collect();
+    let freshness = match named.map(|row| row.state.as_str()) {
+        Some("fresh") => Freshness::Fresh,
+        _ => Freshness::Stale,
+    };
+    Standing { snapshot, inputs, freshness, fresh_as_of: named.map(|_| wave_time) }
+}
+
+fn inputs_json(inputs: &BTreeMap<TableName, i64>) -> String {
+    let map: serde_json::Map<String, serde_json::Value> =
+        inputs.iter().map(|(name, version)| (name.to_string(), (*version).into())).collect();
+    serde_json::Value::Object(map).to_string()
+}
+
+/// Streaming tables by depth: a level reads streams of earlier levels only.
+fn levels(models: &[Arc<Model>]) -> Vec<Vec<Arc<Model>>> {
+    let mut depth: HashMap<&TableName, usize> = HashMap::new();
+    let mut levels: Vec<Vec<Arc<Model>>> = Vec::new();
+    for model in models.iter().filter(|m| m.is_streaming) {
+        let level = model.inputs.iter().filter_map(|i| depth.get(i)).max().map_or(0, |d| d + 1);
+        depth.insert(&model.name, level);
+        if levels.len() <= level {
+            levels.resize_with(level + 1, Vec::new);
+        }
+        levels[level].push(Arc::clone(model));
+    }
+    levels
+}
