@@ -2,9 +2,40 @@
 //!
 //! Comes in: one [`Record`] after another. Goes out: rows in the shape of [`super::row_schema`] and the records that
 //! could not become rows, each with rule and reason. One bad record never costs its neighbours.
+//!
+//! | rule       | the record                                                                       |
+//! |------------|----------------------------------------------------------------------------------|
+//! | `empty`    | has no bytes but blanks (a tombstone, a blank line)                              |
+//! | `encoding` | is not UTF-8, or has text that no column can hold (NUL, half a surrogate pair)   |
+//! | `syntax`   | is not one JSON object or one CSV line, and nothing behind it                    |
+//! | `type`     | has a value that is not exactly one of its column's type                         |
+//! | `not_null` | has no value for a column that is NOT NULL                                       |
+//! | `size`     | is larger than what a batch can hold                                             |
+//!
+//! Missing fields and JSON nulls are NULL, fields that no column has are left to `_raw`, of two fields of one name the
+//! last counts. Numbers may be quoted; they are read exactly: `12.50` fits DECIMAL(4,1) and BIGINT takes `12.0`, but no
+//! digit is ever dropped. BOOLEAN is `true` or `false` (as text also `t`, `f`, `1`, `0`), DATE `YYYY-MM-DD`.
+//! TIMESTAMP and TIMESTAMPTZ are ISO 8601, UTC where no zone stands, or an epoch number: above 10^14 it counts
+//! microseconds, above 10^11 milliseconds, else seconds. TEXT given anything but a string keeps its JSON text. BINARY is
+//! `\x` and hex digits, or else the text's bytes. Names match exactly; a CSV header's also without regard to case.
 
-use super::{Rejected, SourceError};
-use crate::sql::SourceDefinition;
+mod buffer;
+mod column;
+mod csv;
+mod cursor;
+mod fault;
+mod json;
+mod lookup;
+mod scalar;
+mod time;
+
+#[cfg(test)]
+mod tests;
+
+pub use buffer::RecordBuffer;
+pub(crate) use fault::type_name;
+
+use super::Rejected;
 use arrow::record_batch::RecordBatch;
 
 /// A record as it came from the outside world.
@@ -33,44 +64,4 @@ pub struct Decoded {
     pub rows: RecordBatch,
     /// The others.
     pub rejected: Vec<Rejected>,
-}
-
-/// Collects records and decodes them together.
-#[derive(Debug)]
-pub struct RecordBuffer {
-    rows: usize,
-}
-
-impl RecordBuffer {
-    /// A buffer for records of this source.
-    pub fn new(definition: &SourceDefinition) -> Result<Self, SourceError> {
-        let _ = definition;
-        Ok(Self { rows: 0 })
-    }
-
-    /// Copies one record in.
-    pub fn push(&mut self, record: &Record<'_>) {
-        let _ = record;
-        self.rows += 1;
-    }
-
-    /// Records held.
-    pub fn len(&self) -> usize {
-        self.rows
-    }
-
-    /// True when nothing is held.
-    pub fn is_empty(&self) -> bool {
-        self.rows == 0
-    }
-
-    /// Payload bytes held.
-    pub fn bytes(&self) -> usize {
-        0
-    }
-
-    /// Decodes what is held and empties the buffer.
-    pub fn finish(&mut self) -> Result<Decoded, SourceError> {
-        Err(SourceError::Fatal("decoder missing".to_string()))
-    }
 }
