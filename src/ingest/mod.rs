@@ -9,6 +9,7 @@
 //! reports through [`Reporter`] and retries itself, with backoff, without ending.
 
 pub mod decode;
+pub mod kafka;
 
 use crate::sql::{IncludeKind, SourceDefinition};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
