@@ -28,6 +28,28 @@ impl Error {
         self.hint = Some(hint.into());
         self
     }
+
+    /// Adds more about it.
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds where in the statement's text, in characters from 1.
+    pub fn with_position(mut self, position: Option<usize>) -> Self {
+        self.position = position;
+        self
+    }
+
+    /// The user asked for the statement to stop.
+    pub fn cancelled() -> Self {
+        Self::new("57014", "canceling statement due to user request")
+    }
+
+    /// The statement ran longer than `statement_timeout`.
+    pub fn timed_out() -> Self {
+        Self::new("57014", "canceling statement due to statement timeout")
+    }
 }
 
 impl fmt::Display for Error {

@@ -4,8 +4,20 @@
 //! last when it began. Errors carry a SQLSTATE.
 
 mod error;
+mod explain;
+mod functions;
+mod labels;
+pub mod postgres;
+mod query;
+mod search_path;
+pub mod session;
+pub mod settings;
+mod sqlstate;
+pub mod statement;
+pub mod users;
 
 pub use error::Error;
+pub use query::RowStream;
 
 use crate::catalog::cut::Cut;
 use crate::config::{LimitSettings, UserSettings};

@@ -1,0 +1,213 @@
+//! The functions whose answer depends on the session: who asks, where, under which settings.
+
+use super::Error;
+use super::settings::{SERVER_VERSION, Settings};
+use crate::engine::DATABASE;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, ListBuilder, StringArray, StringBuilder};
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::ScalarValue;
+use datafusion::common::cast::as_boolean_array;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+use parking_lot::Mutex;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// What session functions look at.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Who asks.
+    pub user: String,
+    /// The number of the connection.
+    pub process_id: i32,
+    /// Its settings.
+    pub settings: Mutex<Settings>,
+}
+
+type Body = fn(&Surroundings, &[ArrayRef], usize) -> Result<ColumnarValue>;
+
+/// Every session function.
+pub fn all(surroundings: &Arc<Surroundings>) -> Vec<ScalarUDF> {
+    let text = |name: &'static str, body: Body| function(surroundings, name, &[vec![]], DataType::Utf8, body);
+    let mut functions = vec![
+        text("version", |_, _, _| constant(format!("PostgreSQL {SERVER_VERSION}, one binary"))),
+        text("current_database", |_, _, _| constant(DATABASE)),
+        text("current_catalog", |_, _, _| constant(DATABASE)),
+        text("current_schema", |s, _, _| Ok(optional(search_path(s).into_iter().next()))),
+    ];
+    for name in ["current_user", "session_user", "user", "current_role"] {
+        functions.push(text(name, |s, _, _| constant(&s.user)));
+    }
+    let flag = vec![DataType::Boolean];
+    let texts = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
+    functions.push(function(surroundings, "current_schemas", &[flag], texts, current_schemas));
+    functions.push(function(surroundings, "pg_backend_pid", &[vec![]], DataType::Int32, |s, _, _| {
+        Ok(ColumnarValue::Scalar(ScalarValue::Int32(Some(s.process_id))))
+    }));
+    for name in ["pg_is_in_recovery", "pg_is_wal_replay_paused"] {
+        functions.push(function(surroundings, name, &[vec![]], DataType::Boolean, |_, _, _| {
+            Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(false))))
+        }));
+    }
+    functions.push(text("pg_advisory_unlock_all", |_, _, _| constant("")));
+    let name = vec![DataType::Utf8];
+    let name_and_flag = vec![DataType::Utf8, DataType::Boolean];
+    functions.push(function(
+        surroundings,
+        "current_setting",
+        &[name, name_and_flag],
+        DataType::Utf8,
+        current_setting,
+    ));
+    let assignment = vec![DataType::Utf8, DataType::Utf8, DataType::Boolean];
+    functions.push(function(surroundings, "set_config", &[assignment], DataType::Utf8, set_config));
+    functions
+}
+
+fn constant(text: impl Into<String>) -> Result<ColumnarValue> {
+    Ok(optional(Some(text.into())))
+}
+
+fn optional(text: Option<String>) -> ColumnarValue {
+    ColumnarValue::Scalar(ScalarValue::Utf8(text))
+}
+
+/// The schemas of `search_path`, without `$user`.
+pub fn search_path(surroundings: &Surroundings) -> Vec<String> {
+    let path = surroundings.settings.lock().get("search_path").unwrap_or_default();
+    path.split(',')
+        .map(|name| name.trim().trim_matches('"').to_string())
+        .filter(|name| !name.is_empty() && name != "$user")
+        .collect()
+}
+
+fn current_schemas(
+    surroundings: &Surroundings,
+    arguments: &[ArrayRef],
+    rows: usize,
+) -> Result<ColumnarValue> {
+    let implicit = as_boolean_array(&arguments[0])?;
+    let path = search_path(surroundings);
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    for row in 0..rows {
+        if implicit.iter().nth(row).flatten().unwrap_or(false)
+            && !path.iter().any(|name| name == "pg_catalog")
+        {
+            lists.values().append_value("pg_catalog");
+        }
+        path.iter().for_each(|name| lists.values().append_value(name));
+        lists.append(true);
+    }
+    Ok(ColumnarValue::Array(Arc::new(lists.finish())))
+}
+
+fn current_setting(
+    surroundings: &Surroundings,
+    arguments: &[ArrayRef],
+    rows: usize,
+) -> Result<ColumnarValue> {
+    let names = arguments[0].as_string::<i32>();
+    let missing_ok: Option<&BooleanArray> = arguments.get(1).map(|array| array.as_boolean());
+    let settings = surroundings.settings.lock();
+    let values: Vec<Option<String>> = (0..rows)
+        .map(|row| {
+            let Some(name) = names.iter().nth(row).flatten() else { return Ok(None) };
+            match settings.get(name) {
+                Ok(value) => Ok(Some(value)),
+                Err(_) if missing_ok.is_some_and(|flags| flags.value(row)) => Ok(None),
+                Err(error) => Err(external(error)),
+            }
+        })
+        .collect::<Result<_>>()?;
+    Ok(ColumnarValue::Array(Arc::new(StringArray::from(values))))
+}
+
+fn set_config(surroundings: &Surroundings, arguments: &[ArrayRef], rows: usize) -> Result<ColumnarValue> {
+    let (names, values) = (arguments[0].as_string::<i32>(), arguments[1].as_string::<i32>());
+    let local = arguments[2].as_boolean();
+    let mut settings = surroundings.settings.lock();
+    let mut set = Vec::with_capacity(rows);
+    for ((name, value), local) in names.iter().zip(values).zip(local) {
+        let name = name.ok_or_else(|| external(Error::new("22004", "SET requires parameter name")))?;
+        settings.set(name, value, local.unwrap_or(false)).map_err(external)?;
+        set.push(Some(settings.get(name).map_err(external)?));
+    }
+    Ok(ColumnarValue::Array(Arc::new(StringArray::from(set))))
+}
+
+fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+fn function(
+    surroundings: &Arc<Surroundings>,
+    name: &'static str,
+    signatures: &[Vec<DataType>],
+    returns: DataType,
+    body: Body,
+) -> ScalarUDF {
+    let signatures = signatures.iter().map(|types| {
+        if types.is_empty() { TypeSignature::Nullary } else { TypeSignature::Exact(types.clone()) }
+    });
+    // Settings change between two statements, and `set_config` changes them itself.
+    let volatility = if name == "set_config" { Volatility::Volatile } else { Volatility::Stable };
+    ScalarUDF::new_from_impl(SessionFunction {
+        name,
+        signature: Signature::one_of(signatures.collect(), volatility),
+        returns,
+        body,
+        surroundings: Arc::clone(surroundings),
+    })
+}
+
+struct SessionFunction {
+    name: &'static str,
+    signature: Signature,
+    returns: DataType,
+    body: Body,
+    surroundings: Arc<Surroundings>,
+}
+
+impl fmt::Debug for SessionFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionFunction").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for SessionFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && Arc::ptr_eq(&self.surroundings, &other.surroundings)
+    }
+}
+
+impl Eq for SessionFunction {}
+
+impl Hash for SessionFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for SessionFunction {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = arguments.number_rows;
+        let arrays: Vec<ArrayRef> =
+            arguments.args.into_iter().map(|value| value.into_array(rows)).collect::<Result<_>>()?;
+        (self.body)(&self.surroundings, &arrays, rows)
+    }
+}

@@ -1,0 +1,262 @@
+//! What PostgreSQL calls the columns of a query that the user gave no name: `?column?`, `count`, `int4`.
+//!
+//! The engine names them after their text and refuses two of one name; clients look them up by PostgreSQL's names. So
+//! clashing columns get names of their own inside, and the labels are put on when the result goes out.
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, FunctionArguments, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, Value,
+};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The labels of a query's columns as far as its text tells: `*` stands for unknown many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Labels {
+    first: Vec<String>,
+    /// Columns of stars, and what stands between two of them: they keep the engine's names.
+    open: bool,
+    last: Vec<String>,
+}
+
+impl Labels {
+    /// The schema with labels as names; every column may be null, as far as a client is told.
+    pub(super) fn apply(&self, schema: &Schema) -> SchemaRef {
+        let count = schema.fields().len();
+        let known = self.first.len() + self.last.len();
+        let fits = if self.open { known <= count } else { known == count };
+        let fields = schema.fields().iter().enumerate().map(|(i, field)| {
+            let label = match (fits, i < self.first.len(), i + self.last.len() >= count) {
+                (true, true, _) => &self.first[i],
+                (true, false, true) => &self.last[i + self.last.len() - count],
+                _ => field.name(),
+            };
+            Field::new(label, field.data_type().clone(), true).with_metadata(field.metadata().clone())
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+}
+
+/// Finds a query's labels, and gives clashing columns names of their own.
+pub(super) fn label(query: &mut Query) -> Labels {
+    match leftmost(&mut query.body) {
+        Some(select) => label_select(select),
+        None => Labels { open: true, ..Labels::default() },
+    }
+}
+
+/// A set operation takes its names from its first branch.
+fn leftmost(body: &mut SetExpr) -> Option<&mut Select> {
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::Query(query) => leftmost(&mut query.body),
+        SetExpr::SetOperation { left, .. } => leftmost(left),
+        _ => None,
+    }
+}
+
+fn label_select(select: &mut Select) -> Labels {
+    let star =
+        |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+    let open = select.projection.iter().any(star);
+    let mut labels = Labels { open, ..Labels::default() };
+    let mut seen = HashSet::new();
+    let mut after_star = false;
+    for (i, item) in select.projection.iter_mut().enumerate() {
+        let (label, key) = match &*item {
+            SelectItem::UnnamedExpr(expr) => (figure(expr).0, expr.to_string()),
+            SelectItem::ExprWithAlias { alias, .. } => (fold(alias), fold(alias)),
+            _ => {
+                after_star = true;
+                labels.last.clear();
+                continue;
+            }
+        };
+        let plain =
+            matches!(item, SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
+        let clashes = !seen.insert(key) | (plain && (!seen.insert(format!("{label} ")) || open));
+        if clashes {
+            let inside = Ident::with_quote('"', format!("{label} #{}", i + 1));
+            let expr = match item {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr.clone(),
+                _ => continue,
+            };
+            *item = SelectItem::ExprWithAlias { expr, alias: inside };
+        }
+        if after_star { labels.last.push(label) } else { labels.first.push(label) }
+    }
+    labels
+}
+
+fn fold(name: &Ident) -> String {
+    if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
+}
+
+/// How sure PostgreSQL is of a label: a type's name gives way to a better one.
+#[derive(PartialEq, PartialOrd)]
+enum Strength {
+    None,
+    Weak,
+    Strong,
+}
+
+/// PostgreSQL's `FigureColname`.
+fn figure(expr: &Expr) -> (String, Strength) {
+    let strong = |name: &str| (name.to_string(), Strength::Strong);
+    match expr {
+        Expr::Identifier(name) => (fold(name), Strength::Strong),
+        Expr::CompoundIdentifier(names) => (names.last().map(fold).unwrap_or_default(), Strength::Strong),
+        Expr::CompoundFieldAccess { root, access_chain } => access_chain
+            .iter()
+            .rev()
+            .find_map(|access| match access {
+                ast::AccessExpr::Dot(Expr::Identifier(name)) => Some((fold(name), Strength::Strong)),
+                _ => None,
+            })
+            .unwrap_or_else(|| figure(root)),
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => figure(inner),
+        Expr::Function(function) => {
+            let name = match function.name.0.last() {
+                Some(ObjectNamePart::Identifier(name)) => fold(name),
+                _ => String::new(),
+            };
+            if let FunctionArguments::Subquery(_) = function.args
+                && name == "array"
+            {
+                return strong("array");
+            }
+            (name, Strength::Strong)
+        }
+        Expr::Cast { expr, data_type, .. } => {
+            let inner = figure(expr);
+            if inner.1 == Strength::None { (type_label(data_type), Strength::Weak) } else { inner }
+        }
+        Expr::TypedString(typed) => (type_label(&typed.data_type), Strength::Weak),
+        Expr::Interval(_) => ("interval".to_string(), Strength::Weak),
+        Expr::Case { else_result, .. } => {
+            let inner = else_result.as_ref().map(|expr| figure(expr));
+            match inner {
+                Some((name, Strength::Strong)) => (name, Strength::Strong),
+                _ => ("case".to_string(), Strength::Weak),
+            }
+        }
+        Expr::Exists { .. } => strong("exists"),
+        Expr::Array(_) => strong("array"),
+        Expr::Tuple(_) => strong("row"),
+        Expr::Extract { .. } => strong("date_part"),
+        Expr::Substring { .. } => strong("substring"),
+        Expr::Trim { trim_where, .. } => strong(match trim_where {
+            Some(ast::TrimWhereField::Leading) => "ltrim",
+            Some(ast::TrimWhereField::Trailing) => "rtrim",
+            _ => "btrim",
+        }),
+        Expr::Position { .. } => strong("position"),
+        Expr::Overlay { .. } => strong("overlay"),
+        Expr::Ceil { .. } => strong("ceil"),
+        Expr::Floor { .. } => strong("floor"),
+        Expr::AtTimeZone { .. } => strong("timezone"),
+        Expr::Subquery(query) => {
+            match leftmost_read(&query.body).and_then(|select| select.projection.first()) {
+                Some(SelectItem::UnnamedExpr(expr)) => figure(expr),
+                Some(SelectItem::ExprWithAlias { alias, .. }) => (fold(alias), Strength::Strong),
+                _ => ("?column?".to_string(), Strength::None),
+            }
+        }
+        Expr::Value(value) if matches!(value.value, Value::Boolean(_)) => {
+            ("bool".to_string(), Strength::Weak)
+        }
+        _ => ("?column?".to_string(), Strength::None),
+    }
+}
+
+fn leftmost_read(body: &SetExpr) -> Option<&Select> {
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::Query(query) => leftmost_read(&query.body),
+        SetExpr::SetOperation { left, .. } => leftmost_read(left),
+        _ => None,
+    }
+}
+
+/// The system's name of a type: `integer` is `int4`.
+fn type_label(data_type: &ast::DataType) -> String {
+    let text = data_type.to_string().to_lowercase();
+    let array = text.ends_with("[]");
+    let base = text.trim_end_matches("[]");
+    let base = base.split('(').next().unwrap_or(base).trim();
+    let name = match base {
+        "smallint" | "int2" => "int2",
+        "integer" | "int" | "int4" => "int4",
+        "bigint" | "int8" => "int8",
+        "real" | "float4" => "float4",
+        "double precision" | "double" | "float8" | "float" => "float8",
+        "decimal" | "dec" | "numeric" => "numeric",
+        "boolean" | "bool" => "bool",
+        "character varying" | "varchar" => "varchar",
+        "character" | "char" => "bpchar",
+        "timestamp without time zone" | "timestamp" => "timestamp",
+        "timestamp with time zone" | "timestamptz" => "timestamptz",
+        "time without time zone" | "time" => "time",
+        "bytea" | "varbinary" | "blob" => "bytea",
+        other => other,
+    };
+    let timestamptz = name == "timestamp" && text.contains("with time zone");
+    let name = if timestamptz { "timestamptz" } else { name.trim_matches('"') };
+    if array { "array".to_string() } else { name.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::label;
+    use crate::serve::statement::{Statement, parse};
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    fn labels(sql: &str, engine: &[&str]) -> Vec<String> {
+        let Statement::Query(mut query) = parse(sql).unwrap().remove(0) else { panic!("{sql}") };
+        let fields: Vec<_> = engine.iter().map(|name| Field::new(*name, DataType::Null, true)).collect();
+        label(&mut query)
+            .apply(&Schema::new(fields))
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect()
+    }
+
+    #[test]
+    fn columns_are_called_as_postgresql_calls_them() {
+        assert_eq!(
+            labels(
+                "select 1, count(*), a.B, x::int, 1::int, (2), 'a' as \"Q\", coalesce(a), true",
+                &["z"; 9]
+            ),
+            ["?column?", "count", "b", "x", "int4", "?column?", "Q", "coalesce", "bool"]
+        );
+        assert_eq!(
+            labels(
+                "select case when a then b else c end, case when a then 1 end, exists(select 1), date '2020-01-01', current_user, (select max(x) from t)",
+                &["z"; 6]
+            ),
+            ["c", "case", "exists", "date", "current_user", "max"]
+        );
+        assert_eq!(
+            labels("select 1, *, 2 from t", &["x", "p", "q", "y"]),
+            ["?column?", "p", "q", "?column?"]
+        );
+        assert_eq!(labels("values (1, 2)", &["column1", "column2"]), ["column1", "column2"]);
+        assert_eq!(labels("select 1 union select 2", &["x"]), ["?column?"]);
+    }
+
+    #[test]
+    fn columns_that_clash_get_names_of_their_own_inside() {
+        let Statement::Query(mut query) =
+            parse("select 1, 1, id, id, 2 as x, 3 as x from t").unwrap().remove(0)
+        else {
+            panic!()
+        };
+        label(&mut query);
+        assert_eq!(
+            query.to_string(),
+            "SELECT 1, 1 AS \"?column? #2\", id, id AS \"id #4\", 2 AS x, 3 AS \"x #6\" FROM t"
+        );
+    }
+}

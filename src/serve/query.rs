@@ -1,0 +1,295 @@
+//! From a query's text to rows: parameters, plan, stream.
+//!
+//! Comes in: a parsed query, what the client declared of its parameters, and an engine over one cut. Goes out: the plan
+//! with the types of its parameters and the labels of its columns; then, with values, a stream of batches that carries
+//! those labels and ends at the statement's deadline. Nothing is collected.
+
+use super::Error;
+use super::labels::{self, Labels};
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, IntervalUnit, SchemaRef, TimeUnit};
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::sql::parser::Statement as EngineStatement;
+use datafusion::sql::sqlparser::ast::{self, Expr, Query, Value, VisitMut, VisitorMut};
+use futures::{Stream, StreamExt};
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::time::Instant;
+
+/// Parameters that a statement may have: the protocol counts them in 16 bits.
+const PARAMETERS_MAX: usize = 65_535;
+
+/// Batches of an answer. Dropping it stops the query.
+pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch, Error>> + Send>>;
+
+/// A query planned on one cut.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    pub(super) plan: LogicalPlan,
+    pub(super) labels: Labels,
+    pub(super) parameters: Vec<DataType>,
+}
+
+impl Planned {
+    /// The columns as clients see them.
+    pub(super) fn columns(&self) -> SchemaRef {
+        self.labels.apply(self.plan.schema().as_arrow())
+    }
+}
+
+/// Plans a query. Parameters that the client did not declare take the type that their place asks for, else text.
+pub(super) async fn plan(
+    state: &SessionState,
+    query: &Query,
+    declared: &[Option<DataType>],
+) -> Result<Planned, Error> {
+    let mut query = query.clone();
+    let labels = labels::label(&mut query);
+    let used = parameters_of(&mut query)?;
+    let count = used.last().copied().unwrap_or(0).max(declared.len());
+    let mut types: Vec<Option<DataType>> = declared.to_vec();
+    types.resize(count, None);
+
+    let first = plan_typed(state, &query, &types).await;
+    let undeclared: Vec<usize> = used.iter().map(|n| n - 1).filter(|i| types[*i].is_none()).collect();
+    let (plan, types) = match first {
+        Ok((plan, inferred)) if undeclared.iter().all(|i| inferred[*i].is_some()) => (plan, inferred),
+        Ok((_, mut inferred)) => {
+            // What no place gave a type is text; now the plan has to hold with that.
+            let mut as_text = types.clone();
+            for i in undeclared {
+                if inferred[i].is_none() {
+                    as_text[i] = Some(DataType::Utf8);
+                    inferred[i] = Some(DataType::Utf8);
+                }
+            }
+            let (plan, again) = plan_typed(state, &query, &as_text).await?;
+            (plan, inferred.into_iter().zip(again).map(|(a, b)| b.or(a)).collect())
+        }
+        Err(error) => plan_with_text(state, &query, &types, &undeclared).await.ok_or(error)?,
+    };
+    let parameters = types.into_iter().map(|found| found.unwrap_or(DataType::Utf8)).collect();
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(&plan)?;
+    Ok(Planned { plan, labels, parameters })
+}
+
+type Typed = (LogicalPlan, Vec<Option<DataType>>);
+
+/// Some functions do not plan on an argument of no type: tries text for one undeclared parameter, then for all.
+async fn plan_with_text(
+    state: &SessionState,
+    query: &Query,
+    types: &[Option<DataType>],
+    undeclared: &[usize],
+) -> Option<Typed> {
+    let single = undeclared.iter().map(|i| vec![*i]);
+    let all = (undeclared.len() > 1).then(|| undeclared.to_vec());
+    for texts in single.chain(all) {
+        let mut types = types.to_vec();
+        texts.iter().for_each(|i| types[*i] = Some(DataType::Utf8));
+        if let Ok(planned) = plan_typed(state, query, &types).await {
+            return Some(planned);
+        }
+    }
+    None
+}
+
+/// Plans with the given types; gives them back with those that the plan infers.
+async fn plan_typed(state: &SessionState, query: &Query, types: &[Option<DataType>]) -> Result<Typed, Error> {
+    let mut query = query.clone();
+    let _ = VisitMut::visit(&mut query, &mut Declare { types });
+    let statement = ast::Statement::Query(Box::new(query));
+    // Boxed: the engine's planning futures are large.
+    let plan = Box::pin(state.statement_to_plan(EngineStatement::Statement(Box::new(statement)))).await?;
+    let mut types = types.to_vec();
+    if !types.is_empty() {
+        for (name, found) in plan.get_parameter_types()? {
+            let place = name.trim_start_matches('$').parse::<usize>().ok().and_then(|n| types.get_mut(n - 1));
+            if let (Some(place @ None), Some(found)) = (place, found) {
+                *place = Some(found);
+            }
+        }
+    }
+    Ok((plan, types))
+}
+
+/// Runs a plan. The first batch may take long: the caller's stream polls it.
+pub(super) async fn run(
+    state: &SessionState,
+    planned: Planned,
+    values: Vec<ScalarValue>,
+    deadline: Option<Instant>,
+) -> Result<(SchemaRef, RowStream), Error> {
+    let Planned { plan, labels, .. } = planned;
+    let plan = match values.is_empty() {
+        true => plan,
+        false => plan.replace_params_with_values(&ParamValues::from(values))?,
+    };
+    let physical = Box::pin(state.create_physical_plan(&plan)).await?;
+    let schema = labels.apply(&physical.schema());
+    let batches = execute_stream(physical, state.task_ctx())?;
+    let columns = schema.clone();
+    let rows = batches.map(move |batch| {
+        let batch = batch?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(columns.clone(), batch.columns().to_vec(), &options)?)
+    });
+    Ok((schema, until(rows.boxed(), deadline)))
+}
+
+/// The stream, ended with 57014 when its time is over.
+fn until(rows: RowStream, deadline: Option<Instant>) -> RowStream {
+    let Some(deadline) = deadline else { return rows };
+    let deadline = tokio::time::Instant::from_std(deadline);
+    futures::stream::unfold(Some(rows), move |rows| async move {
+        let mut rows = rows?;
+        match tokio::time::timeout_at(deadline, rows.next()).await {
+            Ok(Some(batch)) => Some((batch, Some(rows))),
+            Ok(None) => None,
+            Err(_) => Some((Err(Error::timed_out()), None)),
+        }
+    })
+    .boxed()
+}
+
+/// The numbers of a query's parameters, in order.
+fn parameters_of(query: &mut Query) -> Result<BTreeSet<usize>, Error> {
+    let mut collected = Collect { numbers: BTreeSet::new() };
+    match VisitMut::visit(query, &mut collected) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(collected.numbers),
+    }
+}
+
+struct Collect {
+    numbers: BTreeSet<usize>,
+}
+
+impl VisitorMut for Collect {
+    type Break = Error;
+
+    fn pre_visit_value(&mut self, value: &mut ast::ValueWithSpan) -> ControlFlow<Error> {
+        if let Value::Placeholder(name) = &value.value {
+            match name.trim_start_matches('$').parse::<usize>() {
+                Ok(number) if (1..=PARAMETERS_MAX).contains(&number) => {
+                    self.numbers.insert(number);
+                }
+                _ => return ControlFlow::Break(Error::new("42P02", format!("there is no parameter {name}"))),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Writes `CAST($1 AS bigint)` for a parameter declared as bigint, so that the plan has its type.
+struct Declare<'a> {
+    types: &'a [Option<DataType>],
+}
+
+impl VisitorMut for Declare<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Value(value) = expr
+            && let Value::Placeholder(name) = &value.value
+            && let Some(Some(declared)) = name
+                .trim_start_matches('$')
+                .parse::<usize>()
+                .ok()
+                .and_then(|n| self.types.get(n.wrapping_sub(1)))
+            && let Some(data_type) = written(declared)
+        {
+            *expr = Expr::Cast {
+                kind: ast::CastKind::Cast,
+                expr: Box::new(expr.clone()),
+                data_type,
+                array: false,
+                format: None,
+            };
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A type as SQL writes it; `None` where a cast would lose something: a decimal's scale is its value's.
+fn written(data_type: &DataType) -> Option<ast::DataType> {
+    Some(match data_type {
+        DataType::Boolean => ast::DataType::Boolean,
+        DataType::Int8 | DataType::Int16 => ast::DataType::SmallInt(None),
+        DataType::Int32 => ast::DataType::Integer(None),
+        DataType::Int64 => ast::DataType::BigInt(None),
+        DataType::Float32 => ast::DataType::Real,
+        DataType::Float64 => ast::DataType::DoublePrecision,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ast::DataType::Text,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => ast::DataType::Bytea,
+        DataType::Date32 => ast::DataType::Date,
+        DataType::Time64(TimeUnit::Microsecond | TimeUnit::Nanosecond) => {
+            ast::DataType::Time(None, ast::TimezoneInfo::None)
+        }
+        DataType::Timestamp(_, None) => ast::DataType::Timestamp(Some(6), ast::TimezoneInfo::None),
+        DataType::Timestamp(_, Some(_)) => ast::DataType::Timestamp(Some(6), ast::TimezoneInfo::WithTimeZone),
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            ast::DataType::Interval { fields: None, precision: None }
+        }
+        DataType::List(item) => {
+            let item = written(item.data_type())?;
+            ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(item), None))
+        }
+        _ => return None,
+    })
+}
+
+/// The engine's types for the ones that `PREPARE` declares.
+pub(super) async fn declared_types(
+    state: &SessionState,
+    types: &[ast::DataType],
+) -> Result<Vec<Option<DataType>>, Error> {
+    let nulls = types.iter().map(|data_type| Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(Expr::value(Value::Null)),
+        data_type: data_type.clone(),
+        array: false,
+        format: None,
+    });
+    let planned = plan(state, &select(nulls.collect())?, &[]).await?;
+    let types = planned.plan.schema().fields().iter().map(|field| Some(field.data_type().clone()));
+    Ok(if types.len() == 0 { vec![] } else { types.collect() })
+}
+
+/// The values of constant expressions.
+pub(super) async fn evaluate(
+    state: &SessionState,
+    expressions: &[Expr],
+    types: &[DataType],
+) -> Result<Vec<ScalarValue>, Error> {
+    let planned = plan(state, &select(expressions.to_vec())?, &[]).await?;
+    let (_, mut rows) = run(state, planned, vec![], None).await?;
+    let Some(batch) = rows.next().await.transpose()?.filter(|batch| batch.num_rows() == 1) else {
+        return Err(Error::new("42601", "parameters must be constants"));
+    };
+    let values = batch.columns().iter().zip(types).map(|(column, data_type)| {
+        Ok(ScalarValue::try_from_array(&arrow::compute::cast(column, data_type)?, 0)?)
+    });
+    values.collect()
+}
+
+/// `SELECT expression, ...`.
+fn select(expressions: Vec<Expr>) -> Result<Query, Error> {
+    use super::statement::{Statement, parse};
+    let Some(Statement::Query(mut query)) = parse("SELECT 1")?.pop() else {
+        return Err(Error::internal("SELECT 1 is no query"));
+    };
+    if let ast::SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = expressions.into_iter().map(ast::SelectItem::UnnamedExpr).collect();
+    }
+    Ok(*query)
+}

@@ -1,0 +1,357 @@
+//! What a reader may say: a closed list.
+//!
+//! Comes in: the text of one message, possibly several statements. Goes out: [`Statement`]s; everything that is not on
+//! the list is refused by name, before anything is planned. Nothing here touches data.
+
+mod refused;
+mod utility;
+
+#[cfg(test)]
+mod tests;
+
+use super::Error;
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+
+/// How deep expressions and queries may nest.
+const NESTING_MAX: usize = 100;
+
+/// One statement of a reader.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Statement {
+    /// `SELECT`, `WITH`, `VALUES`, `TABLE`.
+    Query(Box<ast::Query>),
+    /// `EXPLAIN [ANALYZE] [VERBOSE] <query>`.
+    Explain {
+        /// What is explained.
+        query: Box<ast::Query>,
+        /// Run it and count.
+        analyze: bool,
+        /// All plans, not only the last of each kind.
+        verbose: bool,
+    },
+    /// `SHOW <setting>`.
+    Show(String),
+    /// `SHOW ALL`.
+    ShowAll,
+    /// `SET [LOCAL] <setting> = <value>`; `None` is `DEFAULT`.
+    Set {
+        /// The setting.
+        name: String,
+        /// Its new value.
+        value: Option<String>,
+        /// Only until the transaction ends.
+        local: bool,
+    },
+    /// `RESET <setting>`.
+    Reset(String),
+    /// `RESET ALL`.
+    ResetAll,
+    /// `SET SESSION AUTHORIZATION`, `SET ROLE`; `None` is `DEFAULT` or `NONE`.
+    SetUser(Option<String>),
+    /// `BEGIN`, `START TRANSACTION`.
+    Begin,
+    /// `SET TRANSACTION`, `SET SESSION CHARACTERISTICS`: every transaction reads one cut, so there is nothing to choose.
+    SetTransaction,
+    /// `COMMIT`, `END`.
+    Commit,
+    /// `ROLLBACK`, `ABORT`.
+    Rollback,
+    /// `SAVEPOINT`.
+    Savepoint(String),
+    /// `ROLLBACK TO`.
+    RollbackTo(String),
+    /// `RELEASE`.
+    Release(String),
+    /// `DISCARD`.
+    Discard(Discarded),
+    /// `DEALLOCATE <name>`; `None` is `ALL`.
+    Deallocate(Option<String>),
+    /// `CLOSE <name>`; `None` is `ALL`.
+    Close(Option<String>),
+    /// `UNLISTEN`.
+    Unlisten,
+    /// `PREPARE <name> AS <query>`.
+    Prepare {
+        /// The name it is executed by.
+        name: String,
+        /// Declared parameter types.
+        types: Vec<ast::DataType>,
+        /// What is prepared.
+        query: Box<ast::Query>,
+    },
+    /// `EXECUTE <name>`.
+    Execute {
+        /// The prepared statement.
+        name: String,
+        /// Its parameters.
+        arguments: Vec<ast::Expr>,
+    },
+}
+
+/// What `DISCARD` discards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discarded {
+    /// Everything the session holds.
+    All,
+    /// Plans.
+    Plans,
+    /// Sequences: there are none.
+    Sequences,
+    /// Temporary tables: there are none.
+    Temporary,
+}
+
+impl Statement {
+    /// The word PostgreSQL answers with when the statement is done; queries add their row count.
+    pub fn tag(&self) -> &'static str {
+        match self {
+            Statement::Query(_) => "SELECT",
+            Statement::Explain { .. } => "EXPLAIN",
+            Statement::Show(_) | Statement::ShowAll => "SHOW",
+            Statement::Set { .. } | Statement::SetUser(_) | Statement::SetTransaction => "SET",
+            Statement::Reset(_) | Statement::ResetAll => "RESET",
+            Statement::Begin => "BEGIN",
+            Statement::Commit => "COMMIT",
+            Statement::Rollback | Statement::RollbackTo(_) => "ROLLBACK",
+            Statement::Savepoint(_) => "SAVEPOINT",
+            Statement::Release(_) => "RELEASE",
+            Statement::Discard(Discarded::All) => "DISCARD ALL",
+            Statement::Discard(Discarded::Plans) => "DISCARD PLANS",
+            Statement::Discard(Discarded::Sequences) => "DISCARD SEQUENCES",
+            Statement::Discard(Discarded::Temporary) => "DISCARD TEMP",
+            Statement::Deallocate(Some(_)) => "DEALLOCATE",
+            Statement::Deallocate(None) => "DEALLOCATE ALL",
+            Statement::Close(Some(_)) => "CLOSE CURSOR",
+            Statement::Close(None) => "CLOSE CURSOR ALL",
+            Statement::Unlisten => "UNLISTEN",
+            Statement::Prepare { .. } => "PREPARE",
+            Statement::Execute { .. } => "EXECUTE",
+        }
+    }
+
+    /// True for what may still be said in a transaction that has failed.
+    pub fn ends_failure(&self) -> bool {
+        matches!(self, Statement::Commit | Statement::Rollback | Statement::RollbackTo(_))
+    }
+}
+
+/// Parses every statement of a text; an empty text has none. Positions count from the start of the whole text.
+pub fn parse(sql: &str) -> Result<Vec<Statement>, Error> {
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|error| {
+        Error::new("42601", error.message.to_lowercase()).with_position(position_of(sql, error.location))
+    })?;
+    let mut statements = Vec::new();
+    for tokens in tokens.split(|token| token.token == Token::SemiColon) {
+        let tokens: Vec<TokenWithSpan> =
+            tokens.iter().filter(|token| !is_space(&token.token)).cloned().collect();
+        if !tokens.is_empty() {
+            statements.push(parse_one(sql, tokens)?);
+        }
+    }
+    Ok(statements)
+}
+
+fn is_space(token: &Token) -> bool {
+    matches!(token, Token::Whitespace(_) | Token::EOF)
+}
+
+fn parse_one(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
+    let mut words = tokens.iter().map_while(|token| match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_uppercase()),
+        _ => None,
+    });
+    let (first, second) = (words.next().unwrap_or_default(), words.next());
+    match first.as_str() {
+        // A parenthesis opens a query, too.
+        "" | "SELECT" | "WITH" | "VALUES" | "TABLE" => query(sql, tokens).map(Statement::Query),
+        "EXPLAIN" => explain(sql, tokens),
+        "PREPARE" => prepare(sql, tokens),
+        "EXECUTE" => execute(sql, tokens),
+        _ => match utility::parse(sql, &first, &tokens) {
+            Some(statement) => statement,
+            None => {
+                Err(refused::refusal(&first, second.as_deref()).unwrap_or_else(|| near(sql, tokens.first())))
+            }
+        },
+    }
+}
+
+fn query(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Box<ast::Query>, Error> {
+    let dialect = PostgreSqlDialect {};
+    let last = tokens.last().map(|token| token.span.end);
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
+    let query = parser.parse_query().map_err(|error| syntax_error(sql, error, &mut parser, last))?;
+    let rest = parser.peek_token();
+    if rest.token != Token::EOF {
+        return Err(near(sql, Some(&rest)));
+    }
+    refused::check_query(&query)?;
+    Ok(query)
+}
+
+/// `EXPLAIN [ANALYZE] [VERBOSE] query` and `EXPLAIN (option [value], ...) query`.
+fn explain(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
+    let mut cursor = utility::Cursor::new(sql, &tokens[1..]);
+    let (mut analyze, mut verbose) = (false, false);
+    if cursor.take(&Token::LParen) && !cursor.at_query() {
+        loop {
+            let option = cursor.name()?;
+            let on = match cursor.option_value() {
+                Some(value) if option == "format" && value != "text" => {
+                    return Err(Error::new("0A000", format!("EXPLAIN (FORMAT {value}) is not supported")));
+                }
+                Some(value) => !matches!(value.as_str(), "false" | "off" | "0"),
+                None => true,
+            };
+            match option.as_str() {
+                "analyze" => analyze = on,
+                "verbose" => verbose = on,
+                "format" | "costs" | "buffers" | "timing" | "summary" | "settings" | "wal" => {}
+                other => {
+                    return Err(Error::new("42601", format!("unrecognized EXPLAIN option \"{other}\"")));
+                }
+            }
+            if !cursor.take(&Token::Comma) {
+                break;
+            }
+        }
+        cursor.expect(&Token::RParen)?;
+    } else {
+        cursor = utility::Cursor::new(sql, &tokens[1..]);
+        analyze = cursor.take_word("ANALYZE") || cursor.take_word("ANALYSE");
+        verbose = cursor.take_word("VERBOSE");
+    }
+    let rest = cursor.rest().to_vec();
+    match parse_one(sql, rest)? {
+        Statement::Query(query) => Ok(Statement::Explain { query, analyze, verbose }),
+        other => Err(Error::new("0A000", format!("EXPLAIN {} is not supported", other.tag()))),
+    }
+}
+
+/// `PREPARE name [(type, ...)] AS query`.
+fn prepare(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
+    let mut cursor = utility::Cursor::new(sql, &tokens[1..]);
+    let name = cursor.name()?;
+    let dialect = PostgreSqlDialect {};
+    let last = tokens.last().map(|token| token.span.end);
+    let mut parser = Parser::new(&dialect).with_tokens_with_locations(cursor.rest().to_vec());
+    let mut types = Vec::new();
+    if parser.consume_token(&Token::LParen) {
+        types = parser
+            .parse_comma_separated(Parser::parse_data_type)
+            .and_then(|types| parser.expect_token(&Token::RParen).map(|_| types))
+            .map_err(|error| syntax_error(sql, error, &mut parser, last))?;
+    }
+    if !parser.parse_keyword(Keyword::AS) {
+        return Err(near(sql, Some(&parser.peek_token())));
+    }
+    let consumed = parser.peek_token().span;
+    let rest = tokens.iter().skip_while(|token| token.span != consumed).cloned().collect();
+    match parse_one(sql, rest)? {
+        Statement::Query(query) => Ok(Statement::Prepare { name, types, query }),
+        other => Err(Error::new("0A000", format!("PREPARE of {} is not supported", other.tag()))),
+    }
+}
+
+/// `EXECUTE name [(expression, ...)]`.
+fn execute(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
+    let mut cursor = utility::Cursor::new(sql, &tokens[1..]);
+    let name = cursor.name()?;
+    let dialect = PostgreSqlDialect {};
+    let last = tokens.last().map(|token| token.span.end);
+    let mut parser = Parser::new(&dialect)
+        .with_recursion_limit(NESTING_MAX)
+        .with_tokens_with_locations(cursor.rest().to_vec());
+    let mut arguments = Vec::new();
+    if parser.consume_token(&Token::LParen) {
+        arguments = parser
+            .parse_comma_separated(Parser::parse_expr)
+            .and_then(|arguments| parser.expect_token(&Token::RParen).map(|_| arguments))
+            .map_err(|error| syntax_error(sql, error, &mut parser, last))?;
+    }
+    let rest = parser.peek_token();
+    if rest.token != Token::EOF {
+        return Err(near(sql, Some(&rest)));
+    }
+    Ok(Statement::Execute { name, arguments })
+}
+
+/// PostgreSQL's words for a parse error: the token that could not be understood, and where it stands.
+fn syntax_error(sql: &str, error: ParserError, parser: &mut Parser<'_>, last: Option<Location>) -> Error {
+    let message = match error {
+        ParserError::RecursionLimitExceeded => {
+            return Error::new("54001", "statement is nested too deeply")
+                .with_hint(format!("At most {NESTING_MAX} levels are read."));
+        }
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+    };
+    match location_in(&message) {
+        Some(location) => {
+            let position = position_of(sql, location);
+            match message.split_once(", found: ").map(|(_, found)| found) {
+                Some(found) if !found.starts_with("EOF") => {
+                    let found = found.rsplit_once(" at Line: ").map_or(found, |(found, _)| found);
+                    Error::new("42601", format!("syntax error at or near \"{}\"", found.trim_matches('"')))
+                        .with_position(position)
+                }
+                _ => {
+                    let text = message.rsplit_once(" at Line: ").map_or(message.as_str(), |(text, _)| text);
+                    Error::new("42601", format!("syntax error: {}", lower_first(text)))
+                        .with_position(position)
+                }
+            }
+        }
+        None if parser.peek_token().token == Token::EOF || message.contains("found: EOF") => {
+            Error::new("42601", "syntax error at end of input")
+                .with_position(last.and_then(|location| position_of(sql, location)))
+        }
+        None => Error::new("42601", format!("syntax error: {}", lower_first(&message))),
+    }
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
+/// `syntax error at or near "token"`.
+fn near(sql: &str, token: Option<&TokenWithSpan>) -> Error {
+    match token {
+        Some(token) if token.token != Token::EOF => {
+            Error::new("42601", format!("syntax error at or near \"{}\"", token.token))
+                .with_position(position_of(sql, token.span.start))
+        }
+        _ => Error::new("42601", "syntax error at end of input")
+            .with_position(Some(sql.trim_end().chars().count() + 1)),
+    }
+}
+
+/// The parser writes places into its messages: ` at Line: 1, Column: 8`.
+fn location_in(message: &str) -> Option<Location> {
+    let (_, place) = message.rsplit_once(" at Line: ")?;
+    let (line, column) = place.split_once(", Column: ")?;
+    let column = column.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some(Location { line: line.parse().ok()?, column: column.parse().ok()? })
+}
+
+/// The 1-based character position of a line and column.
+pub(super) fn position_of(sql: &str, location: Location) -> Option<usize> {
+    if location.line == 0 {
+        return None;
+    }
+    let before: usize = sql
+        .split('\n')
+        .take(usize::try_from(location.line).ok()? - 1)
+        .map(|line| line.chars().count() + 1)
+        .sum();
+    Some(before + usize::try_from(location.column).ok()?)
+}

@@ -1,0 +1,90 @@
+//! Everything else, refused by name.
+
+use crate::serve::Error;
+use datafusion::sql::sqlparser::ast::{self, SetExpr, Visit, Visitor};
+use std::ops::ControlFlow;
+
+const DEFINED_IN_FILES: &str =
+    "Definitions are read from the project's files: change catalog/ or sql/, and the warehouse follows.";
+
+/// Why a statement that begins with these words is not answered; `None` if they begin no statement at all.
+pub(super) fn refusal(first: &str, second: Option<&str>) -> Option<Error> {
+    let named = match second {
+        Some(second) => format!("{first} {second}"),
+        None => first.to_string(),
+    };
+    Some(match first {
+        "CREATE" | "ALTER" | "DROP" | "COMMENT" | "TRUNCATE" => {
+            Error::new("0A000", format!("{named} is not supported over a connection"))
+                .with_hint(DEFINED_IN_FILES)
+        }
+        "INSERT" | "UPDATE" | "DELETE" | "MERGE" => {
+            Error::new("42501", format!("permission denied for {first}: connections only read"))
+                .with_hint("Rows enter through sources, models are computed by the warehouse.")
+        }
+        "COPY" => Error::new("0A000", "COPY is not supported")
+            .with_hint("Use SELECT over this protocol or Arrow Flight SQL to fetch rows in bulk."),
+        "GRANT" | "REVOKE" | "REASSIGN" | "SECURITY" => {
+            Error::new("0A000", format!("{first} is not supported over a connection"))
+                .with_hint("Users are declared in catalog/warehouse.toml.")
+        }
+        "DECLARE" | "FETCH" | "MOVE" => Error::new("0A000", format!("{first} is not supported"))
+            .with_hint("Use the extended protocol's row limit to fetch in steps."),
+        "LISTEN" | "NOTIFY" | "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CLUSTER" | "REINDEX"
+        | "REFRESH" | "CALL" | "DO" | "LOAD" | "CHECKPOINT" | "IMPORT" | "USE" | "ATTACH" | "DETACH"
+        | "INSTALL" | "PRAGMA" | "DESCRIBE" | "DESC" | "KILL" | "UNLOAD" | "EXPORT" | "MSCK" | "REPLACE"
+        | "BACKFILL" | "VERIFY" | "PLAN" | "APPLY" | "AUDIT" => {
+            Error::new("0A000", format!("{named} is not supported over a connection"))
+        }
+        _ => return None,
+    })
+}
+
+/// Queries can hide what writes or locks; the parser reads it, readers may not say it.
+pub(super) fn check_query(query: &ast::Query) -> Result<(), Error> {
+    match query.visit(&mut Hidden) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+struct Hidden;
+
+impl Visitor for Hidden {
+    type Break = Error;
+
+    fn pre_visit_statement(&mut self, statement: &ast::Statement) -> ControlFlow<Error> {
+        let text = statement.to_string();
+        let word = text.split_whitespace().next().unwrap_or_default().to_uppercase();
+        ControlFlow::Break(
+            refusal(&word, None)
+                .unwrap_or_else(|| Error::new("0A000", format!("{word} inside a query is not supported"))),
+        )
+    }
+
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<Error> {
+        let unsupported = if !query.locks.is_empty() {
+            Some("FOR UPDATE and FOR SHARE")
+        } else if query.for_clause.is_some() {
+            Some("FOR XML, FOR JSON and FOR BROWSE")
+        } else if query.settings.is_some() || query.format_clause.is_some() {
+            Some("SETTINGS and FORMAT")
+        } else if selects_into(&query.body) {
+            Some("SELECT INTO")
+        } else {
+            None
+        };
+        match unsupported {
+            Some(what) => ControlFlow::Break(Error::new("0A000", format!("{what} is not supported"))),
+            None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+fn selects_into(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::Select(select) => select.into.is_some(),
+        SetExpr::SetOperation { left, right, .. } => selects_into(left) || selects_into(right),
+        _ => false,
+    }
+}

@@ -1,0 +1,116 @@
+use super::{Discarded, Statement, parse};
+
+fn one(sql: &str) -> Statement {
+    let mut statements = parse(sql).unwrap();
+    assert_eq!(statements.len(), 1, "{sql}");
+    statements.remove(0)
+}
+
+fn refused(sql: &str) -> (String, String) {
+    let error = parse(sql).unwrap_err();
+    (error.code.to_string(), error.message)
+}
+
+#[test]
+fn several_statements_and_none() {
+    assert_eq!(parse(" ;; -- nothing\n").unwrap(), vec![]);
+    let tags: Vec<_> =
+        parse("select 1; VALUES (1);table t;(select 1)").unwrap().iter().map(Statement::tag).collect();
+    assert_eq!(tags, ["SELECT"; 4]);
+    assert_eq!(parse("select ';'; select 2").unwrap().len(), 2);
+}
+
+#[test]
+fn settings() {
+    let set = |name: &str, value: Option<&str>, local| Statement::Set {
+        name: name.into(),
+        value: value.map(Into::into),
+        local,
+    };
+    assert_eq!(one("SET DateStyle = ISO, MDY"), set("datestyle", Some("iso, mdy"), false));
+    assert_eq!(one("set local a.b to 'X'"), set("a.b", Some("X"), true));
+    assert_eq!(one("set session extra_float_digits = -3"), set("extra_float_digits", Some("-3"), false));
+    assert_eq!(one("SET TIME ZONE 'Europe/Berlin'"), set("timezone", Some("Europe/Berlin"), false));
+    assert_eq!(one("SET TIME ZONE LOCAL"), set("timezone", None, false));
+    assert_eq!(one("set jit = on"), set("jit", Some("on"), false));
+    assert_eq!(one("set x to default"), set("x", None, false));
+    assert_eq!(one("SET SESSION AUTHORIZATION DEFAULT"), Statement::SetUser(None));
+    assert_eq!(one("RESET ALL"), Statement::ResetAll);
+    assert_eq!(one("show transaction isolation level"), Statement::Show("transaction_isolation".into()));
+}
+
+#[test]
+fn transactions_and_resets() {
+    assert_eq!(one("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"), Statement::Begin);
+    assert_eq!(
+        one("start transaction isolation level serializable, read only, deferrable"),
+        Statement::Begin
+    );
+    assert_eq!(one("END"), Statement::Commit);
+    assert_eq!(one("rollback to savepoint a"), Statement::RollbackTo("a".into()));
+    assert_eq!(one("RELEASE SAVEPOINT \"A\""), Statement::Release("A".into()));
+    assert_eq!(one("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"), Statement::SetTransaction);
+    assert_eq!(one("DISCARD ALL"), Statement::Discard(Discarded::All));
+    assert_eq!(one("CLOSE ALL"), Statement::Close(None));
+    assert_eq!(one("UNLISTEN *"), Statement::Unlisten);
+    assert_eq!(one("DEALLOCATE \"_PLAN1\""), Statement::Deallocate(Some("_PLAN1".into())));
+}
+
+#[test]
+fn explain_and_prepare() {
+    assert!(matches!(
+        one("explain analyze verbose select 1"),
+        Statement::Explain { analyze: true, verbose: true, .. }
+    ));
+    assert!(matches!(
+        one("EXPLAIN (ANALYZE, COSTS off, FORMAT text) (select 1)"),
+        Statement::Explain { analyze: true, verbose: false, .. }
+    ));
+    assert_eq!(refused("explain insert into t values (1)").0, "42501");
+    assert_eq!(refused("explain (format json) select 1").0, "0A000");
+    let Statement::Prepare { name, types, .. } = one("prepare p (int, text) as select $1, $2") else {
+        panic!()
+    };
+    assert_eq!((name.as_str(), types.len()), ("p", 2));
+    assert!(
+        matches!(one("execute p (1, 'a')"), Statement::Execute { arguments, .. } if arguments.len() == 2)
+    );
+}
+
+#[test]
+fn what_is_not_on_the_list_is_refused_by_name() {
+    for (sql, code, word) in [
+        ("CREATE SOURCE bronze.x FROM kafka", "0A000", "CREATE SOURCE"),
+        ("create external table t stored as csv location '/etc/passwd'", "0A000", "CREATE EXTERNAL"),
+        ("insert into t values (1)", "42501", "INSERT"),
+        ("with x as (delete from t returning *) select * from x", "42501", "DELETE"),
+        ("copy (select 1) to '/tmp/x'", "0A000", "COPY"),
+        ("COPY t FROM STDIN", "0A000", "COPY"),
+        ("DROP TABLE t", "0A000", "DROP TABLE"),
+        ("select 1 into t", "0A000", "SELECT INTO"),
+        ("select * from t for update", "0A000", "FOR UPDATE"),
+        ("call f()", "0A000", "CALL"),
+        ("vacuum", "0A000", "VACUUM"),
+        ("select 1; drop table t", "0A000", "DROP TABLE"),
+    ] {
+        let (found, message) = refused(sql);
+        assert_eq!(found, code, "{sql}: {message}");
+        assert!(message.contains(word), "{sql}: {message}");
+    }
+}
+
+#[test]
+fn syntax_errors_have_a_position() {
+    let error = parse("select 1;\nselec 2").unwrap_err();
+    assert_eq!((error.code, error.message.as_str()), ("42601", "syntax error at or near \"selec\""));
+    assert_eq!(error.position, Some(11));
+    let error = parse("select from where").unwrap_err();
+    assert_eq!(error.code, "42601");
+    assert!(error.position.is_some());
+    let error = parse("select (1").unwrap_err();
+    assert_eq!(error.message, "syntax error at end of input");
+    let error = parse("select 'open").unwrap_err();
+    assert_eq!(error.code, "42601");
+    let deep = format!("select {}1{}", "(".repeat(5000), ")".repeat(5000));
+    assert_eq!(parse(&deep).unwrap_err().code, "54001");
+}
