@@ -127,7 +127,6 @@ pub(super) async fn run(
     state: &SessionState,
     planned: Planned,
     values: Vec<ScalarValue>,
-    deadline: Option<Instant>,
 ) -> Result<(SchemaRef, RowStream), Error> {
     let Planned { plan, labels, .. } = planned;
     let plan = match values.is_empty() {
@@ -143,11 +142,11 @@ pub(super) async fn run(
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(columns.clone(), batch.columns().to_vec(), &options)?)
     });
-    Ok((schema, until(rows.boxed(), deadline)))
+    Ok((schema, rows.boxed()))
 }
 
 /// The stream, ended with 57014 when its time is over.
-fn until(rows: RowStream, deadline: Option<Instant>) -> RowStream {
+pub(super) fn until(rows: RowStream, deadline: Option<Instant>) -> RowStream {
     let Some(deadline) = deadline else { return rows };
     let deadline = tokio::time::Instant::from_std(deadline);
     futures::stream::unfold(Some(rows), move |rows| async move {
@@ -272,7 +271,7 @@ pub(super) async fn evaluate(
     types: &[DataType],
 ) -> Result<Vec<ScalarValue>, Error> {
     let planned = plan(state, &select(expressions.to_vec())?, &[]).await?;
-    let (_, mut rows) = run(state, planned, vec![], None).await?;
+    let (_, mut rows) = run(state, planned, vec![]).await?;
     let Some(batch) = rows.next().await.transpose()?.filter(|batch| batch.num_rows() == 1) else {
         return Err(Error::new("42601", "parameters must be constants"));
     };

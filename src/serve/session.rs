@@ -30,6 +30,9 @@ use std::time::{Duration, Instant};
 /// How long a statement waits for the epoch of `sluice.read_after` when no timeout is set.
 const READ_AFTER_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// Prepared statements of one session.
+const PREPARED_MAX: usize = 10_000;
+
 /// Numbers of sessions, as `pg_backend_pid()` tells them.
 static NEXT_PROCESS_ID: AtomicI32 = AtomicI32::new(1);
 
@@ -46,8 +49,10 @@ pub enum Answer {
         /// When the statement's time is over, sending included.
         deadline: Option<Instant>,
     },
-    /// Done.
+    /// Done; carries the word that says so.
     Tag(&'static str),
+    /// There was no statement.
+    Empty,
 }
 
 /// How a session stands to transactions.
@@ -69,6 +74,8 @@ pub struct Prepared {
     pub columns: Option<SchemaRef>,
     /// The types of its parameters.
     pub parameters: Vec<DataType>,
+    /// A protocol's own numbers of those types, kept for it.
+    pub parameter_ids: Vec<u32>,
     /// The plan made while preparing, for the first execution, if that still sees the same cut.
     planned: Mutex<Option<(Weak<Cut>, Planned)>>,
 }
@@ -174,20 +181,55 @@ impl Session {
                 text(shown)
             }
             Statement::ShowAll => Some(show_all_schema()),
-            Statement::Execute { name, .. } => self.prepared(name)?.columns.clone(),
+            Statement::Execute { name, .. } => self.kept(name)?.columns.clone(),
             _ => None,
         };
         let parameters = planned.as_ref().map(|(_, planned)| planned.parameters.clone()).unwrap_or_default();
-        Ok(Prepared { statement, columns, parameters, planned: Mutex::new(planned) })
+        Ok(Prepared { statement, columns, parameters, parameter_ids: vec![], planned: Mutex::new(planned) })
     }
 
-    /// Executes a prepared statement with one value for each of its parameters.
+    /// Executes a prepared statement with one value for each of its parameters. Rows end with 57014 when the statement's
+    /// time is over.
     pub async fn execute(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Answer, Error> {
+        Ok(match self.open(prepared, values).await? {
+            Answer::Rows { schema, rows, tag, deadline } => {
+                Answer::Rows { schema, rows: query::until(rows, deadline), tag, deadline }
+            }
+            other => other,
+        })
+    }
+
+    /// As [`Session::execute`], for who fetches rows in steps and holds each step to its own deadline.
+    pub async fn open(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Answer, Error> {
         let answer = self.try_execute(prepared, values).await;
         if answer.is_err() {
             self.fail();
         }
         answer
+    }
+
+    /// Keeps a prepared statement under a name; the name without letters may be taken again and again.
+    pub fn keep(&self, name: &str, prepared: Prepared) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        if !name.is_empty() && state.prepared.contains_key(name) {
+            return Err(Error::new("42P05", format!("prepared statement \"{name}\" already exists")));
+        }
+        if state.prepared.len() >= PREPARED_MAX {
+            let message = format!("a session keeps at most {PREPARED_MAX} prepared statements");
+            return Err(Error::new("54000", message).with_hint("DEALLOCATE what is not needed any more."));
+        }
+        state.prepared.insert(name.to_string(), Arc::new(prepared));
+        Ok(())
+    }
+
+    /// A statement that is kept.
+    pub fn kept(&self, name: &str) -> Result<Arc<Prepared>, Error> {
+        self.state.lock().prepared.get(name).cloned().ok_or_else(|| no_such_statement(name))
+    }
+
+    /// Keeps it no longer; no matter if it was.
+    pub fn forget(&self, name: &str) {
+        self.state.lock().prepared.remove(name);
     }
 
     async fn try_execute(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Answer, Error> {
@@ -208,17 +250,18 @@ impl Session {
                     let engine = self.engine_over(&cut);
                     let planned = query::plan(&engine, query, &[]).await?;
                     let planned = explain::explain(planned, *analyze, *verbose)?;
-                    let (_, rows) = query::run(&engine, planned, vec![], deadline).await?;
+                    let (_, rows) = query::run(&engine, planned, vec![]).await?;
                     let (schema, rows) = explain::lines(rows);
                     Ok(Answer::Rows { schema, rows, tag: "EXPLAIN", deadline })
                 };
                 within(deadline, explained).await
             }
             Statement::Execute { name, arguments } => {
-                let inner = self.prepared(name)?;
+                let inner = self.kept(name)?;
                 let values = self.arguments(&inner, arguments, deadline).await?;
                 within(deadline, self.query(&inner, values, deadline)).await
             }
+            Statement::Empty => Ok(Answer::Empty),
             Statement::Prepare { name, types, query } => self.sql_prepare(name, types, query).await,
             statement => self.manage(statement),
         }
@@ -256,7 +299,7 @@ impl Session {
                 return Err(Error::new("0A000", "cached plan must not change result type"));
             }
         }
-        let (schema, rows) = query::run(&engine, planned, values, deadline).await?;
+        let (schema, rows) = query::run(&engine, planned, values).await?;
         Ok(Answer::Rows { schema, rows, tag: "SELECT", deadline })
     }
 
@@ -371,7 +414,8 @@ impl Session {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    /// When a statement that begins now has to be done.
+    pub fn deadline(&self) -> Option<Instant> {
         self.settings().lock().duration("statement_timeout").map(|timeout| clock::instant() + timeout)
     }
 
@@ -452,10 +496,6 @@ impl Session {
         context.state()
     }
 
-    fn prepared(&self, name: &str) -> Result<Arc<Prepared>, Error> {
-        self.state.lock().prepared.get(name).cloned().ok_or_else(|| no_such_statement(name))
-    }
-
     /// `PREPARE name (types) AS query`.
     async fn sql_prepare(
         &self,
@@ -463,13 +503,10 @@ impl Session {
         types: &[datafusion::sql::sqlparser::ast::DataType],
         query: &datafusion::sql::sqlparser::ast::Query,
     ) -> Result<Answer, Error> {
-        if self.state.lock().prepared.contains_key(name) {
-            return Err(Error::new("42P05", format!("prepared statement \"{name}\" already exists")));
-        }
         let cut = self.cut(self.deadline()).await?;
         let declared = query::declared_types(&self.engine_over(&cut), types).await?;
         let prepared = Box::pin(self.prepare(Statement::Query(Box::new(query.clone())), &declared)).await?;
-        self.state.lock().prepared.insert(name.to_string(), Arc::new(prepared));
+        self.keep(name, prepared)?;
         Ok(Answer::Tag("PREPARE"))
     }
 
@@ -518,6 +555,9 @@ fn show_all_schema() -> SchemaRef {
 }
 
 fn no_such_statement(name: &str) -> Error {
+    if name.is_empty() {
+        return Error::new("26000", "unnamed prepared statement does not exist");
+    }
     Error::new("26000", format!("prepared statement \"{name}\" does not exist"))
 }
 

@@ -312,6 +312,8 @@ fn check(definition: &Definition, value: &str) -> Result<String, Error> {
             let folded: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
             match folded.to_uppercase().as_str() {
                 "UTF8" | "UNICODE" => Ok("UTF8".to_string()),
+                // The client takes bytes as they are.
+                "SQLASCII" => Ok("SQL_ASCII".to_string()),
                 _ => Err(invalid().with_hint("Only UTF8 is supported.")),
             }
         }

@@ -22,6 +22,8 @@ const NESTING_MAX: usize = 100;
 /// One statement of a reader.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statement {
+    /// Nothing but spaces and semicolons.
+    Empty,
     /// `SELECT`, `WITH`, `VALUES`, `TABLE`.
     Query(Box<ast::Query>),
     /// `EXPLAIN [ANALYZE] [VERBOSE] <query>`.
@@ -109,6 +111,7 @@ impl Statement {
     /// The word PostgreSQL answers with when the statement is done; queries add their row count.
     pub fn tag(&self) -> &'static str {
         match self {
+            Statement::Empty => "",
             Statement::Query(_) => "SELECT",
             Statement::Explain { .. } => "EXPLAIN",
             Statement::Show(_) | Statement::ShowAll => "SHOW",

@@ -1,0 +1,287 @@
+//! The conversation with a client who has logged in.
+//!
+//! One message after the other is answered. While a statement runs, three things end it at once: a cancel request, the
+//! client's going away, and the end of the shutdown's grace; its own time limit is a fourth. Each drops the statement's
+//! future, and with it the query.
+
+use super::SHUTDOWN_GRACE;
+use super::cancel::CancelKey;
+use super::encode::Format;
+use super::extended::Portal;
+use super::frame::{Broken, Inbox, Message};
+use super::outbox::Outbox;
+use super::rows::{self, Rows, SendFailure};
+use crate::ops::shutdown::Shutdown;
+use crate::serve::session::{Answer, Session, TransactionStatus};
+use crate::serve::statement::{self, Discarded, Statement};
+use crate::serve::{Error, settings};
+use futures::FutureExt;
+use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::response::{EmptyQueryResponse, ReadyForQuery, TransactionStatus as Status};
+use pgwire::messages::startup::{BackendKeyData, ParameterStatus, SecretKey};
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+/// A client's connection.
+pub(super) struct Connection<'a> {
+    inbox: &'a mut Inbox,
+    pub(super) talk: Talk<'a>,
+    key: CancelKey,
+    shutdown: Shutdown,
+    /// After an error of the extended protocol everything up to `Sync` is skipped.
+    skipping: bool,
+}
+
+/// What answering a message needs: everything but the reading half, which is watched meanwhile.
+pub(super) struct Talk<'a> {
+    pub(super) outbox: &'a mut Outbox,
+    pub(super) session: Session,
+    pub(super) portals: HashMap<String, Portal>,
+    /// The settings that the client was told of, and the generation they are of.
+    reported: HashMap<&'static str, String>,
+    generation: u64,
+}
+
+/// The error of a server that stops.
+pub(super) fn shutting_down() -> Error {
+    Error::new("57P01", "terminating connection due to administrator command")
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(
+        inbox: &'a mut Inbox,
+        outbox: &'a mut Outbox,
+        session: Session,
+        key: CancelKey,
+        shutdown: Shutdown,
+    ) -> Self {
+        let talk = Talk { outbox, session, portals: HashMap::new(), reported: HashMap::new(), generation: 0 };
+        Self { inbox, talk, key, shutdown, skipping: false }
+    }
+
+    /// Talks until one of the two has had enough.
+    pub(super) async fn run(mut self) -> Result<(), Broken> {
+        self.talk.report_settings();
+        let key = BackendKeyData::new(self.key.process_id, SecretKey::I32(self.key.secret));
+        self.talk.outbox.add(PgWireBackendMessage::BackendKeyData(key));
+        self.talk.ready().await?;
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = self.shutdown.requested() => return Err(Broken::Fatal(shutting_down())),
+                message = self.inbox.next() => message,
+            };
+            let (extended, answered) = match message {
+                Ok(Message::Terminate) => return Ok(()),
+                Ok(Message::Sync) => {
+                    self.skipping = false;
+                    self.talk.end_batch();
+                    self.talk.ready().await?;
+                    continue;
+                }
+                Ok(_) if self.skipping => continue,
+                Ok(message) => {
+                    let extended = !matches!(message, Message::Query(_) | Message::FunctionCall);
+                    (extended, self.answer(message).await)
+                }
+                Err(Broken::Message(kind, error)) => {
+                    (!matches!(kind, b'Q' | b'F'), Err(Broken::Message(kind, error)))
+                }
+                Err(broken) => return Err(broken),
+            };
+            match answered {
+                Ok(()) if extended => {}
+                Ok(()) => self.talk.ready().await?,
+                Err(Broken::Message(_, error)) => {
+                    self.talk.session.fail();
+                    self.talk.portals.clear();
+                    self.talk.outbox.error(&error, false);
+                    self.skipping = extended;
+                    if !extended {
+                        self.talk.ready().await?;
+                    }
+                }
+                Err(broken) => return Err(broken),
+            }
+        }
+    }
+
+    async fn answer(&mut self, message: Message) -> Result<(), Broken> {
+        let Self { inbox, talk, key, shutdown, .. } = self;
+        let cancelled = key.cancelled();
+        let grace_over = async {
+            shutdown.requested().await;
+            tokio::time::sleep(SHUTDOWN_GRACE).await;
+        };
+        // A panic of an operator ends the statement, not the connection.
+        let work = AssertUnwindSafe(talk.answer(message)).catch_unwind();
+        tokio::select! {
+            biased;
+            () = cancelled => Err(Error::cancelled().into()),
+            () = inbox.gone() => Err(Broken::Gone),
+            () = grace_over => Err(Broken::Fatal(shutting_down())),
+            done = work => done.unwrap_or_else(|panic| Err(Error::internal(panic_text(&*panic)).into())),
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_string()
+}
+
+impl Talk<'_> {
+    async fn answer(&mut self, message: Message) -> Result<(), Broken> {
+        match message {
+            Message::Query(sql) => self.simple(&sql).await,
+            Message::Parse { name, sql, types } => self.parse(name, &sql, &types).await,
+            Message::Bind { portal, statement, formats, values, results } => {
+                self.bind(portal, &statement, &formats, &values, &results).map_err(Broken::from)
+            }
+            Message::Describe { target, name } => self.describe(target, &name).map_err(Broken::from),
+            Message::Execute { portal, rows_max } => self.execute(&portal, rows_max).await,
+            Message::Close { target, name } => {
+                self.close(target, &name);
+                Ok(())
+            }
+            Message::Flush => Ok(self.outbox.flush().await?),
+            Message::FunctionCall => {
+                Err(Error::new("0A000", "function calls of the protocol are not supported").into())
+            }
+            Message::Password(_) => Err(Broken::Fatal(Error::new("08P01", "unexpected password message"))),
+            Message::Copy | Message::Sync | Message::Terminate => Ok(()),
+        }
+    }
+
+    /// Every statement of a text, one after the other; the first that fails ends it.
+    async fn simple(&mut self, sql: &str) -> Result<(), Broken> {
+        let statements = statement::parse(sql)?;
+        if statements.is_empty() {
+            self.outbox.add(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()));
+        }
+        // The unnamed statement and portal end with a simple query.
+        self.session.forget("");
+        self.portals.remove("");
+        for statement in statements {
+            let deadline = self.session.deadline();
+            within(deadline, self.one(statement)).await?;
+        }
+        Ok(())
+    }
+
+    async fn one(&mut self, statement: Statement) -> Result<(), Broken> {
+        let prepared = self.session.prepare(statement, &[]).await?;
+        if !prepared.parameters.is_empty() {
+            return Err(Error::new("42P02", "there is no parameter $1")
+                .with_hint("Parameters need the extended protocol, or PREPARE and EXECUTE.")
+                .into());
+        }
+        let before = self.session.transaction_status();
+        match self.session.open(&prepared, vec![]).await? {
+            Answer::Rows { schema, rows, tag, .. } => {
+                let formats = vec![Format::Text; schema.fields().len()];
+                self.outbox.add(rows::description(&schema, &formats));
+                let zone = self.session.settings().lock().time_zone();
+                let sent = Rows::new(&schema, rows, formats, &zone)?
+                    .send(self.outbox, None)
+                    .await
+                    .map_err(stopped)?;
+                self.outbox.complete(tag_of(tag, sent.rows));
+            }
+            Answer::Tag(tag) => self.done(prepared.statement(), tag, before),
+            Answer::Empty => {}
+        }
+        Ok(())
+    }
+
+    /// A statement without rows is done; `before` is how the session stood to transactions.
+    pub(super) fn done(&mut self, statement: &Statement, tag: &'static str, before: TransactionStatus) {
+        match (statement, before) {
+            (Statement::Begin, TransactionStatus::Open) => {
+                self.outbox.warning(&Error::new("25001", "there is already a transaction in progress"));
+            }
+            (Statement::Commit | Statement::Rollback, TransactionStatus::Idle) => {
+                self.outbox.warning(&Error::new("25P01", "there is no transaction in progress"));
+            }
+            (
+                Statement::Commit
+                | Statement::Rollback
+                | Statement::Discard(Discarded::All)
+                | Statement::Close(None),
+                _,
+            ) => {
+                self.portals.clear();
+            }
+            _ => {}
+        }
+        self.report_settings();
+        self.outbox.complete(tag.to_string());
+    }
+
+    fn is_idle(&self) -> bool {
+        self.session.transaction_status() == TransactionStatus::Idle
+    }
+
+    /// `Sync`: outside of a transaction nothing stays open.
+    fn end_batch(&mut self) {
+        if self.is_idle() {
+            self.portals.clear();
+        }
+    }
+
+    /// `ReadyForQuery`, and everything before it goes out.
+    async fn ready(&mut self) -> Result<(), Broken> {
+        self.report_settings();
+        let status = match self.session.transaction_status() {
+            TransactionStatus::Idle => Status::Idle,
+            TransactionStatus::Open => Status::Transaction,
+            TransactionStatus::Failed => Status::Error,
+        };
+        self.outbox.add(PgWireBackendMessage::ReadyForQuery(ReadyForQuery::new(status)));
+        Ok(self.outbox.flush().await?)
+    }
+
+    /// Tells the client of reported settings that are not as it knows them.
+    fn report_settings(&mut self) {
+        let settings = self.session.settings().lock();
+        if settings.generation() == self.generation {
+            return;
+        }
+        self.generation = settings.generation();
+        for definition in settings::DEFINITIONS.iter().filter(|definition| definition.reported) {
+            let value = settings.get(definition.name).unwrap_or_default();
+            if self.reported.get(definition.name) != Some(&value) {
+                let status = ParameterStatus::new(definition.name.to_string(), value.clone());
+                self.outbox.add(PgWireBackendMessage::ParameterStatus(status));
+                self.reported.insert(definition.name, value);
+            }
+        }
+    }
+}
+
+/// The tag of rows: only a query's counts them.
+pub(super) fn tag_of(tag: &str, rows: u64) -> String {
+    if tag == "SELECT" { format!("SELECT {rows}") } else { tag.to_string() }
+}
+
+pub(super) fn stopped(failure: SendFailure) -> Broken {
+    match failure {
+        SendFailure::Statement(error) => error.into(),
+        SendFailure::Gone => Broken::Gone,
+    }
+}
+
+/// Holds a statement to its time, sending included.
+pub(super) async fn within<T>(
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T, Broken>>,
+) -> Result<T, Broken> {
+    match deadline {
+        Some(deadline) => {
+            let done = tokio::time::timeout_at(deadline.into(), work).await;
+            done.unwrap_or_else(|_| Err(Error::timed_out().into()))
+        }
+        None => work.await,
+    }
+}

@@ -1,0 +1,142 @@
+//! Structs and maps as JSON.
+
+use super::{Writer, flat, list, text};
+use crate::serve::Error;
+use arrow::array::timezone::Tz;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::DataType;
+use bytes::{BufMut, BytesMut};
+
+/// The writer of values as JSON: numbers and booleans bare, lists, structs and maps as themselves, all else as text.
+pub(super) fn writer(array: &ArrayRef, zone: Tz) -> Result<Writer, Error> {
+    let array = flat(array)?;
+    Ok(match array.data_type() {
+        DataType::Struct(fields) => {
+            let columns = array.as_struct();
+            let members = fields.iter().zip(columns.columns()).map(|(field, column)| {
+                let mut name = BytesMut::new();
+                put_string(field.name().as_bytes(), &mut name);
+                Ok((name, Value::new(column, zone)?))
+            });
+            let members = members.collect::<Result<Vec<_>, Error>>()?;
+            Box::new(move |row, out| {
+                out.put_u8(b'{');
+                for (i, (name, value)) in members.iter().enumerate() {
+                    if i > 0 {
+                        out.put_u8(b',');
+                    }
+                    out.put_slice(name);
+                    out.put_u8(b':');
+                    value.put(row, out)?;
+                }
+                out.put_u8(b'}');
+                Ok(())
+            })
+        }
+        DataType::Map(..) => {
+            let map = array.as_map().clone();
+            let key = text::writer(map.keys(), text::item_oid(map.keys()), zone)?;
+            let value = Value::new(map.values(), zone)?;
+            Box::new(move |row, out| {
+                let offsets = map.value_offsets();
+                // Offsets are never negative.
+                let at = |i: usize| usize::try_from(offsets[i]).unwrap_or(0);
+                out.put_u8(b'{');
+                for (i, entry) in (at(row)..at(row + 1)).enumerate() {
+                    if i > 0 {
+                        out.put_u8(b',');
+                    }
+                    let mut name = BytesMut::new();
+                    key(entry, &mut name)?;
+                    put_string(&name, out);
+                    out.put_u8(b':');
+                    value.put(entry, out)?;
+                }
+                out.put_u8(b'}');
+                Ok(())
+            })
+        }
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => {
+            let (values, ranges) = list::parts(&array)?;
+            let value = Value::new(&values, zone)?;
+            Box::new(move |row, out| {
+                out.put_u8(b'[');
+                for (i, at) in ranges(row).enumerate() {
+                    if i > 0 {
+                        out.put_u8(b',');
+                    }
+                    value.put(at, out)?;
+                }
+                out.put_u8(b']');
+                Ok(())
+            })
+        }
+        DataType::Boolean => {
+            let array = array.as_boolean().clone();
+            Box::new(move |row, out| {
+                out.put_slice(if array.value(row) { b"true" } else { b"false" });
+                Ok(())
+            })
+        }
+        DataType::Float32 | DataType::Float64 => {
+            let number = text::writer(&array, text::item_oid(&array), zone)?;
+            Box::new(move |row, out| {
+                let start = out.len();
+                number(row, out)?;
+                // JSON has no such numbers.
+                if out[start..].iter().any(|byte| matches!(byte, b'N' | b'I')) {
+                    let word = out.split_off(start);
+                    put_string(&word, out);
+                }
+                Ok(())
+            })
+        }
+        data_type if data_type.is_numeric() => text::writer(&array, text::item_oid(&array), zone)?,
+        _ => {
+            let plain = text::writer(&array, text::item_oid(&array), zone)?;
+            Box::new(move |row, out| {
+                let mut value = BytesMut::new();
+                plain(row, &mut value)?;
+                put_string(&value, out);
+                Ok(())
+            })
+        }
+    })
+}
+
+struct Value {
+    nulls: Option<NullBuffer>,
+    write: Writer,
+}
+
+impl Value {
+    fn new(array: &ArrayRef, zone: Tz) -> Result<Self, Error> {
+        Ok(Self { nulls: array.logical_nulls(), write: writer(array, zone)? })
+    }
+
+    fn put(&self, row: usize, out: &mut BytesMut) -> Result<(), Error> {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            out.put_slice(b"null");
+            return Ok(());
+        }
+        (self.write)(row, out)
+    }
+}
+
+/// A JSON string. The text is UTF-8 already.
+fn put_string(text: &[u8], out: &mut BytesMut) {
+    out.put_u8(b'"');
+    for byte in text {
+        match byte {
+            b'"' => out.put_slice(b"\\\""),
+            b'\\' => out.put_slice(b"\\\\"),
+            b'\n' => out.put_slice(b"\\n"),
+            b'\r' => out.put_slice(b"\\r"),
+            b'\t' => out.put_slice(b"\\t"),
+            control @ 0..=31 => out.put_slice(format!("\\u{control:04x}").as_bytes()),
+            byte => out.put_u8(*byte),
+        }
+    }
+    out.put_u8(b'"');
+}

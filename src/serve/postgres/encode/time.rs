@@ -1,0 +1,129 @@
+//! Days and microseconds as PostgreSQL writes them, over its whole range and beyond what calendars of libraries hold.
+
+use arrow::array::timezone::Tz;
+use arrow::datatypes::TimeUnit;
+use bytes::{BufMut, BytesMut};
+use chrono::{DateTime, Offset, TimeZone};
+use std::fmt::Write as _;
+
+pub(super) const DAY_US: i64 = 86_400_000_000;
+/// 2000-01-01, PostgreSQL's day zero, in days since 1970.
+pub(in crate::serve::postgres) const EPOCH_DAYS: i64 = 10_957;
+
+/// Microseconds of a count of units; towards the past, so that order is kept. `None` when it does not fit.
+pub(super) fn microseconds(value: i64, unit: TimeUnit) -> Option<i64> {
+    match unit {
+        TimeUnit::Second => value.checked_mul(1_000_000),
+        TimeUnit::Millisecond => value.checked_mul(1_000),
+        TimeUnit::Microsecond => Some(value),
+        TimeUnit::Nanosecond => Some(value.div_euclid(1_000)),
+    }
+}
+
+/// Year, month and day of a day since 1970, in the proleptic Gregorian calendar (Howard Hinnant's algorithm).
+fn civil(days: i64) -> (i64, u32, u32) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month as u32, day as u32)
+}
+
+/// `2024-02-29`; the era follows, after a time if there is one.
+fn put_day(days: i64, out: &mut BytesMut) -> bool {
+    let (year, month, day) = civil(days);
+    let before_christ = year <= 0;
+    let year = if before_christ { 1 - year } else { year };
+    // Writing into memory does not fail.
+    let _ = write!(out, "{year:04}-{month:02}-{day:02}");
+    before_christ
+}
+
+/// A date.
+pub(super) fn put_date(days: i64, out: &mut BytesMut) {
+    if put_day(days, out) {
+        out.put_slice(b" BC");
+    }
+}
+
+/// `12:34:56.789`, without trailing zeros.
+pub(super) fn put_time(us: i64, out: &mut BytesMut) {
+    let seconds = us / 1_000_000;
+    let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    put_fraction(us % 1_000_000, out);
+}
+
+fn put_fraction(us: i64, out: &mut BytesMut) {
+    if us != 0 {
+        let digits = format!("{us:06}");
+        let _ = write!(out, ".{}", digits.trim_end_matches('0'));
+    }
+}
+
+/// A timestamp without time zone.
+pub(super) fn put_timestamp(us: i64, out: &mut BytesMut) {
+    if put_moment(us, out) {
+        out.put_slice(b" BC");
+    }
+}
+
+fn put_moment(us: i64, out: &mut BytesMut) -> bool {
+    let before_christ = put_day(us.div_euclid(DAY_US), out);
+    out.put_u8(b' ');
+    put_time(us.rem_euclid(DAY_US), out);
+    before_christ
+}
+
+/// A timestamp with time zone, as clocks show it in `zone`.
+pub(super) fn put_timestamptz(us: i64, zone: Tz, out: &mut BytesMut) {
+    let offset = DateTime::from_timestamp_micros(us)
+        .map_or(0, |moment| zone.offset_from_utc_datetime(&moment.naive_utc()).fix().local_minus_utc());
+    let before_christ = put_moment(us.saturating_add(i64::from(offset) * 1_000_000), out);
+    let (sign, seconds) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
+    let _ = write!(out, "{sign}{:02}", seconds / 3600);
+    if seconds % 3600 != 0 {
+        let _ = write!(out, ":{:02}", seconds / 60 % 60);
+    }
+    if seconds % 60 != 0 {
+        let _ = write!(out, ":{:02}", seconds % 60);
+    }
+    if before_christ {
+        out.put_slice(b" BC");
+    }
+}
+
+/// `1 year 2 mons -3 days 04:05:06.7`: each part has its own sign.
+pub(super) fn put_interval(months: i32, days: i32, us: i64, out: &mut BytesMut) {
+    let start = out.len();
+    let mut negative_before = false;
+    let mut part = |value: i64, name: &str, out: &mut BytesMut| {
+        if value != 0 {
+            let space = if out.len() > start { " " } else { "" };
+            let plus = if negative_before && value > 0 { "+" } else { "" };
+            let plural = if value == 1 { "" } else { "s" };
+            let _ = write!(out, "{space}{plus}{value} {name}{plural}");
+            negative_before = value < 0;
+        }
+    };
+    part(i64::from(months / 12), "year", out);
+    part(i64::from(months % 12), "mon", out);
+    part(i64::from(days), "day", out);
+    if us != 0 || out.len() == start {
+        if out.len() > start {
+            out.put_u8(b' ');
+        }
+        if us < 0 {
+            out.put_u8(b'-');
+        } else if negative_before {
+            out.put_u8(b'+');
+        }
+        let us = us.unsigned_abs();
+        let seconds = us / 1_000_000;
+        let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+        put_fraction((us % 1_000_000) as i64, out);
+    }
+}

@@ -1,0 +1,188 @@
+//! The extended protocol: statements parsed once, bound to values, executed some rows at a time.
+
+use super::connection::{Talk, stopped, tag_of, within};
+use super::decode;
+use super::encode::Format;
+use super::frame::{Broken, Target};
+use super::rows::{self, Rows};
+use super::types;
+use crate::serve::Error;
+use crate::serve::session::{Answer, Prepared};
+use crate::serve::statement::{self, Statement};
+use bytes::Bytes;
+use datafusion::common::ScalarValue;
+use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::data::{NoData, ParameterDescription};
+use pgwire::messages::extendedquery::{BindComplete, CloseComplete, ParseComplete, PortalSuspended};
+use pgwire::messages::response::EmptyQueryResponse;
+use std::sync::Arc;
+
+/// Portals of one connection.
+const PORTALS_MAX: usize = 1_000;
+
+/// A statement bound to values.
+pub(super) struct Portal {
+    prepared: Arc<Prepared>,
+    formats: Vec<Format>,
+    state: PortalState,
+}
+
+enum PortalState {
+    /// Waits for its first `Execute`.
+    Bound(Vec<ScalarValue>),
+    /// Has more rows.
+    Suspended { rows: Rows, tag: &'static str },
+    /// Has sent everything.
+    Done,
+}
+
+impl Talk<'_> {
+    /// `Parse`.
+    pub(super) async fn parse(&mut self, name: String, sql: &str, declared: &[u32]) -> Result<(), Broken> {
+        let mut statements = statement::parse(sql)?;
+        if statements.len() > 1 {
+            return Err(
+                Error::new("42601", "cannot insert multiple commands into a prepared statement").into()
+            );
+        }
+        let statement = statements.pop().unwrap_or(Statement::Empty);
+        let known = declared.iter().map(|oid| types::arrow_type(*oid)).collect::<Result<Vec<_>, _>>()?;
+        let session = &self.session;
+        let preparing = async { session.prepare(statement, &known).await.map_err(Broken::from) };
+        let mut prepared = within(session.deadline(), preparing).await?;
+        let told = |i: usize| declared.get(i).copied().filter(|oid| known[i].is_some() && *oid != 0);
+        prepared.parameter_ids = prepared
+            .parameters
+            .iter()
+            .enumerate()
+            .map(|(i, data_type)| told(i).unwrap_or_else(|| types::type_of_data(data_type).0))
+            .collect();
+        session.keep(&name, prepared)?;
+        self.outbox.add(PgWireBackendMessage::ParseComplete(ParseComplete::new()));
+        Ok(())
+    }
+
+    /// `Bind`.
+    pub(super) fn bind(
+        &mut self,
+        portal: String,
+        statement: &str,
+        formats: &[i16],
+        values: &[Option<Bytes>],
+        results: &[i16],
+    ) -> Result<(), Error> {
+        let prepared = self.session.kept(statement)?;
+        let wanted = prepared.parameters.len();
+        if values.len() != wanted {
+            let message = format!(
+                "bind message supplies {} parameters, but prepared statement \"{statement}\" requires {wanted}",
+                values.len()
+            );
+            return Err(Error::new("08P01", message));
+        }
+        let formats = rows::formats(formats, wanted, "parameter", "parameters are")?;
+        let columns = prepared.columns.as_ref().map_or(0, |schema| schema.fields().len());
+        let results = match columns {
+            // What gives no rows has no formats to check.
+            0 => vec![],
+            columns => rows::formats(results, columns, "result", "columns are")?,
+        };
+        let zone = self.session.settings().lock().time_zone();
+        let values = (values.iter().zip(&formats).enumerate())
+            .map(|(i, (value, format))| {
+                let oid = prepared.parameter_ids.get(i).copied().unwrap_or(types::oid::TEXT);
+                decode::value(oid, *format, value.as_ref(), &prepared.parameters[i], &zone)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if !portal.is_empty() && self.portals.contains_key(&portal) {
+            return Err(Error::new("42P03", format!("cursor \"{portal}\" already exists")));
+        }
+        if self.portals.len() >= PORTALS_MAX {
+            return Err(Error::new("54000", format!("a connection keeps at most {PORTALS_MAX} portals")));
+        }
+        self.portals.insert(portal, Portal { prepared, formats: results, state: PortalState::Bound(values) });
+        self.outbox.add(PgWireBackendMessage::BindComplete(BindComplete::new()));
+        Ok(())
+    }
+
+    /// `Describe`.
+    pub(super) fn describe(&mut self, target: Target, name: &str) -> Result<(), Error> {
+        let (prepared, formats) = match target {
+            Target::Statement => {
+                let prepared = self.session.kept(name)?;
+                let types = ParameterDescription::new(prepared.parameter_ids.clone());
+                self.outbox.add(PgWireBackendMessage::ParameterDescription(types));
+                (prepared, &[] as &[Format])
+            }
+            Target::Portal => {
+                let portal = self.portals.get(name).ok_or_else(|| no_such_portal(name))?;
+                (Arc::clone(&portal.prepared), portal.formats.as_slice())
+            }
+        };
+        let message = match &prepared.columns {
+            Some(columns) => rows::description(columns, formats),
+            None => PgWireBackendMessage::NoData(NoData::new()),
+        };
+        self.outbox.add(message);
+        Ok(())
+    }
+
+    /// `Execute`: at most `rows_max` rows, 0 or less for all.
+    pub(super) async fn execute(&mut self, name: &str, rows_max: i32) -> Result<(), Broken> {
+        let mut portal = self.portals.remove(name).ok_or_else(|| no_such_portal(name))?;
+        let executed = within(self.session.deadline(), self.advance(&mut portal, rows_max)).await;
+        if executed.is_ok() && !matches!(portal.prepared.statement(), Statement::Commit | Statement::Rollback)
+        {
+            self.portals.insert(name.to_string(), portal);
+        }
+        executed
+    }
+
+    async fn advance(&mut self, portal: &mut Portal, rows_max: i32) -> Result<(), Broken> {
+        let rows_max = u64::try_from(rows_max).ok().filter(|max| *max > 0);
+        let before = self.session.transaction_status();
+        let (mut rows, tag) = match std::mem::replace(&mut portal.state, PortalState::Done) {
+            PortalState::Bound(values) => match self.session.open(&portal.prepared, values).await? {
+                Answer::Rows { schema, rows, tag, .. } => {
+                    let zone = self.session.settings().lock().time_zone();
+                    (Rows::new(&schema, rows, portal.formats.clone(), &zone)?, tag)
+                }
+                Answer::Tag(tag) => {
+                    self.done(portal.prepared.statement(), tag, before);
+                    return Ok(());
+                }
+                Answer::Empty => {
+                    self.outbox.add(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()));
+                    return Ok(());
+                }
+            },
+            PortalState::Suspended { rows, tag } => (rows, tag),
+            PortalState::Done if portal.prepared.columns.is_some() => {
+                self.outbox.complete(tag_of(portal.prepared.statement().tag(), 0));
+                return Ok(());
+            }
+            PortalState::Done => return Err(Error::new("55000", "portal cannot be run").into()),
+        };
+        let sent = rows.send(self.outbox, rows_max).await.map_err(stopped)?;
+        if sent.all {
+            self.outbox.complete(tag_of(tag, sent.rows));
+        } else {
+            portal.state = PortalState::Suspended { rows, tag };
+            self.outbox.add(PgWireBackendMessage::PortalSuspended(PortalSuspended::new()));
+        }
+        Ok(())
+    }
+
+    /// `Close`; what is not there is closed already.
+    pub(super) fn close(&mut self, target: Target, name: &str) {
+        match target {
+            Target::Statement => self.session.forget(name),
+            Target::Portal => drop(self.portals.remove(name)),
+        }
+        self.outbox.add(PgWireBackendMessage::CloseComplete(CloseComplete::new()));
+    }
+}
+
+fn no_such_portal(name: &str) -> Error {
+    Error::new("34000", format!("portal \"{name}\" does not exist"))
+}

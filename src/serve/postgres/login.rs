@@ -1,0 +1,234 @@
+//! From a socket to a session: encryption refused, start-up read, the user proven.
+//!
+//! Failure: FATAL and the end of the connection. A user who is not known and a password that is not right look the same.
+
+use super::cancel::CancelKeys;
+use super::frame::{Broken, Inbox, Message, Opening};
+use super::guesses::Guesses;
+use super::outbox::Outbox;
+use crate::engine::DATABASE;
+use crate::ops::clock;
+use crate::serve::session::Session;
+use crate::serve::users::{self, Proof, Verifier};
+use crate::serve::{Error, Readers};
+use bytes::{Buf, Bytes};
+use pgwire::api::auth::sasl::scram::{ScramSecret, ScramServerAuth};
+use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::startup::{Authentication, NegotiateProtocolVersion};
+use std::net::IpAddr;
+
+/// The newest protocol that is spoken, as PostgreSQL writes it.
+const PROTOCOL_3_0: i32 = 3 << 16;
+const MECHANISM: &str = "SCRAM-SHA-256";
+/// Rounds in which a client may ask for encryption before it starts.
+const ENCRYPTION_REQUESTS_MAX: usize = 2;
+
+/// How a login ended.
+pub(super) enum Login {
+    /// With a session.
+    Session(Box<Session>),
+    /// With a cancel request, which has been passed on.
+    Cancelled,
+}
+
+/// What a client asked for.
+struct Request {
+    user: String,
+    database: String,
+    settings: Vec<(String, String)>,
+}
+
+/// Logs a client in.
+pub(super) async fn login(
+    inbox: &mut Inbox,
+    outbox: &mut Outbox,
+    address: IpAddr,
+    readers: &Readers,
+    keys: &CancelKeys,
+    guesses: &Guesses,
+) -> Result<Login, Broken> {
+    let Some(request) = start(inbox, outbox, keys).await? else { return Ok(Login::Cancelled) };
+    match users::proof(&readers.users, &request.user, address) {
+        Proof::Nothing => {}
+        Proof::Password(verifier) => {
+            let may_try = guesses.may_try(address, &request.user, clock::instant());
+            let proven = scram(inbox, outbox, verifier).await?;
+            if !(proven && may_try) {
+                guesses.failed(address, &request.user, clock::instant());
+                let message = format!("password authentication failed for user \"{}\"", request.user);
+                return Err(Broken::Fatal(Error::new("28P01", message)));
+            }
+            guesses.succeeded(address, &request.user);
+        }
+    }
+    if request.database != DATABASE {
+        let message = format!("database \"{}\" does not exist", request.database);
+        return Err(Broken::Fatal(
+            Error::new("3D000", message).with_hint(format!("The database is called {DATABASE}.")),
+        ));
+    }
+    let session = Session::new(readers.clone(), &request.user);
+    for (name, value) in &request.settings {
+        session.settings().lock().set_initial(name, value).map_err(Broken::Fatal)?;
+    }
+    outbox.add(PgWireBackendMessage::Authentication(Authentication::Ok));
+    Ok(Login::Session(Box::new(session)))
+}
+
+/// Reads what comes before a session.
+async fn start(inbox: &mut Inbox, outbox: &mut Outbox, keys: &CancelKeys) -> Result<Option<Request>, Broken> {
+    for _ in 0..=ENCRYPTION_REQUESTS_MAX {
+        match inbox.opening().await? {
+            Opening::Encryption => {
+                // What came with the request was not sent by who will be talked to after it.
+                if inbox.has_more() {
+                    let message = "received unencrypted data after SSL request";
+                    return Err(Broken::Fatal(Error::new("08P01", message)));
+                }
+                outbox.add_bytes(b"N");
+                outbox.flush().await?;
+            }
+            Opening::Cancel { process_id, secret } => {
+                keys.cancel(process_id, secret);
+                return Ok(None);
+            }
+            Opening::Startup { major: 3, minor, parameters } => {
+                let (options, parameters): (Vec<_>, Vec<_>) =
+                    parameters.into_iter().partition(|(name, _)| name.starts_with("_pq_."));
+                if minor > 0 || !options.is_empty() {
+                    let options = options.into_iter().map(|(name, _)| name).collect();
+                    outbox.add(PgWireBackendMessage::NegotiateProtocolVersion(
+                        NegotiateProtocolVersion::new(PROTOCOL_3_0, options),
+                    ));
+                }
+                return request(parameters).map(Some).map_err(Broken::Fatal);
+            }
+            Opening::Startup { major, minor, .. } => {
+                let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0");
+                return Err(Broken::Fatal(Error::new("0A000", message)));
+            }
+        }
+    }
+    Err(Broken::Fatal(Error::new("08P01", "too many requests for encryption")))
+}
+
+fn request(parameters: Vec<(String, String)>) -> Result<Request, Error> {
+    let mut settings = Vec::new();
+    let (mut user, mut database) = (None, None);
+    for (name, value) in parameters {
+        match name.as_str() {
+            "user" => user = Some(value),
+            "database" => database = Some(value),
+            "options" => settings.extend(command_line(&value)?),
+            "replication" if matches!(value.as_str(), "false" | "off" | "no" | "0") => {}
+            "replication" => return Err(Error::new("0A000", "replication connections are not supported")),
+            _ => settings.push((name, value)),
+        }
+    }
+    let user = user.filter(|user| !user.is_empty());
+    let user =
+        user.ok_or_else(|| Error::new("28000", "no PostgreSQL user name specified in startup packet"))?;
+    let database = database.filter(|name| !name.is_empty()).unwrap_or_else(|| user.clone());
+    Ok(Request { user, database, settings })
+}
+
+/// `-c name=value`, `-cname=value` and `--name=value`; a backslash keeps the character after it.
+fn command_line(options: &str) -> Result<Vec<(String, String)>, Error> {
+    let mut words: Vec<String> = Vec::new();
+    let mut word = None;
+    let mut letters = options.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            ' ' | '\t' | '\n' => words.extend(word.take()),
+            '\\' => word.get_or_insert_with(String::new).extend(letters.next()),
+            letter => word.get_or_insert_with(String::new).push(letter),
+        }
+    }
+    words.extend(word);
+    let mut settings = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let assignment = match word.as_str() {
+            "-c" => words.next(),
+            word => word.strip_prefix("--").or(word.strip_prefix("-c")).map(str::to_string),
+        };
+        let pair = assignment.as_deref().and_then(|assignment| assignment.split_once('='));
+        match pair {
+            Some((name, value)) => settings.push((name.replace('-', "_"), value.to_string())),
+            None => {
+                return Err(Error::new(
+                    "42601",
+                    format!("invalid command-line argument for server process: {word}"),
+                ));
+            }
+        }
+    }
+    Ok(settings)
+}
+
+/// SCRAM-SHA-256 (RFC 5802). False if the password is not the verifier's.
+async fn scram(inbox: &mut Inbox, outbox: &mut Outbox, verifier: Verifier) -> Result<bool, Broken> {
+    outbox.add(PgWireBackendMessage::Authentication(Authentication::SASL(vec![MECHANISM.to_string()])));
+    outbox.flush().await?;
+    let first = first_response(answer(inbox).await?)?;
+    let secret = ScramSecret::Verifier {
+        salt: verifier.salt,
+        iterations: verifier.iterations as usize,
+        stored_key: verifier.stored_key,
+        server_key: verifier.server_key,
+    };
+    let (challenge, exchange) = ScramServerAuth::new()
+        .on_client_first_message_with_secret(&first, secret)
+        .map_err(|_| not_scram())?;
+    outbox.add(PgWireBackendMessage::Authentication(Authentication::SASLContinue(challenge.into())));
+    outbox.flush().await?;
+    let last = answer(inbox).await?;
+    let Ok(proof) = exchange.on_client_final_message(&last) else { return Ok(false) };
+    outbox.add(PgWireBackendMessage::Authentication(Authentication::SASLFinal(proof.into())));
+    Ok(true)
+}
+
+async fn answer(inbox: &mut Inbox) -> Result<Bytes, Broken> {
+    match inbox.next().await? {
+        Message::Password(body) => Ok(body),
+        Message::Terminate => Err(Broken::Gone),
+        _ => Err(Broken::Fatal(Error::new("08P01", "expected SASL response"))),
+    }
+}
+
+/// `SASLInitialResponse`: the mechanism's name, then the length of its first message and the message.
+fn first_response(mut body: Bytes) -> Result<Bytes, Broken> {
+    let end = body.iter().position(|byte| *byte == 0).ok_or_else(not_scram)?;
+    let mechanism = body.split_to(end);
+    body.advance(1);
+    if mechanism != MECHANISM.as_bytes() {
+        return Err(Broken::Fatal(Error::new(
+            "08P01",
+            "client selected an invalid SASL authentication mechanism",
+        )));
+    }
+    if body.remaining() < 4 {
+        return Err(not_scram());
+    }
+    let length = body.get_i32();
+    if usize::try_from(length) != Ok(body.len()) { Err(not_scram()) } else { Ok(body) }
+}
+
+fn not_scram() -> Broken {
+    Broken::Fatal(Error::new("08P01", "malformed SCRAM message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command_line;
+
+    #[test]
+    fn options() {
+        let pair = |name: &str, value: &str| (name.to_string(), value.to_string());
+        assert_eq!(
+            command_line(r"-c a=1  -cb=x\ y --statement-timeout=5s").unwrap(),
+            [pair("a", "1"), pair("b", "x y"), pair("statement_timeout", "5s")]
+        );
+        assert!(command_line("-d 5").is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! What clients are sent: messages gathered in a buffer, written in large pieces.
+//!
+//! A client that stops reading is cut off: its query would hold memory and a cut for ever.
+
+use crate::serve::Error;
+use bytes::BytesMut;
+use pgwire::error::ErrorInfo;
+use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::response::{CommandComplete, NoticeResponse};
+use std::io;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
+
+/// How long a client may take nothing of what is sent.
+const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
+
+/// The writing half of a connection.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    socket: OwnedWriteHalf,
+    buffer: BytesMut,
+}
+
+impl Outbox {
+    pub(super) fn new(socket: OwnedWriteHalf) -> Self {
+        Self { socket, buffer: BytesMut::new() }
+    }
+
+    /// The buffer, for who writes whole messages into it.
+    pub(super) fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// Adds a message. One that cannot be encoded (too large a name) is our fault and logged.
+    pub(super) fn add(&mut self, message: PgWireBackendMessage) {
+        let before = self.buffer.len();
+        if let Err(error) = message.encode(&mut self.buffer) {
+            self.buffer.truncate(before);
+            tracing::error!(%error, "a message could not be encoded");
+        }
+    }
+
+    /// Adds raw bytes.
+    pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// `CommandComplete`.
+    pub(super) fn complete(&mut self, tag: String) {
+        self.add(PgWireBackendMessage::CommandComplete(CommandComplete::new(tag)));
+    }
+
+    /// An error; a fatal one ends the connection.
+    pub(super) fn error(&mut self, error: &Error, fatal: bool) {
+        let severity = if fatal { "FATAL" } else { "ERROR" };
+        self.add(PgWireBackendMessage::ErrorResponse(info(error, severity).into()));
+    }
+
+    /// A warning.
+    pub(super) fn warning(&mut self, warning: &Error) {
+        let notice: NoticeResponse = info(warning, "WARNING").into();
+        self.add(PgWireBackendMessage::NoticeResponse(notice));
+    }
+
+    /// Writes everything. May be dropped at any time: what is not written stays.
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        while !self.buffer.is_empty() {
+            match tokio::time::timeout(WRITE_STALL_MAX, self.socket.write_buf(&mut self.buffer)).await {
+                Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => written?,
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            };
+        }
+        Ok(())
+    }
+}
+
+fn info(error: &Error, severity: &str) -> ErrorInfo {
+    // A zero byte would end the field.
+    let clean = |text: &str| text.replace('\0', "\u{fffd}");
+    let mut info = ErrorInfo::new(severity.to_string(), error.code.to_string(), clean(&error.message));
+    info.severity_nonlocalized = Some(severity.to_string());
+    info.detail = error.detail.as_deref().map(clean);
+    info.hint = error.hint.as_deref().map(clean);
+    info.position = error.position.map(|position| position.to_string());
+    info
+}
