@@ -3,9 +3,14 @@
 //! Comes in: connections. Goes out: answers computed on one pinned cut. A statement sees the cut that was published
 //! last when it began. Errors carry a SQLSTATE.
 
+pub mod connections;
 mod error;
 mod explain;
+#[cfg(test)]
+mod fixture;
+pub mod flight;
 mod functions;
+pub mod http;
 mod labels;
 pub mod postgres;
 mod query;

@@ -1,0 +1,216 @@
+//! The gate in front of every Flight call.
+//!
+//! Comes in: gRPC calls. Goes out: calls with their [`Caller`], to [`Service`]; none passes without one. What plain
+//! Flight clients need is answered here: the handshake, a schema, a list, SQL text as a command and
+//! `schema/table` as a path.
+
+use super::auth::{Credentials, Gate};
+use super::service::{Caller, Service, caller, encode_schema, from_arrow};
+use super::status::status;
+use crate::serve::Error;
+use crate::serve::connections::Connection;
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::sql::{Any, Command};
+use arrow_flight::{
+    Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, Criteria, Empty,
+    FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, PollInfo, PutResult,
+    SchemaResult, Ticket,
+};
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, stream};
+use prost::Message as _;
+use std::net::SocketAddr;
+use tonic::metadata::{AsciiMetadataValue, MetadataMap};
+use tonic::transport::server::Connected;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The action that stops a query.
+const CANCEL_FLIGHT_INFO: &str = "CancelFlightInfo";
+/// What Flight SQL's commands are named by; anything else in a command is SQL text.
+const TYPE_URL_PREFIX: &str = "type.googleapis.com/";
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(SocketAddr);
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        Peer(self.peer())
+    }
+}
+
+/// The service behind its gate.
+pub(super) struct Gateway {
+    gate: Gate,
+    service: Service,
+}
+
+type Streamed<T> = Result<Response<BoxStream<'static, Result<T, Status>>>, Status>;
+
+impl Gateway {
+    /// Puts `service` behind `gate`.
+    pub(super) fn new(gate: Gate, service: Service) -> Self {
+        Self { gate, service }
+    }
+
+    async fn admit<T>(&self, mut request: Request<T>) -> Result<Request<T>, Status> {
+        let loopback =
+            request.extensions().get::<Peer>().is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
+        let credentials = credentials(request.metadata()).map_err(status)?;
+        let user = self.gate.admit(credentials, loopback).await.map_err(status)?;
+        request.extensions_mut().insert(Caller(user));
+        Ok(request)
+    }
+}
+
+#[tonic::async_trait]
+impl FlightService for Gateway {
+    type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
+    type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
+    type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
+    type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
+    type DoActionStream = BoxStream<'static, Result<arrow_flight::Result, Status>>;
+    type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
+    type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
+
+    /// Basic credentials in, a bearer token out: as a header, as clients expect it, and as the payload.
+    async fn handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Streamed<HandshakeResponse> {
+        let request = self.admit(request).await?;
+        let token = self.gate.token(&caller(&request)?.0);
+        let header = AsciiMetadataValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| Status::internal("token is not a header"))?;
+        let answer = HandshakeResponse { protocol_version: 0, payload: token.into() };
+        let mut response = Response::new(stream::iter([Ok(answer)]).boxed());
+        response.metadata_mut().insert("authorization", header);
+        Ok(response)
+    }
+
+    /// The tables, by path; what they hold is asked for with [`FlightService::get_flight_info`].
+    async fn list_flights(&self, request: Request<Criteria>) -> Streamed<FlightInfo> {
+        self.admit(request).await?;
+        let cut = self.service.cut();
+        let infos: Vec<Result<FlightInfo, Status>> = cut
+            .tables
+            .iter()
+            .map(|(name, table)| {
+                let path = vec![name.schema.clone(), name.name.clone()];
+                let schema = super::outgoing::plain_schema(&table.relation.schema);
+                let info = FlightInfo::new().try_with_schema(&schema).map_err(from_arrow)?;
+                Ok(info.with_descriptor(FlightDescriptor::new_path(path)))
+            })
+            .collect();
+        Ok(Response::new(stream::iter(infos).boxed()))
+    }
+
+    async fn get_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let request = self.admit(request).await?;
+        match plain_sql(request.get_ref())? {
+            Some(sql) => self.service.statement_info(&sql, request).await,
+            None => FlightService::get_flight_info(&self.service, request).await,
+        }
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        let request = self.admit(request).await?;
+        let sql = match plain_sql(request.get_ref())? {
+            Some(sql) => Some(sql),
+            None => statement_sql(request.get_ref()),
+        };
+        if let Some(sql) = sql {
+            let schema = self.service.statement_schema(&sql).await?;
+            let schema = encode_schema(&schema).map_err(from_arrow)?;
+            return Ok(Response::new(SchemaResult { schema }));
+        }
+        let caller = caller(&request)?;
+        let info = FlightService::get_flight_info(&self.service, request).await?.into_inner();
+        // A prepared statement's info left a ticket behind that nobody will read.
+        self.service.cancel(&info, &caller);
+        Ok(Response::new(SchemaResult { schema: info.schema }))
+    }
+
+    async fn do_get(&self, request: Request<Ticket>) -> Streamed<FlightData> {
+        FlightService::do_get(&self.service, self.admit(request).await?).await
+    }
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Streamed<PutResult> {
+        FlightService::do_put(&self.service, self.admit(request).await?).await
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Streamed<arrow_flight::Result> {
+        let request = self.admit(request).await?;
+        if request.get_ref().r#type != CANCEL_FLIGHT_INFO {
+            return FlightService::do_action(&self.service, request).await;
+        }
+        let caller = caller(&request)?;
+        let body = CancelFlightInfoRequest::decode(request.into_inner().body)
+            .map_err(|error| status(Error::new("08P01", format!("request is not readable: {error}"))))?;
+        let known = body.info.is_some_and(|info| self.service.cancel(&info, &caller));
+        if !known {
+            return Err(status(Error::new("26000", "query does not exist or has ended")));
+        }
+        let body = CancelFlightInfoResult::new(CancelStatus::Cancelled).encode_to_vec();
+        let result = arrow_flight::Result { body: body.into() };
+        Ok(Response::new(stream::iter([Ok(result)]).boxed()))
+    }
+
+    async fn list_actions(&self, request: Request<Empty>) -> Streamed<ActionType> {
+        self.admit(request).await?;
+        let actions = [
+            ("CreatePreparedStatement", "makes a statement that can be run again with other parameters"),
+            ("ClosePreparedStatement", "forgets a prepared statement"),
+            (CANCEL_FLIGHT_INFO, "stops a query"),
+        ];
+        let actions = actions
+            .map(|(name, about)| Ok(ActionType { r#type: name.to_string(), description: about.to_string() }));
+        Ok(Response::new(stream::iter(actions).boxed()))
+    }
+
+    async fn poll_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<PollInfo>, Status> {
+        self.admit(request).await?;
+        Err(status(Error::new("0A000", "polling is not supported").with_hint("Use GetFlightInfo.")))
+    }
+
+    async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Streamed<FlightData> {
+        self.admit(request).await?;
+        Err(status(Error::new("0A000", "exchanges are not supported")))
+    }
+}
+
+fn credentials(metadata: &MetadataMap) -> Result<Credentials, Error> {
+    let header = metadata
+        .get("authorization")
+        .map(|value| value.to_str().map_err(|_| Error::new("28000", "authorization header is not readable")));
+    Credentials::from_header(header.transpose()?)
+}
+
+/// The SQL of a command that is plain text, or of a path to a table; `None` for Flight SQL's own commands.
+fn plain_sql(descriptor: &FlightDescriptor) -> Result<Option<String>, Status> {
+    if !descriptor.path.is_empty() {
+        let name: Vec<String> =
+            descriptor.path.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
+        return Ok(Some(format!("SELECT * FROM {}", name.join("."))));
+    }
+    if Any::decode(&*descriptor.cmd).is_ok_and(|message| message.type_url.starts_with(TYPE_URL_PREFIX)) {
+        return Ok(None);
+    }
+    String::from_utf8(descriptor.cmd.to_vec())
+        .map(Some)
+        .map_err(|_| status(Error::new("08P01", "command is neither one of Flight SQL's nor SQL text")))
+}
+
+/// The SQL of a statement command.
+fn statement_sql(descriptor: &FlightDescriptor) -> Option<String> {
+    let message = Any::decode(&*descriptor.cmd).ok()?;
+    match Command::try_from(message).ok()? {
+        Command::CommandStatementQuery(command) => Some(command.query),
+        _ => None,
+    }
+}

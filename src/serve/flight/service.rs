@@ -1,0 +1,523 @@
+//! Flight SQL's commands over the warehouse.
+//!
+//! Comes in: calls that [`super::gateway`] has let in, each with its [`Caller`]. Goes out: flight infos whose tickets
+//! stand for a query planned on one cut, streams of rows, prepared statements. A ticket can be read again until it
+//! expires; tickets and prepared statements belong to the user who made them and are bounded in number.
+
+use super::metadata;
+use super::outgoing::{self, Compression};
+use super::query::{Parameter, Query, RunLimits};
+use super::shelf::{Shelf, random_key};
+use super::status::status;
+use crate::catalog::cut::Cut;
+use crate::ops::clock;
+use crate::serve::{Error, Readers};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
+use arrow::ipc::writer::IpcWriteOptions;
+use arrow::record_batch::RecordBatch;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::sql::metadata::{SqlInfoData, XdbcTypeInfoData};
+use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
+use arrow_flight::sql::{
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
+    ActionCreatePreparedStatementResult, Any, CommandGetCatalogs, CommandGetCrossReference,
+    CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys,
+    CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementQuery,
+    CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
+};
+use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
+use bytes::Bytes;
+use datafusion::common::ScalarValue;
+use futures::TryStreamExt as _;
+use parking_lot::Mutex;
+use prost::Message as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+/// Tickets that wait to be read, at most; the least recently used goes first.
+const TICKETS_MAX: usize = 1024;
+/// How long a ticket waits; a read begins the wait anew.
+const TICKET_IDLE_MAX: Duration = Duration::from_secs(300);
+/// Prepared statements at a time.
+const PREPARED_MAX: usize = 1024;
+/// How long a prepared statement stays unused.
+const PREPARED_IDLE_MAX: Duration = Duration::from_secs(3600);
+/// The header that asks for compressed columns: `lz4` or `none`.
+const COMPRESSION_HEADER: &str = "sluice-compression";
+
+/// Who calls; put into each request by the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Caller(pub(super) String);
+
+/// The commands' implementation.
+pub(super) struct Service {
+    readers: Readers,
+    server_stop: CancellationToken,
+    tickets: Mutex<Shelf<Owned<Query>>>,
+    prepared: Mutex<Shelf<Owned<Prepared>>>,
+    sql_info: SqlInfoData,
+    xdbc_types: XdbcTypeInfoData,
+}
+
+/// A thing and the user it belongs to.
+struct Owned<V> {
+    owner: Caller,
+    value: V,
+}
+
+#[derive(Clone)]
+struct Prepared {
+    sql: String,
+    bound: Vec<ScalarValue>,
+}
+
+type Stream<S> = Result<Response<S>, Status>;
+type DoGet = Stream<<Service as FlightService>::DoGetStream>;
+
+impl Service {
+    /// A service over these readers; `server_stop` ends what still runs.
+    pub(super) fn new(readers: Readers, server_stop: CancellationToken) -> Result<Self, FlightError> {
+        Ok(Self {
+            readers,
+            server_stop,
+            tickets: Mutex::new(Shelf::new(TICKETS_MAX, TICKET_IDLE_MAX)),
+            prepared: Mutex::new(Shelf::new(PREPARED_MAX, PREPARED_IDLE_MAX)),
+            sql_info: metadata::sql_info()?,
+            xdbc_types: metadata::xdbc_types()?,
+        })
+    }
+
+    /// The cut that a call sees.
+    pub(super) fn cut(&self) -> Arc<Cut> {
+        self.readers.cuts.borrow().clone()
+    }
+
+    /// Plans a statement and describes the stream that will run it.
+    pub(super) async fn statement_info(
+        &self,
+        sql: &str,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = caller(&request)?;
+        let query = Query::plan(&self.readers, sql).await.map_err(status)?;
+        self.query_info(query, caller, request.into_inner())
+    }
+
+    /// The columns of a statement's result.
+    pub(super) async fn statement_schema(&self, sql: &str) -> Result<arrow::datatypes::SchemaRef, Status> {
+        Ok(Query::plan(&self.readers, sql).await.map_err(status)?.schema)
+    }
+
+    /// Cancels what an info's tickets stand for; true if any of them was known.
+    pub(super) fn cancel(&self, info: &FlightInfo, caller: &Caller) -> bool {
+        let mut known = false;
+        for ticket in info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref()) {
+            let Some(key) = statement_handle(ticket) else { continue };
+            let mut tickets = self.tickets.lock();
+            let owned = tickets.get(&key, clock::instant()).is_some_and(|ticket| ticket.owner == *caller);
+            if owned && let Some(ticket) = tickets.remove(&key) {
+                ticket.value.cancelled.cancel();
+                known = true;
+            }
+        }
+        known
+    }
+
+    fn query_info(
+        &self,
+        query: Query,
+        caller: Caller,
+        descriptor: FlightDescriptor,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let schema = Arc::clone(&query.schema);
+        let key = random_key();
+        self.tickets.lock().put(key.clone(), Owned { owner: caller, value: query }, clock::instant());
+        let ticket = TicketStatementQuery { statement_handle: key.into() }.as_any().encode_to_vec();
+        let expires = clock::now() + TICKET_IDLE_MAX;
+        let mut endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
+        endpoint.expiration_time = Some(prost_types::Timestamp {
+            seconds: expires.timestamp(),
+            nanos: i32::try_from(expires.timestamp_subsec_nanos()).unwrap_or(0),
+        });
+        info(&schema, endpoint, descriptor)
+    }
+
+    /// The info of a metadata command: its ticket is the command itself.
+    fn command_info(
+        &self,
+        schema: &Schema,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let descriptor = request.into_inner();
+        let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(descriptor.cmd.clone()));
+        info(schema, endpoint, descriptor)
+    }
+
+    async fn stream(&self, query: &Query, compression: Compression) -> DoGet {
+        let timeout = self.readers.limits.statement_timeout_ms;
+        let limits = RunLimits {
+            timeout: (timeout > 0).then(|| Duration::from_millis(timeout)),
+            server_stop: self.server_stop.clone(),
+        };
+        let batches = query.run(limits).await.map_err(status)?;
+        let messages = outgoing::messages(Arc::clone(&query.schema), batches, compression).map_err(status)?;
+        Ok(Response::new(messages))
+    }
+
+    fn answer(&self, batch: Result<RecordBatch, FlightError>) -> DoGet {
+        Ok(Response::new(outgoing::answer(batch.map_err(Status::from)?)))
+    }
+
+    fn find_prepared(&self, handle: &[u8], caller: &Caller) -> Result<Prepared, Status> {
+        let mut shelf = self.prepared.lock();
+        match shelf.get(handle, clock::instant()) {
+            Some(found) if found.owner == *caller => Ok(found.value.clone()),
+            _ => Err(status(Error::new("26000", "prepared statement does not exist or has expired"))),
+        }
+    }
+
+    async fn plan_prepared(&self, handle: &[u8], caller: &Caller) -> Result<Query, Status> {
+        let prepared = self.find_prepared(handle, caller)?;
+        let query = Query::plan(&self.readers, &prepared.sql).await.map_err(status)?;
+        query.bind(prepared.bound).map_err(status)
+    }
+}
+
+#[tonic::async_trait]
+impl FlightSqlService for Service {
+    type FlightService = Service;
+
+    async fn get_flight_info_statement(
+        &self,
+        command: CommandStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        refuse_transaction(command.transaction_id.as_ref())?;
+        self.statement_info(&command.query, request).await
+    }
+
+    async fn do_get_statement(&self, ticket: TicketStatementQuery, request: Request<Ticket>) -> DoGet {
+        let caller = caller(&request)?;
+        let query = match self.tickets.lock().get(&ticket.statement_handle, clock::instant()) {
+            Some(found) if found.owner == caller => found.value.clone(),
+            _ => {
+                let error = Error::new("26000", "ticket does not exist or has expired");
+                return Err(status(error.with_hint("Ask for the flight info again.")));
+            }
+        };
+        self.stream(&query, compression(&request)?).await
+    }
+
+    async fn do_action_create_prepared_statement(
+        &self,
+        command: ActionCreatePreparedStatementRequest,
+        request: Request<arrow_flight::Action>,
+    ) -> Result<ActionCreatePreparedStatementResult, Status> {
+        refuse_transaction(command.transaction_id.as_ref())?;
+        let caller = caller(&request)?;
+        let query = Query::plan(&self.readers, &command.query).await.map_err(status)?;
+        let parameters = parameter_schema(&query.parameters().map_err(status)?);
+        let key = random_key();
+        let prepared = Prepared { sql: command.query, bound: Vec::new() };
+        self.prepared.lock().put(key.clone(), Owned { owner: caller, value: prepared }, clock::instant());
+        Ok(ActionCreatePreparedStatementResult {
+            prepared_statement_handle: key.into(),
+            dataset_schema: encode_schema(&query.schema).map_err(from_arrow)?,
+            parameter_schema: encode_schema(&parameters).map_err(from_arrow)?,
+        })
+    }
+
+    async fn do_action_close_prepared_statement(
+        &self,
+        command: ActionClosePreparedStatementRequest,
+        request: Request<arrow_flight::Action>,
+    ) -> Result<(), Status> {
+        let caller = caller(&request)?;
+        let mut shelf = self.prepared.lock();
+        let handle = &command.prepared_statement_handle;
+        // Closing what is gone already is no error.
+        if shelf.get(handle, clock::instant()).is_some_and(|found| found.owner == caller) {
+            shelf.remove(handle);
+        }
+        Ok(())
+    }
+
+    async fn do_put_prepared_statement_query(
+        &self,
+        command: CommandPreparedStatementQuery,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<DoPutPreparedStatementResult, Status> {
+        let caller = caller(&request)?;
+        let handle = command.prepared_statement_handle;
+        self.find_prepared(&handle, &caller)?;
+        let values = one_row(request.into_inner()).await?;
+        if let Some(found) = self.prepared.lock().get(&handle, clock::instant()) {
+            found.value.bound = values;
+        }
+        Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) })
+    }
+
+    async fn get_flight_info_prepared_statement(
+        &self,
+        command: CommandPreparedStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = caller(&request)?;
+        let query = self.plan_prepared(&command.prepared_statement_handle, &caller).await?;
+        self.query_info(query, caller, request.into_inner())
+    }
+
+    async fn do_get_prepared_statement(
+        &self,
+        command: CommandPreparedStatementQuery,
+        request: Request<Ticket>,
+    ) -> DoGet {
+        let caller = caller(&request)?;
+        let query = self.plan_prepared(&command.prepared_statement_handle, &caller).await?;
+        self.stream(&query, compression(&request)?).await
+    }
+
+    async fn do_put_statement_update(
+        &self,
+        _command: CommandStatementUpdate,
+        _request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(status(Error::new("0A000", "only queries can be run over Flight SQL")))
+    }
+
+    async fn do_put_prepared_statement_update(
+        &self,
+        _command: CommandPreparedStatementUpdate,
+        _request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(status(Error::new("0A000", "only queries can be run over Flight SQL")))
+    }
+
+    async fn get_flight_info_catalogs(
+        &self,
+        command: CommandGetCatalogs,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.command_info(&command.into_builder().schema(), request)
+    }
+
+    async fn do_get_catalogs(&self, command: CommandGetCatalogs, _request: Request<Ticket>) -> DoGet {
+        self.answer(metadata::catalogs(command))
+    }
+
+    async fn get_flight_info_schemas(
+        &self,
+        command: CommandGetDbSchemas,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.command_info(&command.into_builder().schema(), request)
+    }
+
+    async fn do_get_schemas(&self, command: CommandGetDbSchemas, _request: Request<Ticket>) -> DoGet {
+        self.answer(metadata::schemas(command, &self.cut()))
+    }
+
+    async fn get_flight_info_tables(
+        &self,
+        command: CommandGetTables,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.command_info(&command.into_builder().schema(), request)
+    }
+
+    async fn do_get_tables(&self, command: CommandGetTables, _request: Request<Ticket>) -> DoGet {
+        self.answer(metadata::tables(command, &self.cut()))
+    }
+
+    async fn get_flight_info_table_types(
+        &self,
+        command: CommandGetTableTypes,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.command_info(&command.into_builder().schema(), request)
+    }
+
+    async fn do_get_table_types(&self, command: CommandGetTableTypes, _request: Request<Ticket>) -> DoGet {
+        self.answer(metadata::table_types(command))
+    }
+
+    async fn get_flight_info_sql_info(
+        &self,
+        command: CommandGetSqlInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.command_info(&command.into_builder(&self.sql_info).schema(), request)
+    }
+
+    async fn do_get_sql_info(&self, command: CommandGetSqlInfo, _request: Request<Ticket>) -> DoGet {
+        self.answer(command.into_builder(&self.sql_info).build())
+    }
+
+    async fn get_flight_info_primary_keys(
+        &self,
+        _command: CommandGetPrimaryKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.command_info(&metadata::primary_keys_schema(), request)
+    }
+
+    async fn do_get_primary_keys(&self, command: CommandGetPrimaryKeys, _request: Request<Ticket>) -> DoGet {
+        self.answer(metadata::primary_keys(&command, &self.cut()).map_err(FlightError::from))
+    }
+
+    async fn get_flight_info_exported_keys(
+        &self,
+        _command: CommandGetExportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.command_info(&metadata::foreign_keys().schema(), request)
+    }
+
+    async fn do_get_exported_keys(
+        &self,
+        _command: CommandGetExportedKeys,
+        _request: Request<Ticket>,
+    ) -> DoGet {
+        self.answer(Ok(metadata::foreign_keys()))
+    }
+
+    async fn get_flight_info_imported_keys(
+        &self,
+        _command: CommandGetImportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.command_info(&metadata::foreign_keys().schema(), request)
+    }
+
+    async fn do_get_imported_keys(
+        &self,
+        _command: CommandGetImportedKeys,
+        _request: Request<Ticket>,
+    ) -> DoGet {
+        self.answer(Ok(metadata::foreign_keys()))
+    }
+
+    async fn get_flight_info_cross_reference(
+        &self,
+        _command: CommandGetCrossReference,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.command_info(&metadata::foreign_keys().schema(), request)
+    }
+
+    async fn do_get_cross_reference(
+        &self,
+        _command: CommandGetCrossReference,
+        _request: Request<Ticket>,
+    ) -> DoGet {
+        self.answer(Ok(metadata::foreign_keys()))
+    }
+
+    async fn get_flight_info_xdbc_type_info(
+        &self,
+        command: CommandGetXdbcTypeInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.command_info(&command.into_builder(&self.xdbc_types).schema(), request)
+    }
+
+    async fn do_get_xdbc_type_info(
+        &self,
+        command: CommandGetXdbcTypeInfo,
+        _request: Request<Ticket>,
+    ) -> DoGet {
+        self.answer(command.into_builder(&self.xdbc_types).build())
+    }
+
+    async fn register_sql_info(&self, _id: i32, _result: &SqlInfo) {}
+}
+
+/// The caller that the gateway let in.
+pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    request.extensions().get::<Caller>().cloned().ok_or_else(|| Status::unauthenticated("no caller"))
+}
+
+/// A schema in the form that [`FlightInfo`] and prepared statements carry.
+pub(super) fn encode_schema(schema: &Schema) -> Result<Bytes, ArrowError> {
+    let IpcMessage(bytes) = SchemaAsIpc::new(schema, &IpcWriteOptions::default()).try_into()?;
+    Ok(bytes)
+}
+
+/// An arrow error as a status.
+pub(super) fn from_arrow(error: ArrowError) -> Status {
+    status(Error::new("XX000", error.to_string()))
+}
+
+fn info(
+    schema: &Schema,
+    endpoint: FlightEndpoint,
+    descriptor: FlightDescriptor,
+) -> Result<Response<FlightInfo>, Status> {
+    let info = FlightInfo::new().try_with_schema(schema).map_err(from_arrow)?;
+    Ok(Response::new(info.with_endpoint(endpoint).with_descriptor(descriptor).with_ordered(true)))
+}
+
+fn statement_handle(ticket: &Ticket) -> Option<Bytes> {
+    let message = Any::decode(&*ticket.ticket).ok()?;
+    let ticket: TicketStatementQuery = message.unpack().ok()??;
+    Some(ticket.statement_handle)
+}
+
+fn refuse_transaction(id: Option<&Bytes>) -> Result<(), Status> {
+    match id {
+        Some(id) if !id.is_empty() => Err(status(Error::new("0A000", "transactions are not supported"))),
+        _ => Ok(()),
+    }
+}
+
+fn compression<T>(request: &Request<T>) -> Result<Compression, Status> {
+    match request.metadata().get(COMPRESSION_HEADER).map(|value| value.as_bytes()) {
+        None | Some(b"none") => Ok(Compression::None),
+        Some(b"lz4") => Ok(Compression::Lz4),
+        Some(_) => Err(status(Error::new(
+            "22023",
+            format!("header \"{COMPRESSION_HEADER}\" is neither \"lz4\" nor \"none\""),
+        ))),
+    }
+}
+
+/// Parameters as a schema; one that cannot be inferred is announced as text.
+fn parameter_schema(parameters: &[Parameter]) -> Schema {
+    let field = |(number, parameter): (usize, &Parameter)| {
+        let data_type = parameter.clone().filter(|t| *t != DataType::Null).unwrap_or(DataType::Utf8);
+        Field::new(format!("${}", number + 1), data_type, true)
+    };
+    let fields: Vec<Field> = parameters.iter().enumerate().map(field).collect();
+    outgoing::plain_schema(&Schema::new(fields)).as_ref().clone()
+}
+
+/// The values of one row of bound parameters; none for no row.
+async fn one_row(stream: PeekableFlightDataStream) -> Result<Vec<ScalarValue>, Status> {
+    let mut batches = FlightRecordBatchStream::new_from_flight_data(stream.map_err(FlightError::from));
+    let mut values = Vec::new();
+    let mut rows = 0;
+    while let Some(batch) = batches.try_next().await.map_err(Status::from)? {
+        rows += batch.num_rows();
+        if rows > 1 {
+            return Err(status(
+                Error::new("0A000", "a query takes one row of parameters")
+                    .with_hint("Run it once for each row."),
+            ));
+        }
+        if batch.num_rows() == 1 {
+            values = batch
+                .columns()
+                .iter()
+                .map(|column| ScalarValue::try_from_array(column, 0))
+                .collect::<Result<_, _>>()
+                .map_err(|error| status(super::query::from_datafusion(error)))?;
+        }
+    }
+    Ok(values)
+}

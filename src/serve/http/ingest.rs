@@ -1,0 +1,164 @@
+//! `POST /ingest/<source>`: records in, a position back.
+//!
+//! Comes in: one record, NDJSON or CSV, as the source's FORMAT says; with headers `channel` and `token` the push is
+//! exactly once. Goes out: 200 once the records are durable, with a read token; else a status that says whether and when
+//! to push again.
+
+use super::{Peer, Refusal, Shared, admit};
+use crate::ingest::{Committed, Push, PushOutcome};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Longest name of a channel.
+const CHANNEL_BYTES_MAX: usize = 256;
+/// How long a sender may take for its body.
+const BODY_SECONDS_MAX: u64 = 60;
+/// When to try again after 429 and 503.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// The answer to a push that was taken.
+#[derive(Debug, Serialize)]
+pub(super) struct Taken {
+    rows: u64,
+    rejected: u64,
+    /// The source's commit counter; null for a duplicate.
+    batch: Option<i64>,
+    /// What `SET sluice.read_after` waits for; null for a duplicate.
+    read_token: Option<String>,
+    /// False without channel and token: pushed again, the records would be there twice.
+    exactly_once: bool,
+    /// True when the channel had already taken this token.
+    duplicate: bool,
+}
+
+/// The handler.
+pub(super) async fn push(
+    State(state): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Taken>, Refusal> {
+    admit(&state, &headers, peer).await?;
+    let inbox = state.readers.inboxes.read().get(&source).map(Arc::clone);
+    let Some(inbox) = inbox else {
+        let mut refusal =
+            Refusal::new(StatusCode::NOT_FOUND, format!("there is no source \"{source}\" that takes pushes"));
+        refusal.sources = Some(state.readers.inboxes.read().keys().cloned().collect());
+        return Err(refusal);
+    };
+    let channel = channel(&headers)?;
+    let exactly_once = channel.is_some();
+    let (body, _room) = read_body(&headers, body, state.readers.limits.push_bytes_max, &state.room).await?;
+    match inbox.push(Push { channel, body }).await {
+        PushOutcome::Taken { rows, rejected, committed } => Ok(Json(Taken {
+            rows,
+            rejected,
+            batch: committed.as_ref().map(|c| c.batch),
+            read_token: committed.as_ref().map(|c| read_token(&source, c)),
+            exactly_once,
+            duplicate: exactly_once && committed.is_none(),
+        })),
+        PushOutcome::Busy => Err(Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            format!("source \"{source}\" has no room for more"),
+        )
+        .retry_after(RETRY_AFTER_SECONDS)),
+        PushOutcome::Stopped(why) => Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("source \"{source}\" is stopped: {why}"),
+        )
+        .retry_after(RETRY_AFTER_SECONDS)),
+    }
+}
+
+fn read_token(source: &str, committed: &Committed) -> String {
+    format!("bronze.{source}@{}", committed.version)
+}
+
+/// The sender's channel and token: both or none.
+fn channel(headers: &HeaderMap) -> Result<Option<(String, i64)>, Refusal> {
+    let bad = |error: &str| Refusal::new(StatusCode::BAD_REQUEST, error);
+    let text = |name: &'static str| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().map(str::trim))
+            .transpose()
+            .map_err(|_| bad(&format!("header \"{name}\" is not plain text")))
+    };
+    let (channel, token) = match (text("channel")?, text("token")?) {
+        (None, None) => return Ok(None),
+        (Some(channel), Some(token)) => (channel, token),
+        (Some(_), None) => return Err(bad("header \"channel\" needs a header \"token\"")),
+        (None, Some(_)) => return Err(bad("header \"token\" needs a header \"channel\"")),
+    };
+    if channel.is_empty() || channel.len() > CHANNEL_BYTES_MAX {
+        return Err(bad(&format!("header \"channel\" has not 1 to {CHANNEL_BYTES_MAX} characters")));
+    }
+    match token.parse::<i64>() {
+        Ok(token) if token >= 0 => Ok(Some((channel.to_string(), token))),
+        _ => Err(bad(&format!("header \"token\" is not an integer from 0 to {}: \"{token}\"", i64::MAX))
+            .with_hint(
+                "Tokens of a channel grow from push to push; a push that is repeated keeps its token.",
+            )),
+    }
+}
+
+/// The body, with its part of the room that all bodies share. Refused before it is held: by its announced length, or at
+/// the byte that is too many.
+async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+    room: &Arc<Semaphore>,
+) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
+    let too_large = || {
+        Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("push is larger than limits.push_bytes_max, {bytes_max} bytes"),
+        )
+        .with_hint("Push in smaller pieces, each with a token of its own.")
+    };
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok());
+    let reserved = announced.unwrap_or(bytes_max);
+    if reserved > bytes_max {
+        return Err(too_large());
+    }
+    let permits = u32::try_from(reserved).unwrap_or(u32::MAX);
+    let permit = Arc::clone(room).try_acquire_many_owned(permits).map_err(|_| {
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many pushes at a time")
+            .retry_after(RETRY_AFTER_SECONDS)
+    })?;
+    let mut bytes = BytesMut::with_capacity(announced.unwrap_or(0));
+    let read = async {
+        let mut pieces = body.into_data_stream();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| {
+                Refusal::new(StatusCode::BAD_REQUEST, format!("body ended early: {error}"))
+            })?;
+            if bytes.len() + piece.len() > bytes_max {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), read).await.map_err(|_| {
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, format!("body took longer than {BODY_SECONDS_MAX} seconds"))
+    })??;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "body is empty"));
+    }
+    Ok((bytes.freeze(), permit))
+}
