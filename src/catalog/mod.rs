@@ -1,4 +1,7 @@
 //! What the warehouse consists of: the project's definitions and their graph, the cut that readers see, system tables.
 
 pub mod cut;
+mod files;
+mod order;
+pub mod plan;
 pub mod project;

@@ -1,11 +1,17 @@
 //! A project folder, read whole: `catalog/**/*.sql` and `sql/**/*.sql` as one checked set of definitions.
+//!
+//! Comes in: a folder. Goes out: a [`Project`] whose definitions agree with each other, or every error of it at once.
+//! Files that cannot be parsed do not cause errors elsewhere: what they would have defined counts as known.
 
+use super::files::{Place, SqlFile, file_origin, sql_files};
+use super::order::dependency_order;
 use crate::lake::TableName;
 use crate::sql::{
-    ConnectionDefinition, Error, MaterializedViewDefinition, SecretDefinition, SourceDefinition,
-    StreamingTableDefinition, ViewDefinition,
+    CommentTarget, ConnectionDefinition, Definition, Error, MaterializedViewDefinition, OptionValue, Options,
+    Origin, SecretDefinition, SourceDefinition, StreamingTableDefinition, ViewDefinition, did_you_mean,
+    hint_did_you_mean, parse_file, relations,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,6 +44,15 @@ impl Model {
             Model::View(d) => &d.query,
         }
     }
+
+    /// Where it is defined.
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Model::StreamingTable(d) => &d.origin,
+            Model::MaterializedView(d) => &d.origin,
+            Model::View(d) => &d.origin,
+        }
+    }
 }
 
 /// A project whose definitions agree with each other. Immutable; `--watch` makes a new one.
@@ -63,6 +78,413 @@ impl Project {
     /// Reads and checks a folder: syntax, one object a file, path = name under `sql/`, names that exist, no cycles.
     /// Touches no data and plans no query. All errors are reported together, ordered by file and line.
     pub fn load(folder: &Path) -> Result<Project, Vec<Error>> {
-        Ok(Project { folder: folder.to_path_buf(), ..Project::default() })
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+        let (files, errors) = sql_files(&folder);
+        let mut loader = Loader { errors, ..Loader::default() };
+        for file in &files {
+            loader.file(file);
+        }
+        loader.finish(folder)
     }
 }
+
+/// Schemas that are not a project's to define.
+const RESERVED_SCHEMAS: &[&str] = &["sluice", "pg_catalog", "information_schema"];
+
+/// How the table beside a table is called.
+const QUARANTINE_SUFFIX: &str = "__quarantine";
+
+#[derive(Default)]
+struct Loader {
+    secrets: BTreeMap<String, Arc<SecretDefinition>>,
+    connections: BTreeMap<String, Arc<ConnectionDefinition>>,
+    sources: BTreeMap<TableName, Arc<SourceDefinition>>,
+    models: BTreeMap<TableName, Model>,
+    comments: HashMap<TableName, String>,
+    column_comments: HashMap<(TableName, String), String>,
+    /// Names that files with errors were to define.
+    missing: BTreeSet<TableName>,
+    /// True when a file of `catalog/` has errors: which names it was to define is not known.
+    catalog_torn: bool,
+    errors: Vec<Error>,
+}
+
+impl Loader {
+    fn file(&mut self, file: &SqlFile) {
+        let definitions = match parse_file(&file.path, &file.text) {
+            Ok(definitions) => definitions,
+            Err(errors) => {
+                self.errors.extend(errors);
+                match file.place {
+                    Place::Catalog => self.catalog_torn = true,
+                    Place::Sql => self.missing.extend(name_of_path(&file.path)),
+                }
+                return;
+            }
+        };
+        let errors_before = self.errors.len();
+        let mut objects: Vec<TableName> = vec![];
+        for definition in definitions {
+            self.place(file, &definition, &mut objects);
+            self.add(definition, &objects);
+        }
+        if file.place == Place::Sql && objects.is_empty() && self.errors.len() == errors_before {
+            self.errors.push(
+                Error::new("42P16", file_origin(&file.path), "the file defines nothing").with_hint(
+                    "A file under sql/ holds one CREATE STREAMING TABLE, MATERIALIZED VIEW or VIEW.",
+                ),
+            );
+        }
+    }
+
+    /// Checks that a definition may stand in this file; collects the tables that the file defines.
+    fn place(&mut self, file: &SqlFile, definition: &Definition, objects: &mut Vec<TableName>) {
+        let (name, origin, kind) = match definition {
+            Definition::Secret(d) => return self.belongs(file, Place::Catalog, "a secret", &d.origin),
+            Definition::Connection(d) => {
+                return self.belongs(file, Place::Catalog, "a connection", &d.origin);
+            }
+            Definition::Comment(_) => return,
+            Definition::Source(d) => {
+                self.belongs(file, Place::Catalog, "a source", &d.origin);
+                objects.push(d.name.clone());
+                return;
+            }
+            Definition::StreamingTable(d) => (&d.name, &d.origin, "a streaming table"),
+            Definition::MaterializedView(d) => (&d.name, &d.origin, "a materialized view"),
+            Definition::View(d) => (&d.name, &d.origin, "a view"),
+        };
+        objects.push(name.clone());
+        self.belongs(file, Place::Sql, kind, origin);
+        if file.place != Place::Sql {
+            return;
+        }
+        if let [first, _, ..] = objects.as_slice() {
+            let message = format!("the file defines \"{name}\" beside \"{first}\"");
+            self.errors.push(
+                Error::new("42P16", origin.clone(), message)
+                    .with_hint(format!("One object a file: put it into {}.", path_of(name))),
+            );
+        } else if name_of_path(&file.path).as_ref() != Some(name) {
+            let message = format!("{} defines \"{name}\"", slashed(&file.path));
+            let rename = match name_of_path(&file.path) {
+                Some(by_path) => format!("Rename the file to {}, or the object to {by_path}.", path_of(name)),
+                None => format!("Move the file to {}.", path_of(name)),
+            };
+            self.errors.push(Error::new("42P16", origin.clone(), message).with_hint(rename));
+        }
+    }
+
+    fn belongs(&mut self, file: &SqlFile, place: Place, what: &str, origin: &Origin) {
+        if file.place == place {
+            return;
+        }
+        let folder = match place {
+            Place::Catalog => "catalog/",
+            Place::Sql => "sql/<schema>/<name>.sql",
+        };
+        self.errors.push(
+            Error::new("42P16", origin.clone(), format!("{what} is defined outside of {folder}"))
+                .with_hint(format!("Move it to {folder}.")),
+        );
+    }
+
+    fn add(&mut self, definition: Definition, objects: &[TableName]) {
+        match definition {
+            Definition::Secret(d) => {
+                let earlier = self.secrets.get(&d.name).map(|e| e.origin.clone());
+                if self.is_new("secret", &d.name, &d.origin, earlier) {
+                    self.secrets.insert(d.name.clone(), Arc::new(d));
+                }
+            }
+            Definition::Connection(d) => {
+                let earlier = self.connections.get(&d.name).map(|e| e.origin.clone());
+                if self.is_new("connection", &d.name, &d.origin, earlier) {
+                    self.connections.insert(d.name.clone(), Arc::new(d));
+                }
+            }
+            Definition::Source(d) => {
+                if self.is_new_table(&d.name, &d.origin) {
+                    self.sources.insert(d.name.clone(), Arc::new(d));
+                }
+            }
+            Definition::StreamingTable(d) => self.model(Model::StreamingTable(Arc::new(d))),
+            Definition::MaterializedView(d) => self.model(Model::MaterializedView(Arc::new(d))),
+            Definition::View(d) => self.model(Model::View(Arc::new(d))),
+            Definition::Comment(d) => {
+                let (CommentTarget::Table(table) | CommentTarget::Column(table, _)) = &d.target;
+                if !objects.contains(table) {
+                    let names: Vec<String> = objects.iter().map(TableName::to_string).collect();
+                    let hint = match names.as_slice() {
+                        [one] if did_you_mean(&table.to_string(), [one.as_str()]).is_some() => {
+                            format!("Did you mean \"{one}\"?")
+                        }
+                        _ => "A comment stands in its object's file, behind the object.".to_string(),
+                    };
+                    let message =
+                        format!("the comment's object \"{table}\" is not defined above it in this file");
+                    self.errors.push(Error::new("42P01", d.origin, message).with_hint(hint));
+                    return;
+                }
+                match d.target {
+                    CommentTarget::Table(table) => self.comments.insert(table, d.text),
+                    CommentTarget::Column(table, column) => {
+                        self.column_comments.insert((table, column), d.text)
+                    }
+                };
+            }
+        }
+    }
+
+    fn model(&mut self, model: Model) {
+        let (name, origin) = (model.name().clone(), model.origin().clone());
+        if name.schema == "bronze" || RESERVED_SCHEMAS.contains(&name.schema.as_str()) {
+            let what = if name.schema == "bronze" { "for sources" } else { "the server's own" };
+            let message = format!("\"{name}\" cannot be defined: schema {} is {what}", name.schema);
+            self.errors.push(
+                Error::new("42939", origin, message).with_hint("Use silver, gold or a schema of your own."),
+            );
+            return;
+        }
+        if self.is_new_table(&name, &origin) {
+            self.models.insert(name, model);
+        }
+    }
+
+    fn is_new_table(&mut self, name: &TableName, origin: &Origin) -> bool {
+        if name.name.ends_with(QUARANTINE_SUFFIX) {
+            let message =
+                format!("\"{name}\" cannot be defined: names in {QUARANTINE_SUFFIX} are the server's own");
+            self.errors.push(Error::new("42939", origin.clone(), message).with_hint("Choose another name."));
+            return false;
+        }
+        let earlier = self.sources.get(name).map(|s| s.origin.clone());
+        let earlier = earlier.or_else(|| self.models.get(name).map(|m| m.origin().clone()));
+        self.is_new("table", &name.to_string(), origin, earlier)
+    }
+
+    fn is_new(&mut self, kind: &str, name: &str, origin: &Origin, earlier: Option<Origin>) -> bool {
+        let Some(earlier) = earlier else { return true };
+        self.errors.push(
+            Error::new("42P07", origin.clone(), format!("{kind} \"{name}\" is defined twice"))
+                .with_hint(format!("It is defined first at {earlier}.")),
+        );
+        false
+    }
+
+    fn finish(mut self, folder: PathBuf) -> Result<Project, Vec<Error>> {
+        self.check_references();
+        self.check_inputs();
+        self.check_comments();
+        let models = self.ordered_models();
+        if !self.errors.is_empty() {
+            self.errors.sort_by(|a, b| {
+                let key = |e: &Error| (e.origin.file.clone(), e.origin.line, e.origin.column);
+                key(a).cmp(&key(b))
+            });
+            return Err(self.errors);
+        }
+        Ok(Project {
+            folder,
+            secrets: self.secrets,
+            connections: self.connections,
+            sources: self.sources,
+            models,
+            comments: self.comments,
+            column_comments: self.column_comments,
+        })
+    }
+
+    /// Connections and secrets that are referred to exist, and are of the right kind.
+    fn check_references(&mut self) {
+        if self.catalog_torn {
+            return;
+        }
+        let mut errors = vec![];
+        for connection in self.connections.values() {
+            errors.extend(self.unknown_secrets(&connection.options, &connection.origin));
+        }
+        for source in self.sources.values() {
+            errors.extend(self.unknown_secrets(&source.options, &source.origin));
+            let Some(name) = &source.connection else { continue };
+            match self.connections.get(name) {
+                Some(connection) if connection.kind == source.connector.to_string() => {}
+                Some(connection) => errors.push(Error::new(
+                    "42809",
+                    source.origin.clone(),
+                    format!(
+                        "connection \"{name}\" is to {}, and the connector is '{}'",
+                        connection.kind, source.connector
+                    ),
+                )),
+                None => {
+                    let known = self.connections.keys().map(String::as_str);
+                    let hint = hint_did_you_mean(name, known).unwrap_or_else(|| {
+                        format!("Write CREATE CONNECTION {name} TO KAFKA (...) in catalog/.")
+                    });
+                    let message = format!("connection \"{name}\" does not exist");
+                    errors.push(Error::new("42704", source.origin.clone(), message).with_hint(hint));
+                }
+            }
+        }
+        self.errors.extend(errors);
+    }
+
+    fn unknown_secrets(&self, options: &Options, origin: &Origin) -> Vec<Error> {
+        let secrets = options.values().filter_map(|value| match value {
+            OptionValue::Secret(name) => Some(name),
+            OptionValue::Text(_) => None,
+        });
+        let unknown = secrets.filter(|name| !self.secrets.contains_key(*name));
+        unknown
+            .map(|name| {
+                let hint = hint_did_you_mean(name, self.secrets.keys().map(String::as_str));
+                let hint = hint.unwrap_or_else(|| {
+                    format!(
+                        "Write CREATE SECRET {name} WITH (backend = 'env') AS 'VARIABLE_NAME'; in catalog/."
+                    )
+                });
+                Error::new("42704", origin.clone(), format!("secret \"{name}\" does not exist"))
+                    .with_hint(hint)
+            })
+            .collect()
+    }
+
+    /// Every table that a model names exists, and what it reads as a stream is one.
+    fn check_inputs(&mut self) {
+        let mut errors = vec![];
+        for model in self.models.values() {
+            let file = &model.origin().file;
+            for relation in relations(&model.query().ast) {
+                let origin = Origin { file: file.clone(), line: relation.line, column: relation.column };
+                let is_stream = model.query().streams.contains(&relation.name);
+                errors.extend(self.input_error(&relation.name, is_stream, origin));
+            }
+        }
+        self.errors.extend(errors);
+    }
+
+    fn input_error(&self, name: &TableName, is_stream: bool, origin: Origin) -> Option<Error> {
+        if RESERVED_SCHEMAS.contains(&name.schema.as_str()) {
+            let message =
+                format!("a model cannot read \"{name}\": schema {} is the server's own", name.schema);
+            return Some(Error::unsupported(origin, message).with_hint("Query it in psql."));
+        }
+        let guarded = self.guarded(name);
+        if !self.is_table(name) && guarded.is_none() {
+            if self.missing.contains(name) || (self.catalog_torn && name.schema == "bronze") {
+                return None;
+            }
+            return Some(self.unknown_input(name, origin));
+        }
+        if !is_stream || self.sources.contains_key(name) {
+            return None;
+        }
+        let why = match self.models.get(name) {
+            Some(Model::StreamingTable(_)) => return None,
+            Some(Model::MaterializedView(_)) => {
+                "a materialized view, whose rows come and go with every refresh"
+            }
+            Some(Model::View(_)) => "a view, which is not stored",
+            None => "a quarantine table",
+        };
+        let message = format!("STREAM \"{name}\" is {why}");
+        Some(Error::new("42809", origin, message).with_hint(
+            "Only sources and streaming tables can be read as a stream: leave STREAM out and make this a materialized view.",
+        ))
+    }
+
+    fn is_table(&self, name: &TableName) -> bool {
+        self.sources.contains_key(name) || self.models.contains_key(name)
+    }
+
+    /// The stored table beside which a quarantine table stands.
+    fn guarded(&self, name: &TableName) -> Option<TableName> {
+        let table = TableName::new(&name.schema, name.name.strip_suffix(QUARANTINE_SUFFIX)?);
+        let stored = self.sources.contains_key(&table)
+            || self.models.get(&table).is_some_and(|model| !matches!(model, Model::View(_)));
+        stored.then_some(table)
+    }
+
+    fn unknown_input(&self, name: &TableName, origin: Origin) -> Error {
+        let error = Error::new("42P01", origin, format!("table \"{name}\" does not exist"));
+        let known: Vec<String> =
+            self.sources.keys().chain(self.models.keys()).map(TableName::to_string).collect();
+        // The right name in the wrong schema is the likelier slip.
+        let same_name = known.iter().find(|other| other.rsplit('.').next() == Some(&name.name));
+        let near = did_you_mean(&name.to_string(), known.iter().map(String::as_str));
+        match same_name.map(String::as_str).or(near) {
+            Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
+            None if name.schema == "bronze" => {
+                error.with_hint(format!("Write CREATE SOURCE {name} (...) in catalog/."))
+            }
+            None => error.with_hint(format!("Define it in {}.", path_of(name))),
+        }
+    }
+
+    /// Columns of sources that are commented on exist. (Those of models are known once they are planned.)
+    fn check_comments(&mut self) {
+        let mut errors = vec![];
+        for (table, column) in self.column_comments.keys() {
+            let Some(source) = self.sources.get(table) else { continue };
+            let schema = crate::bronze::table_schema(source);
+            if schema.field_with_name(column).is_err() {
+                let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+                let message = format!("the comment's column \"{column}\" does not exist in \"{table}\"");
+                errors.push(
+                    Error::new("42703", source.origin.clone(), message)
+                        .with_hint_if(hint_did_you_mean(column, names)),
+                );
+            }
+        }
+        self.errors.extend(errors);
+    }
+
+    fn ordered_models(&mut self) -> Vec<Model> {
+        let inputs = |model: &Model| -> BTreeSet<TableName> {
+            let named = model.query().inputs.iter();
+            named.map(|input| self.guarded(input).unwrap_or_else(|| input.clone())).collect()
+        };
+        let dependencies: BTreeMap<TableName, BTreeSet<TableName>> =
+            self.models.iter().map(|(name, model)| (name.clone(), inputs(model))).collect();
+        match dependency_order(&dependencies) {
+            Ok(order) => order.iter().filter_map(|name| self.models.get(name).cloned()).collect(),
+            Err(circles) => {
+                for circle in circles {
+                    let Some(model) = circle.first().and_then(|name| self.models.get(name)) else { continue };
+                    let way: Vec<String> = circle.iter().map(TableName::to_string).collect();
+                    self.errors.push(
+                        Error::new(
+                            "42P17",
+                            model.origin().clone(),
+                            format!("models read each other in a circle: {}", way.join(" -> ")),
+                        )
+                        .with_hint("Take one of these inputs out."),
+                    );
+                }
+                vec![]
+            }
+        }
+    }
+}
+
+/// `sql/gold/fact_sales.sql` → gold.fact_sales
+fn name_of_path(path: &Path) -> Option<TableName> {
+    let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
+    match parts.as_slice() {
+        ["sql", schema, file] => Some(TableName::new(*schema, file.strip_suffix(".sql")?)),
+        _ => None,
+    }
+}
+
+fn path_of(name: &TableName) -> String {
+    format!("sql/{}/{}.sql", name.schema, name.name)
+}
+
+/// A path as messages show it, on every system.
+fn slashed(path: &Path) -> String {
+    path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests;

@@ -280,6 +280,8 @@ pub struct StreamingTableDefinition {
     pub name: TableName,
     /// Declared columns, if any: output is cast to them.
     pub columns: Option<Vec<ColumnDefinition>>,
+    /// Columns declared by name only, if any: types are the query's.
+    pub column_names: Option<Vec<String>>,
     /// Row rules.
     pub expectations: Vec<Expectation>,
     /// Partition columns.
@@ -313,6 +315,8 @@ pub struct MaterializedViewDefinition {
     pub name: TableName,
     /// Declared columns, if any: output is cast to them.
     pub columns: Option<Vec<ColumnDefinition>>,
+    /// Columns declared by name only, if any: types are the query's.
+    pub column_names: Option<Vec<String>>,
     /// Row rules.
     pub expectations: Vec<Expectation>,
     /// Partition columns.
@@ -336,6 +340,8 @@ pub struct MaterializedViewDefinition {
 pub struct ViewDefinition {
     /// `gold.current_stock`
     pub name: TableName,
+    /// Columns declared by name, if any: types are the query's.
+    pub column_names: Option<Vec<String>>,
     /// What it computes.
     pub query: ModelQuery,
     /// The whole statement, for display.

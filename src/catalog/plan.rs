@@ -1,0 +1,1 @@
+//! Plans every model of a project without touching data.

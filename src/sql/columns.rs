@@ -1,0 +1,216 @@
+//! The list in parentheses behind an object's name: columns, expectations, keys, the watermark.
+
+use super::cursor::{Cursor, Name};
+use super::refusal::{self, refuse};
+use super::types::data_type;
+use super::{ColumnDefinition, Error, Expectation, ViolationAction, Watermark};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+/// What a list held.
+#[derive(Default)]
+pub(super) struct ColumnList {
+    /// The file it stands in.
+    pub(super) file: std::path::PathBuf,
+    /// Columns with a type.
+    pub(super) columns: Vec<ColumnDefinition>,
+    /// Columns named without a type: the query gives it.
+    pub(super) names: Vec<Name>,
+    pub(super) expectations: Vec<Expectation>,
+    pub(super) primary_key: Vec<String>,
+    pub(super) watermark: Option<Watermark>,
+}
+
+/// Whose list it is: sources have watermarks, models have expectations and keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Source,
+    Model,
+}
+
+/// Reads `( ... )`.
+pub(super) fn column_list(cursor: &mut Cursor<'_>, owner: Owner) -> Result<ColumnList, Error> {
+    let mut list = ColumnList { file: cursor.origin().file, ..ColumnList::default() };
+    cursor.expect(&Token::LParen)?;
+    loop {
+        item(cursor, owner, &mut list)?;
+        if cursor.take(&Token::Comma) {
+            continue;
+        }
+        if cursor.take(&Token::RParen) {
+            return Ok(list);
+        }
+        return Err(cursor.unexpected("\",\" or \")\""));
+    }
+}
+
+fn item(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Result<(), Error> {
+    refuse(cursor, refusal::CONSTRAINTS)?;
+    if cursor.at_words(&["WATERMARK", "FOR"]) {
+        return watermark(cursor, owner, list);
+    }
+    if cursor.at_words(&["PRIMARY", "KEY"]) {
+        return primary_key(cursor, owner, list);
+    }
+    // A column may be called "constraint", but not be declared by two words and EXPECT.
+    if cursor.at_word("CONSTRAINT") {
+        cursor.take_word("CONSTRAINT");
+        let name = cursor.identifier("the constraint's name")?;
+        refuse(cursor, refusal::CONSTRAINTS)?;
+        if cursor.at_words(&["PRIMARY", "KEY"]) {
+            return primary_key(cursor, owner, list);
+        }
+        return expectation(cursor, owner, list, name);
+    }
+    if cursor.at_words(&["EXPECT", "("]) {
+        return Err(cursor.unexpected("CONSTRAINT name EXPECT").with_hint("Give the expectation a name."));
+    }
+    column(cursor, owner, list)
+}
+
+fn column(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Result<(), Error> {
+    let name = cursor.column_name()?;
+    let taken =
+        list.columns.iter().map(|c| c.name.as_str()).chain(list.names.iter().map(|n| n.text.as_str()));
+    // Delta tells columns apart without regard to letter case.
+    if taken.into_iter().any(|other| other.eq_ignore_ascii_case(&name.text)) {
+        let message = format!("column \"{}\" is declared twice", name.text);
+        return Err(Error::new("42701", cursor.source.origin(name.at), message));
+    }
+    if matches!(cursor.peek(), Some(Token::Comma | Token::RParen)) && owner == Owner::Model {
+        list.names.push(name);
+        return Ok(());
+    }
+    let data_type = data_type(cursor)?;
+    let mut nullable = true;
+    loop {
+        if cursor.take_words(&["NOT", "NULL"]) {
+            nullable = false;
+        } else if cursor.take_word("NULL") {
+            // The default, spelled out.
+        } else if cursor.at_words(&["PRIMARY", "KEY"]) {
+            reject_source_key(cursor, owner)?;
+            cursor.expect_words(&["PRIMARY", "KEY"])?;
+            set_key(cursor, list, vec![name.text.clone()])?;
+        } else {
+            refuse(cursor, refusal::COLUMN_CLAUSES)?;
+            break;
+        }
+    }
+    if cursor.at_word("CONSTRAINT") || cursor.at_words(&["EXPECT", "("]) {
+        return Err(cursor
+            .unexpected("\",\" or \")\"")
+            .with_hint("Put a comma before CONSTRAINT name EXPECT (...)."));
+    }
+    list.columns.push(ColumnDefinition { name: name.text, data_type, nullable });
+    Ok(())
+}
+
+/// `WATERMARK FOR column AS column - INTERVAL '10' MINUTE`
+fn watermark(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Result<(), Error> {
+    let origin = cursor.origin();
+    if owner == Owner::Model {
+        return Err(Error::unsupported(origin, "WATERMARK of a model is not supported yet")
+            .with_hint("Declare the watermark in the CREATE SOURCE that the model reads."));
+    }
+    if list.watermark.is_some() {
+        return Err(Error::syntax(origin, "a source has one WATERMARK"));
+    }
+    cursor.expect_words(&["WATERMARK", "FOR"])?;
+    let column = cursor.column_name()?;
+    cursor.expect_words(&["AS"])?;
+    let base = cursor.column_name()?;
+    if base.text != column.text {
+        let message = format!("the watermark for \"{}\" is computed from \"{}\"", column.text, base.text);
+        return Err(Error::unsupported(cursor.source.origin(base.at), message)
+            .with_hint(format!("Write WATERMARK FOR {0} AS {0} - INTERVAL '10' MINUTE.", column.text)));
+    }
+    let delay = if cursor.take(&Token::Minus) { cursor.interval()? } else { std::time::Duration::ZERO };
+    list.watermark = Some(Watermark { column: column.text, delay });
+    Ok(())
+}
+
+fn primary_key(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Result<(), Error> {
+    reject_source_key(cursor, owner)?;
+    cursor.expect_words(&["PRIMARY", "KEY"])?;
+    let columns = cursor.column_list()?;
+    set_key(cursor, list, columns.into_iter().map(|c| c.text).collect())
+}
+
+fn reject_source_key(cursor: &Cursor<'_>, owner: Owner) -> Result<(), Error> {
+    if owner == Owner::Model {
+        return Ok(());
+    }
+    Err(Error::unsupported(cursor.origin(), "PRIMARY KEY of a source is not supported yet")
+        .with_hint("Bronze keeps every record that came; declare the key in the silver table that reads it."))
+}
+
+fn set_key(cursor: &Cursor<'_>, list: &mut ColumnList, key: Vec<String>) -> Result<(), Error> {
+    if !list.primary_key.is_empty() {
+        return Err(Error::new("42P16", cursor.origin(), "PRIMARY KEY is declared twice"));
+    }
+    list.primary_key = key;
+    Ok(())
+}
+
+/// `EXPECT (predicate) [ON VIOLATION action]`, behind `CONSTRAINT name`.
+fn expectation(
+    cursor: &mut Cursor<'_>,
+    owner: Owner,
+    list: &mut ColumnList,
+    name: Name,
+) -> Result<(), Error> {
+    let origin = cursor.source.origin(name.at);
+    if !cursor.at_word("EXPECT") {
+        return Err(cursor.unexpected("EXPECT or PRIMARY KEY"));
+    }
+    if owner == Owner::Source {
+        return Err(Error::unsupported(cursor.origin(), "EXPECT of a source is not supported yet")
+            .with_hint("Bronze keeps every record that came; write the expectation in the silver table that reads it."));
+    }
+    if list.expectations.iter().any(|other| other.name == name.text) {
+        return Err(Error::new("42710", origin, format!("expectation \"{}\" is declared twice", name.text)));
+    }
+    cursor.expect_words(&["EXPECT"])?;
+    let predicate = predicate(cursor)?;
+    let action = violation_action(cursor)?;
+    list.expectations.push(Expectation { name: name.text, predicate, action, origin });
+    Ok(())
+}
+
+/// The text in parentheses, once it is known to be an expression.
+fn predicate(cursor: &mut Cursor<'_>) -> Result<String, Error> {
+    let mut inside = cursor.parenthesized()?;
+    let end = inside.end_origin();
+    let tokens = inside.rest();
+    if tokens.is_empty() {
+        return Err(Error::syntax(end, "this expectation has no condition"));
+    }
+    super::query::check_size(&inside, tokens)?;
+    let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens.to_vec());
+    let parsed = parser.parse_expr().and_then(|_| match parser.peek_token_ref() {
+        token if token.token == Token::EOF => Ok(()),
+        token => parser.expected_ref("\")\"", token),
+    });
+    parsed.map_err(|error| super::query::placed(&inside, &end, error))?;
+    Ok(inside.source.covered(tokens).to_string())
+}
+
+fn violation_action(cursor: &mut Cursor<'_>) -> Result<ViolationAction, Error> {
+    refuse(cursor, refusal::EXPECTATION_CLAUSES)?;
+    if !cursor.take_words(&["ON", "VIOLATION"]) {
+        return Ok(ViolationAction::Warn);
+    }
+    let action = if cursor.take_words(&["DROP", "ROW"]) {
+        ViolationAction::DropRow
+    } else if cursor.take_words(&["QUARANTINE", "ROW"]) {
+        ViolationAction::QuarantineRow
+    } else {
+        return Err(cursor
+            .unexpected("DROP ROW or QUARANTINE ROW")
+            .with_hint("Leave ON VIOLATION out to keep the row, warn and count."));
+    };
+    refuse(cursor, refusal::EXPECTATION_CLAUSES)?;
+    Ok(action)
+}

@@ -1,0 +1,291 @@
+//! A model's query: `STREAM` taken out, parsed by sqlparser, its inputs found.
+
+use super::cursor::{Cursor, is_word};
+use super::refusal::{self, refuse};
+use super::{Error, ModelQuery, Origin};
+use crate::lake::TableName;
+use datafusion::sql::sqlparser::ast::{
+    Ident, ObjectName, ObjectNamePart, Query, SetExpr, Spanned, TableFactor, Visit, Visitor,
+};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+use std::ops::ControlFlow;
+
+/// Tokens of one query at most: a longer chain of operators would make a tree too deep for a thread's stack.
+const QUERY_TOKENS_MAX: usize = 20_000;
+
+/// Reads the rest of the statement as a query.
+pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> {
+    let end = cursor.end_origin();
+    if !["SELECT", "WITH", "VALUES", "("].iter().any(|word| cursor.at_word(word)) {
+        return Err(cursor.unexpected("a query").with_hint("Write AS SELECT ... FROM ...."));
+    }
+    let start = cursor.location();
+    let tokens = cursor.rest();
+    check_size(cursor, tokens)?;
+    refuse_clauses(cursor, tokens)?;
+    let (tokens, streams) = take_streams(cursor, tokens)?;
+
+    let sql = cursor.source.between(start, tokens.last().map_or(start, |t| t.span.end)).to_string();
+    let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+    let ast = parser
+        .parse_query()
+        .and_then(|query| match parser.peek_token_ref() {
+            token if token.token == Token::EOF => Ok(query),
+            token => parser.expected_ref("the end of the query", token),
+        })
+        .map_err(|error| placed(cursor, &end, error))?;
+
+    let mut inputs: Vec<TableName> = vec![];
+    for relation in walk(&ast).map_err(|misuse| misuse.placed(cursor))? {
+        if !inputs.contains(&relation.name) {
+            inputs.push(relation.name);
+        }
+    }
+    Ok(ModelQuery { ast, sql, streams, inputs })
+}
+
+/// Refuses a query or an expression that is too long.
+pub(super) fn check_size(cursor: &Cursor<'_>, tokens: &[TokenWithSpan]) -> Result<(), Error> {
+    match tokens.get(QUERY_TOKENS_MAX) {
+        None => Ok(()),
+        Some(token) => Err(Error::new(
+            "54001",
+            cursor.source.origin(token.span.start),
+            format!("the query has more than {QUERY_TOKENS_MAX} words and symbols"),
+        )
+        .with_hint("Split it into views.")),
+    }
+}
+
+/// Refuses what is known and not done, wherever it stands in the query.
+fn refuse_clauses(cursor: &Cursor<'_>, tokens: &[TokenWithSpan]) -> Result<(), Error> {
+    for at in 0..tokens.len() {
+        let here = cursor.within(&tokens[at..], tokens[at].span.end);
+        refuse(&here, refusal::QUERY_CLAUSES)?;
+        if at > 0 && ["FROM", "JOIN", ","].iter().any(|word| is_word(&tokens[at - 1].token, word)) {
+            refuse(&here, refusal::TABLE_FUNCTIONS)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes `STREAM` out of `FROM STREAM schema.table` and `JOIN STREAM schema.table`, and says which tables it stood before.
+fn take_streams(
+    cursor: &Cursor<'_>,
+    tokens: &[TokenWithSpan],
+) -> Result<(Vec<TokenWithSpan>, Vec<TableName>), Error> {
+    let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut streams: Vec<TableName> = vec![];
+    for (at, token) in tokens.iter().enumerate() {
+        let before = |word| kept.last().is_some_and(|t| is_word(&t.token, word));
+        let after = |n: usize| tokens.get(at + n).map(|t| &t.token);
+        let in_from = before("FROM") || before("JOIN");
+        let qualified = matches!((after(1), after(2)), (Some(Token::Word(_)), Some(Token::Period)));
+        let is_stream = is_word(&token.token, "STREAM") && (in_from || before(",")) && qualified;
+        if is_word(&token.token, "STREAM") && in_from && after(1) == Some(&Token::LParen) {
+            let origin = cursor.source.origin(token.span.start);
+            return Err(Error::syntax(origin, "STREAM takes no parentheses")
+                .with_hint("Write FROM STREAM schema.table."));
+        }
+        if !is_stream {
+            kept.push(token.clone());
+            continue;
+        }
+        let mut name = cursor.within(&tokens[at + 1..], token.span.end);
+        let (name, _) = name.table_name("a table")?;
+        if !streams.contains(&name) {
+            streams.push(name);
+        }
+    }
+    Ok((kept, streams))
+}
+
+/// A sqlparser error with its place, in our words. Without a place of its own it stands at `end`.
+pub(super) fn placed(cursor: &Cursor<'_>, end: &Origin, error: ParserError) -> Error {
+    let text = match error {
+        ParserError::ParserError(text) | ParserError::TokenizerError(text) => text,
+        ParserError::RecursionLimitExceeded => {
+            return Error::new("54001", end.clone(), "the query nests too deep")
+                .with_hint("Split it into views.");
+        }
+    };
+    let (text, location) = split_location(&text);
+    let origin = location.map_or_else(|| end.clone(), |location| cursor.source.origin(location));
+    Error::syntax(origin, in_our_words(text))
+}
+
+/// `... at Line: 3, Column: 7` → the message and the place.
+fn split_location(text: &str) -> (&str, Option<Location>) {
+    let split = || {
+        let (message, place) = text.rsplit_once(" at Line: ")?;
+        let (line, column) = place.split_once(", Column: ")?;
+        Some((message, Location::new(line.parse().ok()?, column.trim().parse().ok()?)))
+    };
+    match split() {
+        Some((message, location)) => (message, Some(location)),
+        None => (text, None),
+    }
+}
+
+/// `Expected: an expression, found: FROM` → `expected an expression, found "FROM"`.
+fn in_our_words(text: &str) -> String {
+    let text = text.strip_prefix("sql parser error: ").unwrap_or(text);
+    if let Some((expected, found)) =
+        text.strip_prefix("Expected: ").and_then(|rest| rest.rsplit_once(", found: "))
+    {
+        let found = match found {
+            "EOF" => "the end of the statement".to_string(),
+            found => format!("\"{found}\""),
+        };
+        return format!("expected {expected}, found {found}");
+    }
+    let mut letters = text.trim_end_matches('.').chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => "the query cannot be read".to_string(),
+    }
+}
+
+/// A table that a query names, and where.
+#[derive(Clone, Debug)]
+pub struct NamedRelation {
+    /// The table.
+    pub name: TableName,
+    /// 1-based line in the file.
+    pub line: u64,
+    /// 1-based column in the file.
+    pub column: u64,
+}
+
+/// Every place where a parsed model query names a table; names of CTEs are left out.
+pub fn relations(query: &Query) -> Vec<NamedRelation> {
+    walk(query).unwrap_or_default()
+}
+
+fn walk(query: &Query) -> Result<Vec<NamedRelation>, Misuse> {
+    let mut walker = Walker { scopes: vec![], relations: vec![] };
+    match query.visit(&mut walker) {
+        ControlFlow::Continue(()) => Ok(walker.relations),
+        ControlFlow::Break(misuse) => Err(misuse),
+    }
+}
+
+/// Something in a query that no model may hold.
+struct Misuse {
+    code: &'static str,
+    at: Location,
+    message: String,
+    hint: &'static str,
+}
+
+impl Misuse {
+    fn placed(self, cursor: &Cursor<'_>) -> Error {
+        Error::new(self.code, cursor.source.origin(self.at), self.message).with_hint(self.hint)
+    }
+}
+
+/// Collects relations; keeps the names of CTEs by query, since an inner one hides nothing outside of it.
+struct Walker {
+    scopes: Vec<Vec<String>>,
+    relations: Vec<NamedRelation>,
+}
+
+impl Visitor for Walker {
+    type Break = Misuse;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Misuse> {
+        let names = query.with.iter().flat_map(|with| &with.cte_tables).map(|cte| normal(&cte.alias.name));
+        self.scopes.push(names.collect());
+        let at = query.span().start;
+        if !only_reads(&query.body) {
+            return ControlFlow::Break(Misuse {
+                code: "0A000",
+                at,
+                message: "a model's query only reads".to_string(),
+                hint: "Leave INSERT, UPDATE, DELETE, MERGE and TABLE out: write SELECT.",
+            });
+        }
+        if !query.locks.is_empty() {
+            return ControlFlow::Break(Misuse {
+                code: "0A000",
+                at,
+                message: "FOR UPDATE and FOR SHARE are not supported".to_string(),
+                hint: "A query reads one epoch that nobody changes: leave the lock out.",
+            });
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<Misuse> {
+        self.scopes.pop();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Misuse> {
+        match factor {
+            TableFactor::Table { name, args: None, .. } => self.relation(name),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl Walker {
+    fn relation(&mut self, name: &ObjectName) -> ControlFlow<Misuse> {
+        let parts: Vec<&Ident> = name.0.iter().filter_map(ObjectNamePart::as_ident).collect();
+        let at = parts.first().map_or(Location::empty(), |part| part.span.start);
+        match parts.as_slice() {
+            [schema, table] => {
+                let name = TableName::new(normal(schema), normal(table));
+                self.relations.push(NamedRelation { name, line: at.line, column: at.column });
+                ControlFlow::Continue(())
+            }
+            [one] if self.scopes.iter().flatten().any(|cte| *cte == normal(one)) => ControlFlow::Continue(()),
+            [one] => ControlFlow::Break(Misuse {
+                code: "42P01",
+                at,
+                message: format!("\"{}\" names no schema", normal(one)),
+                hint: "Write schema.name, as in silver.orders.",
+            }),
+            _ => ControlFlow::Break(Misuse {
+                code: "0A000",
+                at,
+                message: format!("\"{name}\" has too many parts"),
+                hint: "Write schema.name: there is one database, sluice.",
+            }),
+        }
+    }
+}
+
+/// An identifier as it is resolved: lower case unless quoted.
+fn normal(ident: &Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_lowercase(),
+    }
+}
+
+fn only_reads(body: &SetExpr) -> bool {
+    // A chain of UNIONs leans to the left: a loop there keeps the stack flat.
+    let mut body = body;
+    loop {
+        match body {
+            SetExpr::Select(select) => return select.into.is_none(),
+            SetExpr::Query(_) | SetExpr::Values(_) => return true,
+            SetExpr::SetOperation { left, right, .. } => {
+                if !only_reads(right) {
+                    return false;
+                }
+                body = left;
+            }
+            SetExpr::Insert(_)
+            | SetExpr::Update(_)
+            | SetExpr::Delete(_)
+            | SetExpr::Merge(_)
+            | SetExpr::Table(_) => {
+                return false;
+            }
+        }
+    }
+}
