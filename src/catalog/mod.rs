@@ -4,4 +4,5 @@ pub mod cut;
 mod files;
 mod order;
 pub mod plan;
+mod plan_error;
 pub mod project;

@@ -1,1 +1,334 @@
 //! Plans every model of a project without touching data.
+//!
+//! Comes in: a [`Project`]. Goes out: for each model the columns it will have, or every error that planning finds, placed
+//! in its file. A model whose input failed is left out: one mistake is one error.
+
+use super::plan_error::{Place, errors_of};
+use super::project::{Model, Project};
+use crate::bronze;
+use crate::engine::{DATABASE, Engine};
+use crate::lake::{TableName, storable};
+use crate::sql::{ColumnDefinition, Error, Expectation, hint_did_you_mean, schema_of, type_name};
+use arrow::compute::can_cast_types;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DFSchema, DataFusionError, Result as PlanResult};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What is known of a model once it is planned.
+#[derive(Clone, Debug)]
+pub struct PlannedModel {
+    /// Its columns as they are stored: the query's output, by position, is cast to them. A column is not nullable only
+    /// when it is declared NOT NULL; the query's output may still hold NULL there, which the writer must check.
+    pub schema: SchemaRef,
+}
+
+/// Plans all models in dependency order over empty tables. All errors are reported together, in that order.
+pub async fn plan(
+    project: &Project,
+    engine: &Engine,
+) -> Result<BTreeMap<TableName, PlannedModel>, Vec<Error>> {
+    let planner = Planner::new(engine);
+    for source in project.sources.values() {
+        planner.register(&source.name, bronze::table_schema(source));
+        planner.register(&source.name.quarantine(), bronze::quarantine_schema());
+    }
+    let mut planned = BTreeMap::new();
+    let mut failed: BTreeSet<&TableName> = BTreeSet::new();
+    let mut errors: Vec<Error> = vec![];
+    for model in &project.models {
+        let name = model.name();
+        let reads_failed =
+            |input: &TableName| failed.contains(input) || failed.iter().any(|f| f.quarantine() == *input);
+        if model.query().inputs.iter().any(reads_failed) {
+            failed.insert(name);
+            continue;
+        }
+        // Boxed: a planning future is large.
+        match Box::pin(planner.model(model, project)).await {
+            Ok(schema) => {
+                planner.register(name, Arc::clone(&schema));
+                if !matches!(model, Model::View(_)) {
+                    planner.register(&name.quarantine(), bronze::quarantine_schema());
+                }
+                planned.insert(name.clone(), PlannedModel { schema });
+            }
+            Err(found) => {
+                failed.insert(name);
+                errors.extend(found);
+            }
+        }
+    }
+    if errors.is_empty() { Ok(planned) } else { Err(errors) }
+}
+
+struct Planner {
+    catalog: Arc<MemoryCatalogProvider>,
+    state: SessionState,
+}
+
+impl Planner {
+    fn new(engine: &Engine) -> Self {
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        let mut config = engine.config();
+        config.options_mut().sql_parser.collect_spans = true;
+        let session = engine.session(config, Arc::clone(&catalog) as Arc<dyn CatalogProvider>);
+        debug_assert!(session.catalog(DATABASE).is_some());
+        Self { catalog, state: session.state() }
+    }
+
+    fn register(&self, name: &TableName, schema: SchemaRef) {
+        let tables = self.catalog.schema(&name.schema).unwrap_or_else(|| {
+            let tables: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+            // An in-memory catalog takes every schema.
+            let _ = self.catalog.register_schema(&name.schema, Arc::clone(&tables));
+            tables
+        });
+        let _ = tables.register_table(name.name.clone(), Arc::new(EmptyTable::new(schema)));
+    }
+
+    /// The model's columns.
+    async fn model(&self, model: &Model, project: &Project) -> Result<SchemaRef, Vec<Error>> {
+        let place = Place::of(model);
+        let output = self.query(model).await.map_err(|error| errors_of(&error, &place))?;
+        named_columns(&output, &place)?;
+        let output = storable(&output).map_err(|error| {
+            let origin = place.of_word(&error.column).unwrap_or_else(|| place.query());
+            vec![Error::new("42804", origin, error.to_string()).with_hint(error.hint)]
+        })?;
+        let (columns, names, expectations, partitions, key) = match model {
+            Model::StreamingTable(d) => (
+                &d.columns,
+                &d.column_names,
+                d.expectations.as_slice(),
+                d.partitioned_by.as_slice(),
+                &d.primary_key,
+            ),
+            Model::MaterializedView(d) => (
+                &d.columns,
+                &d.column_names,
+                d.expectations.as_slice(),
+                d.partitioned_by.as_slice(),
+                &d.primary_key,
+            ),
+            Model::View(d) => (&None, &d.column_names, [].as_slice(), [].as_slice(), &vec![]),
+        };
+        let schema = declared(&output, columns.as_deref(), names.as_deref(), &place)?;
+
+        let mut errors = vec![];
+        for expectation in expectations {
+            errors.extend(self.expectation(expectation, &schema, &place).err().into_iter().flatten());
+        }
+        errors.extend(partition_errors(&schema, partitions, &place));
+        errors.extend(key.iter().filter_map(|column| missing(&schema, column, "PRIMARY KEY's", &place)));
+        let commented = project.column_comments.keys().filter(|(table, _)| table == model.name());
+        errors.extend(commented.filter_map(|(_, column)| missing(&schema, column, "comment's", &place)));
+        if errors.is_empty() { Ok(schema) } else { Err(errors) }
+    }
+
+    /// The columns that a query gives. It is planned down to operators, since some mistakes show only there.
+    async fn query(&self, model: &Model) -> PlanResult<SchemaRef> {
+        let statement = SqlStatement::Query(model.query().ast.clone());
+        let plan = self.state.statement_to_plan(Statement::Statement(Box::new(statement))).await?;
+        refuse_volatile(&plan)?;
+        let physical = self.state.create_physical_plan(&plan).await?;
+        // Names are the logical plan's: operators below may have shortened theirs.
+        let logical = plan.schema().fields().iter();
+        let fields = logical.zip(physical.schema().fields().iter().cloned().collect::<Vec<_>>());
+        let fields = fields.map(|(named, typed)| Field::new(named.name(), typed.data_type().clone(), true));
+        Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+    }
+
+    /// An expectation is a condition over one row of the model.
+    fn expectation(
+        &self,
+        expectation: &Expectation,
+        schema: &Schema,
+        place: &Place<'_>,
+    ) -> Result<(), Vec<Error>> {
+        let place = place.with_default(expectation.origin.clone());
+        let check = || -> PlanResult<()> {
+            let schema = Arc::new(DFSchema::try_from(schema.clone())?);
+            let predicate = self.state.create_logical_expr(&expectation.predicate, &schema)?;
+            let row = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });
+            let plan = LogicalPlanBuilder::from(row).filter(predicate)?.build()?;
+            refuse_volatile(&plan)?;
+            refuse_aggregates(&plan)?;
+            self.state.optimize(&plan).map(|_| ())
+        };
+        check().map_err(|error| {
+            let mut errors = errors_of(&error, &place);
+            for error in &mut errors {
+                error.message = format!("expectation \"{}\": {}", expectation.name, error.message);
+            }
+            errors
+        })
+    }
+}
+
+/// Refuses functions that give another value each time: a model must be the same however often it is computed. The
+/// wave's one time (`now()`, `current_date`) is not such a function.
+fn refuse_volatile(plan: &LogicalPlan) -> PlanResult<()> {
+    each_expression(plan, &mut |expr| match expr {
+        Expr::ScalarFunction(call) if expr.is_volatile_node() => Err(DataFusionError::NotImplemented(
+            format!("volatile function {}() gives another value each time a model is computed", call.name()),
+        )),
+        _ => Ok(()),
+    })
+}
+
+fn refuse_aggregates(plan: &LogicalPlan) -> PlanResult<()> {
+    each_expression(plan, &mut |expr| match expr {
+        Expr::AggregateFunction(_) | Expr::WindowFunction(_) => Err(DataFusionError::NotImplemented(
+            "an aggregate cannot be an expectation, which looks at one row".to_string(),
+        )),
+        Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) => {
+            Err(DataFusionError::NotImplemented(
+                "a subquery cannot be an expectation, which looks at one row".to_string(),
+            ))
+        }
+        _ => Ok(()),
+    })
+}
+
+fn each_expression(plan: &LogicalPlan, check: &mut dyn FnMut(&Expr) -> PlanResult<()>) -> PlanResult<()> {
+    use datafusion::common::tree_node::TreeNode as _;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| expr.apply(|expr| check(expr).map(|()| TreeNodeRecursion::Continue)))
+    })
+    .map(|_| ())
+}
+
+/// Every output column has a name that a table's column can have, and no two have the same.
+fn named_columns(schema: &Schema, place: &Place<'_>) -> Result<(), Vec<Error>> {
+    let forbidden = |c: char| c.is_control() || " ,;{}()=".contains(c);
+    let mut errors = vec![];
+    for (at, field) in schema.fields().iter().enumerate() {
+        let name = field.name();
+        let before = &schema.fields()[..at];
+        if name.contains(forbidden) || name.is_empty() || name.contains('.') && name.contains(['[', '"']) {
+            errors.push(
+                Error::new(
+                    "42602",
+                    place.query(),
+                    format!("output column {} has no name but \"{name}\"", at + 1),
+                )
+                .with_hint("Give it one: expression AS name."),
+            );
+        } else if before.iter().any(|other| other.name().eq_ignore_ascii_case(name)) {
+            errors.push(
+                Error::new("42701", place.query(), format!("the query gives two columns \"{name}\""))
+                    .with_hint("Name one of them anew: expression AS name."),
+            );
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// The query's columns as the column list declares them.
+fn declared(
+    output: &Schema,
+    columns: Option<&[ColumnDefinition]>,
+    names: Option<&[String]>,
+    place: &Place<'_>,
+) -> Result<SchemaRef, Vec<Error>> {
+    if let Some(names) = names {
+        check_names(output, &names.iter().map(String::as_str).collect::<Vec<_>>(), place)?;
+    }
+    let Some(columns) = columns else { return Ok(Arc::new(output.clone())) };
+    check_names(output, &columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), place)?;
+    let mut errors = vec![];
+    for (column, field) in columns.iter().zip(output.fields()) {
+        if !can_cast_types(field.data_type(), &column.data_type) {
+            let message = format!(
+                "column \"{}\" is declared {} and the query gives {}",
+                column.name,
+                type_name(&column.data_type),
+                type_name(field.data_type())
+            );
+            let origin = place.of_word(&column.name).unwrap_or_else(|| place.statement());
+            errors.push(
+                Error::new("42804", origin, message)
+                    .with_hint("Convert it in the query, or declare the type that the query gives."),
+            );
+        }
+    }
+    if errors.is_empty() { Ok(schema_of(columns)) } else { Err(errors) }
+}
+
+fn check_names(output: &Schema, names: &[&str], place: &Place<'_>) -> Result<(), Vec<Error>> {
+    let given: Vec<&str> = output.fields().iter().map(|f| f.name().as_str()).collect();
+    if given.len() != names.len() {
+        let message =
+            format!("the column list has {} columns and the query gives {}", names.len(), given.len());
+        let not_given: Vec<&str> = names.iter().filter(|n| !given.contains(n)).copied().collect();
+        let not_declared: Vec<&str> = given.iter().filter(|n| !names.contains(n)).copied().collect();
+        let mut hints = vec![];
+        if !not_given.is_empty() {
+            hints.push(format!("The query does not give {}.", not_given.join(", ")));
+        }
+        if !not_declared.is_empty() {
+            hints.push(format!("The list does not declare {}.", not_declared.join(", ")));
+        }
+        let hint = (!hints.is_empty()).then(|| hints.join(" "));
+        return Err(vec![Error::new("42611", place.statement(), message).with_hint_if(hint)]);
+    }
+    let mut errors = vec![];
+    for (at, (declared, given)) in names.iter().zip(&given).enumerate() {
+        if declared != given {
+            let message =
+                format!("column {} is declared \"{declared}\" and the query gives \"{given}\"", at + 1);
+            let origin = place.of_word(given).unwrap_or_else(|| place.statement());
+            errors.push(Error::new("42611", origin, message).with_hint(format!(
+                "Name it in the query, as in {given} AS {declared}, or put the list into the query's order."
+            )));
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+fn missing(schema: &Schema, column: &str, whose: &str, place: &Place<'_>) -> Option<Error> {
+    if schema.field_with_name(column).is_ok() {
+        return None;
+    }
+    let names = schema.fields().iter().map(|f| f.name().as_str());
+    let message = format!("the {whose} column \"{column}\" does not exist");
+    Some(Error::new("42703", place.statement(), message).with_hint_if(hint_did_you_mean(column, names)))
+}
+
+/// Partition values stand in folder names: they must exist, have a short text, and leave something to store.
+fn partition_errors(schema: &Schema, partitions: &[String], place: &Place<'_>) -> Vec<Error> {
+    let mut errors = vec![];
+    for column in partitions {
+        match schema.field_with_name(column) {
+            Err(_) => errors.extend(missing(schema, column, "PARTITIONED BY's", place)),
+            Ok(field) if field.data_type().is_nested() || matches!(field.data_type(), DataType::Binary) => {
+                let message =
+                    format!("\"{column}\" of type {} cannot partition a table", type_name(field.data_type()));
+                errors.push(
+                    Error::new("42804", place.statement(), message)
+                        .with_hint("Partition by a date or a text."),
+                );
+            }
+            Ok(_) => {}
+        }
+    }
+    if errors.is_empty() && !partitions.is_empty() && partitions.len() == schema.fields().len() {
+        errors.push(Error::new(
+            "42P16",
+            place.statement(),
+            "a table cannot consist of partition columns alone",
+        ));
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests;

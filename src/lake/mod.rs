@@ -27,6 +27,7 @@ pub use name::TableName;
 pub use read::conform;
 pub use schema::{TableDefinition, TableKind};
 pub use snapshot::{DataFile, Snapshot};
+pub use storable::{Unstorable, storable};
 pub use table::{Commit, Table};
 pub use upkeep::{UpkeepPlan, UpkeepSettings, plan_upkeep};
 pub use write::{DataWriter, Effort};

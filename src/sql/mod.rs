@@ -26,3 +26,4 @@ pub use error::Error;
 pub use parser::parse_file;
 pub use query::{NamedRelation, relations};
 pub use suggest::{did_you_mean, hint_did_you_mean};
+pub use types::type_name;

@@ -1,0 +1,190 @@
+//! DataFusion's planning errors → errors placed in a file, in our words. Pure.
+
+use super::project::Model;
+use crate::sql::{Error, Origin, hint_did_you_mean};
+use datafusion::common::{Column, DataFusionError, SchemaError, Span};
+use datafusion::sql::sqlparser::ast::Spanned as _;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+/// Where a model's parts stand in its file.
+pub(super) struct Place<'a> {
+    model: &'a Model,
+    default: Option<Origin>,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(model: &'a Model) -> Self {
+        Self { model, default: None }
+    }
+
+    /// The same, for a part of the model whose own positions are not known.
+    pub(super) fn with_default(&self, origin: Origin) -> Place<'a> {
+        Place { model: self.model, default: Some(origin) }
+    }
+
+    /// The statement's start.
+    pub(super) fn statement(&self) -> Origin {
+        self.model.origin().clone()
+    }
+
+    /// The query's start.
+    pub(super) fn query(&self) -> Origin {
+        let start = self.model.query().ast.span().start;
+        if start.line == 0 { self.statement() } else { self.at(start.line, start.column) }
+    }
+
+    /// The last place where the statement's text has this word; in the query, usually.
+    pub(super) fn of_word(&self, word: &str) -> Option<Origin> {
+        let text = match self.model {
+            Model::StreamingTable(d) => &d.sql,
+            Model::MaterializedView(d) => &d.sql,
+            Model::View(d) => &d.sql,
+        };
+        let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().ok()?;
+        let found = tokens.into_iter().rev().find(|token| match &token.token {
+            Token::Word(w) => w.value.eq_ignore_ascii_case(word),
+            _ => false,
+        })?;
+        let (start, at) = (self.model.origin(), found.span.start);
+        let column = if at.line == 1 { start.column + at.column - 1 } else { at.column };
+        Some(self.at(start.line + at.line - 1, column))
+    }
+
+    fn at(&self, line: u64, column: u64) -> Origin {
+        Origin { file: self.model.origin().file.clone(), line, column }
+    }
+
+    /// Where an error stands: at its own span, at the word it is about, at the part it was found in.
+    fn place(&self, span: Option<Span>, word: Option<&str>) -> Origin {
+        if let Some(origin) = &self.default {
+            return origin.clone();
+        }
+        match span {
+            Some(span) if span.start.line > 0 => self.at(span.start.line, span.start.column),
+            _ => word.and_then(|word| self.of_word(word)).unwrap_or_else(|| self.query()),
+        }
+    }
+}
+
+/// The errors in one planning error: DataFusion reports several columns of a select list together.
+pub(super) fn errors_of(error: &DataFusionError, place: &Place<'_>) -> Vec<Error> {
+    let mut errors: Vec<Error> = vec![];
+    for error in error.iter() {
+        let error = one(error, place);
+        if !errors.contains(&error) {
+            errors.push(error);
+        }
+    }
+    errors
+}
+
+fn one(error: &DataFusionError, place: &Place<'_>) -> Error {
+    let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+    match error.find_root() {
+        DataFusionError::SchemaError(error, _) => schema_error(error, span, place),
+        DataFusionError::NotImplemented(message) => not_implemented(message, span, place),
+        root => planning_error(&root.message(), span, place),
+    }
+}
+
+/// Columns named in a hint at most.
+const COLUMNS_NAMED_MAX: usize = 12;
+
+fn schema_error(error: &SchemaError, span: Option<Span>, place: &Place<'_>) -> Error {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let origin = place.place(span.or(field.spans().first()), Some(field.name()));
+            let hint = column_hint(field, valid_fields);
+            Error::new("42703", origin, format!("column \"{}\" does not exist", field.flat_name()))
+                .with_hint_if(hint)
+        }
+        SchemaError::AmbiguousReference { field } => {
+            let origin = place.place(span.or(field.spans().first()), Some(field.name()));
+            Error::new("42702", origin, format!("column \"{}\" is ambiguous", field.name()))
+                .with_hint("Write the table's name or alias before it.")
+        }
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => Error::new(
+            "42701",
+            place.place(span, Some(name)),
+            format!("the query gives two columns \"{name}\""),
+        )
+        .with_hint("Name one of them anew: expression AS name."),
+    }
+}
+
+fn column_hint(field: &Column, valid: &[Column]) -> Option<String> {
+    let names: Vec<&str> = valid.iter().map(|column| column.name.as_str()).collect();
+    // An alias that is wrong, for a column that exists.
+    if let Some(same) = valid.iter().find(|column| column.name == field.name) {
+        return Some(format!("Did you mean \"{}\"?", same.flat_name()));
+    }
+    if let Some(hint) = hint_did_you_mean(&field.name, names.iter().copied()) {
+        return Some(hint);
+    }
+    // Columns that every table has tell nobody what is missing.
+    let telling: Vec<&str> = names.into_iter().filter(|name| !name.starts_with('_')).collect();
+    match telling.get(..COLUMNS_NAMED_MAX) {
+        _ if telling.is_empty() => None,
+        Some(first) if telling.len() > COLUMNS_NAMED_MAX => {
+            Some(format!("Columns are {}, ....", first.join(", ")))
+        }
+        _ => Some(format!("Columns are {}.", telling.join(", "))),
+    }
+}
+
+fn not_implemented(message: &str, span: Option<Span>, place: &Place<'_>) -> Error {
+    let function = message.strip_prefix("volatile function ").and_then(|rest| rest.split('(').next());
+    let error = Error::unsupported(place.place(span, function), in_our_words(message));
+    if function.is_some() {
+        return error.with_hint("Take it out: a model must give the same rows however often it is computed.");
+    }
+    error
+}
+
+fn planning_error(message: &str, span: Option<Span>, place: &Place<'_>) -> Error {
+    let mut lines = message.lines();
+    let first = lines.next().unwrap_or_default();
+    if let Some(name) = first.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next()) {
+        let hint = lines
+            .find_map(|line| line.strip_prefix("Did you mean '"))
+            .and_then(|rest| rest.split('\'').next());
+        return Error::new(
+            "42883",
+            place.place(span, Some(name)),
+            format!("function {name}() does not exist"),
+        )
+        .with_hint_if(hint.map(|hint| format!("Did you mean {hint}()?")));
+    }
+    if let Some(name) = first.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found")) {
+        return Error::new("42P01", place.place(span, None), format!("table \"{name}\" does not exist"));
+    }
+    let is_about_types =
+        ["coerce", "data type", "Cannot cast", "boolean"].iter().any(|word| first.contains(word));
+    let code = if is_about_types { "42804" } else { "42000" };
+    Error::new(code, place.place(span, quoted_word(first)), in_our_words(first))
+}
+
+/// The first word in quotes.
+fn quoted_word(message: &str) -> Option<&str> {
+    message.split(['\'', '"', '`']).nth(1).filter(|word| !word.is_empty() && !word.contains(' '))
+}
+
+/// Lower case at the start, no full stop at the end, without what only DataFusion's authors need.
+fn in_our_words(message: &str) -> String {
+    const PREFIXES: &[&str] = &["Error during planning: ", "Internal error: ", "type_coercion", "caused by"];
+    let mut message = message.lines().next().unwrap_or_default().trim();
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| message.strip_prefix(prefix)) {
+        message = rest.trim();
+    }
+    let mut letters = message.trim_end_matches('.').chars();
+    match letters.next() {
+        // A name in capitals stays as it is.
+        Some(first) if !letters.as_str().starts_with(char::is_uppercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        Some(first) => std::iter::once(first).chain(letters).collect(),
+        None => "the query cannot be planned".to_string(),
+    }
+}
