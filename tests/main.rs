@@ -1,1 +1,50 @@
-fn main() {}
+//! Tests at the outer edge: they start the built `sluice`, talk to it as clients do, kill it, and read its folders with
+//! other engines. They do not link the library, so that its insides may be rebuilt freely.
+//!
+//! `cargo test --test it -- smoke` runs what has `smoke` in its name. What a test needs beyond the program (psql, java,
+//! python packages) and does not find is said in one line, and the test counts as ignored. Random tests print their
+//! seed; `SLUICE_TEST_SEED=n` replays it. `SLUICE_TEST_KEEP=1` keeps the folders of the tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
+
+mod check;
+mod crash;
+mod expectations;
+mod faults;
+mod lake_readers;
+mod psql;
+mod push;
+mod readers;
+mod smoke;
+mod sql;
+mod support;
+mod system;
+mod tidy;
+
+use libtest_mimic::Arguments;
+use std::process::ExitCode;
+
+/// Servers under test share the machine with their clients; more at once than this and deadlines measure the queue.
+const TESTS_AT_ONCE_MAX: usize = 2;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(TESTS_AT_ONCE_MAX);
+
+    let trials = [
+        tidy::trials(),
+        check::trials(),
+        smoke::trials(),
+        faults::trials(),
+        push::trials(),
+        expectations::trials(),
+        system::trials(),
+        readers::trials(),
+        psql::trials(),
+        sql::trials(),
+        lake_readers::trials(),
+        crash::trials(),
+    ];
+    let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
+    support::shared::stop();
+    conclusion.exit_code()
+}

@@ -1,0 +1,84 @@
+"""Reads Delta tables the way other engines do and prints their rows as psql -A -t does.
+
+lake.py duckdb|polars|deltalake FOLDER "column, column" ORDER_COLUMN
+"""
+
+import datetime
+import decimal
+import sys
+from pathlib import Path
+
+
+def text(value):
+    """One value in PostgreSQL's words."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "\\x" + bytes(value).hex()
+    if isinstance(value, datetime.datetime):
+        zone = ""
+        if value.tzinfo is not None:
+            value, zone = value.astimezone(datetime.timezone.utc).replace(tzinfo=None), "+00"
+        shown = value.isoformat(sep=" ")
+        return (shown.rstrip("0") if "." in shown else shown) + zone
+    if isinstance(value, float) and value == int(value):
+        return str(int(value))
+    if isinstance(value, (list, tuple)):
+        return "{" + ",".join(item(v) for v in value) + "}"
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    return str(value)
+
+
+def item(value):
+    """One item of an array."""
+    if value is None:
+        return "NULL"
+    shown = text(value)
+    if shown and shown.lower() != "null" and not set(shown) & set(' {},"\\'):
+        return shown
+    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def with_duckdb(folder, columns, order):
+    import duckdb
+    import duckdb_extension_delta
+
+    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    # The wheel carries the extension: nothing is fetched at run time.
+    folder_of_wheel = Path(next(iter(duckdb_extension_delta.__path__)))
+    extension = next(folder_of_wheel.rglob("delta.duckdb_extension"))
+    connection.execute(f"LOAD '{extension}'")
+    connection.execute("SET TimeZone = 'UTC'")
+    listed = ", ".join(f'"{c}"' for c in columns)
+    return connection.execute(f"SELECT {listed} FROM delta_scan('{folder}') ORDER BY \"{order}\"").fetchall()
+
+
+def with_polars(folder, columns, order):
+    import polars
+
+    return polars.scan_delta(folder).select(columns + ([] if order in columns else [order])).sort(order).select(
+        columns
+    ).collect().rows()
+
+
+def with_deltalake(folder, columns, order):
+    import deltalake
+
+    table = deltalake.DeltaTable(folder).to_pyarrow_table()
+    rows = table.sort_by(order).select(columns).to_pylist()
+    return [tuple(row[c] for c in columns) for row in rows]
+
+
+def main():
+    engine, folder, columns, order = sys.argv[1:]
+    columns = [c.strip() for c in columns.split(",")]
+    read = {"duckdb": with_duckdb, "polars": with_polars, "deltalake": with_deltalake}[engine]
+    for row in read(folder, columns, order):
+        print("|".join(text(value) for value in row))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+//! Expectations of models: warn, drop, quarantine, each with its counts; nothing vanishes.
+
+use crate::smoke::wait_for_shop;
+use crate::support::{Warehouse, trial};
+use libtest_mimic::Trial;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("expectations::each_action_does_what_it_says", each_action_does_what_it_says),
+        trial("expectations::counts_add_up_as_data_comes", counts_add_up_as_data_comes),
+        trial("expectations::views_have_them_too", views_have_them_too),
+    ]
+}
+
+const COUNTS: &str = "SELECT name, action, sum(passed), sum(failed) FROM sluice.expectations \
+                      WHERE model = 'silver.orders' GROUP BY 1, 2 ORDER BY 1";
+
+fn each_action_does_what_it_says() {
+    let warehouse = Warehouse::of("shop");
+    let server = warehouse.serve();
+    wait_for_shop(&server);
+    // 8 rows in: one has no status, one a negative amount, one is large and kept.
+    server.wait_until(COUNTS, "amount_positive|drop|7|1\namount_usual|warn|7|1\nstatus_known|quarantine|7|1");
+    assert_eq!(server.query("SELECT order_id FROM silver.orders WHERE amount >= 1000"), "6");
+    assert_eq!(server.query("SELECT count(*) FROM silver.orders WHERE order_id IN (3, 5)"), "0");
+    assert_eq!(server.query("SELECT order_id FROM silver.orders__quarantine"), "3");
+    assert_eq!(
+        server.query("SELECT rule, reason <> '', state FROM sluice.quarantine WHERE table_name = 'silver.orders'"),
+        "status_known|t|open"
+    );
+}
+
+fn counts_add_up_as_data_comes() {
+    let warehouse = Warehouse::of("shop");
+    let server = warehouse.serve();
+    wait_for_shop(&server);
+    warehouse.write(
+        "input/orders/more.csv",
+        "order_id,customer_id,amount,status,ordered_at\n\
+         20,10,1.00,paid,2026-01-03T00:00:00Z\n\
+         21,10,1.00,,2026-01-03T00:00:00Z\n\
+         22,10,-1.00,,2026-01-03T00:00:00Z\n\
+         23,10,-1.00,paid,2026-01-03T00:00:00Z\n",
+    );
+    // Row 22 breaks two rules: it is kept apart, which loses nothing, and counted for both.
+    server.wait_until("SELECT order_id FROM silver.orders__quarantine ORDER BY 1", "3\n21\n22");
+    server.wait_until("SELECT count(*) FROM silver.orders WHERE order_id >= 20", "1");
+    server.wait_until(
+        "SELECT name, sum(failed) FROM sluice.expectations WHERE model = 'silver.orders' GROUP BY 1 ORDER BY 1",
+        "amount_positive|3\namount_usual|1\nstatus_known|3",
+    );
+    let rule = "SELECT count(*) FROM sluice.expectations WHERE model = 'silver.orders' AND rule LIKE '%amount > 0%'";
+    assert_ne!(server.query(rule), "0", "the rule is shown as it was written");
+}
+
+fn views_have_them_too() {
+    let warehouse = Warehouse::of("shop");
+    warehouse.write(
+        "sql/gold/good_days.sql",
+        "CREATE MATERIALIZED VIEW gold.good_days (\n  order_date DATE,\n  revenue DECIMAL(28,2),\n  \
+         CONSTRAINT sold_enough EXPECT (revenue > 100) ON VIOLATION DROP ROW\n)\n\
+         AS SELECT order_date, sum(amount) AS revenue FROM silver.orders GROUP BY order_date;\n",
+    );
+    let server = warehouse.serve();
+    wait_for_shop(&server);
+    server.wait_until("SELECT order_date, revenue FROM gold.good_days", "2026-01-01|1275.50");
+    server.wait_until(
+        "SELECT passed, failed FROM sluice.expectations WHERE model = 'gold.good_days' ORDER BY epoch DESC LIMIT 1",
+        "1|1",
+    );
+}

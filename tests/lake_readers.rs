@@ -1,0 +1,93 @@
+//! Other engines open the folders and read the same values as psql: DuckDB's delta extension, Polars, delta-rs.
+
+use crate::support::{Server, Warehouse, needs, trial_of};
+use libtest_mimic::Trial;
+use std::path::Path;
+use std::process::Command;
+
+/// Table, columns, the column that orders the rows.
+const TABLES: [(&str, &str, &str); 9] = [
+    ("bronze.orders", "order_id, customer_id, amount, status, ordered_at, _raw, _partition, _offset, _batch", "order_id"),
+    ("bronze.customers", "customer_id, name, tags, joined, _raw", "customer_id"),
+    ("bronze.orders__quarantine", "_raw, rule, reason, _partition, _offset", "_raw"),
+    ("silver.orders", "order_id, customer_id, amount, status, order_date, ordered_at", "order_id"),
+    ("silver.orders__quarantine", "order_id, customer_id, amount, status", "order_id"),
+    ("silver.customers", "customer_id, name, city, zip, tags, joined", "customer_id"),
+    ("gold.customer_sales", "customer_id, name, city, orders, revenue, last_order_at", "customer_id"),
+    ("gold.daily_sales", "order_date, orders, revenue", "order_date"),
+    ("bronze.readings", "sensor, value, _partition, _offset", "sensor"),
+];
+
+pub fn trials() -> Vec<Trial> {
+    let engines =
+        [("duckdb", "duckdb, duckdb_extension_delta, pytz"), ("polars", "polars, deltalake"), ("deltalake", "deltalake, pyarrow")];
+    engines
+        .into_iter()
+        .flat_map(|(engine, modules)| {
+            let name = format!("lake_readers::{engine}_reads_what_psql_reads");
+            needs::python(modules, vec![trial_of(name, move || reads_what_psql_reads(engine))])
+        })
+        .collect()
+}
+
+fn reads_what_psql_reads(engine: &str) {
+    let warehouse = Warehouse::of("shop");
+    warehouse.write(
+        "catalog/readings.sql",
+        "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE)\n\
+         WITH (connector = 'http')\nFORMAT PLAIN ENCODE JSON;\n",
+    );
+    let server = warehouse.serve();
+    crate::smoke::wait_for_shop(&server);
+    // Several commits, a row that changes in gold (so that something is removed there) and rows without values.
+    for (token, body) in [(1, "{\"sensor\": \"a\", \"value\": 0.5}"), (2, "{\"sensor\": \"b\"}"), (3, "{\"value\": -2}")] {
+        let reply = crate::push::push(&server, "readings", Some(("one", token)), body).unwrap();
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    warehouse.write(
+        "input/orders/2026-01-03.csv",
+        "order_id,customer_id,amount,status,ordered_at\n10,13,9.00,paid,2026-01-03T00:00:00Z\n",
+    );
+    server.wait_until("SELECT orders FROM gold.customer_sales WHERE customer_id = 13", "2");
+    server.wait_until("SELECT count(*) FROM bronze.readings", "3");
+    compare(engine, &warehouse, &server);
+    // Folding small files and writing checkpoints must not change what others see.
+    assert_eq!(server.terminate().0.code(), Some(0));
+    let server = warehouse.serve();
+    compare(engine, &warehouse, &server);
+}
+
+fn compare(engine: &str, warehouse: &Warehouse, server: &Server) {
+    let session = server.connect();
+    let mut wrong = Vec::new();
+    for (table, columns, order) in TABLES {
+        let ours = session.text(&format!("SELECT {columns} FROM {table} ORDER BY {order} NULLS LAST"));
+        let folder = warehouse.data().join(table.replace('.', "/"));
+        let theirs = read(engine, &folder, columns, order);
+        if sorted(&theirs) != sorted(&ours) {
+            wrong.push(format!("{table}\n  psql:\n{ours}\n  {engine}:\n{theirs}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{engine} reads other values:\n{}", wrong.join("\n\n"));
+}
+
+/// Engines differ in where NULL stands.
+fn sorted(rows: &str) -> Vec<&str> {
+    let mut rows: Vec<&str> = rows.lines().collect();
+    rows.sort_unstable();
+    rows
+}
+
+fn read(engine: &str, folder: &Path, columns: &str, order: &str) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/lake.py");
+    let output = Command::new(needs::python_path())
+        .arg(script)
+        .arg(engine)
+        .arg(folder)
+        .args([columns, order])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{engine} cannot read {}:\n{said}", folder.display());
+    String::from_utf8(output.stdout).unwrap().trim_end().to_string()
+}

@@ -1,0 +1,3 @@
+CREATE SOURCE bronze.arrivals (sender STRING, seq BIGINT, checksum BIGINT)
+WITH (connector = 'files', path = 'input/arrivals')
+FORMAT PLAIN ENCODE JSON;

@@ -1,0 +1,134 @@
+//! The real `psql`: queries, and the commands that read the catalogue.
+
+use crate::support::{Server, needs, shared, trial};
+use libtest_mimic::Trial;
+use std::process::Command;
+
+pub fn trials() -> Vec<Trial> {
+    needs::psql(vec![
+        trial("psql::answers", answers),
+        trial("psql::lists_databases", lists_databases),
+        trial("psql::lists_schemas", lists_schemas),
+        trial("psql::lists_tables", lists_tables),
+        trial("psql::describes_a_table", describes_a_table),
+        trial("psql::describes_a_view", describes_a_view),
+        trial("psql::describes_everything", describes_everything),
+        trial("psql::says_what_is_wrong", says_what_is_wrong),
+        trial("psql::variables_and_settings", variables_and_settings),
+    ])
+}
+
+/// Runs `psql` on commands given one by one; gives standard output, and standard error behind it.
+pub fn psql(server: &Server, flags: &[&str], commands: &[&str]) -> String {
+    let mut psql = Command::new("psql");
+    psql.args(["-X", "-h", &server.pg.ip().to_string(), "-p", &server.pg.port().to_string()]);
+    psql.args(["-U", "sluice", "-d", "sluice"]).args(flags).env("PGCONNECT_TIMEOUT", "10");
+    for command in commands {
+        psql.args(["-c", command]);
+    }
+    let output = psql.output().unwrap();
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Bare rows; stops at the first error.
+fn rows(server: &Server, command: &str) -> String {
+    psql(server, &["-A", "-t", "-v", "ON_ERROR_STOP=1"], &[command]).trim_end().to_string()
+}
+
+fn answers() {
+    let server = shared::server();
+    assert_eq!(rows(&server, crate::smoke::CUSTOMER_SALES_SQL), crate::smoke::CUSTOMER_SALES);
+    assert_eq!(
+        psql(&server, &[], &["SELECT order_date, orders, revenue FROM gold.daily_sales ORDER BY 1"]),
+        " order_date | orders | revenue \n\
+         ------------+--------+---------\n \
+         2026-01-01 |      3 | 1275.50\n \
+         2026-01-02 |      3 |   75.50\n\
+         (2 rows)\n\n",
+        "numbers stand to the right, so psql knows their types"
+    );
+}
+
+fn lists_databases() {
+    let text = rows(&shared::server(), "\\l");
+    assert!(text.lines().any(|line| line.starts_with("sluice|")), "{text}");
+}
+
+fn lists_schemas() {
+    let server = shared::server();
+    let text = rows(&server, "\\dn");
+    let schemas: Vec<&str> = text.lines().filter_map(|line| line.split('|').next()).collect();
+    for schema in ["bronze", "silver", "gold", "sluice"] {
+        assert!(schemas.contains(&schema), "{text}");
+    }
+    assert!(!schemas.contains(&"pg_catalog"), "{text}");
+}
+
+fn lists_tables() {
+    let server = shared::server();
+    assert!(rows(&server, "\\dt silver.orders").starts_with("silver|orders|table|"), "{}", rows(&server, "\\dt silver.*"));
+    let gold = rows(&server, "\\dm gold.*");
+    for table in ["gold|customer_sales|materialized view|", "gold|daily_sales|materialized view|"] {
+        assert!(gold.lines().any(|line| line.starts_with(table)), "{gold}");
+    }
+    let views = rows(&server, "\\dv gold.*");
+    assert!(views.starts_with("gold|open_orders|view|"), "{views}");
+    let commented = rows(&server, "\\d+ gold.*");
+    assert!(commented.contains("Sum of what was paid"), "{commented}");
+    let all = rows(&server, "\\dt *.*");
+    assert!(all.contains("bronze|orders|table|") && all.contains("bronze|orders__quarantine|table|"), "{all}");
+}
+
+fn describes_a_table() {
+    let server = shared::server();
+    let text = rows(&server, "\\d+ silver.orders");
+    for column in [
+        "order_id|bigint||not null|",
+        "customer_id|bigint|||",
+        "amount|numeric(18,2)|||",
+        "status|text|||",
+        "order_date|date|||",
+        "ordered_at|timestamp with time zone|||",
+    ] {
+        assert!(text.lines().any(|line| line.starts_with(column)), "{column} is missing in:\n{text}");
+    }
+    assert!(text.lines().any(|line| line.starts_with("amount|") && line.contains("In euros, tax included")), "{text}");
+    let described = rows(&server, "\\dt+ silver.orders");
+    assert!(described.contains("Orders that can be counted"), "{described}");
+}
+
+fn describes_a_view() {
+    let server = shared::server();
+    let text = rows(&server, "\\d+ gold.open_orders");
+    assert!(text.contains("order_id|bigint|") && text.contains("status = 'open'"), "{text}");
+    let text = psql(&server, &[], &["\\d gold.customer_sales"]);
+    assert!(text.contains("Materialized view \"gold.customer_sales\""), "{text}");
+    assert!(text.contains("revenue"), "{text}");
+}
+
+fn describes_everything() {
+    let server = shared::server();
+    for command in ["\\d", "\\dt", "\\du", "\\df", "\\di", "\\ds", "\\dT", "\\dp", "\\db", "\\dx", "\\conninfo", "\\d sluice.*", "\\d bronze.customers"] {
+        let text = psql(&server, &["-v", "ON_ERROR_STOP=1"], &[command]);
+        assert!(!text.contains("ERROR"), "{command}:\n{text}");
+    }
+}
+
+fn says_what_is_wrong() {
+    let server = shared::server();
+    let text = psql(&server, &["-v", "VERBOSITY=verbose"], &["SELECT amont FROM silver.orders"]);
+    assert!(text.contains("ERROR:  42703: ") && text.contains("\"amont\""), "{text}");
+    assert!(text.contains("HINT:  "), "{text}");
+    let text = psql(&server, &["-v", "VERBOSITY=verbose"], &["SELECT 1 +"]);
+    assert!(text.contains("ERROR:  42601: ") && text.contains("LINE 1: SELECT 1 +"), "{text}");
+}
+
+fn variables_and_settings() {
+    let server = shared::server();
+    assert_eq!(rows(&server, "SHOW server_encoding"), "UTF8");
+    assert_eq!(rows(&server, "SHOW transaction_read_only"), "on");
+    assert_eq!(psql(&server, &["-A", "-t", "-q"], &["SET application_name = 'x'", "SHOW application_name"]), "x\n");
+    assert_eq!(psql(&server, &["-A", "-t", "-q"], &["BEGIN; SELECT 1; COMMIT"]).trim(), "1");
+    let version = rows(&server, "SELECT version()");
+    assert!(version.contains("Sluice") || version.contains("sluice"), "{version}");
+}

@@ -1,0 +1,38 @@
+//! What every test leans on: a warehouse in a folder of its own, the server process, clients, waiting.
+
+pub mod http;
+pub mod needs;
+pub mod pg;
+pub mod seed;
+pub mod server;
+pub mod shared;
+pub mod wait;
+pub mod warehouse;
+
+pub use pg::Pg;
+pub use server::Server;
+pub use wait::until;
+pub use warehouse::Warehouse;
+
+use libtest_mimic::Trial;
+use std::time::Duration;
+
+/// How long a server may take to answer, from its start: a debug build on a busy machine.
+pub const READY: Duration = Duration::from_secs(60);
+/// How long data may take from its source to the last model.
+pub const FLOW: Duration = Duration::from_secs(60);
+/// How long an orderly stop may take (FAULTS: it drains within 10 s).
+pub const DRAIN: Duration = Duration::from_secs(10);
+
+/// A test: it has passed when `run` returns and failed when it panics.
+pub fn trial(name: &str, run: fn()) -> Trial {
+    trial_of(name.to_string(), run)
+}
+
+/// As [`trial`], for a test that carries something.
+pub fn trial_of(name: String, run: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        run();
+        Ok(())
+    })
+}

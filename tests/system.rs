@@ -1,0 +1,124 @@
+//! Schema `sluice`: the first columns of its tables, and that they tell the truth.
+
+use crate::support::{Warehouse, shared, trial};
+use libtest_mimic::Trial;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("system::tables_begin_with_their_columns", tables_begin_with_their_columns),
+        trial("system::sources_and_progress", sources_and_progress),
+        trial("system::models_and_refreshes", models_and_refreshes),
+        trial("system::epochs_and_freshness", epochs_and_freshness),
+        trial("system::one_statement_sees_one_epoch", one_statement_sees_one_epoch),
+    ]
+}
+
+/// As the documentation of the SQL lists them.
+const TABLES: [(&str, &str); 9] = [
+    (
+        "sources",
+        "source, connector, state, error, rows_in, rows_quarantined, rate, lag_records, lag_seconds, last_event_at, \
+         last_commit_at",
+    ),
+    ("ingest_progress", "source, partition, position, committed_at"),
+    ("ingest_log", "source, batch, started_at, rows, bytes, outcome, error"),
+    ("models", "model, kind, layer, refresh_policy, trigger, key_columns, incremental, why_not, definition_hash"),
+    (
+        "refreshes",
+        "epoch, model, mode, reason, rows_read, rows_inserted, rows_deleted, seconds, outcome, error",
+    ),
+    ("epochs", "epoch, published_at, wave_time, table_name, version, inputs, state"),
+    ("freshness", "table_name, fresh_as_of, lag_seconds, state"),
+    ("expectations", "model, name, rule, action, epoch, passed, failed"),
+    ("quarantine", "table_name, source, position, rule, reason, raw, epoch, state"),
+];
+
+fn tables_begin_with_their_columns() {
+    let server = shared::server();
+    let session = server.connect();
+    let mut wrong = Vec::new();
+    for (table, expected) in TABLES {
+        let statement = session.run(session.client().prepare(&format!("SELECT * FROM sluice.{table}")));
+        let columns: Vec<String> = match &statement {
+            Ok(statement) => statement.columns().iter().map(|column| column.name().to_string()).collect(),
+            Err(error) => vec![error.to_string()],
+        };
+        let expected: Vec<&str> = expected.split(", ").collect();
+        if columns.len() < expected.len() || columns[..expected.len()] != expected {
+            wrong.push(format!("sluice.{table}\n  expected {expected:?}\n  found    {columns:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn sources_and_progress() {
+    let server = shared::server();
+    server.wait_until(
+        "SELECT source, connector, error, rows_in, rows_quarantined FROM sluice.sources ORDER BY 1",
+        "bronze.customers|files||4|2\nbronze.orders|files||8|2",
+    );
+    // Two files of orders, one of customers: each is a partition of its own.
+    server.wait_until(
+        "SELECT source, count(DISTINCT partition) FROM sluice.ingest_progress GROUP BY 1 ORDER BY 1",
+        "bronze.customers|1\nbronze.orders|2",
+    );
+    server.wait_until(
+        "SELECT source, sum(rows), bool_and(outcome = 'committed') FROM sluice.ingest_log GROUP BY 1 ORDER BY 1",
+        "bronze.customers|4|t\nbronze.orders|8|t",
+    );
+}
+
+fn models_and_refreshes() {
+    let server = shared::server();
+    assert_eq!(
+        server.query("SELECT model, kind, layer FROM sluice.models ORDER BY 1"),
+        "gold.customer_sales|materialized view|gold\n\
+         gold.daily_sales|materialized view|gold\n\
+         gold.open_orders|view|gold\n\
+         silver.customers|streaming table|silver\n\
+         silver.orders|streaming table|silver"
+    );
+    server.wait_until(
+        "SELECT model, sum(rows_inserted) - sum(rows_deleted), bool_and(outcome = 'done') FROM sluice.refreshes \
+         GROUP BY 1 ORDER BY 1",
+        "gold.customer_sales|4|t\ngold.daily_sales|2|t\nsilver.customers|4|t\nsilver.orders|6|t",
+    );
+}
+
+fn epochs_and_freshness() {
+    let server = shared::server();
+    server.wait_until(
+        "SELECT table_name, state FROM sluice.freshness WHERE table_name LIKE 'gold.%' OR table_name LIKE 'silver.%' \
+         AND table_name NOT LIKE '%quarantine' ORDER BY 1",
+        "gold.customer_sales|fresh\ngold.daily_sales|fresh\nsilver.customers|fresh\nsilver.orders|fresh",
+    );
+    let session = server.connect();
+    assert_eq!(
+        session.text(
+            "SELECT count(*) FROM sluice.epochs WHERE table_name = 'gold.daily_sales' \
+             AND epoch = (SELECT max(epoch) FROM sluice.epochs) AND inputs LIKE '%silver.orders%'"
+        ),
+        "1",
+        "an epoch names the inputs that a table was computed from"
+    );
+    assert_eq!(session.text("SELECT count(*) > 0 FROM sluice.epochs WHERE wave_time > published_at"), "f");
+}
+
+/// While data flows, every statement sees the model and its input as of the same epoch.
+fn one_statement_sees_one_epoch() {
+    let warehouse = Warehouse::of("events");
+    let server = warehouse.serve();
+    server.wait_until("SELECT count(*) > 0 FROM gold.sales_by_store", "t");
+    let session = server.connect();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..30 {
+        let answer = session.text(
+            "SELECT (SELECT sum(sales) FROM gold.sales_by_store), (SELECT count(*) FROM silver.sales), \
+             (SELECT count(*) FROM bronze.sales)",
+        );
+        let counts: Vec<u64> = answer.split('|').map(|count| count.parse().unwrap()).collect();
+        assert!(counts[0] == counts[1] && counts[1] == counts[2], "torn: {answer}");
+        seen.insert(counts[0]);
+    }
+    assert!(seen.len() > 1, "nothing moved in 30 statements");
+}
