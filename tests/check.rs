@@ -25,17 +25,28 @@ fn errors_are_placed_and_come_together() {
     let warehouse = Warehouse::of("shop");
     warehouse.write("sql/gold/a.sql", "CREATE MATERIALIZED VIEW gold.b AS SELECT 1 AS one;\n");
     warehouse.write("sql/gold/c.sql", "CREATE VIEW gold.c AS\nSELECT 1 AS one\nFROM silver.ordres;\n");
-    warehouse.write("catalog/d.sql", "CREATE SOURCE bronze.d (id BIGNIT) WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n");
+    warehouse.write(
+        "catalog/d.sql",
+        "CREATE SOURCE bronze.d (id BIGNIT) WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n",
+    );
     warehouse.sluice(&["check"]).expect(
         1,
         &[
-            "catalog/d.sql:1:", "BIGNIT",
-            "sql/gold/a.sql:1:", "gold.a", "gold.b",
-            "sql/gold/c.sql:3:", "silver.ordres", "silver.orders",
+            "catalog/d.sql:1:",
+            "BIGNIT",
+            "sql/gold/a.sql:1:",
+            "gold.a",
+            "gold.b",
+            "sql/gold/c.sql:3:",
+            "silver.ordres",
+            "silver.orders",
         ],
     );
     let warehouse = Warehouse::of("shop");
-    warehouse.write("sql/gold/e.sql", "CREATE VIEW gold.e AS\nSELECT order_id,\n  custmer_id\nFROM silver.orders;\n");
+    warehouse.write(
+        "sql/gold/e.sql",
+        "CREATE VIEW gold.e AS\nSELECT order_id,\n  custmer_id\nFROM silver.orders;\n",
+    );
     warehouse.sluice(&["check"]).expect(1, &["sql/gold/e.sql:", "custmer_id", "customer_id"]);
     let warehouse = Warehouse::of("shop");
     warehouse.write("sql/gold/f.sql", "CREATE VIEW gold.f AS SELECT * FROM gold.g;\n");
@@ -46,7 +57,11 @@ fn errors_are_placed_and_come_together() {
 fn what_is_not_done_yet_is_refused_by_name() {
     for (path, sql, word) in [
         ("catalog/x.sql", "CREATE ROLE analyst LOGIN PASSWORD SECRET p;", "ROLE"),
-        ("catalog/x.sql", "CREATE SINK s FROM gold.daily_sales WITH (connector = 'http') FORMAT UPSERT;", "SINK"),
+        (
+            "catalog/x.sql",
+            "CREATE SINK s FROM gold.daily_sales WITH (connector = 'http') FORMAT UPSERT;",
+            "SINK",
+        ),
         (
             "catalog/x.sql",
             "CREATE ALERT a SCHEDULE EVERY 1 MINUTE IF (EXISTS (SELECT 1)) THEN NOTIFY (WEBHOOK w URL SECRET u);",
@@ -69,7 +84,10 @@ fn init_makes_a_project_that_runs() {
     warehouse.sluice(&["check", "--project", project.to_str().unwrap()]).expect(0, &[]);
     let server = warehouse.serve_with(&["--project", project.to_str().unwrap()]);
     server.wait_until("SELECT count(*) > 0 FROM information_schema.tables WHERE table_schema = 'gold'", "t");
-    server.wait_until("SELECT count(*) > 0, bool_and(state = 'fresh') FROM sluice.freshness WHERE table_name LIKE 'gold.%'", "t|t");
+    server.wait_until(
+        "SELECT count(*) > 0, bool_and(state = 'fresh') FROM sluice.freshness WHERE table_name LIKE 'gold.%'",
+        "t|t",
+    );
 }
 
 fn init_overwrites_nothing() {
@@ -83,7 +101,9 @@ fn init_overwrites_nothing() {
 fn help_and_exit_codes() {
     let warehouse = Warehouse::new();
     warehouse.sluice(&["--help"]).expect(0, &["serve", "check", "init", "datagen"]);
-    warehouse.sluice(&["serve", "--help"]).expect(0, &["--project", "--data", "--pg-listen", "5433", "5434", "5435"]);
+    warehouse
+        .sluice(&["serve", "--help"])
+        .expect(0, &["--project", "--data", "--pg-listen", "5433", "5434", "5435"]);
     warehouse.sluice(&["--version"]).expect(0, &["sluice "]);
     warehouse.sluice(&["serve", "--no-such-flag"]).expect(2, &["--no-such-flag"]);
     warehouse.sluice(&["conquer"]).expect(2, &["conquer"]);

@@ -58,7 +58,9 @@ impl Produced {
             self.count += 1;
             self.seq_total += seq;
             self.checksum_total += checksum;
-            lines.push_str(&format!("{{\"sender\": \"{sender}\", \"seq\": {seq}, \"checksum\": {checksum}}}\n"));
+            lines.push_str(&format!(
+                "{{\"sender\": \"{sender}\", \"seq\": {seq}, \"checksum\": {checksum}}}\n"
+            ));
         }
         lines
     }
@@ -100,7 +102,8 @@ fn twenty_kills_under_load() {
             server
         }));
         over.store(true, Ordering::Relaxed);
-        let mut produced: BTreeMap<String, Produced> = senders.into_iter().map(|s| s.join().unwrap()).collect();
+        let mut produced: BTreeMap<String, Produced> =
+            senders.into_iter().map(|s| s.join().unwrap()).collect();
         let (sender, truth) = files.join().unwrap();
         produced.insert(sender, truth);
         match outcome {
@@ -258,7 +261,8 @@ fn compare(warehouse: &Warehouse, server: &Server, produced: &BTreeMap<String, P
 /// What the generator makes of its first `rows` records: count, quantity, price.
 fn generated(warehouse: &Warehouse, rows: u64) -> String {
     let limit = rows.to_string();
-    let made = warehouse.sluice(&["datagen", "shopsmart.sales", "--seed", "7", "--rate", "0", "--rows", &limit]);
+    let made =
+        warehouse.sluice(&["datagen", "shopsmart.sales", "--seed", "7", "--rate", "0", "--rows", &limit]);
     made.expect(0, &[]);
     let (mut count, mut quantity, mut cents) = (0_u64, 0_u64, 0_u64);
     for line in made.stdout.lines() {

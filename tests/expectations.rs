@@ -25,7 +25,9 @@ fn each_action_does_what_it_says() {
     assert_eq!(server.query("SELECT count(*) FROM silver.orders WHERE order_id IN (3, 5)"), "0");
     assert_eq!(server.query("SELECT order_id FROM silver.orders__quarantine"), "3");
     assert_eq!(
-        server.query("SELECT rule, reason <> '', state FROM sluice.quarantine WHERE table_name = 'silver.orders'"),
+        server.query(
+            "SELECT rule, reason <> '', state FROM sluice.quarantine WHERE table_name = 'silver.orders'"
+        ),
         "status_known|t|open"
     );
 }
@@ -49,7 +51,8 @@ fn counts_add_up_as_data_comes() {
         "SELECT name, sum(failed) FROM sluice.expectations WHERE model = 'silver.orders' GROUP BY 1 ORDER BY 1",
         "amount_positive|3\namount_usual|1\nstatus_known|3",
     );
-    let rule = "SELECT count(*) FROM sluice.expectations WHERE model = 'silver.orders' AND rule LIKE '%amount > 0%'";
+    let rule =
+        "SELECT count(*) FROM sluice.expectations WHERE model = 'silver.orders' AND rule LIKE '%amount > 0%'";
     assert_ne!(server.query(rule), "0", "the rule is shown as it was written");
 }
 

@@ -15,7 +15,10 @@ pub fn trials() -> Vec<Trial> {
         trial("faults::an_unreachable_broker_holds_up_nobody", an_unreachable_broker_holds_up_nobody),
         trial("faults::a_missing_folder_holds_up_nobody", a_missing_folder_holds_up_nobody),
         trial("faults::bad_records_cost_no_neighbour", bad_records_cost_no_neighbour),
-        trial("faults::a_failing_model_keeps_its_last_good_version", a_failing_model_keeps_its_last_good_version),
+        trial(
+            "faults::a_failing_model_keeps_its_last_good_version",
+            a_failing_model_keeps_its_last_good_version,
+        ),
     ]
 }
 
@@ -44,7 +47,10 @@ fn a_bad_sql_file_is_placed() {
     let warehouse = Warehouse::of("shop");
     warehouse.write("sql/gold/broken.sql", "CREATE MATERIALIZED VIEW gold.broken\nAS SELEC 1;\n");
     Server::refused(&warehouse, &[]).expect(1, &["sql/gold/broken.sql:2:4"]);
-    warehouse.write("sql/gold/broken.sql", "CREATE MATERIALIZED VIEW gold.broken\nAS SELECT amont FROM silver.orders;\n");
+    warehouse.write(
+        "sql/gold/broken.sql",
+        "CREATE MATERIALIZED VIEW gold.broken\nAS SELECT amont FROM silver.orders;\n",
+    );
     Server::refused(&warehouse, &[]).expect(1, &["sql/gold/broken.sql:2", "amont", "amount"]);
     assert!(!warehouse.data().join("bronze").exists(), "a project that is refused touches no data");
 }
@@ -52,7 +58,8 @@ fn a_bad_sql_file_is_placed() {
 fn a_missing_project_is_named() {
     let warehouse = Warehouse::of("shop");
     let nowhere = warehouse.folder().join("nowhere");
-    Server::refused(&warehouse, &["--project", nowhere.to_str().unwrap()]).expect(1, &[nowhere.to_str().unwrap()]);
+    Server::refused(&warehouse, &["--project", nowhere.to_str().unwrap()])
+        .expect(1, &[nowhere.to_str().unwrap()]);
 }
 
 fn a_wrong_setting_is_named() {
@@ -154,7 +161,11 @@ fn a_failing_model_keeps_its_last_good_version() {
     );
     // The rest goes on, the failed one says so and stands as it was.
     server.wait_until("SELECT orders FROM gold.daily_sales WHERE order_date = '2026-01-03'", "1");
-    server.wait_until_within("SELECT state FROM sluice.freshness WHERE table_name = 'gold.ratio'", "failed", READY);
+    server.wait_until_within(
+        "SELECT state FROM sluice.freshness WHERE table_name = 'gold.ratio'",
+        "failed",
+        READY,
+    );
     assert_eq!(server.query("SELECT orders FROM gold.ratio"), "6");
     server.wait_until(
         "SELECT count(*) > 0, bool_and(error LIKE '%ivi%') FROM sluice.refreshes \

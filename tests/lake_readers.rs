@@ -7,7 +7,11 @@ use std::process::Command;
 
 /// Table, columns, the column that orders the rows.
 const TABLES: [(&str, &str, &str); 9] = [
-    ("bronze.orders", "order_id, customer_id, amount, status, ordered_at, _raw, _partition, _offset, _batch", "order_id"),
+    (
+        "bronze.orders",
+        "order_id, customer_id, amount, status, ordered_at, _raw, _partition, _offset, _batch",
+        "order_id",
+    ),
     ("bronze.customers", "customer_id, name, tags, joined, _raw", "customer_id"),
     ("bronze.orders__quarantine", "_raw, rule, reason, _partition, _offset", "_raw"),
     ("silver.orders", "order_id, customer_id, amount, status, order_date, ordered_at", "order_id"),
@@ -19,8 +23,11 @@ const TABLES: [(&str, &str, &str); 9] = [
 ];
 
 pub fn trials() -> Vec<Trial> {
-    let engines =
-        [("duckdb", "duckdb, duckdb_extension_delta, pytz"), ("polars", "polars, deltalake"), ("deltalake", "deltalake, pyarrow")];
+    let engines = [
+        ("duckdb", "duckdb, duckdb_extension_delta, pytz"),
+        ("polars", "polars, deltalake"),
+        ("deltalake", "deltalake, pyarrow"),
+    ];
     engines
         .into_iter()
         .flat_map(|(engine, modules)| {
@@ -40,7 +47,9 @@ fn reads_what_psql_reads(engine: &str) {
     let server = warehouse.serve();
     crate::smoke::wait_for_shop(&server);
     // Several commits, a row that changes in gold (so that something is removed there) and rows without values.
-    for (token, body) in [(1, "{\"sensor\": \"a\", \"value\": 0.5}"), (2, "{\"sensor\": \"b\"}"), (3, "{\"value\": -2}")] {
+    for (token, body) in
+        [(1, "{\"sensor\": \"a\", \"value\": 0.5}"), (2, "{\"sensor\": \"b\"}"), (3, "{\"value\": -2}")]
+    {
         let reply = crate::push::push(&server, "readings", Some(("one", token)), body).unwrap();
         assert_eq!(reply.status, 200, "{reply:?}");
     }

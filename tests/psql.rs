@@ -66,7 +66,11 @@ fn lists_schemas() {
 
 fn lists_tables() {
     let server = shared::server();
-    assert!(rows(&server, "\\dt silver.orders").starts_with("silver|orders|table|"), "{}", rows(&server, "\\dt silver.*"));
+    assert!(
+        rows(&server, "\\dt silver.orders").starts_with("silver|orders|table|"),
+        "{}",
+        rows(&server, "\\dt silver.*")
+    );
     let gold = rows(&server, "\\dm gold.*");
     for table in ["gold|customer_sales|materialized view|", "gold|daily_sales|materialized view|"] {
         assert!(gold.lines().any(|line| line.starts_with(table)), "{gold}");
@@ -76,7 +80,10 @@ fn lists_tables() {
     let commented = rows(&server, "\\d+ gold.*");
     assert!(commented.contains("Sum of what was paid"), "{commented}");
     let all = rows(&server, "\\dt *.*");
-    assert!(all.contains("bronze|orders|table|") && all.contains("bronze|orders__quarantine|table|"), "{all}");
+    assert!(
+        all.contains("bronze|orders|table|") && all.contains("bronze|orders__quarantine|table|"),
+        "{all}"
+    );
 }
 
 fn describes_a_table() {
@@ -92,7 +99,10 @@ fn describes_a_table() {
     ] {
         assert!(text.lines().any(|line| line.starts_with(column)), "{column} is missing in:\n{text}");
     }
-    assert!(text.lines().any(|line| line.starts_with("amount|") && line.contains("In euros, tax included")), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("amount|") && line.contains("In euros, tax included")),
+        "{text}"
+    );
     let described = rows(&server, "\\dt+ silver.orders");
     assert!(described.contains("Orders that can be counted"), "{described}");
 }
@@ -108,7 +118,21 @@ fn describes_a_view() {
 
 fn describes_everything() {
     let server = shared::server();
-    for command in ["\\d", "\\dt", "\\du", "\\df", "\\di", "\\ds", "\\dT", "\\dp", "\\db", "\\dx", "\\conninfo", "\\d sluice.*", "\\d bronze.customers"] {
+    for command in [
+        "\\d",
+        "\\dt",
+        "\\du",
+        "\\df",
+        "\\di",
+        "\\ds",
+        "\\dT",
+        "\\dp",
+        "\\db",
+        "\\dx",
+        "\\conninfo",
+        "\\d sluice.*",
+        "\\d bronze.customers",
+    ] {
         let text = psql(&server, &["-v", "ON_ERROR_STOP=1"], &[command]);
         assert!(!text.contains("ERROR"), "{command}:\n{text}");
     }
@@ -127,7 +151,10 @@ fn variables_and_settings() {
     let server = shared::server();
     assert_eq!(rows(&server, "SHOW server_encoding"), "UTF8");
     assert_eq!(rows(&server, "SHOW transaction_read_only"), "on");
-    assert_eq!(psql(&server, &["-A", "-t", "-q"], &["SET application_name = 'x'", "SHOW application_name"]), "x\n");
+    assert_eq!(
+        psql(&server, &["-A", "-t", "-q"], &["SET application_name = 'x'", "SHOW application_name"]),
+        "x\n"
+    );
     assert_eq!(psql(&server, &["-A", "-t", "-q"], &["BEGIN; SELECT 1; COMMIT"]).trim(), "1");
     let version = rows(&server, "SELECT version()");
     assert!(version.contains("Sluice") || version.contains("sluice"), "{version}");

@@ -58,7 +58,10 @@ fn refusals_do_not_tell_users_apart() {
     let server = warehouse.serve();
     let refusal = |user: &str, password: &str| {
         let error = Pg::connect(server.pg, user, Some(password)).err().expect("must be refused");
-        (pg::code(&error), error.as_db_error().map(|db| db.message().replace(user, "USER")).unwrap_or_default())
+        (
+            pg::code(&error),
+            error.as_db_error().map(|db| db.message().replace(user, "USER")).unwrap_or_default(),
+        )
     };
     let wrong = refusal("ada", "niagara");
     assert_eq!(wrong.0, "28P01", "{wrong:?}");
@@ -191,8 +194,10 @@ fn portals_are_read_in_pieces() {
         let (mut client, connection) = config.connect(NoTls).await.unwrap();
         tokio::spawn(async move { connection.await.ok() });
         let transaction = client.transaction().await.unwrap();
-        let portal =
-            transaction.bind("SELECT value FROM generate_series(1, 10) AS t(value) ORDER BY 1", &[]).await.unwrap();
+        let portal = transaction
+            .bind("SELECT value FROM generate_series(1, 10) AS t(value) ORDER BY 1", &[])
+            .await
+            .unwrap();
         let mut seen: Vec<i64> = Vec::new();
         for (ask, expected) in [(4, 4), (1, 1), (100, 5), (100, 0)] {
             let rows = transaction.query_portal(&portal, ask).await.unwrap();

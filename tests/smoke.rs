@@ -18,7 +18,8 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// What gold holds once project `shop` is taken whole.
-pub const CUSTOMER_SALES: &str = "10|Ada|Oslo|2|50.05\n11|Björn \"B\" O'Neil|Malmö|2|49.95\n12|Çelik||1|1250.00\n13||Bergen|1|1.00";
+pub const CUSTOMER_SALES: &str =
+    "10|Ada|Oslo|2|50.05\n11|Björn \"B\" O'Neil|Malmö|2|49.95\n12|Çelik||1|1250.00\n13||Bergen|1|1.00";
 /// The question for it.
 pub const CUSTOMER_SALES_SQL: &str =
     "SELECT customer_id, name, city, orders, revenue FROM gold.customer_sales ORDER BY customer_id";
@@ -42,8 +43,10 @@ fn files_become_gold() {
          9|paid|2026-01-02|2026-01-02 23:59:59.999999+00"
     );
     assert_eq!(session.text("SELECT * FROM gold.open_orders ORDER BY order_id"), "6|12|1250.00\n8|13|1.00");
-    assert_eq!(session.text("SELECT order_date, orders, revenue FROM gold.daily_sales ORDER BY 1"),
-        "2026-01-01|3|1275.50\n2026-01-02|3|75.50");
+    assert_eq!(
+        session.text("SELECT order_date, orders, revenue FROM gold.daily_sales ORDER BY 1"),
+        "2026-01-01|3|1275.50\n2026-01-02|3|75.50"
+    );
 }
 
 fn a_new_file_moves_gold() {
@@ -55,7 +58,8 @@ fn a_new_file_moves_gold() {
         "order_id,customer_id,amount,status,ordered_at\n10,13,9.00,paid,2026-01-03T00:00:00Z\n",
     );
     server.wait_until("SELECT orders, revenue FROM gold.customer_sales WHERE customer_id = 13", "2|10.00");
-    server.wait_until("SELECT orders, revenue FROM gold.daily_sales WHERE order_date = '2026-01-03'", "1|9.00");
+    server
+        .wait_until("SELECT orders, revenue FROM gold.daily_sales WHERE order_date = '2026-01-03'", "1|9.00");
 }
 
 fn a_file_rewritten_is_a_new_arrival() {

@@ -22,7 +22,10 @@ const TABLES: [(&str, &str); 9] = [
     ),
     ("ingest_progress", "source, partition, position, committed_at"),
     ("ingest_log", "source, batch, started_at, rows, bytes, outcome, error"),
-    ("models", "model, kind, layer, refresh_policy, trigger, key_columns, incremental, why_not, definition_hash"),
+    (
+        "models",
+        "model, kind, layer, refresh_policy, trigger, key_columns, incremental, why_not, definition_hash",
+    ),
     (
         "refreshes",
         "epoch, model, mode, reason, rows_read, rows_inserted, rows_deleted, seconds, outcome, error",

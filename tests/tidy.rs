@@ -43,7 +43,16 @@ const UNFINISHED: [&str; 5] = [
 
 /// What lies at the top of the repository, beside hidden files and what git ignores.
 const TOP_LEVEL: [&str; 10] = [
-    "Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "src", "sql", "catalog", "tests", "benches", "docker",
+    "Cargo.toml",
+    "Cargo.lock",
+    "LICENSE",
+    "README.md",
+    "src",
+    "sql",
+    "catalog",
+    "tests",
+    "benches",
+    "docker",
 ];
 
 pub fn trials() -> Vec<Trial> {
@@ -208,7 +217,9 @@ impl Source {
             }
             false
         });
-        lines.filter(|(_, line)| !line.trim_start().starts_with("//")).map(|(number, line)| (number + 1, line))
+        lines
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+            .map(|(number, line)| (number + 1, line))
     }
 
     /// The same lines, but `use crate::{` and the lines up to its last brace as one.

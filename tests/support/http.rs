@@ -33,7 +33,8 @@ pub struct Http {
 impl Http {
     /// A client whose requests end within `timeout`.
     pub fn new(timeout: Duration) -> Self {
-        let config = Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build();
+        let config =
+            Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build();
         Self { agent: config.into() }
     }
 

@@ -23,7 +23,10 @@ pub fn psql(trials: Vec<Trial>) -> Vec<Trial> {
 pub fn python(modules: &str, trials: Vec<Trial>) -> Vec<Trial> {
     let found = runs(Command::new(python_path()).arg("-c").arg(format!("import {modules}")));
     if !found {
-        eprintln!("tests with python's {modules} are ignored: {} cannot import them", python_path().display());
+        eprintln!(
+            "tests with python's {modules} are ignored: {} cannot import them",
+            python_path().display()
+        );
     }
     ignored_unless(found, trials)
 }

@@ -14,7 +14,8 @@ pub struct Pg {
 impl Pg {
     /// Connects to database `sluice`.
     pub fn connect(address: SocketAddr, user: &str, password: Option<&str>) -> Result<Self, Error> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut config = Config::new();
         config.host(address.ip().to_string()).port(address.port()).user(user).dbname("sluice");
         config.application_name("sluice tests").connect_timeout(Duration::from_secs(10));

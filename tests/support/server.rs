@@ -31,7 +31,9 @@ impl Server {
     pub fn start(warehouse: &Warehouse, flags: &[&str]) -> Self {
         match Self::try_start(warehouse, flags) {
             Ok(server) => server,
-            Err(finished) => panic!("the server ended at start, code {:?}:\n{}", finished.code, finished.text()),
+            Err(finished) => {
+                panic!("the server ended at start, code {:?}:\n{}", finished.code, finished.text())
+            }
         }
     }
 
@@ -82,7 +84,8 @@ impl Server {
 
     /// A connection as user `sluice`.
     pub fn connect(&self) -> Pg {
-        Pg::connect(self.pg, "sluice", None).unwrap_or_else(|error| panic!("connect: {}", pg::describe(&error)))
+        Pg::connect(self.pg, "sluice", None)
+            .unwrap_or_else(|error| panic!("connect: {}", pg::describe(&error)))
     }
 
     /// The answer to one statement, as `psql -A -t` prints it.
