@@ -10,10 +10,12 @@ mod check;
 mod crash;
 mod expectations;
 mod faults;
+mod flight;
 mod lake_readers;
 mod psql;
 mod push;
 mod readers;
+mod readme;
 mod smoke;
 mod sql;
 mod support;
@@ -33,12 +35,14 @@ fn main() -> ExitCode {
     let trials = [
         tidy::trials(),
         check::trials(),
+        readme::trials(),
         smoke::trials(),
         faults::trials(),
         push::trials(),
         expectations::trials(),
         system::trials(),
         readers::trials(),
+        flight::trials(),
         psql::trials(),
         sql::trials(),
         lake_readers::trials(),

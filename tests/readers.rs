@@ -35,7 +35,7 @@ const CANCEL: Duration = Duration::from_secs(1);
 const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 2000000) AS a(x), generate_series(1, 2000000) AS b(y) WHERE x % 7 = y % 11";
 
 /// PostgreSQL's form of the password `wasserfall` (RFC 5803), made by PostgreSQL's rules, not by this server.
-const VERIFIER: &str = "SCRAM-SHA-256$4096:c2x1aWNlLXRlc3Qtc2FsdA==$sxPt5hjUBAPdczkExSvDUQlRjO2Rgtyd57mNNHVZwmg=:afaGcJYN7vmMThWG9h9PsRWD8hIaUTJ8DJyqpK777rk=";
+pub const VERIFIER: &str = "SCRAM-SHA-256$4096:c2x1aWNlLXRlc3Qtc2FsdA==$sxPt5hjUBAPdczkExSvDUQlRjO2Rgtyd57mNNHVZwmg=:afaGcJYN7vmMThWG9h9PsRWD8hIaUTJ8DJyqpK777rk=";
 
 fn warehouse_with_password() -> Warehouse {
     let warehouse = Warehouse::of("shop");
