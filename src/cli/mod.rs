@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 it failed (the message says what and what to do), 2 the command line itself is wrong.
 
+mod datagen;
 mod serve;
 
 use clap::{Args, Parser, Subcommand};
@@ -21,6 +22,8 @@ pub struct Arguments {
 enum Command {
     /// Run the warehouse: ingest, refresh and answer until stopped
     Serve(ServeArguments),
+    /// Write what the seeded generators make: to stdout, or as files
+    Datagen(datagen::DatagenArguments),
 }
 
 /// Flags of `sluice serve`; each wins over its `SLUICE_*` variable and over `catalog/warehouse.toml`.
@@ -56,6 +59,7 @@ pub struct ServeArguments {
 pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Datagen(arguments) => datagen::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 //! Comes in: a [`Cut`] (or any set of tables) and settings. Goes out: a `SessionContext` that resolves names against
 //! exactly that cut. One runtime serves the whole process, so that memory limits and file caches are shared.
 
+pub mod functions;
 mod tables;
 
 pub use tables::{CutCatalog, FixedSchema};

@@ -8,6 +8,7 @@
 //! are sent in order. Failure: a source that cannot go on ends with a named [`SourceError`]; what is transient it
 //! reports through [`Reporter`] and retries itself, with backoff, without ending.
 
+pub mod datagen;
 pub mod decode;
 pub mod kafka;
 

@@ -1,0 +1,32 @@
+-- Page views of a month that is over.
+CREATE OR REFRESH STREAMING TABLE silver.clickstream (
+  event_id TEXT NOT NULL,
+  event_time TIMESTAMPTZ NOT NULL,
+  event_type TEXT,
+  visitor_id TEXT NOT NULL,
+  customer_id BIGINT,
+  page TEXT,
+  product_id BIGINT,
+  device_type TEXT,
+  browser TEXT,
+  traffic_source TEXT,
+  PRIMARY KEY (event_id),
+  CONSTRAINT time_known EXPECT (event_time IS NOT NULL) ON VIOLATION QUARANTINE ROW,
+  CONSTRAINT visitor_known EXPECT (visitor_id IS NOT NULL) ON VIOLATION DROP ROW
+)
+AS SELECT
+  event_id,
+  event_time,
+  lower(trim(event_type)) AS event_type,
+  visitor_id,
+  customer_id,
+  page,
+  product_id,
+  lower(device['type']) AS device_type,
+  device['browser'] AS browser,
+  lower(traffic_source) AS traffic_source
+FROM STREAM bronze.clickstream;
+
+COMMENT ON TABLE silver.clickstream IS 'Page views of a month that is over';
+COMMENT ON COLUMN silver.clickstream.visitor_id IS 'A browser, whoever sits before it';
+COMMENT ON COLUMN silver.clickstream.customer_id IS 'Known only for visitors who are signed in';

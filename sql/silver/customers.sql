@@ -1,0 +1,38 @@
+-- Customers, flattened and without their e-mail and phone: a hash still joins and counts, a mask still helps support.
+CREATE OR REFRESH STREAMING TABLE silver.customers (
+  customer_id BIGINT NOT NULL,
+  first_name TEXT,
+  last_name TEXT,
+  email_hash TEXT,
+  email_missing BOOLEAN NOT NULL,
+  phone TEXT,
+  city TEXT,
+  state TEXT,
+  postal_code TEXT,
+  country TEXT,
+  newsletter BOOLEAN,
+  language TEXT,
+  created_at TIMESTAMPTZ,
+  PRIMARY KEY (customer_id),
+  CONSTRAINT email_given EXPECT (email_hash IS NOT NULL)
+)
+AS SELECT
+  customer_id,
+  initcap(trim(name['first'])) AS first_name,
+  trim(name['last']) AS last_name,
+  sha256(nullif(lower(trim(contact['email'])), '')) AS email_hash,
+  nullif(trim(contact['email']), '') IS NULL AS email_missing,
+  mask_phone(contact['phone']) AS phone,
+  initcap(trim(address['city'])) AS city,
+  upper(trim(address['state'])) AS state,
+  address['postal_code'] AS postal_code,
+  upper(trim(address['country'])) AS country,
+  preferences['newsletter'] AS newsletter,
+  lower(preferences['language']) AS language,
+  created_at
+FROM STREAM bronze.customers;
+
+COMMENT ON TABLE silver.customers IS 'Customers, cleaned and flattened; personal data hashed or masked';
+COMMENT ON COLUMN silver.customers.email_hash IS 'SHA-256 of the trimmed, lower-case e-mail address, as hex; NULL where there is none';
+COMMENT ON COLUMN silver.customers.email_missing IS 'True for customers who left no e-mail address; they are kept';
+COMMENT ON COLUMN silver.customers.phone IS 'Masked but for the last four digits';

@@ -1,0 +1,28 @@
+//! Functions beyond DataFusion's: hashing and masking of personal data.
+//!
+//! Comes in: text. Goes out: text, NULL for NULL. All are immutable: the same text gives the same result in every
+//! query, on every machine, so that models which use them can be kept up to date from changes alone.
+//!
+//! | function | `'...'` | result |
+//! |---|---|---|
+//! | `sha256(text)` | `'abc'` | `ba7816bf...f20015ad`, 64 lower-case hex digits |
+//! | `mask_email(text)` | `'anna.smith@example.com'` | `a***@example.com` |
+//! | `mask_phone(text)` | `'+1 (555) 123-4567'` | `+* (***) ***-4567` |
+//! | `mask_name(text)` | `'Anna Smith'` | `A*** S***` |
+
+mod mask;
+mod text;
+
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::SessionContext;
+use text::{TextFunction, TextOperation};
+
+/// Makes the functions known to a session. `sha256` replaces DataFusion's, which gives bytes.
+pub fn register(context: &SessionContext) {
+    for operation in TextOperation::ALL {
+        context.register_udf(ScalarUDF::from(TextFunction::new(operation)));
+    }
+}
+
+#[cfg(test)]
+mod tests;
