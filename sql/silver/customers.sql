@@ -19,7 +19,7 @@ CREATE OR REFRESH STREAMING TABLE silver.customers (
 AS SELECT
   customer_id,
   initcap(trim(name['first'])) AS first_name,
-  trim(name['last']) AS last_name,
+  initcap(trim(name['last'])) AS last_name,
   sha256(nullif(lower(trim(contact['email'])), '')) AS email_hash,
   nullif(trim(contact['email']), '') IS NULL AS email_missing,
   mask_phone(contact['phone']) AS phone,

@@ -1,0 +1,52 @@
+-- Grain: one order line. Lines of orders in quarantine come in when their order does.
+CREATE MATERIALIZED VIEW gold.fact_sales (
+  order_item_id BIGINT NOT NULL,
+  order_id BIGINT NOT NULL,
+  line_number INT,
+  date_key INT NOT NULL,
+  order_date DATE NOT NULL,
+  customer_key TEXT,
+  customer_id BIGINT NOT NULL,
+  product_id BIGINT NOT NULL,
+  order_status TEXT NOT NULL,
+  channel TEXT,
+  quantity INT,
+  unit_price DECIMAL(18,2),
+  discount_percent INT,
+  gross_amount DECIMAL(18,2),
+  discount_amount DECIMAL(18,2),
+  net_amount DECIMAL(18,2),
+  cost_amount DECIMAL(18,2),
+  margin_amount DECIMAL(18,2),
+  PRIMARY KEY (order_item_id)
+)
+AS SELECT
+  i.order_item_id,
+  i.order_id,
+  i.line_number,
+  CAST(to_char(o.order_date, '%Y%m%d') AS INT) AS date_key,
+  o.order_date,
+  c.customer_key,
+  o.customer_id,
+  i.product_id,
+  o.order_status,
+  o.channel,
+  i.quantity,
+  i.unit_price,
+  i.discount_percent,
+  i.gross_amount,
+  i.gross_amount - i.net_amount AS discount_amount,
+  i.net_amount,
+  i.quantity * p.unit_cost AS cost_amount,
+  i.net_amount - i.quantity * p.unit_cost AS margin_amount
+FROM silver.order_items i
+JOIN silver.orders o ON o.order_id = i.order_id
+LEFT JOIN gold.dim_customer c ON c.customer_id = o.customer_id
+LEFT JOIN gold.dim_product p ON p.product_id = i.product_id;
+
+COMMENT ON TABLE gold.fact_sales IS 'Sales, a row an order line';
+COMMENT ON COLUMN gold.fact_sales.date_key IS 'To gold.dim_date';
+COMMENT ON COLUMN gold.fact_sales.customer_key IS 'To gold.dim_customer';
+COMMENT ON COLUMN gold.fact_sales.product_id IS 'To gold.dim_product';
+COMMENT ON COLUMN gold.fact_sales.net_amount IS 'After discount, without shipping';
+COMMENT ON COLUMN gold.fact_sales.margin_amount IS 'Net amount less what the goods cost';
