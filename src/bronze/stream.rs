@@ -69,6 +69,11 @@ impl Stream {
         &self.quarantine
     }
 
+    /// How far each partition is durable.
+    pub fn positions(&self) -> BTreeMap<String, i64> {
+        resume::positions(&self.main.snapshot())
+    }
+
     /// The number of the last commit.
     pub(super) fn batch(&self) -> i64 {
         self.main.snapshot().transaction(BATCH).unwrap_or(0)

@@ -2,6 +2,7 @@
 
 pub mod cut;
 mod files;
+pub mod live;
 mod order;
 pub mod plan;
 mod plan_error;

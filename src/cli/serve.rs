@@ -1,9 +1,87 @@
 //! `sluice serve`: run the warehouse until SIGTERM or Ctrl-C.
 
 use super::ServeArguments;
+use crate::config::Settings;
+use crate::ops::clock;
+use crate::ops::shutdown::Shutdown;
+use crate::serve::http::Addresses;
+use crate::warehouse;
+use anyhow::Context as _;
+use std::path::Path;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// DataFusion plans by recursion: deep queries need more stack than a thread has by default, bytes.
+const STACK_BYTES: usize = 16 << 20;
 
 /// Runs the server; returns when it has drained.
 pub(super) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
-    let _ = arguments;
-    anyhow::bail!("not wired yet")
+    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let settings = Settings::load(&arguments)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build()?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let started = clock::instant();
+    let shutdown = Shutdown::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let asked = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: draining sources, waves and connections");
+        asked.request();
+        // A second signal does not wait.
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(1);
+    });
+    let ready_file = settings.ready_file.clone();
+    let project = settings.project.clone();
+    let data = settings.data.clone();
+    let announce = move |addresses: Addresses| {
+        if let Some(file) = &ready_file {
+            write_ready_file(file, addresses)?;
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        eprintln!("{}", summary(&project, &data, addresses, seconds));
+        Ok(())
+    };
+    warehouse::run(settings, shutdown, announce).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Written beside and renamed, so that whoever waits for it never reads half a line.
+fn write_ready_file(file: &Path, addresses: Addresses) -> anyhow::Result<()> {
+    let line = format!("{}\n", serde_json::to_string(&addresses)?);
+    let beside = file.with_extension("tmp");
+    std::fs::write(&beside, line)
+        .and_then(|()| std::fs::rename(&beside, file))
+        .with_context(|| format!("could not write the ready file {}", file.display()))
+}
+
+fn summary(project: &Path, data: &str, addresses: Addresses, seconds: f64) -> String {
+    let Addresses { pg, flight, http } = addresses;
+    format!(
+        "\nSluice {version} is ready after {seconds:.1} s\n  \
+         project     {project}\n  \
+         data        {data}\n  \
+         PostgreSQL  {pg}    psql -h {host} -p {port} -U sluice\n  \
+         Flight SQL  {flight}    grpc://{flight}\n  \
+         HTTP        {http}    curl http://{http}/ready\n\n\
+         Next: psql -h {host} -p {port} -U sluice -c 'SELECT * FROM sluice.sources'\n",
+        version = env!("CARGO_PKG_VERSION"),
+        project = project.display(),
+        host = pg.ip(),
+        port = pg.port(),
+    )
 }

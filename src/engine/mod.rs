@@ -67,6 +67,7 @@ impl Engine {
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_catalog(DATABASE, catalog);
+        functions::register(&context);
         context
     }
 

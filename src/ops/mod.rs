@@ -1,4 +1,5 @@
 //! What every stage leans on: the clock and shutdown.
 
 pub mod clock;
+pub mod secret;
 pub mod shutdown;

@@ -27,7 +27,7 @@ mod trigger;
 mod wave;
 
 pub use epochs::{EpochRow, EpochTable};
-pub use model::{Model, ModelStatus, RefreshRecord, StatusBoard, open_model};
+pub use model::{Model, ModelStatus, RefreshRecord, StatusBoard, definition_id, open_model};
 pub use wave::{Shape, WaveSettings, Waves, run_waves};
 
 use crate::lake;

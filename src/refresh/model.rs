@@ -58,6 +58,11 @@ impl Model {
         versions.collect()
     }
 
+    /// The version of an input that was consumed last.
+    pub fn consumed_version(&self, input: &TableName) -> Option<i64> {
+        self.table.snapshot().transaction(&format!("{CONSUMED}{input}"))
+    }
+
     /// True when the rows were computed by another definition, or never.
     pub(super) fn is_outdated(&self) -> bool {
         self.table.snapshot().transaction(DEFINITION) != Some(self.definition_hash)
@@ -122,11 +127,16 @@ pub fn open_model(
 }
 
 /// A definition's number: the same text gives the same number on every machine.
-pub(super) fn hash(sql: &str) -> i64 {
+fn hash(sql: &str) -> i64 {
     let digest = Sha256::digest(sql.as_bytes());
     let mut first = [0u8; 8];
     first.copy_from_slice(&digest[..8]);
     i64::from_le_bytes(first)
+}
+
+/// A definition's number as text, for display.
+pub fn definition_id(sql: &str) -> String {
+    format!("{:016x}", hash(sql))
 }
 
 /// One refresh as `sluice.refreshes` shows it.

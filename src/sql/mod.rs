@@ -9,6 +9,7 @@
 //! `cursor` over tokens. `refusal` lists what is known and not done.
 
 mod clauses;
+mod clock;
 mod columns;
 mod cursor;
 mod definition;
@@ -21,6 +22,7 @@ mod refusal;
 mod suggest;
 mod types;
 
+pub use clock::asks_for_time;
 pub use definition::*;
 pub use error::Error;
 pub use parser::parse_file;

@@ -1,0 +1,136 @@
+//! Sources while they run: each in a task of its own, each with its writer.
+
+use crate::bronze::{FlushLimits, LoadRecord, SourceState, StatusCell, Stream, run_writer};
+use crate::catalog::project::Project;
+use crate::ingest::open::{Opened, open_source};
+use crate::ingest::{Inboxes, Outlet, Reporter, Resume, SourceError};
+use crate::lake::{Lake, chain};
+use crate::ops::{clock, secret};
+use crate::sql::{OptionValue, SecretBackend, SourceDefinition};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Batches waiting between a source and its writer: the back-pressure.
+const BATCHES_WAITING_MAX: usize = 8;
+
+/// Payload bytes at which a commit is due before its age.
+const FLUSH_BYTES_MAX: u64 = 32 << 20;
+
+/// How long a writer may try to finish when the server stops.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// A source as the rest of the warehouse sees it.
+pub(super) struct RunningSource {
+    pub(super) definition: Arc<SourceDefinition>,
+    /// `None` when its tables could not be opened.
+    pub(super) stream: Option<Arc<Stream>>,
+    pub(super) status: StatusCell,
+    pub(super) started_at: DateTime<Utc>,
+}
+
+/// A source's tasks.
+pub(super) struct SourceTasks {
+    source: JoinHandle<()>,
+    writer: JoinHandle<()>,
+    abandon: CancellationToken,
+}
+
+impl SourceTasks {
+    /// Waits until what was read is committed. The stop must have been asked for.
+    pub(super) async fn drain(self) {
+        let _ = self.source.await;
+        let mut writer = self.writer;
+        if tokio::time::timeout(DRAIN_MAX, &mut writer).await.is_err() {
+            self.abandon.cancel();
+            let _ = writer.await;
+        }
+    }
+}
+
+/// Opens a source's tables. A source that cannot be opened is shown as failed; the others go on.
+pub(super) async fn open(lake: &Arc<Lake>, definition: &Arc<SourceDefinition>) -> (RunningSource, Resume) {
+    let status = StatusCell::default();
+    let opened = Stream::open(Arc::clone(lake), Arc::clone(definition)).await;
+    let (stream, resume) = match opened {
+        Ok((stream, resume)) => (Some(Arc::new(stream)), resume),
+        Err(error) => {
+            let reason = chain(&error);
+            tracing::error!(source = %definition.name, error = reason, "source could not be opened");
+            status.set(SourceState::Failed, Some(reason));
+            (None, Resume::default())
+        }
+    };
+    let running =
+        RunningSource { definition: Arc::clone(definition), stream, status, started_at: clock::now() };
+    (running, resume)
+}
+
+/// Starts a source and its writer. `None` when it cannot start: its status says why.
+pub(super) fn start(
+    source: &RunningSource,
+    resume: Resume,
+    project: &Project,
+    inboxes: &Inboxes,
+    flush_age_max: Duration,
+    log: impl Fn(LoadRecord) + Send + Sync + 'static,
+    stop: &CancellationToken,
+) -> Option<SourceTasks> {
+    let stream = Arc::clone(source.stream.as_ref()?);
+    let resolve = |value: &OptionValue| look_up(project, value);
+    let connection = source.definition.connection.as_ref().and_then(|name| project.connections.get(name));
+    let opened = open_source(&source.definition, &project.folder, &resolve, connection.map(Arc::as_ref));
+    let Opened { source: reader, inbox } = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            tracing::error!(source = %source.definition.name, %error, "source cannot start");
+            source.status.set(SourceState::Failed, Some(error.to_string()));
+            return None;
+        }
+    };
+    if let Some(inbox) = inbox {
+        inboxes.write().insert(source.definition.name.name.clone(), inbox);
+    }
+    let (batches, received) = mpsc::channel(BATCHES_WAITING_MAX);
+    let abandon = CancellationToken::new();
+    let limits = FlushLimits { age_max: flush_age_max, bytes_max: FLUSH_BYTES_MAX };
+    let writer = run_writer(stream, received, limits, source.status.clone(), log, abandon.clone());
+    let outlet = Outlet { batches, reporter: Arc::new(source.status.clone()), stop: stop.clone() };
+    let (status, name, stop) = (source.status.clone(), source.definition.name.clone(), stop.clone());
+    let run = async move {
+        status.healthy();
+        match reader.run(resume, outlet).await {
+            Ok(()) if stop.is_cancelled() => status.set(SourceState::Stopped, None),
+            Ok(()) => status.set(SourceState::Finished, None),
+            Err(error) => {
+                tracing::error!(source = %name, %error, "source stopped");
+                status.set(SourceState::Failed, Some(error.to_string()));
+            }
+        }
+    };
+    Some(SourceTasks { source: tokio::spawn(run), writer: tokio::spawn(writer), abandon })
+}
+
+/// An option's value; secrets are read where they are kept, each time a source starts.
+fn look_up(project: &Project, value: &OptionValue) -> Result<String, SourceError> {
+    let name = match value {
+        OptionValue::Text(text) => return Ok(text.clone()),
+        OptionValue::Secret(name) => name,
+    };
+    let definition = project
+        .secrets
+        .get(name)
+        .ok_or_else(|| SourceError::Setting(format!("secret \"{name}\" is not defined")))?;
+    let missing = |what: &str| SourceError::Setting(format!("secret \"{name}\": {what} {}", definition.key));
+    match definition.backend {
+        SecretBackend::Env => {
+            secret::from_environment(&definition.key).ok_or_else(|| missing("there is no environment variable"))
+        }
+        SecretBackend::File => {
+            secret::from_file(&project.folder.join(&definition.key)).map_err(|_| missing("could not read file"))
+        }
+    }
+}

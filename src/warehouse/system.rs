@@ -1,0 +1,391 @@
+//! The tables of schema `sluice`: the server as the console, the alerts and the tests see it.
+
+use super::sources::RunningSource;
+use crate::catalog::cut::{Cut, Relation, RelationKind};
+use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
+use crate::catalog::project::{Model, Project};
+use crate::lake::{Lake, TableName};
+use crate::ops::clock;
+use crate::refresh::{EpochTable, RefreshRecord, StatusBoard};
+use crate::sql::{RefreshPolicy, Trigger, ViolationAction};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use chrono::{DateTime, Utc};
+use datafusion::catalog::TableProvider;
+use datafusion::common::ScalarValue;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// A system table's relation and rows.
+pub(super) type SystemTables = BTreeMap<TableName, (Arc<Relation>, Option<Arc<dyn TableProvider>>)>;
+
+/// What happened, kept in Delta.
+#[derive(Clone)]
+pub(super) struct Journals {
+    pub(super) ingest_log: Arc<Journal>,
+    pub(super) refreshes: Arc<Journal>,
+    pub(super) expectations: Arc<Journal>,
+}
+
+impl Journals {
+    /// Opens (and creates) the journals. Blocks.
+    pub(super) fn open(lake: &Arc<Lake>) -> Result<Self, crate::lake::Error> {
+        let open = |name: &str, columns| Ok(Arc::new(Journal::open(Arc::clone(lake), name, columns)?));
+        Ok(Self {
+            ingest_log: open("ingest_log", ingest_log_schema())?,
+            refreshes: open("refreshes", refreshes_schema())?,
+            expectations: open("expectations", expectations_schema())?,
+        })
+    }
+
+    /// Notes a refresh and how its rules fared.
+    pub(super) fn note_refresh(&self, record: &RefreshRecord) {
+        self.refreshes.note(vec![
+            record.epoch.into(),
+            text(&record.model.to_string()),
+            text(record.mode),
+            text(&record.reason),
+            record.rows_read.into(),
+            record.rows_inserted.into(),
+            record.rows_deleted.into(),
+            record.seconds.into(),
+            text(if record.error.is_some() { "failed" } else { "ok" }),
+            optional_text(record.error.as_deref()),
+            time(Some(record.at)),
+        ]);
+        for rule in &record.rules {
+            self.expectations.note(vec![
+                text(&record.model.to_string()),
+                text(&rule.name),
+                text(&rule.predicate),
+                text(match rule.action {
+                    ViolationAction::Warn => "warn",
+                    ViolationAction::DropRow => "drop row",
+                    ViolationAction::QuarantineRow => "quarantine row",
+                }),
+                record.epoch.into(),
+                rule.passed.into(),
+                rule.failed.into(),
+            ]);
+        }
+    }
+
+    /// Notes a load.
+    pub(super) fn note_load(&self, load: &crate::bronze::LoadRecord) {
+        self.ingest_log.note(vec![
+            text(&load.source),
+            load.batch.into(),
+            time(Some(load.started_at)),
+            load.rows.into(),
+            load.bytes.into(),
+            text(if load.error.is_some() { "failed" } else { "ok" }),
+            optional_text(load.error.as_deref()),
+        ]);
+    }
+
+    /// Writes what waits; what the disk refuses waits on.
+    pub(super) async fn flush(&self) {
+        for journal in [&self.ingest_log, &self.refreshes, &self.expectations] {
+            if let Err(error) = journal.flush().await {
+                tracing::warn!(error = crate::lake::chain(&error), "could not write a journal");
+            }
+        }
+    }
+}
+
+/// Every system table of a running project.
+pub(super) fn tables(
+    project: &Arc<Project>,
+    lake: &Arc<Lake>,
+    sources: &Arc<Vec<RunningSource>>,
+    board: &StatusBoard,
+    epochs: &EpochTable,
+    journals: &Journals,
+    cuts: &watch::Receiver<Arc<Cut>>,
+    quarantines: &[TableName],
+) -> SystemTables {
+    let mut tables = SystemTables::new();
+    let mut add = |name: &str, comment: &str, schema: SchemaRef, provider: Arc<dyn TableProvider>| {
+        let name = TableName::new("sluice", name);
+        tables.insert(name.clone(), (relation(name, comment, schema, None), Some(provider)));
+    };
+    let live = |schema: SchemaRef, rows: Arc<dyn Fn() -> Vec<Row> + Send + Sync>| -> Arc<dyn TableProvider> {
+        Arc::new(LiveTable::new(schema, rows))
+    };
+    let source_rows = {
+        let sources = Arc::clone(sources);
+        Arc::new(move || sources.iter().map(source_row).collect())
+    };
+    add("sources", "How each source is doing", sources_schema(), live(sources_schema(), source_rows));
+    let progress_rows = {
+        let sources = Arc::clone(sources);
+        Arc::new(move || sources.iter().flat_map(progress_of).collect())
+    };
+    let schema = progress_schema();
+    add("ingest_progress", "How far each partition is durable", Arc::clone(&schema), live(schema, progress_rows));
+    let model_rows = {
+        let project = Arc::clone(project);
+        Arc::new(move || project.models.iter().map(model_row).collect())
+    };
+    add("models", "Every model as defined", models_schema(), live(models_schema(), model_rows));
+    let freshness_rows = {
+        let (board, cuts) = (board.clone(), cuts.clone());
+        Arc::new(move || freshness_of(&board, &cuts.borrow()))
+    };
+    let schema = freshness_schema();
+    add("freshness", "How old each table's rows are", Arc::clone(&schema), live(schema, freshness_rows));
+    let journal = |journal: &Arc<Journal>| -> Arc<dyn TableProvider> { Arc::new(JournalTable(Arc::clone(journal))) };
+    add("ingest_log", "Every load, good or failed", ingest_log_schema(), journal(&journals.ingest_log));
+    add("refreshes", "Every refresh that changed a model or failed", refreshes_schema(), journal(&journals.refreshes));
+    add("expectations", "How many rows passed and failed each rule", expectations_schema(), journal(&journals.expectations));
+    let epoch_table: Arc<dyn TableProvider> =
+        Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(epochs.table())));
+    let epoch_schema = Arc::clone(&epochs.table().snapshot().schema);
+    add("epochs", "One row for each table of each epoch", epoch_schema, epoch_table);
+
+    let name = TableName::new("sluice", "quarantine");
+    let query = quarantine_query(quarantines);
+    let comment = "Rows set apart, with rule and reason";
+    tables.insert(name.clone(), (relation(name, comment, quarantine_schema(), Some(query)), None));
+    tables
+}
+
+fn relation(name: TableName, comment: &str, schema: SchemaRef, query: Option<String>) -> Arc<Relation> {
+    Arc::new(Relation {
+        name,
+        kind: RelationKind::System,
+        schema,
+        comment: Some(comment.to_string()),
+        column_comments: std::collections::HashMap::new(),
+        primary_key: Vec::new(),
+        query,
+    })
+}
+
+fn source_row(source: &RunningSource) -> Row {
+    let status = source.status.get();
+    let rows = |table: &Arc<crate::lake::Table>| -> ScalarValue {
+        table.snapshot().rows().and_then(|rows| i64::try_from(rows).ok()).into()
+    };
+    let (rows_in, quarantined) = match &source.stream {
+        Some(stream) => (rows(stream.table()), rows(stream.quarantine())),
+        None => (ScalarValue::Int64(None), ScalarValue::Int64(None)),
+    };
+    let since = status.last_commit_at.unwrap_or(source.started_at);
+    vec![
+        text(&source.definition.name.to_string()),
+        text(&source.definition.connector.to_string()),
+        text(status.state.as_str()),
+        optional_text(status.error.as_deref()),
+        rows_in,
+        quarantined,
+        status.rate.into(),
+        status.lag_records.into(),
+        seconds_since(since).into(),
+        time(status.last_event_at),
+        time(status.last_commit_at),
+    ]
+}
+
+fn progress_of(source: &RunningSource) -> Vec<Row> {
+    let Some(stream) = &source.stream else { return Vec::new() };
+    let at = source.status.get().last_commit_at;
+    let row = |(partition, position): (String, i64)| {
+        vec![text(&source.definition.name.to_string()), text(&partition), position.into(), time(at)]
+    };
+    stream.positions().into_iter().map(row).collect()
+}
+
+fn model_row(model: &Model) -> Row {
+    let (kind, policy, trigger, keys, sql, why_not) = match model {
+        Model::StreamingTable(d) => {
+            ("streaming table", "append", Some(&d.trigger), d.primary_key.join(", "), &d.sql, None)
+        }
+        Model::MaterializedView(d) => {
+            let policy = match d.refresh_policy {
+                RefreshPolicy::Auto => "auto",
+                RefreshPolicy::Full => "full",
+            };
+            let why_not = Some("recomputed and compared");
+            ("materialized view", policy, Some(&d.trigger), d.primary_key.join(", "), &d.sql, why_not)
+        }
+        Model::View(d) => ("view", "none", None, String::new(), &d.sql, Some("not stored")),
+    };
+    vec![
+        text(&model.name().to_string()),
+        text(kind),
+        text(&model.name().schema),
+        text(policy),
+        optional_text(trigger.map(trigger_text).as_deref()),
+        text(&keys),
+        (kind == "streaming table").into(),
+        optional_text(why_not),
+        text(&crate::refresh::definition_id(sql)),
+    ]
+}
+
+fn trigger_text(trigger: &Trigger) -> String {
+    match trigger {
+        Trigger::OnUpdate { at_most_every } if at_most_every.is_zero() => "on update".to_string(),
+        Trigger::OnUpdate { at_most_every } => format!("on update, at most every {} s", at_most_every.as_secs_f64()),
+        Trigger::Every(period) => format!("every {} s", period.as_secs_f64()),
+        Trigger::Cron { expression, zone } => format!("cron {expression} at time zone {zone}"),
+    }
+}
+
+fn freshness_of(board: &StatusBoard, cut: &Cut) -> Vec<Row> {
+    let row = |(name, status): (TableName, crate::refresh::ModelStatus)| {
+        let known = cut.tables.get(&name).map(|t| t.freshness);
+        vec![
+            text(&name.to_string()),
+            time(status.fresh_as_of),
+            status.fresh_as_of.map(seconds_since).into(),
+            text(known.unwrap_or(status.freshness).as_str()),
+        ]
+    };
+    board.all().into_iter().map(row).collect()
+}
+
+/// One shape for all that was set apart, whatever table it stands beside.
+fn quarantine_query(tables: &[TableName]) -> String {
+    let part = |table: &TableName| {
+        let beside = table.to_string();
+        let beside = beside.strip_suffix("__quarantine").unwrap_or(&beside).to_string();
+        format!(
+            "SELECT CAST('{beside}' AS TEXT) AS table_name, source, concat_ws(':', partition, CAST(\"offset\" AS TEXT)) AS \
+             position, rule, reason, raw, batch AS epoch, CAST('open' AS TEXT) AS state, quarantined_at FROM \
+             \"{}\".\"{}\"",
+            table.schema, table.name
+        )
+    };
+    let parts: Vec<String> = tables.iter().map(part).collect();
+    if parts.is_empty() {
+        return "SELECT CAST(NULL AS TEXT) AS table_name, CAST(NULL AS TEXT) AS source, CAST(NULL AS TEXT) AS position, \
+                CAST(NULL AS TEXT) AS rule, CAST(NULL AS TEXT) AS reason, CAST(NULL AS BYTEA) AS raw, \
+                CAST(NULL AS BIGINT) AS epoch, CAST(NULL AS TEXT) AS state, \
+                CAST(NULL AS TIMESTAMPTZ) AS quarantined_at WHERE false"
+            .to_string();
+    }
+    parts.join(" UNION ALL ")
+}
+
+fn text(value: &str) -> ScalarValue {
+    ScalarValue::Utf8(Some(value.to_string()))
+}
+
+fn optional_text(value: Option<&str>) -> ScalarValue {
+    ScalarValue::Utf8(value.map(str::to_string))
+}
+
+fn time(value: Option<DateTime<Utc>>) -> ScalarValue {
+    ScalarValue::TimestampMicrosecond(value.map(|t| t.timestamp_micros()), Some("UTC".into()))
+}
+
+fn seconds_since(then: DateTime<Utc>) -> f64 {
+    (clock::now() - then).to_std().unwrap_or_default().as_secs_f64()
+}
+
+fn columns(columns: &[(&str, DataType)]) -> SchemaRef {
+    let fields = columns.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+const TEXT: DataType = DataType::Utf8;
+const LONG: DataType = DataType::Int64;
+const DOUBLE: DataType = DataType::Float64;
+
+fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+fn sources_schema() -> SchemaRef {
+    columns(&[
+        ("source", TEXT),
+        ("connector", TEXT),
+        ("state", TEXT),
+        ("error", TEXT),
+        ("rows_in", LONG),
+        ("rows_quarantined", LONG),
+        ("rate", DOUBLE),
+        ("lag_records", LONG),
+        ("lag_seconds", DOUBLE),
+        ("last_event_at", timestamp()),
+        ("last_commit_at", timestamp()),
+    ])
+}
+
+fn progress_schema() -> SchemaRef {
+    columns(&[("source", TEXT), ("partition", TEXT), ("position", LONG), ("committed_at", timestamp())])
+}
+
+fn ingest_log_schema() -> SchemaRef {
+    columns(&[
+        ("source", TEXT),
+        ("batch", LONG),
+        ("started_at", timestamp()),
+        ("rows", LONG),
+        ("bytes", LONG),
+        ("outcome", TEXT),
+        ("error", TEXT),
+    ])
+}
+
+fn models_schema() -> SchemaRef {
+    columns(&[
+        ("model", TEXT),
+        ("kind", TEXT),
+        ("layer", TEXT),
+        ("refresh_policy", TEXT),
+        ("trigger", TEXT),
+        ("key_columns", TEXT),
+        ("incremental", DataType::Boolean),
+        ("why_not", TEXT),
+        ("definition_hash", TEXT),
+    ])
+}
+
+fn refreshes_schema() -> SchemaRef {
+    columns(&[
+        ("epoch", LONG),
+        ("model", TEXT),
+        ("mode", TEXT),
+        ("reason", TEXT),
+        ("rows_read", LONG),
+        ("rows_inserted", LONG),
+        ("rows_deleted", LONG),
+        ("seconds", DOUBLE),
+        ("outcome", TEXT),
+        ("error", TEXT),
+        ("at", timestamp()),
+    ])
+}
+
+fn freshness_schema() -> SchemaRef {
+    columns(&[("table_name", TEXT), ("fresh_as_of", timestamp()), ("lag_seconds", DOUBLE), ("state", TEXT)])
+}
+
+fn expectations_schema() -> SchemaRef {
+    columns(&[
+        ("model", TEXT),
+        ("name", TEXT),
+        ("rule", TEXT),
+        ("action", TEXT),
+        ("epoch", LONG),
+        ("passed", LONG),
+        ("failed", LONG),
+    ])
+}
+
+fn quarantine_schema() -> SchemaRef {
+    columns(&[
+        ("table_name", TEXT),
+        ("source", TEXT),
+        ("position", TEXT),
+        ("rule", TEXT),
+        ("reason", TEXT),
+        ("raw", DataType::Binary),
+        ("epoch", LONG),
+        ("state", TEXT),
+        ("quarantined_at", timestamp()),
+    ])
+}

@@ -1,0 +1,95 @@
+//! Upkeep beside ingest: folding, checkpoints, log cleanup, vacuum, never past what an epoch or a consumer still names.
+
+use crate::catalog::cut::Cut;
+use crate::lake::{Lake, Table, TableName, UpkeepSettings, chain, plan_upkeep};
+use crate::ops::clock;
+use crate::refresh::{EpochTable, Model};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// How often files are looked at for folding.
+const FOLD_PERIOD: Duration = Duration::from_secs(1);
+
+/// How often logs and removed files are looked at, in fold periods.
+const TIDY_EVERY: u32 = 15;
+
+/// Cuts as they were: what the retention floor is made of.
+#[derive(Default)]
+struct History {
+    cuts: VecDeque<(Instant, BTreeMap<TableName, i64>)>,
+}
+
+impl History {
+    fn note(&mut self, now: Instant, cut: &Cut, keep: Duration) {
+        let versions = cut.tables.iter().map(|(name, table)| (name.clone(), table.version)).collect();
+        self.cuts.push_back((now, versions));
+        while self.cuts.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > keep) {
+            self.cuts.pop_front();
+        }
+    }
+
+    /// The oldest version of a table that a kept cut names; `None` when no cut names it.
+    fn oldest(&self, table: &TableName) -> Option<i64> {
+        self.cuts.iter().filter_map(|(_, versions)| versions.get(table)).copied().min()
+    }
+}
+
+/// Runs until stopped.
+pub(super) async fn run(
+    lake: Arc<Lake>,
+    epochs: EpochTable,
+    models: Vec<Arc<Model>>,
+    cuts: watch::Receiver<Arc<Cut>>,
+    keep: Duration,
+    stop: CancellationToken,
+) {
+    let settings = UpkeepSettings { keep, ..UpkeepSettings::default() };
+    let mut history = History::default();
+    let mut round = 0u32;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(FOLD_PERIOD) => {}
+        }
+        let tables = lake.open_tables();
+        for table in &tables {
+            for group in plan_upkeep(&table.snapshot(), &settings).folds {
+                if stop.is_cancelled() {
+                    return;
+                }
+                warn(table, "fold", table.fold(group).await);
+            }
+        }
+        if round.is_multiple_of(TIDY_EVERY) {
+            history.note(clock::instant(), &cuts.borrow(), keep);
+            for table in &tables {
+                let floor = floor(table, &history, &models);
+                warn(table, "tidy", table.tidy(floor, settings).await);
+            }
+            let oldest = clock::now() - chrono::Duration::from_std(keep).unwrap_or_default();
+            if let Err(error) = epochs.forget(oldest).await {
+                tracing::warn!(error = chain(&error), "could not forget old epochs");
+            }
+        }
+        round = round.wrapping_add(1);
+    }
+}
+
+/// The oldest version of a table that something still names.
+fn floor(table: &Table, history: &History, models: &[Arc<Model>]) -> i64 {
+    let consumed = models
+        .iter()
+        .filter(|model| model.streams.contains(table.name()))
+        .map(|model| model.consumed_version(table.name()).unwrap_or(0));
+    let newest = table.snapshot().version;
+    consumed.chain(history.oldest(table.name())).min().unwrap_or(newest).min(newest)
+}
+
+fn warn(table: &Table, what: &str, outcome: Result<(), crate::lake::Error>) {
+    if let Err(error) = outcome {
+        tracing::warn!(table = %table.name(), error = chain(&error), "upkeep: could not {what}");
+    }
+}
