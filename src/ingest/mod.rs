@@ -10,7 +10,10 @@
 
 pub mod datagen;
 pub mod decode;
+pub mod files;
+pub mod http;
 pub mod kafka;
+pub mod open;
 
 use crate::sql::{IncludeKind, SourceDefinition};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -203,6 +206,8 @@ pub enum PushOutcome {
     Busy,
     /// The source is stopped or stopping (HTTP 503).
     Stopped(String),
+    /// It can never be taken, and why: not to be tried again as it is (HTTP 400).
+    Refused(String),
 }
 
 /// The door through which pushes reach an HTTP source.

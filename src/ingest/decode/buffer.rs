@@ -223,7 +223,7 @@ impl RecordBuffer {
             };
             let outcome = if !is_text {
                 Err(Fault::encoding("the record is not UTF-8"))
-            } else if payload.trim_ascii().is_empty() {
+            } else if self.format.is_blank(payload) {
                 Err(Box::new(Fault::Value {
                     rule: "empty",
                     path: String::new(),
@@ -302,6 +302,16 @@ impl RecordBuffer {
         self.places.clear();
         self.headers.drain(..self.headers.len() - 1);
         self.headers.iter_mut().for_each(|header| header.first = 0);
+    }
+}
+
+impl Format {
+    fn is_blank(self, payload: &[u8]) -> bool {
+        match self {
+            Format::Json => payload.trim_ascii().is_empty(),
+            // Blanks are a field's text, and may be delimiters.
+            Format::Csv { .. } => csv::without_line_end(payload).is_empty(),
+        }
     }
 }
 

@@ -20,6 +20,7 @@
 //! `\x` and hex digits, or else the text's bytes. Names match exactly; a CSV header's also without regard to case.
 
 mod buffer;
+mod cast;
 mod column;
 mod csv;
 mod cursor;
@@ -27,16 +28,24 @@ mod fault;
 mod json;
 mod lookup;
 mod scalar;
+pub(crate) mod split;
 mod time;
 
 #[cfg(test)]
 mod tests;
 
 pub use buffer::RecordBuffer;
-pub(crate) use fault::type_name;
+pub(crate) use cast::Caster;
 
 use super::Rejected;
 use arrow::record_batch::RecordBatch;
+
+/// True when the bytes are one JSON value and nothing else.
+pub(crate) fn is_one_json_value(payload: &[u8]) -> bool {
+    let mut nesting = Vec::new();
+    let mut cursor = cursor::Cursor::new(payload, &mut nesting);
+    cursor.skip_value().is_ok() && cursor.expect_end().is_ok()
+}
 
 /// A record as it came from the outside world.
 #[derive(Clone, Copy, Debug)]

@@ -430,7 +430,6 @@ fn csv_fields_go_by_header_once_it_is_set() {
     let source = csv(&[("id!", DataType::Int64), ("name", DataType::Utf8)]);
     let mut buffer = RecordBuffer::new(&source).unwrap();
     buffer.push(&record(b"1,one", 0));
-    buffer.set_header(b" \"Name\" ,x, name,ID\r\n", false).unwrap_err();
     buffer.set_header(b"Name,x,ID\r\n", false).unwrap();
     buffer.push(&record(b"two,,2", 1));
     buffer.push(&record(b"three,3", 2));
