@@ -38,6 +38,9 @@ const BATCH_AGE_MAX: Duration = Duration::from_millis(20);
 /// How long the reader sleeps in librdkafka while nothing comes; a stop waits for it.
 const IDLE_POLL: Duration = Duration::from_millis(100);
 
+/// How long log lines and errors that wait are served for.
+const EVENTS_POLL: Duration = Duration::from_millis(20);
+
 /// After how many records the clock and the stop are looked at when records come without a pause.
 const RECORDS_PER_LOOK: usize = 256;
 
@@ -173,7 +176,12 @@ impl Reader {
         let mut backoff = BACKOFF_FIRST;
         loop {
             match self.try_place() {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    // Reported until leaders are seen connected; what comes now is another trouble.
+                    self.trouble_since = None;
+                    self.consumer.client().context().forget();
+                    return Ok(());
+                }
                 Err(Misplaced::Halt(halt)) => return Err(halt),
                 Err(Misplaced::Code(code)) => {
                     self.serve_events();
@@ -478,7 +486,8 @@ impl Reader {
 
     /// Lets callbacks run while nothing is assigned that could give records.
     fn serve_events(&mut self) {
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        // Without a timeout a poll ends after a single log line.
+        while self.consumer.poll(EVENTS_POLL).is_some() {}
     }
 
     fn check_stop(&self) -> Result<(), Halt> {
@@ -511,9 +520,8 @@ impl Reader {
             None => {}
         }
         self.last_trouble = None;
-        if self.trouble_since.take().is_some() {
-            self.consumer.client().context().forget();
-        }
+        self.trouble_since = None;
+        self.consumer.client().context().forget();
     }
 
     fn report_lag(&self) {

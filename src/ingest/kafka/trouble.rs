@@ -49,9 +49,15 @@ pub(super) fn weight(code: Code) -> u8 {
     }
 }
 
-/// True for errors that concern the one bad thing that a consumer without a group does not need.
+/// True for what is no trouble: a partition's end, and the group that librdkafka looks for and nobody needs.
 pub(super) fn harmless(code: Code) -> bool {
-    matches!(code, Code::GroupAuthorizationFailed | Code::CoordinatorNotAvailable | Code::NotCoordinator)
+    matches!(
+        code,
+        Code::PartitionEOF
+            | Code::GroupAuthorizationFailed
+            | Code::CoordinatorNotAvailable
+            | Code::NotCoordinator
+    )
 }
 
 /// Cuts what changes from try to try (`(after 3ms in state CONNECT)`), so that one trouble keeps one text.
