@@ -4,6 +4,7 @@
 //! exactly that cut. One runtime serves the whole process, so that memory limits and file caches are shared.
 
 pub mod functions;
+mod pauses;
 mod tables;
 
 pub use tables::{CutCatalog, FixedSchema};
@@ -64,6 +65,7 @@ impl Engine {
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(config)
             .with_runtime_env(self.runtime())
+            .with_physical_optimizer_rule(Arc::new(pauses::Pauses))
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_catalog(DATABASE, catalog);

@@ -1,7 +1,7 @@
 //! A small warehouse in memory, for the tests of the protocols.
 
 use super::Readers;
-use super::flight::auth::verifier_for;
+use super::users::verifier;
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::config::{LimitSettings, UserSettings};
 use crate::engine::Engine;
@@ -55,7 +55,7 @@ pub(crate) fn readers(limits: LimitSettings, trust_loopback: bool) -> (Readers, 
     let (sender, cuts) = watch::channel(cut(1, 1000));
     let users = [
         ("sluice".to_string(), UserSettings { verifier: None, trust_loopback }),
-        ("ana".to_string(), UserSettings { verifier: Some(verifier_for("pencil")), trust_loopback: false }),
+        ("ana".to_string(), UserSettings { verifier: Some(verifier("pencil")), trust_loopback: false }),
     ];
     let readers = Readers {
         cuts,

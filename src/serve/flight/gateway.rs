@@ -4,11 +4,12 @@
 //! Flight clients need is answered here: the handshake, a schema, a list, SQL text as a command and
 //! `schema/table` as a path.
 
-use super::auth::{Credentials, Gate};
-use super::service::{Caller, Service, caller, encode_schema, from_arrow};
+use super::query::Caller;
+use super::service::{Service, caller, encode_schema, from_arrow};
 use super::status::status;
 use crate::serve::Error;
 use crate::serve::connections::Connection;
+use crate::serve::gate::{Credentials, Gate};
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{Any, Command};
 use arrow_flight::{
@@ -28,6 +29,15 @@ use tonic::{Request, Response, Status, Streaming};
 const CANCEL_FLIGHT_INFO: &str = "CancelFlightInfo";
 /// What Flight SQL's commands are named by; anything else in a command is SQL text.
 const TYPE_URL_PREFIX: &str = "type.googleapis.com/";
+
+/// Headers that set something for one call, and what they set.
+const SETTING_HEADERS: [(&str, &str); 5] = [
+    ("sluice-read-after", "sluice.read_after"),
+    ("sluice-search-path", "search_path"),
+    ("sluice-staleness-max", "sluice.staleness_max"),
+    ("sluice-statement-timeout", "statement_timeout"),
+    ("sluice-time-zone", "TimeZone"),
+];
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +66,12 @@ impl Gateway {
     }
 
     async fn admit<T>(&self, mut request: Request<T>) -> Result<Request<T>, Status> {
-        let loopback =
-            request.extensions().get::<Peer>().is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        let peer = peer.ok_or_else(|| status(Error::new("28000", "the caller's address is unknown")))?;
         let credentials = credentials(request.metadata()).map_err(status)?;
-        let user = self.gate.admit(credentials, loopback).await.map_err(status)?;
-        request.extensions_mut().insert(Caller(user));
+        let user = self.gate.admit(credentials, peer).await.map_err(status)?;
+        let settings = settings(request.metadata()).map_err(status)?;
+        request.extensions_mut().insert(Caller { user, settings });
         Ok(request)
     }
 }
@@ -78,7 +89,7 @@ impl FlightService for Gateway {
     /// Basic credentials in, a bearer token out: as a header, as clients expect it, and as the payload.
     async fn handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Streamed<HandshakeResponse> {
         let request = self.admit(request).await?;
-        let token = self.gate.token(&caller(&request)?.0);
+        let token = self.gate.token(&caller(&request)?.user);
         let header = AsciiMetadataValue::try_from(format!("Bearer {token}"))
             .map_err(|_| Status::internal("token is not a header"))?;
         let answer = HandshakeResponse { protocol_version: 0, payload: token.into() };
@@ -121,12 +132,12 @@ impl FlightService for Gateway {
             Some(sql) => Some(sql),
             None => statement_sql(request.get_ref()),
         };
+        let caller = caller(&request)?;
         if let Some(sql) = sql {
-            let schema = self.service.statement_schema(&sql).await?;
+            let schema = self.service.statement_schema(&sql, &caller).await?;
             let schema = encode_schema(&schema).map_err(from_arrow)?;
             return Ok(Response::new(SchemaResult { schema }));
         }
-        let caller = caller(&request)?;
         let info = FlightService::get_flight_info(&self.service, request).await?.into_inner();
         // A prepared statement's info left a ticket behind that nobody will read.
         self.service.cancel(&info, &caller);
@@ -189,6 +200,19 @@ fn credentials(metadata: &MetadataMap) -> Result<Credentials, Error> {
         .get("authorization")
         .map(|value| value.to_str().map_err(|_| Error::new("28000", "authorization header is not readable")));
     Credentials::from_header(header.transpose()?)
+}
+
+fn settings(metadata: &MetadataMap) -> Result<Vec<(&'static str, String)>, Error> {
+    let mut settings = Vec::new();
+    for (header, setting) in SETTING_HEADERS {
+        if let Some(value) = metadata.get(header) {
+            let value = value
+                .to_str()
+                .map_err(|_| Error::new("22023", format!("header \"{header}\" is not readable")))?;
+            settings.push((setting, value.to_string()));
+        }
+    }
+    Ok(settings)
 }
 
 /// The SQL of a command that is plain text, or of a path to a table; `None` for Flight SQL's own commands.

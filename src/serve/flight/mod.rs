@@ -12,23 +12,22 @@
 //!                                                         └ outgoing batches → bounded messages
 //! ```
 
-pub(crate) mod auth;
 mod gateway;
 mod metadata;
 mod outgoing;
 mod placeholders;
 mod query;
 mod service;
-pub(crate) mod shelf;
+mod statements;
 mod status;
 #[cfg(test)]
 mod tests;
 
-use self::auth::Gate;
 use self::gateway::Gateway;
 use self::service::Service;
 use super::Readers;
 use super::connections::Door;
+use super::gate::Gate;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use std::io;
 use std::sync::Arc;

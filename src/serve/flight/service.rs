@@ -2,17 +2,16 @@
 //!
 //! Comes in: calls that [`super::gateway`] has let in, each with its [`Caller`]. Goes out: flight infos whose tickets
 //! stand for a query planned on one cut, streams of rows, prepared statements. A ticket can be read again until it
-//! expires; tickets and prepared statements belong to the user who made them and are bounded in number.
+//! expires.
 
 use super::metadata;
 use super::outgoing::{self, Compression};
-use super::query::{Parameter, Query, RunLimits};
-use super::shelf::{Shelf, random_key};
+use super::query::{self, Caller, Query};
+use super::statements::Statements;
 use super::status::status;
 use crate::catalog::cut::Cut;
-use crate::ops::clock;
 use crate::serve::{Error, Readers};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow::record_batch::RecordBatch;
@@ -23,62 +22,33 @@ use arrow_flight::sql::metadata::{SqlInfoData, XdbcTypeInfoData};
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-    ActionCreatePreparedStatementResult, Any, CommandGetCatalogs, CommandGetCrossReference,
-    CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys,
-    CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
-    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementQuery,
-    CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
+    ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas,
+    CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo,
+    CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery,
+    CommandPreparedStatementUpdate, CommandStatementQuery, CommandStatementUpdate,
+    DoPutPreparedStatementResult, SqlInfo, TicketStatementQuery,
 };
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt as _;
-use parking_lot::Mutex;
-use prost::Message as _;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-/// Tickets that wait to be read, at most; the least recently used goes first.
-const TICKETS_MAX: usize = 1024;
-/// How long a ticket waits; a read begins the wait anew.
-const TICKET_IDLE_MAX: Duration = Duration::from_secs(300);
-/// Prepared statements at a time.
-const PREPARED_MAX: usize = 1024;
-/// How long a prepared statement stays unused.
-const PREPARED_IDLE_MAX: Duration = Duration::from_secs(3600);
 /// The header that asks for compressed columns: `lz4` or `none`.
 const COMPRESSION_HEADER: &str = "sluice-compression";
-
-/// Who calls; put into each request by the gateway.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Caller(pub(super) String);
 
 /// The commands' implementation.
 pub(super) struct Service {
     readers: Readers,
     server_stop: CancellationToken,
-    tickets: Mutex<Shelf<Owned<Query>>>,
-    prepared: Mutex<Shelf<Owned<Prepared>>>,
+    statements: Statements,
     sql_info: SqlInfoData,
     xdbc_types: XdbcTypeInfoData,
 }
 
-/// A thing and the user it belongs to.
-struct Owned<V> {
-    owner: Caller,
-    value: V,
-}
-
-#[derive(Clone)]
-struct Prepared {
-    sql: String,
-    bound: Vec<ScalarValue>,
-}
-
-type Stream<S> = Result<Response<S>, Status>;
-type DoGet = Stream<<Service as FlightService>::DoGetStream>;
+type DoGet = Result<Response<<Service as FlightService>::DoGetStream>, Status>;
 
 impl Service {
     /// A service over these readers; `server_stop` ends what still runs.
@@ -86,8 +56,7 @@ impl Service {
         Ok(Self {
             readers,
             server_stop,
-            tickets: Mutex::new(Shelf::new(TICKETS_MAX, TICKET_IDLE_MAX)),
-            prepared: Mutex::new(Shelf::new(PREPARED_MAX, PREPARED_IDLE_MAX)),
+            statements: Statements::new(),
             sql_info: metadata::sql_info()?,
             xdbc_types: metadata::xdbc_types()?,
         })
@@ -105,47 +74,32 @@ impl Service {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = caller(&request)?;
-        let query = Query::plan(&self.readers, sql).await.map_err(status)?;
-        self.query_info(query, caller, request.into_inner())
+        let statement = query::read(sql).map_err(status)?;
+        let query = Query::plan(&self.readers, &caller, statement, Vec::new()).await.map_err(status)?;
+        self.query_info(&caller, query, request.into_inner())
     }
 
     /// The columns of a statement's result.
-    pub(super) async fn statement_schema(&self, sql: &str) -> Result<arrow::datatypes::SchemaRef, Status> {
-        Ok(Query::plan(&self.readers, sql).await.map_err(status)?.schema)
+    pub(super) async fn statement_schema(&self, sql: &str, caller: &Caller) -> Result<SchemaRef, Status> {
+        let statement = query::read(sql).map_err(status)?;
+        let (schema, _) = query::describe(&self.readers, caller, statement).await.map_err(status)?;
+        Ok(schema)
     }
 
-    /// Cancels what an info's tickets stand for; true if any of them was known.
+    /// Stops what an info's tickets stand for; true if any of them was known.
     pub(super) fn cancel(&self, info: &FlightInfo, caller: &Caller) -> bool {
-        let mut known = false;
-        for ticket in info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref()) {
-            let Some(key) = statement_handle(ticket) else { continue };
-            let mut tickets = self.tickets.lock();
-            let owned = tickets.get(&key, clock::instant()).is_some_and(|ticket| ticket.owner == *caller);
-            if owned && let Some(ticket) = tickets.remove(&key) {
-                ticket.value.cancelled.cancel();
-                known = true;
-            }
-        }
-        known
+        let tickets = info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref());
+        tickets.fold(false, |known, ticket| self.statements.cancel(&caller.user, ticket) | known)
     }
 
     fn query_info(
         &self,
+        caller: &Caller,
         query: Query,
-        caller: Caller,
         descriptor: FlightDescriptor,
     ) -> Result<Response<FlightInfo>, Status> {
         let schema = Arc::clone(&query.schema);
-        let key = random_key();
-        self.tickets.lock().put(key.clone(), Owned { owner: caller, value: query }, clock::instant());
-        let ticket = TicketStatementQuery { statement_handle: key.into() }.as_any().encode_to_vec();
-        let expires = clock::now() + TICKET_IDLE_MAX;
-        let mut endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
-        endpoint.expiration_time = Some(prost_types::Timestamp {
-            seconds: expires.timestamp(),
-            nanos: i32::try_from(expires.timestamp_subsec_nanos()).unwrap_or(0),
-        });
-        info(&schema, endpoint, descriptor)
+        info(&schema, self.statements.keep(&caller.user, query), descriptor)
     }
 
     /// The info of a metadata command: its ticket is the command itself.
@@ -160,32 +114,18 @@ impl Service {
     }
 
     async fn stream(&self, query: &Query, compression: Compression) -> DoGet {
-        let timeout = self.readers.limits.statement_timeout_ms;
-        let limits = RunLimits {
-            timeout: (timeout > 0).then(|| Duration::from_millis(timeout)),
-            server_stop: self.server_stop.clone(),
-        };
-        let batches = query.run(limits).await.map_err(status)?;
-        let messages = outgoing::messages(Arc::clone(&query.schema), batches, compression).map_err(status)?;
-        Ok(Response::new(messages))
+        let batches = query.run(self.server_stop.clone()).await.map_err(status)?;
+        let messages = outgoing::messages(Arc::clone(&query.schema), batches, compression);
+        Ok(Response::new(messages.map_err(status)?))
     }
 
     fn answer(&self, batch: Result<RecordBatch, FlightError>) -> DoGet {
         Ok(Response::new(outgoing::answer(batch.map_err(Status::from)?)))
     }
 
-    fn find_prepared(&self, handle: &[u8], caller: &Caller) -> Result<Prepared, Status> {
-        let mut shelf = self.prepared.lock();
-        match shelf.get(handle, clock::instant()) {
-            Some(found) if found.owner == *caller => Ok(found.value.clone()),
-            _ => Err(status(Error::new("26000", "prepared statement does not exist or has expired"))),
-        }
-    }
-
     async fn plan_prepared(&self, handle: &[u8], caller: &Caller) -> Result<Query, Status> {
-        let prepared = self.find_prepared(handle, caller)?;
-        let query = Query::plan(&self.readers, &prepared.sql).await.map_err(status)?;
-        query.bind(prepared.bound).map_err(status)
+        let prepared = self.statements.prepared(&caller.user, handle).map_err(status)?;
+        Query::plan(&self.readers, caller, prepared.statement, prepared.values).await.map_err(status)
     }
 }
 
@@ -204,13 +144,7 @@ impl FlightSqlService for Service {
 
     async fn do_get_statement(&self, ticket: TicketStatementQuery, request: Request<Ticket>) -> DoGet {
         let caller = caller(&request)?;
-        let query = match self.tickets.lock().get(&ticket.statement_handle, clock::instant()) {
-            Some(found) if found.owner == caller => found.value.clone(),
-            _ => {
-                let error = Error::new("26000", "ticket does not exist or has expired");
-                return Err(status(error.with_hint("Ask for the flight info again.")));
-            }
-        };
+        let query = self.statements.query(&caller.user, &ticket.statement_handle).map_err(status)?;
         self.stream(&query, compression(&request)?).await
     }
 
@@ -221,15 +155,13 @@ impl FlightSqlService for Service {
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
         refuse_transaction(command.transaction_id.as_ref())?;
         let caller = caller(&request)?;
-        let query = Query::plan(&self.readers, &command.query).await.map_err(status)?;
-        let parameters = parameter_schema(&query.parameters().map_err(status)?);
-        let key = random_key();
-        let prepared = Prepared { sql: command.query, bound: Vec::new() };
-        self.prepared.lock().put(key.clone(), Owned { owner: caller, value: prepared }, clock::instant());
+        let statement = query::read(&command.query).map_err(status)?;
+        let (columns, parameters) =
+            query::describe(&self.readers, &caller, statement.clone()).await.map_err(status)?;
         Ok(ActionCreatePreparedStatementResult {
-            prepared_statement_handle: key.into(),
-            dataset_schema: encode_schema(&query.schema).map_err(from_arrow)?,
-            parameter_schema: encode_schema(&parameters).map_err(from_arrow)?,
+            prepared_statement_handle: self.statements.prepare(&caller.user, statement),
+            dataset_schema: encode_schema(&columns).map_err(from_arrow)?,
+            parameter_schema: encode_schema(&parameter_schema(&parameters)).map_err(from_arrow)?,
         })
     }
 
@@ -238,13 +170,7 @@ impl FlightSqlService for Service {
         command: ActionClosePreparedStatementRequest,
         request: Request<arrow_flight::Action>,
     ) -> Result<(), Status> {
-        let caller = caller(&request)?;
-        let mut shelf = self.prepared.lock();
-        let handle = &command.prepared_statement_handle;
-        // Closing what is gone already is no error.
-        if shelf.get(handle, clock::instant()).is_some_and(|found| found.owner == caller) {
-            shelf.remove(handle);
-        }
+        self.statements.close(&caller(&request)?.user, &command.prepared_statement_handle);
         Ok(())
     }
 
@@ -255,11 +181,8 @@ impl FlightSqlService for Service {
     ) -> Result<DoPutPreparedStatementResult, Status> {
         let caller = caller(&request)?;
         let handle = command.prepared_statement_handle;
-        self.find_prepared(&handle, &caller)?;
         let values = one_row(request.into_inner()).await?;
-        if let Some(found) = self.prepared.lock().get(&handle, clock::instant()) {
-            found.value.bound = values;
-        }
+        self.statements.bind(&caller.user, &handle, values).map_err(status)?;
         Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) })
     }
 
@@ -270,7 +193,7 @@ impl FlightSqlService for Service {
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = caller(&request)?;
         let query = self.plan_prepared(&command.prepared_statement_handle, &caller).await?;
-        self.query_info(query, caller, request.into_inner())
+        self.query_info(&caller, query, request.into_inner())
     }
 
     async fn do_get_prepared_statement(
@@ -288,7 +211,7 @@ impl FlightSqlService for Service {
         _command: CommandStatementUpdate,
         _request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        Err(status(Error::new("0A000", "only queries can be run over Flight SQL")))
+        Err(status(query::not_a_query("an update")))
     }
 
     async fn do_put_prepared_statement_update(
@@ -296,7 +219,7 @@ impl FlightSqlService for Service {
         _command: CommandPreparedStatementUpdate,
         _request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        Err(status(Error::new("0A000", "only queries can be run over Flight SQL")))
+        Err(status(query::not_a_query("an update")))
     }
 
     async fn get_flight_info_catalogs(
@@ -463,12 +386,6 @@ fn info(
     Ok(Response::new(info.with_endpoint(endpoint).with_descriptor(descriptor).with_ordered(true)))
 }
 
-fn statement_handle(ticket: &Ticket) -> Option<Bytes> {
-    let message = Any::decode(&*ticket.ticket).ok()?;
-    let ticket: TicketStatementQuery = message.unpack().ok()??;
-    Some(ticket.statement_handle)
-}
-
 fn refuse_transaction(id: Option<&Bytes>) -> Result<(), Status> {
     match id {
         Some(id) if !id.is_empty() => Err(status(Error::new("0A000", "transactions are not supported"))),
@@ -487,14 +404,10 @@ fn compression<T>(request: &Request<T>) -> Result<Compression, Status> {
     }
 }
 
-/// Parameters as a schema; one that cannot be inferred is announced as text.
-fn parameter_schema(parameters: &[Parameter]) -> Schema {
-    let field = |(number, parameter): (usize, &Parameter)| {
-        let data_type = parameter.clone().filter(|t| *t != DataType::Null).unwrap_or(DataType::Utf8);
-        Field::new(format!("${}", number + 1), data_type, true)
-    };
-    let fields: Vec<Field> = parameters.iter().enumerate().map(field).collect();
-    outgoing::plain_schema(&Schema::new(fields)).as_ref().clone()
+/// Parameters as a schema: `$1` and so on.
+fn parameter_schema(parameters: &[DataType]) -> Schema {
+    let fields = parameters.iter().zip(1..).map(|(t, n)| Field::new(format!("${n}"), t.clone(), true));
+    outgoing::plain_schema(&Schema::new(fields.collect::<Vec<_>>())).as_ref().clone()
 }
 
 /// The values of one row of bound parameters; none for no row.
@@ -516,7 +429,7 @@ async fn one_row(stream: PeekableFlightDataStream) -> Result<Vec<ScalarValue>, S
                 .iter()
                 .map(|column| ScalarValue::try_from_array(column, 0))
                 .collect::<Result<_, _>>()
-                .map_err(|error| status(super::query::from_datafusion(error)))?;
+                .map_err(|error| status(error.into()))?;
         }
     }
     Ok(values)

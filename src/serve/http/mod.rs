@@ -14,7 +14,7 @@ mod page;
 mod tests;
 
 use super::connections::{Connection, Door};
-use super::flight::auth::Gate;
+use super::gate::{Credentials, Gate};
 use super::{Error, Readers};
 use axum::Router;
 use axum::extract::connect_info::Connected;
@@ -70,12 +70,6 @@ impl std::ops::Deref for Shared {
 #[derive(Clone, Copy, Debug)]
 struct Peer(SocketAddr);
 
-impl Peer {
-    fn is_loopback(self) -> bool {
-        self.0.ip().to_canonical().is_loopback()
-    }
-}
-
 impl Connected<IncomingStream<'_, Door>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
         Peer(*stream.remote_addr())
@@ -130,15 +124,16 @@ fn router(readers: Readers, addresses: Addresses) -> Router {
 
 /// Lets a caller in: trusted on loopback, or with a user's name and password.
 async fn admit(state: &State, headers: &HeaderMap, peer: Peer) -> Result<(), Refusal> {
-    use super::flight::auth::Credentials;
     let header = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let loopback = peer.is_loopback();
     let credentials = Credentials::from_header(header).map_err(Refusal::login)?;
-    let anyone_trusted = loopback && state.readers.users.values().any(|user| user.trust_loopback);
-    if credentials == Credentials::None && anyone_trusted {
+    let here = peer.0.ip().to_canonical().is_loopback();
+    if credentials == Credentials::None
+        && here
+        && state.readers.users.values().any(|user| user.trust_loopback)
+    {
         return Ok(());
     }
-    state.gate.admit(credentials, loopback).await.map(|_| ()).map_err(Refusal::login)
+    state.gate.admit(credentials, peer.0.ip()).await.map(|_| ()).map_err(Refusal::login)
 }
 
 /// A request that is not served, with the reason as JSON.

@@ -1,0 +1,138 @@
+//! What stands between two calls of a client: tickets that wait to be read, prepared statements with their values.
+//!
+//! Each belongs to the user who made it, is known by a key that cannot be guessed, expires when it is not used and is
+//! bounded in number. Failure: 26000 for what is not there (any more) or is another user's.
+
+use super::query::Query;
+use crate::ops::clock;
+use crate::serve::Error;
+use crate::serve::shelf::{Shelf, random_key};
+use crate::serve::statement::Statement;
+use arrow_flight::sql::{Any, ProstMessageExt as _, TicketStatementQuery};
+use arrow_flight::{FlightEndpoint, Ticket};
+use bytes::Bytes;
+use datafusion::common::ScalarValue;
+use parking_lot::Mutex;
+use prost::Message as _;
+use std::time::Duration;
+
+/// Tickets that wait to be read, at most; the least recently used goes first.
+const TICKETS_MAX: usize = 1024;
+/// How long a ticket waits; a read begins the wait anew.
+const TICKET_IDLE_MAX: Duration = Duration::from_secs(300);
+/// Prepared statements at a time.
+const PREPARED_MAX: usize = 1024;
+/// How long a prepared statement stays unused.
+const PREPARED_IDLE_MAX: Duration = Duration::from_secs(3600);
+
+/// Tickets and prepared statements of all users.
+pub(super) struct Statements {
+    tickets: Mutex<Shelf<Owned<Query>>>,
+    prepared: Mutex<Shelf<Owned<Prepared>>>,
+}
+
+struct Owned<V> {
+    owner: String,
+    value: V,
+}
+
+/// A statement that waits for values.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    /// What was prepared.
+    pub(super) statement: Statement,
+    /// The values bound last.
+    pub(super) values: Vec<ScalarValue>,
+}
+
+impl Statements {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self {
+            tickets: Mutex::new(Shelf::new(TICKETS_MAX, TICKET_IDLE_MAX)),
+            prepared: Mutex::new(Shelf::new(PREPARED_MAX, PREPARED_IDLE_MAX)),
+        }
+    }
+
+    /// Keeps a query until its ticket is read; the endpoint tells how long.
+    pub(super) fn keep(&self, user: &str, query: Query) -> FlightEndpoint {
+        let key = random_key();
+        let owned = Owned { owner: user.to_string(), value: query };
+        self.tickets.lock().put(key.clone(), owned, clock::instant());
+        let ticket = TicketStatementQuery { statement_handle: key.into() }.as_any().encode_to_vec();
+        let expires = clock::now() + TICKET_IDLE_MAX;
+        let mut endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
+        endpoint.expiration_time = Some(prost_types::Timestamp {
+            seconds: expires.timestamp(),
+            nanos: i32::try_from(expires.timestamp_subsec_nanos()).unwrap_or(0),
+        });
+        endpoint
+    }
+
+    /// The query of a ticket.
+    pub(super) fn query(&self, user: &str, handle: &[u8]) -> Result<Query, Error> {
+        match self.tickets.lock().get(handle, clock::instant()) {
+            Some(found) if found.owner == user => Ok(found.value.clone()),
+            _ => Err(Error::new("26000", "ticket does not exist or has expired")
+                .with_hint("Ask for the flight info again.")),
+        }
+    }
+
+    /// Stops a ticket's query and forgets it; true if it was known.
+    pub(super) fn cancel(&self, user: &str, ticket: &Ticket) -> bool {
+        let Some(handle) = statement_handle(ticket) else { return false };
+        let mut tickets = self.tickets.lock();
+        if !tickets.get(&handle, clock::instant()).is_some_and(|found| found.owner == user) {
+            return false;
+        }
+        if let Some(found) = tickets.remove(&handle) {
+            found.value.cancelled.cancel();
+        }
+        true
+    }
+
+    /// Keeps a statement; its handle goes out.
+    pub(super) fn prepare(&self, user: &str, statement: Statement) -> Bytes {
+        let key = random_key();
+        let prepared = Prepared { statement, values: Vec::new() };
+        let owned = Owned { owner: user.to_string(), value: prepared };
+        self.prepared.lock().put(key.clone(), owned, clock::instant());
+        key.into()
+    }
+
+    /// A prepared statement.
+    pub(super) fn prepared(&self, user: &str, handle: &[u8]) -> Result<Prepared, Error> {
+        self.with_prepared(user, handle, |prepared| prepared.clone())
+    }
+
+    /// Replaces a prepared statement's values.
+    pub(super) fn bind(&self, user: &str, handle: &[u8], values: Vec<ScalarValue>) -> Result<(), Error> {
+        self.with_prepared(user, handle, |prepared| prepared.values = values)
+    }
+
+    /// Forgets a prepared statement; that it is gone already is no error.
+    pub(super) fn close(&self, user: &str, handle: &[u8]) {
+        let known = self.with_prepared(user, handle, |_| ()).is_ok();
+        if known {
+            self.prepared.lock().remove(handle);
+        }
+    }
+
+    fn with_prepared<T>(
+        &self,
+        user: &str,
+        handle: &[u8],
+        act: impl FnOnce(&mut Prepared) -> T,
+    ) -> Result<T, Error> {
+        match self.prepared.lock().get(handle, clock::instant()) {
+            Some(found) if found.owner == user => Ok(act(&mut found.value)),
+            _ => Err(Error::new("26000", "prepared statement does not exist or has expired")),
+        }
+    }
+}
+
+fn statement_handle(ticket: &Ticket) -> Option<Bytes> {
+    let message = Any::decode(&*ticket.ticket).ok()?;
+    let ticket: TicketStatementQuery = message.unpack().ok()??;
+    Some(ticket.statement_handle)
+}
