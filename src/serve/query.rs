@@ -8,10 +8,11 @@ use super::Error;
 use super::labels::{self, Labels};
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, IntervalUnit, SchemaRef, TimeUnit};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{self, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, Value, VisitMut, VisitorMut};
@@ -50,10 +51,13 @@ pub(super) async fn plan(
 ) -> Result<Planned, Error> {
     let mut query = query.clone();
     let labels = labels::label(&mut query);
-    let used = parameters_of(&mut query)?;
+    let Collect { numbers: used, counts } = parameters_of(&mut query)?;
     let count = used.last().copied().unwrap_or(0).max(declared.len());
     let mut types: Vec<Option<DataType>> = declared.to_vec();
     types.resize(count, None);
+    for number in counts {
+        types[number - 1].get_or_insert(DataType::Int64);
+    }
 
     let first = plan_typed(state, &query, &types).await;
     let undeclared: Vec<usize> = used.iter().map(|n| n - 1).filter(|i| types[*i].is_none()).collect();
@@ -112,14 +116,35 @@ async fn plan_typed(state: &SessionState, query: &Query, types: &[Option<DataTyp
     let plan = Box::pin(state.statement_to_plan(EngineStatement::Statement(Box::new(statement)))).await?;
     let mut types = types.to_vec();
     if !types.is_empty() {
-        for (name, found) in plan.get_parameter_types()? {
+        let inferred = plan.get_parameter_types()?;
+        let inferred = inferred.into_iter().filter_map(|(name, found)| Some((name, found?)));
+        for (name, found) in inferred.chain(cast_parameters(&plan)?) {
             let place = name.trim_start_matches('$').parse::<usize>().ok().and_then(|n| types.get_mut(n - 1));
-            if let (Some(place @ None), Some(found)) = (place, found) {
+            if let Some(place @ None) = place {
                 *place = Some(found);
             }
         }
     }
     Ok((plan, types))
+}
+
+/// Parameters that are only cast have the type that they are cast to, as in PostgreSQL: `$1::bigint`.
+fn cast_parameters(plan: &LogicalPlan) -> Result<Vec<(String, DataType)>, Error> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|plan| {
+        plan.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let logical_expr::Expr::Cast(cast) = expr
+                    && let logical_expr::Expr::Placeholder(placeholder) = cast.expr.as_ref()
+                    && placeholder.field.is_none()
+                {
+                    found.push((placeholder.id.clone(), cast.field.data_type().clone()));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
 }
 
 /// Runs a plan. The first batch may take long: the caller's stream polls it.
@@ -161,31 +186,61 @@ pub(super) fn until(rows: RowStream, deadline: Option<Instant>) -> RowStream {
 }
 
 /// The numbers of a query's parameters, in order.
-fn parameters_of(query: &mut Query) -> Result<BTreeSet<usize>, Error> {
-    let mut collected = Collect { numbers: BTreeSet::new() };
+fn parameters_of(query: &mut Query) -> Result<Collect, Error> {
+    let mut collected = Collect::default();
     match VisitMut::visit(query, &mut collected) {
         ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(collected.numbers),
+        ControlFlow::Continue(()) => Ok(collected),
     }
 }
 
+#[derive(Default)]
 struct Collect {
     numbers: BTreeSet<usize>,
+    /// Those that count rows, in LIMIT, OFFSET and FETCH.
+    counts: BTreeSet<usize>,
 }
 
 impl VisitorMut for Collect {
     type Break = Error;
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        let (limit, offset) = match &query.limit_clause {
+            Some(ast::LimitClause::LimitOffset { limit, offset, .. }) => {
+                (limit.as_ref(), offset.as_ref().map(|offset| &offset.value))
+            }
+            Some(ast::LimitClause::OffsetCommaLimit { offset, limit }) => (Some(limit), Some(offset)),
+            None => (None, None),
+        };
+        let fetch = query.fetch.as_ref().and_then(|fetch| fetch.quantity.as_ref());
+        let counts = [limit, offset, fetch].into_iter().flatten().filter_map(|expr| match expr {
+            Expr::Value(value) => number_of(&value.value),
+            _ => None,
+        });
+        self.counts.extend(counts);
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_value(&mut self, value: &mut ast::ValueWithSpan) -> ControlFlow<Error> {
         if let Value::Placeholder(name) = &value.value {
-            match name.trim_start_matches('$').parse::<usize>() {
-                Ok(number) if (1..=PARAMETERS_MAX).contains(&number) => {
-                    self.numbers.insert(number);
+            match number_of(&value.value) {
+                Some(number) => self.numbers.insert(number),
+                None => {
+                    return ControlFlow::Break(Error::new("42P02", format!("there is no parameter {name}")));
                 }
-                _ => return ControlFlow::Break(Error::new("42P02", format!("there is no parameter {name}"))),
-            }
+            };
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// The number of `$1`.
+fn number_of(value: &Value) -> Option<usize> {
+    match value {
+        Value::Placeholder(name) => {
+            name.strip_prefix('$')?.parse().ok().filter(|number| (1..=PARAMETERS_MAX).contains(number))
+        }
+        _ => None,
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Internals never reach a client: what the user cannot have caused is logged under an id, and the client gets the id.
 
-use super::Error;
+use super::{Error, search_path};
 use crate::engine::DATABASE;
 use arrow::error::ArrowError;
-use datafusion::common::{Column, SchemaError, TableReference};
+use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 
 impl From<DataFusionError> for Error {
@@ -236,13 +236,11 @@ fn plan(message: &str) -> Error {
 
 /// `relation "gold.x" does not exist`, without the database and the schema that were not written.
 fn relation_missing(name: &str) -> Error {
-    let relation = TableReference::from(name);
-    let shown = match (relation.catalog(), relation.schema()) {
-        (Some(catalog), Some(schema)) if catalog != DATABASE => {
-            format!("{catalog}.{schema}.{}", relation.table())
-        }
-        (_, Some(schema)) if schema != "public" => format!("{schema}.{}", relation.table()),
-        _ => relation.table().to_string(),
+    let name = name.strip_prefix(DATABASE).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name);
+    let unwritten = ["public", search_path::SCHEMA];
+    let shown = match name.split_once('.') {
+        Some((schema, table)) if unwritten.contains(&schema) => table,
+        _ => name,
     };
     Error::new("42P01", format!("relation \"{shown}\" does not exist"))
 }

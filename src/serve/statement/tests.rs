@@ -104,7 +104,7 @@ fn syntax_errors_have_a_position() {
     let error = parse("select 1;\nselec 2").unwrap_err();
     assert_eq!((error.code, error.message.as_str()), ("42601", "syntax error at or near \"selec\""));
     assert_eq!(error.position, Some(11));
-    let error = parse("select from where").unwrap_err();
+    let error = parse("select 1 from t group 2").unwrap_err();
     assert_eq!(error.code, "42601");
     assert!(error.position.is_some());
     let error = parse("select (1").unwrap_err();

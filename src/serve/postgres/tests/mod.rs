@@ -1,0 +1,7 @@
+//! The protocol from outside: psql, a driver and raw sockets against a listener over tables in memory.
+
+mod fixture;
+mod limits;
+mod login;
+mod queries;
+mod sessions;
