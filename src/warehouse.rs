@@ -21,9 +21,7 @@ use crate::ingest::Inboxes;
 use crate::lake::{Lake, TableName};
 use crate::ops::clock;
 use crate::ops::shutdown::Shutdown;
-use crate::refresh::{
-    EpochTable, Model, Shape, StatusBoard, WaveSettings, Waves, open_model, run_waves,
-};
+use crate::refresh::{EpochTable, Model, Shape, StatusBoard, WaveSettings, Waves, open_model, run_waves};
 use crate::serve::{Readers, flight, http, postgres};
 use crate::sql;
 use anyhow::{Context as _, anyhow, bail};
@@ -163,7 +161,9 @@ impl Listeners {
 async fn bind(what: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            anyhow!("{what} address {address} is in use; stop what listens there or choose another with {flag}")
+            anyhow!(
+                "{what} address {address} is in use; stop what listens there or choose another with {flag}"
+            )
         }
         _ => anyhow!("could not listen on {what} address {address}: {error}; choose another with {flag}"),
     })
@@ -283,7 +283,9 @@ impl House {
                 let opened = open_model(&lake, definition, Arc::clone(&plan.schema), inputs);
                 let name = definition.name();
                 let opened = opened.with_context(|| {
-                    format!("could not open {name}; if its definition has changed, drop its folder or rename it")
+                    format!(
+                        "could not open {name}; if its definition has changed, drop its folder or rename it"
+                    )
                 })?;
                 models.extend(opened.map(Arc::new));
             }
@@ -372,7 +374,10 @@ impl House {
                     return next;
                 }
                 Err(errors) => {
-                    tracing::error!("the changed project has errors; the old one goes on\n{:#}", all_errors(errors));
+                    tracing::error!(
+                        "the changed project has errors; the old one goes on\n{:#}",
+                        all_errors(errors)
+                    );
                 }
             }
         }
@@ -443,10 +448,9 @@ fn depends_on_clock(project: &Project, definition: &Definition) -> bool {
     let asks = |definition: &Definition| sql::asks_for_time(&definition.query().ast);
     asks(definition)
         || definition.query().inputs.iter().any(|input| {
-            project
-                .models
-                .iter()
-                .any(|m| m.name() == input && matches!(m, Definition::View(_)) && depends_on_clock(project, m))
+            project.models.iter().any(|m| {
+                m.name() == input && matches!(m, Definition::View(_)) && depends_on_clock(project, m)
+            })
         })
 }
 
@@ -472,7 +476,9 @@ fn fingerprint(folder: &Path) -> Vec<(std::path::PathBuf, Option<std::time::Syst
 /// Refuses what no lake of this build can be.
 pub fn check_data(data: &str) -> anyhow::Result<()> {
     if let Some((scheme, _)) = data.split_once("://") {
-        bail!("data location {data}: this build keeps tables in local folders only, not on {scheme}; give --data a folder");
+        bail!(
+            "data location {data}: this build keeps tables in local folders only, not on {scheme}; give --data a folder"
+        );
     }
     Ok(())
 }

@@ -227,6 +227,7 @@ impl TableProvider for JournalTable {
         let waiting = MemTable::try_new(Arc::clone(&schema), vec![vec![waiting]])?;
         let written = written.scan(state, projection, filters, limit).await?;
         let waiting = waiting.scan(state, projection, filters, limit).await?;
-        UnionExec::try_new(vec![written, waiting]).map_err(|e| DataFusionError::Context("journal".into(), Box::new(e)))
+        UnionExec::try_new(vec![written, waiting])
+            .map_err(|e| DataFusionError::Context("journal".into(), Box::new(e)))
     }
 }

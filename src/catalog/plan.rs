@@ -18,7 +18,7 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -135,7 +135,7 @@ impl Planner {
 
     /// The columns that a query gives. It is planned down to operators, since some mistakes show only there.
     async fn query(&self, model: &Model) -> PlanResult<SchemaRef> {
-        let statement = SqlStatement::Query(model.query().ast.clone());
+        let statement = SqlStatement::Query(Box::new(Query::clone(&model.query().ast)));
         let plan = self.state.statement_to_plan(Statement::Statement(Box::new(statement))).await?;
         refuse_volatile(&plan)?;
         let physical = self.state.create_physical_plan(&plan).await?;

@@ -2,8 +2,11 @@
 //!
 //! Exit codes: 0 done, 1 it failed (the message says what and what to do), 2 the command line itself is wrong.
 
+mod check;
 mod datagen;
+mod init;
 mod serve;
+mod user;
 
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -22,6 +25,12 @@ pub struct Arguments {
 enum Command {
     /// Run the warehouse: ingest, refresh and answer until stopped
     Serve(ServeArguments),
+    /// Read and plan all SQL files of a project; touch no data
+    Check(check::CheckArguments),
+    /// Make a small project of one's own that runs at once
+    Init(init::InitArguments),
+    /// Print the settings of a user who logs in with a password
+    User(user::UserArguments),
     /// Write what the seeded generators make: to stdout, or as files
     Datagen(datagen::DatagenArguments),
 }
@@ -58,11 +67,14 @@ pub struct ServeArguments {
 /// Runs one command and turns its outcome into an exit code.
 pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {
-        Command::Serve(arguments) => serve::run(arguments),
-        Command::Datagen(arguments) => datagen::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Check(arguments) => check::run(arguments),
+        Command::Init(arguments) => init::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::User(arguments) => user::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Datagen(arguments) => datagen::run(arguments).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("sluice: {error:#}");
             ExitCode::FAILURE

@@ -10,6 +10,8 @@ mod tables;
 pub use tables::{CutCatalog, FixedSchema};
 
 use crate::catalog::cut::Cut;
+use crate::ops::opaque::Opaque;
+use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::CatalogProvider;
 use datafusion::error::Result;
@@ -17,7 +19,11 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -74,15 +80,50 @@ impl Engine {
     }
 
     /// The planner's state over one cut, with `now()` fixed: a refresh has one time, whenever its parts run.
-    pub fn state_at(&self, cut: &Arc<Cut>, now: DateTime<Utc>) -> SessionState {
-        let mut state = self.session_over(cut).state();
+    pub fn state_at(&self, cut: &Arc<Cut>, now: DateTime<Utc>) -> Opaque<SessionState> {
+        let mut state = self.context_over(cut).state();
         state.mark_start_execution();
         state.execution_props_mut().query_execution_start_time = Some(now);
-        state
+        Opaque::new(state)
     }
 
-    /// A session that reads one cut.
-    pub fn session_over(&self, cut: &Arc<Cut>) -> SessionContext {
+    /// Plans a query over one cut.
+    pub fn plan_over(&self, cut: &Arc<Cut>, sql: &str) -> BoxFuture<'static, Result<Opaque<LogicalPlan>>> {
+        let (context, sql) = (self.context_over(cut), sql.to_string());
+        async move { context.state().create_logical_plan(&sql).await.map(Opaque::new) }.boxed()
+    }
+
+    /// Runs a query over one cut and collects its rows: for small results only.
+    pub fn collect_over(&self, cut: &Arc<Cut>, sql: &str) -> BoxFuture<'static, Result<Vec<RecordBatch>>> {
+        let (context, sql) = (self.context_over(cut), sql.to_string());
+        async move {
+            let plan = context.state().create_logical_plan(&sql).await?;
+            context.execute_logical_plan(plan).await?.collect().await
+        }
+        .boxed()
+    }
+
+    fn context_over(&self, cut: &Arc<Cut>) -> SessionContext {
         self.session(self.config(), Arc::new(CutCatalog::new(Arc::clone(cut), self.clone())))
     }
+}
+
+/// Plans a query's text, down to what can be executed.
+pub fn plan_text<'a>(
+    state: &'a Opaque<SessionState>,
+    sql: &'a str,
+) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+    async move {
+        let plan = state.create_logical_plan(sql).await?;
+        state.create_physical_plan(&plan).await
+    }
+    .boxed()
+}
+
+/// What can be executed of a plan.
+pub fn physical_plan<'a>(
+    state: &'a Opaque<SessionState>,
+    plan: &'a Opaque<LogicalPlan>,
+) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+    async move { state.create_physical_plan(plan).await }.boxed()
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
 use datafusion::error::Result;
+use datafusion::logical_expr::LogicalPlan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -78,10 +79,8 @@ impl SchemaProvider for CutSchema {
         match (&table.provider, &table.relation.query) {
             (Some(provider), _) => Ok(Some(Arc::clone(provider))),
             (None, Some(query)) => {
-                // Boxed, because a view may read views.
-                let plan =
-                    Box::pin(self.engine.session_over(&self.cut).state().create_logical_plan(query)).await?;
-                Ok(Some(Arc::new(ViewTable::new(plan, Some(query.clone())))))
+                let plan = self.engine.plan_over(&self.cut, query).await?;
+                Ok(Some(Arc::new(ViewTable::new(LogicalPlan::clone(&plan), Some(query.clone())))))
             }
             (None, None) => Ok(None),
         }

@@ -4,10 +4,13 @@
 //! run, and the inbox of one that is pushed to. Failure: an option that is unknown, missing or wrong is named, with the
 //! source and the options that there are.
 
+use super::datagen::DatagenSource;
 use super::files::{FilesSettings, FilesSource, OnChange};
 use super::http::HttpSource;
+use super::kafka::KafkaSource;
 use super::{Inbox, Source, SourceError};
 use crate::sql::{ConnectionDefinition, Connector, Encode, OptionValue, Options, SourceDefinition};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -45,11 +48,24 @@ pub fn open_source(
             let (source, inbox) = HttpSource::new(Arc::clone(definition))?;
             (Box::new(source), Some(inbox))
         }
-        Connector::Kafka | Connector::Datagen => {
-            return Err(settings.error(format!("connector '{}' is not available", definition.connector)));
+        Connector::Kafka => {
+            settings.refuse_parquet()?;
+            let options = kafka_options(definition, resolve, connection)?;
+            (Box::new(KafkaSource::new(Arc::clone(definition), &options)?), None)
         }
+        Connector::Datagen => (Box::new(DatagenSource::new(definition)?), None),
     };
     Ok(Opened { source, inbox })
+}
+
+/// The connection's options and, over them, the source's.
+fn kafka_options(
+    definition: &SourceDefinition,
+    resolve: Resolve<'_>,
+    connection: Option<&ConnectionDefinition>,
+) -> Result<BTreeMap<String, String>, SourceError> {
+    let connection = connection.into_iter().flat_map(|c| &c.options);
+    connection.chain(&definition.options).map(|(key, value)| Ok((key.clone(), resolve(value)?))).collect()
 }
 
 fn files(

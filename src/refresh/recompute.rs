@@ -7,7 +7,7 @@ use super::model::{CONSUMED, DEFINITION, Model, REFRESH, RefreshRecord};
 use super::output::{nullable, settle, shape};
 use super::streaming::Refreshed;
 use crate::catalog::cut::Cut;
-use crate::engine::Engine;
+use crate::engine::{Engine, plan_text};
 use crate::lake::{Commit, Effort, Snapshot, Table};
 use crate::ops::clock;
 use crate::quality::Rules;
@@ -26,8 +26,7 @@ const WRITE_ROWS: usize = 8192;
 pub(super) async fn refresh(model: &Arc<Model>, engine: &Engine, cut: &Arc<Cut>) -> Result<Refreshed, Error> {
     let started = clock::instant();
     let state = engine.state_at(cut, cut.wave_time);
-    let plan = state.create_logical_plan(&model.query).await?;
-    let physical = state.create_physical_plan(&plan).await?;
+    let physical = plan_text(&state, &model.query).await?;
     let batches = collect(physical, state.task_ctx()).await?;
     let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
     let output = nullable(&model.schema);

@@ -4,7 +4,7 @@ use super::Error;
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH, RefreshRecord};
 use super::output::{nullable, settle, shape};
 use crate::catalog::cut::{Cut, CutTable};
-use crate::engine::Engine;
+use crate::engine::{Engine, plan_text};
 use crate::lake::{Commit, DataFile, DataWriter, Effort, Lake, Snapshot, Table, TableName, conform};
 use crate::ops::clock;
 use crate::quality::Rules;
@@ -135,8 +135,7 @@ struct Written {
 
 async fn run_query(model: &Model, ground: &Ground<'_>, cut: Arc<Cut>, number: i64) -> Result<Written, Error> {
     let state = ground.engine.state_at(&cut, ground.time);
-    let plan = state.create_logical_plan(&model.query).await?;
-    let physical = state.create_physical_plan(&plan).await?;
+    let physical = plan_text(&state, &model.query).await?;
     let mut batches = execute_stream(physical, state.task_ctx())?;
     let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
     let mut rows = model.table.writer(Effort::Fast)?;

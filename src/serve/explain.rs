@@ -3,10 +3,11 @@
 use super::Error;
 use super::labels::Labels;
 use super::query::{Planned, RowStream};
+use crate::ops::opaque::Opaque;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use futures::StreamExt;
 use std::sync::Arc;
 
@@ -15,8 +16,9 @@ pub(super) const COLUMN: &str = "QUERY PLAN";
 
 /// The plan that explains a plan.
 pub(super) fn explain(planned: Planned, analyze: bool, verbose: bool) -> Result<Planned, Error> {
-    let plan = LogicalPlanBuilder::from(planned.plan).explain(verbose, analyze)?.build()?;
-    Ok(Planned { plan, labels: Labels::default(), parameters: vec![] })
+    let plan =
+        LogicalPlanBuilder::from(LogicalPlan::clone(&planned.plan)).explain(verbose, analyze)?.build()?;
+    Ok(Planned { plan: Opaque::new(plan), labels: Labels::default(), parameters: vec![] })
 }
 
 /// Lines instead of (kind, text) rows.

@@ -6,6 +6,7 @@
 
 use super::Error;
 use super::labels::{self, Labels};
+use crate::ops::opaque::Opaque;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, IntervalUnit, SchemaRef, TimeUnit};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -16,7 +17,8 @@ use datafusion::logical_expr::{self, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, Value, VisitMut, VisitorMut};
-use futures::{Stream, StreamExt};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, Stream, StreamExt, TryFutureExt as _};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -31,7 +33,7 @@ pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch, Error>> + Sen
 /// A query planned on one cut.
 #[derive(Clone, Debug)]
 pub(super) struct Planned {
-    pub(super) plan: LogicalPlan,
+    pub(super) plan: Opaque<LogicalPlan>,
     pub(super) labels: Labels,
     pub(super) parameters: Vec<DataType>,
 }
@@ -45,13 +47,14 @@ impl Planned {
 
 /// Plans a query. Parameters that the client did not declare take the type that their place asks for, else text.
 pub(super) async fn plan(
-    state: &SessionState,
-    query: &Query,
+    state: &Opaque<SessionState>,
+    query: &Opaque<Query>,
     declared: &[Option<DataType>],
 ) -> Result<Planned, Error> {
-    let mut query = query.clone();
+    let mut query = Query::clone(query);
     let labels = labels::label(&mut query);
     let Collect { numbers: used, counts } = parameters_of(&mut query)?;
+    let query = Opaque::new(query);
     let count = used.last().copied().unwrap_or(0).max(declared.len());
     let mut types: Vec<Option<DataType>> = declared.to_vec();
     types.resize(count, None);
@@ -86,12 +89,12 @@ pub(super) async fn plan(
     Ok(Planned { plan, labels, parameters })
 }
 
-type Typed = (LogicalPlan, Vec<Option<DataType>>);
+type Typed = (Opaque<LogicalPlan>, Vec<Option<DataType>>);
 
 /// Some functions do not plan on an argument of no type: tries text for one undeclared parameter, then for all.
 async fn plan_with_text(
-    state: &SessionState,
-    query: &Query,
+    state: &Opaque<SessionState>,
+    query: &Opaque<Query>,
     types: &[Option<DataType>],
     undeclared: &[usize],
 ) -> Option<Typed> {
@@ -107,13 +110,24 @@ async fn plan_with_text(
     None
 }
 
-/// Plans with the given types; gives them back with those that the plan infers.
-async fn plan_typed(state: &SessionState, query: &Query, types: &[Option<DataType>]) -> Result<Typed, Error> {
-    let mut query = query.clone();
+/// Boxed, because the engine's planning futures are large, and so that callers' futures do not hold the tree.
+fn planning<'a>(
+    state: &'a Opaque<SessionState>,
+    mut query: Query,
+    types: &[Option<DataType>],
+) -> BoxFuture<'a, datafusion::error::Result<Opaque<LogicalPlan>>> {
     let _ = VisitMut::visit(&mut query, &mut Declare { types });
     let statement = ast::Statement::Query(Box::new(query));
-    // Boxed: the engine's planning futures are large.
-    let plan = Box::pin(state.statement_to_plan(EngineStatement::Statement(Box::new(statement)))).await?;
+    state.statement_to_plan(EngineStatement::Statement(Box::new(statement))).map_ok(Opaque::new).boxed()
+}
+
+/// Plans with the given types; gives them back with those that the plan infers.
+async fn plan_typed(
+    state: &Opaque<SessionState>,
+    query: &Opaque<Query>,
+    types: &[Option<DataType>],
+) -> Result<Typed, Error> {
+    let plan = planning(state, Query::clone(query), types).await?;
     let mut types = types.to_vec();
     if !types.is_empty() {
         let inferred = plan.get_parameter_types()?;
@@ -149,16 +163,18 @@ fn cast_parameters(plan: &LogicalPlan) -> Result<Vec<(String, DataType)>, Error>
 
 /// Runs a plan. The first batch may take long: the caller's stream polls it.
 pub(super) async fn run(
-    state: &SessionState,
+    state: &Opaque<SessionState>,
     planned: Planned,
     values: Vec<ScalarValue>,
 ) -> Result<(SchemaRef, RowStream), Error> {
     let Planned { plan, labels, .. } = planned;
     let plan = match values.is_empty() {
         true => plan,
-        false => plan.replace_params_with_values(&ParamValues::from(values))?,
+        false => {
+            Opaque::new(LogicalPlan::clone(&plan).replace_params_with_values(&ParamValues::from(values))?)
+        }
     };
-    let physical = Box::pin(state.create_physical_plan(&plan)).await?;
+    let physical = crate::engine::physical_plan(state, &plan).await?;
     let schema = labels.apply(&physical.schema());
     let batches = execute_stream(physical, state.task_ctx())?;
     let columns = schema.clone();
@@ -304,8 +320,8 @@ fn written(data_type: &DataType) -> Option<ast::DataType> {
 
 /// The engine's types for the ones that `PREPARE` declares.
 pub(super) async fn declared_types(
-    state: &SessionState,
-    types: &[ast::DataType],
+    state: &Opaque<SessionState>,
+    types: &Opaque<Vec<ast::DataType>>,
 ) -> Result<Vec<Option<DataType>>, Error> {
     let nulls = types.iter().map(|data_type| Expr::Cast {
         kind: ast::CastKind::Cast,
@@ -321,11 +337,11 @@ pub(super) async fn declared_types(
 
 /// The values of constant expressions.
 pub(super) async fn evaluate(
-    state: &SessionState,
-    expressions: &[Expr],
+    state: &Opaque<SessionState>,
+    expressions: &Opaque<Vec<Expr>>,
     types: &[DataType],
 ) -> Result<Vec<ScalarValue>, Error> {
-    let planned = plan(state, &select(expressions.to_vec())?, &[]).await?;
+    let planned = plan(state, &select(Vec::clone(expressions))?, &[]).await?;
     let (_, mut rows) = run(state, planned, vec![]).await?;
     let Some(batch) = rows.next().await.transpose()?.filter(|batch| batch.num_rows() == 1) else {
         return Err(Error::new("42601", "parameters must be constants"));
@@ -337,13 +353,14 @@ pub(super) async fn evaluate(
 }
 
 /// `SELECT expression, ...`.
-fn select(expressions: Vec<Expr>) -> Result<Query, Error> {
+fn select(expressions: Vec<Expr>) -> Result<Opaque<Query>, Error> {
     use super::statement::{Statement, parse};
-    let Some(Statement::Query(mut query)) = parse("SELECT 1")?.pop() else {
+    let Some(Statement::Query(query)) = parse("SELECT 1")?.pop() else {
         return Err(Error::internal("SELECT 1 is no query"));
     };
+    let mut query = Query::clone(&query);
     if let ast::SetExpr::Select(select) = query.body.as_mut() {
         select.projection = expressions.into_iter().map(ast::SelectItem::UnnamedExpr).collect();
     }
-    Ok(*query)
+    Ok(Opaque::new(query))
 }

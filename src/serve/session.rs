@@ -14,6 +14,7 @@ use crate::catalog::cut::Cut;
 use crate::engine::CutCatalog;
 use crate::lake::TableName;
 use crate::ops::clock;
+use crate::ops::opaque::Opaque;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::CatalogProviderList as _;
@@ -100,7 +101,7 @@ struct State {
     /// By `PREPARE`.
     prepared: HashMap<String, Arc<Prepared>>,
     /// An engine without tables, which each statement lays over its cut.
-    engine: Option<SessionState>,
+    engine: Option<Opaque<SessionState>>,
 }
 
 #[derive(Default)]
@@ -467,12 +468,13 @@ impl Session {
     }
 
     /// An engine whose names resolve in one cut, under this session's settings.
-    fn engine_over(&self, cut: &Arc<Cut>) -> SessionState {
+    fn engine_over(&self, cut: &Arc<Cut>) -> Opaque<SessionState> {
         let kept = self.state.lock().engine.clone();
-        let mut engine = match kept {
+        let kept = match kept {
             Some(engine) => engine,
-            None => self.state.lock().engine.insert(self.new_engine()).clone(),
+            None => self.state.lock().engine.insert(Opaque::new(self.new_engine())).clone(),
         };
+        let mut engine = SessionState::clone(&kept);
         let catalog = Arc::new(SearchPath::over(
             CutCatalog::new(Arc::clone(cut), self.readers.engine.clone()),
             &functions::search_path(&self.surroundings),
@@ -484,7 +486,7 @@ impl Session {
         options.catalog.default_schema = super::search_path::SCHEMA.to_string();
         options.execution.time_zone = Some(self.settings().lock().time_zone());
         engine.mark_start_execution();
-        engine
+        Opaque::new(engine)
     }
 
     fn new_engine(&self) -> SessionState {
@@ -500,12 +502,12 @@ impl Session {
     async fn sql_prepare(
         &self,
         name: &str,
-        types: &[datafusion::sql::sqlparser::ast::DataType],
-        query: &datafusion::sql::sqlparser::ast::Query,
+        types: &Opaque<Vec<datafusion::sql::sqlparser::ast::DataType>>,
+        query: &Opaque<datafusion::sql::sqlparser::ast::Query>,
     ) -> Result<Answer, Error> {
         let cut = self.cut(self.deadline()).await?;
         let declared = query::declared_types(&self.engine_over(&cut), types).await?;
-        let prepared = Box::pin(self.prepare(Statement::Query(Box::new(query.clone())), &declared)).await?;
+        let prepared = Box::pin(self.prepare(Statement::Query(query.clone()), &declared)).await?;
         self.keep(name, prepared)?;
         Ok(Answer::Tag("PREPARE"))
     }
@@ -514,7 +516,7 @@ impl Session {
     async fn arguments(
         &self,
         prepared: &Prepared,
-        arguments: &[datafusion::sql::sqlparser::ast::Expr],
+        arguments: &Opaque<Vec<datafusion::sql::sqlparser::ast::Expr>>,
         deadline: Option<Instant>,
     ) -> Result<Vec<ScalarValue>, Error> {
         let (given, wanted) = (arguments.len(), prepared.parameters.len());

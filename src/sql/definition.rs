@@ -1,6 +1,7 @@
 //! What a project's SQL files define, typed. The parser makes these; every later stage reads them.
 
 use crate::lake::TableName;
+use crate::ops::opaque::Opaque;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::Query;
 use std::collections::BTreeMap;
@@ -264,7 +265,7 @@ impl Default for Trigger {
 #[derive(Clone, Debug)]
 pub struct ModelQuery {
     /// The tree, with `STREAM` already removed.
-    pub ast: Box<Query>,
+    pub ast: Opaque<Query>,
     /// The text as written, without the statement around it.
     pub sql: String,
     /// Tables read with `STREAM`: each of their rows is taken once.

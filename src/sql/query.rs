@@ -4,6 +4,7 @@ use super::cursor::{Cursor, is_word};
 use super::refusal::{self, refuse};
 use super::{Error, ModelQuery, Origin};
 use crate::lake::TableName;
+use crate::ops::opaque::Opaque;
 use datafusion::sql::sqlparser::ast::{
     Ident, ObjectName, ObjectNamePart, Query, SetExpr, Spanned, TableFactor, Visit, Visitor,
 };
@@ -43,7 +44,7 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
             inputs.push(relation.name);
         }
     }
-    Ok(ModelQuery { ast, sql, streams, inputs })
+    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams, inputs })
 }
 
 /// Refuses a query or an expression that is too long.

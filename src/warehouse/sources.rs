@@ -126,11 +126,9 @@ fn look_up(project: &Project, value: &OptionValue) -> Result<String, SourceError
         .ok_or_else(|| SourceError::Setting(format!("secret \"{name}\" is not defined")))?;
     let missing = |what: &str| SourceError::Setting(format!("secret \"{name}\": {what} {}", definition.key));
     match definition.backend {
-        SecretBackend::Env => {
-            secret::from_environment(&definition.key).ok_or_else(|| missing("there is no environment variable"))
-        }
-        SecretBackend::File => {
-            secret::from_file(&project.folder.join(&definition.key)).map_err(|_| missing("could not read file"))
-        }
+        SecretBackend::Env => secret::from_environment(&definition.key)
+            .ok_or_else(|| missing("there is no environment variable")),
+        SecretBackend::File => secret::from_file(&project.folder.join(&definition.key))
+            .map_err(|_| missing("could not read file")),
     }
 }

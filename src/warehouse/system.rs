@@ -122,7 +122,12 @@ pub(super) fn tables(
         Arc::new(move || sources.iter().flat_map(progress_of).collect())
     };
     let schema = progress_schema();
-    add("ingest_progress", "How far each partition is durable", Arc::clone(&schema), live(schema, progress_rows));
+    add(
+        "ingest_progress",
+        "How far each partition is durable",
+        Arc::clone(&schema),
+        live(schema, progress_rows),
+    );
     let model_rows = {
         let project = Arc::clone(project);
         Arc::new(move || project.models.iter().map(model_row).collect())
@@ -134,10 +139,21 @@ pub(super) fn tables(
     };
     let schema = freshness_schema();
     add("freshness", "How old each table's rows are", Arc::clone(&schema), live(schema, freshness_rows));
-    let journal = |journal: &Arc<Journal>| -> Arc<dyn TableProvider> { Arc::new(JournalTable(Arc::clone(journal))) };
+    let journal =
+        |journal: &Arc<Journal>| -> Arc<dyn TableProvider> { Arc::new(JournalTable(Arc::clone(journal))) };
     add("ingest_log", "Every load, good or failed", ingest_log_schema(), journal(&journals.ingest_log));
-    add("refreshes", "Every refresh that changed a model or failed", refreshes_schema(), journal(&journals.refreshes));
-    add("expectations", "How many rows passed and failed each rule", expectations_schema(), journal(&journals.expectations));
+    add(
+        "refreshes",
+        "Every refresh that changed a model or failed",
+        refreshes_schema(),
+        journal(&journals.refreshes),
+    );
+    add(
+        "expectations",
+        "How many rows passed and failed each rule",
+        expectations_schema(),
+        journal(&journals.expectations),
+    );
     let epoch_table: Arc<dyn TableProvider> =
         Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(epochs.table())));
     let epoch_schema = Arc::clone(&epochs.table().snapshot().schema);
@@ -227,7 +243,9 @@ fn model_row(model: &Model) -> Row {
 fn trigger_text(trigger: &Trigger) -> String {
     match trigger {
         Trigger::OnUpdate { at_most_every } if at_most_every.is_zero() => "on update".to_string(),
-        Trigger::OnUpdate { at_most_every } => format!("on update, at most every {} s", at_most_every.as_secs_f64()),
+        Trigger::OnUpdate { at_most_every } => {
+            format!("on update, at most every {} s", at_most_every.as_secs_f64())
+        }
         Trigger::Every(period) => format!("every {} s", period.as_secs_f64()),
         Trigger::Cron { expression, zone } => format!("cron {expression} at time zone {zone}"),
     }

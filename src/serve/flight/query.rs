@@ -146,6 +146,7 @@ impl Query {
                 Ok(ReceiverStream::new(receiver))
             }
             Answer::Tag(tag) => Err(not_a_query(tag)),
+            Answer::Empty => Err(not_a_query("empty statement")),
         }
     }
 }

@@ -7,7 +7,7 @@
 use super::{Peer, Refusal, Shared, admit};
 use crate::ingest::{Committed, Push, PushOutcome};
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
@@ -21,6 +21,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const CHANNEL_BYTES_MAX: usize = 256;
 /// How long a sender may take for its body.
 const BODY_SECONDS_MAX: u64 = 60;
+/// How long, and how much of, a body that is refused is read and dropped: most clients send it whole before they look at
+/// the answer, and would see a broken connection in its place.
+const REFUSED_BODY_WAIT_MAX: Duration = Duration::from_secs(1);
+const REFUSED_BODY_BYTES_MAX: usize = 64 << 20;
 /// When to try again after 429 and 503.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
@@ -47,7 +51,22 @@ pub(super) async fn push(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Taken>, Refusal> {
-    admit(&state, &headers, peer).await?;
+    let mut pieces = body.into_data_stream();
+    let taken = take(&state, peer, source, &headers, &mut pieces).await;
+    if taken.is_err() {
+        discard(&mut pieces).await;
+    }
+    taken.map(Json)
+}
+
+async fn take(
+    state: &Shared,
+    peer: Peer,
+    source: String,
+    headers: &HeaderMap,
+    body: &mut BodyDataStream,
+) -> Result<Taken, Refusal> {
+    admit(state, headers, peer).await?;
     let inbox = state.readers.inboxes.read().get(&source).map(Arc::clone);
     let Some(inbox) = inbox else {
         let mut refusal =
@@ -55,23 +74,25 @@ pub(super) async fn push(
         refusal.sources = Some(state.readers.inboxes.read().keys().cloned().collect());
         return Err(refusal);
     };
-    let channel = channel(&headers)?;
+    let channel = channel(headers)?;
     let exactly_once = channel.is_some();
-    let (body, _room) = read_body(&headers, body, state.readers.limits.push_bytes_max, &state.room).await?;
+    let limit = state.readers.limits.push_bytes_max;
+    let (body, _room) = read_body(headers, body, limit, &state.room).await?;
     match inbox.push(Push { channel, body }).await {
-        PushOutcome::Taken { rows, rejected, committed } => Ok(Json(Taken {
+        PushOutcome::Taken { rows, rejected, committed } => Ok(Taken {
             rows,
             rejected,
             batch: committed.as_ref().map(|c| c.batch),
             read_token: committed.as_ref().map(|c| read_token(&source, c)),
             exactly_once,
             duplicate: exactly_once && committed.is_none(),
-        })),
+        }),
         PushOutcome::Busy => Err(Refusal::new(
             StatusCode::TOO_MANY_REQUESTS,
             format!("source \"{source}\" has no room for more"),
         )
         .retry_after(RETRY_AFTER_SECONDS)),
+        PushOutcome::Refused(why) => Err(Refusal::new(StatusCode::BAD_REQUEST, why)),
         PushOutcome::Stopped(why) => Err(Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             format!("source \"{source}\" is stopped: {why}"),
@@ -116,7 +137,7 @@ fn channel(headers: &HeaderMap) -> Result<Option<(String, i64)>, Refusal> {
 /// the byte that is too many.
 async fn read_body(
     headers: &HeaderMap,
-    body: Body,
+    pieces: &mut BodyDataStream,
     bytes_max: usize,
     room: &Arc<Semaphore>,
 ) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
@@ -142,7 +163,6 @@ async fn read_body(
     })?;
     let mut bytes = BytesMut::with_capacity(announced.unwrap_or(0));
     let read = async {
-        let mut pieces = body.into_data_stream();
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|error| {
                 Refusal::new(StatusCode::BAD_REQUEST, format!("body ended early: {error}"))
@@ -161,4 +181,17 @@ async fn read_body(
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "body is empty"));
     }
     Ok((bytes.freeze(), permit))
+}
+
+async fn discard(pieces: &mut BodyDataStream) {
+    let read = async {
+        let mut left = REFUSED_BODY_BYTES_MAX;
+        while let Some(Ok(piece)) = pieces.next().await {
+            left = match left.checked_sub(piece.len()) {
+                Some(left) => left,
+                None => return,
+            };
+        }
+    };
+    let _ = tokio::time::timeout(REFUSED_BODY_WAIT_MAX, read).await;
 }

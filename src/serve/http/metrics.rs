@@ -53,10 +53,7 @@ pub(super) async fn metrics(
 }
 
 async fn rows(engine: &Engine, cut: &Arc<Cut>, table: &str) -> Result<Vec<RecordBatch>> {
-    let context = engine.session_over(cut);
-    let sql = format!("SELECT * FROM sluice.{table} LIMIT {ROWS_MAX}");
-    let plan = context.state().create_logical_plan(&sql).await?;
-    context.execute_logical_plan(plan).await?.collect().await
+    engine.collect_over(cut, &format!("SELECT * FROM sluice.{table} LIMIT {ROWS_MAX}")).await
 }
 
 fn write_cut(text: &mut String, cut: &Cut) {

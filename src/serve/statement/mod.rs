@@ -10,6 +10,7 @@ mod utility;
 mod tests;
 
 use super::Error;
+use crate::ops::opaque::Opaque;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -25,11 +26,11 @@ pub enum Statement {
     /// Nothing but spaces and semicolons.
     Empty,
     /// `SELECT`, `WITH`, `VALUES`, `TABLE`.
-    Query(Box<ast::Query>),
+    Query(Opaque<ast::Query>),
     /// `EXPLAIN [ANALYZE] [VERBOSE] <query>`.
     Explain {
         /// What is explained.
-        query: Box<ast::Query>,
+        query: Opaque<ast::Query>,
         /// Run it and count.
         analyze: bool,
         /// All plans, not only the last of each kind.
@@ -81,16 +82,16 @@ pub enum Statement {
         /// The name it is executed by.
         name: String,
         /// Declared parameter types.
-        types: Vec<ast::DataType>,
+        types: Opaque<Vec<ast::DataType>>,
         /// What is prepared.
-        query: Box<ast::Query>,
+        query: Opaque<ast::Query>,
     },
     /// `EXECUTE <name>`.
     Execute {
         /// The prepared statement.
         name: String,
         /// Its parameters.
-        arguments: Vec<ast::Expr>,
+        arguments: Opaque<Vec<ast::Expr>>,
     },
 }
 
@@ -171,7 +172,9 @@ fn parse_one(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> 
     let (first, second) = (words.next().unwrap_or_default(), words.next());
     match first.as_str() {
         // A parenthesis opens a query, too.
-        "" | "SELECT" | "WITH" | "VALUES" | "TABLE" => query(sql, tokens).map(Statement::Query),
+        "" | "SELECT" | "WITH" | "VALUES" | "TABLE" => {
+            query(sql, tokens).map(|query| Statement::Query(Opaque::new(*query)))
+        }
         "EXPLAIN" => explain(sql, tokens),
         "PREPARE" => prepare(sql, tokens),
         "EXECUTE" => execute(sql, tokens),
@@ -257,7 +260,7 @@ fn prepare(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
     let consumed = parser.peek_token().span;
     let rest = tokens.iter().skip_while(|token| token.span != consumed).cloned().collect();
     match parse_one(sql, rest)? {
-        Statement::Query(query) => Ok(Statement::Prepare { name, types, query }),
+        Statement::Query(query) => Ok(Statement::Prepare { name, types: Opaque::new(types), query }),
         other => Err(Error::new("0A000", format!("PREPARE of {} is not supported", other.tag()))),
     }
 }
@@ -282,7 +285,7 @@ fn execute(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
     if rest.token != Token::EOF {
         return Err(near(sql, Some(&rest)));
     }
-    Ok(Statement::Execute { name, arguments })
+    Ok(Statement::Execute { name, arguments: Opaque::new(arguments) })
 }
 
 /// PostgreSQL's words for a parse error: the token that could not be understood, and where it stands.

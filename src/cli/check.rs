@@ -1,0 +1,207 @@
+//! `sluice check`: read and plan all files of a project, touch no data.
+//!
+//! Errors go to standard error in the form that editors know (`--> file:line:column`), the summary to standard output;
+//! with `--json` everything is one JSON object on standard output.
+
+use crate::catalog::plan::plan;
+use crate::catalog::project::Project;
+use crate::config;
+use crate::engine::Engine;
+use crate::ops::clock;
+use crate::sql::{Error, Origin};
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Flags of `sluice check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Project folder: holds catalog/ and sql/
+    #[arg(long, value_name = "DIR", env = "SLUICE_PROJECT", default_value = ".")]
+    project: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Memory for plans over empty tables, bytes.
+const PLAN_MEMORY_BYTES_MAX: usize = 256 << 20;
+
+/// DataFusion plans by recursion: deep queries need more stack than a thread has by default, bytes.
+const STACK_BYTES: usize = 16 << 20;
+
+/// What a check found.
+struct Report {
+    sources: usize,
+    models: usize,
+    read: Duration,
+    planned: Duration,
+    errors: Vec<Error>,
+}
+
+/// Checks a project; exit code 1 when it has errors.
+pub(super) fn run(arguments: CheckArguments) -> anyhow::Result<ExitCode> {
+    let report = check(&arguments.project)?;
+    if arguments.json {
+        println!("{}", as_json(&report));
+    } else {
+        for error in &report.errors {
+            eprintln!("{}", rendered(&arguments.project, error));
+        }
+        println!("{}", summary(&report));
+    }
+    Ok(if report.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check(folder: &Path) -> anyhow::Result<Report> {
+    let start = clock::instant();
+    let mut errors: Vec<Error> = config::check_file(folder).err().map(settings_error).into_iter().collect();
+    let project = match Project::load(folder) {
+        Ok(project) => project,
+        Err(found) => {
+            errors.extend(found);
+            let read = start.elapsed();
+            return Ok(Report { sources: 0, models: 0, read, planned: Duration::ZERO, errors });
+        }
+    };
+    let read = start.elapsed();
+
+    let start = clock::instant();
+    let (sources, models) = (project.sources.len(), project.models.len());
+    let engine = Engine::new(PLAN_MEMORY_BYTES_MAX, 1).context("the query engine did not start")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_stack_size(STACK_BYTES)
+        .build()
+        .context("no thread could be started")?;
+    // On a worker, which has the stack.
+    let planned = runtime.block_on(runtime.spawn(async move { plan(&project, &engine).await }));
+    errors.extend(planned.context("planning stopped")?.err().into_iter().flatten());
+    Ok(Report { sources, models, read, planned: start.elapsed(), errors })
+}
+
+fn settings_error(error: config::Error) -> Error {
+    let (line, column) = match &error {
+        config::Error::File { line, column, .. } => (*line, *column),
+        _ => (1, 1),
+    };
+    let origin = Origin { file: PathBuf::from(config::SETTINGS_FILE), line, column };
+    Error::new("F0000", origin, error.message()).with_hint_if(error.hint())
+}
+
+fn summary(report: &Report) -> String {
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    match report.errors.len() {
+        0 => format!(
+            "ok: {}, {} (read in {} ms, planned in {} ms)",
+            count(report.sources, "source"),
+            count(report.models, "model"),
+            report.read.as_millis(),
+            report.planned.as_millis()
+        ),
+        errors => count(errors, "error"),
+    }
+}
+
+fn as_json(report: &Report) -> serde_json::Value {
+    let errors: Vec<serde_json::Value> = report
+        .errors
+        .iter()
+        .map(|error| {
+            json!({
+                "file": error.origin.file,
+                "line": error.origin.line,
+                "column": error.origin.column,
+                "code": error.code,
+                "message": error.message,
+                "hint": error.hint,
+            })
+        })
+        .collect();
+    json!({
+        "ok": report.errors.is_empty(),
+        "sources": report.sources,
+        "models": report.models,
+        "read_ms": u64::try_from(report.read.as_millis()).unwrap_or(u64::MAX),
+        "planned_ms": u64::try_from(report.planned.as_millis()).unwrap_or(u64::MAX),
+        "errors": errors,
+    })
+}
+
+/// An error as text, with the line it stands in.
+fn rendered(project: &Path, error: &Error) -> String {
+    let Origin { file, line, column } = &error.origin;
+    let mut text = format!("error: {}\n --> {}:{line}:{column}\n", error.message, file.display());
+    // Settings hold verifiers, which belong on no screen.
+    let shows_source = file.as_path() != Path::new(config::SETTINGS_FILE);
+    if let Some(source) = shows_source.then(|| source_line(&project.join(file), *line)).flatten() {
+        let number = line.to_string();
+        let margin = " ".repeat(number.len());
+        let before = usize::try_from(column.saturating_sub(1)).unwrap_or(0);
+        let marked = caret(&source, before);
+        let _ = write!(text, "{margin} |\n{number} | {source}\n{margin} | {marked}\n");
+    }
+    if let Some(hint) = &error.hint {
+        let _ = writeln!(text, "hint: {hint}");
+    }
+    text
+}
+
+/// Longest line shown, characters.
+const LINE_CHARACTERS_MAX: usize = 200;
+
+fn source_line(path: &Path, line: u64) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let line = text.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
+    let shown = line.trim_end();
+    if shown.trim().is_empty() || shown.chars().count() > LINE_CHARACTERS_MAX {
+        return None;
+    }
+    Some(if shown.to_ascii_uppercase().contains("SECRET") {
+        without_strings(shown)
+    } else {
+        shown.to_string()
+    })
+}
+
+/// The line with what stands in quotes starred out: people write secrets where the names of variables belong.
+fn without_strings(line: &str) -> String {
+    let mut quoted = false;
+    let starred = line.chars().map(|c| {
+        if c == '\'' {
+            quoted = !quoted;
+            return c;
+        }
+        if quoted { '*' } else { c }
+    });
+    starred.collect()
+}
+
+/// Carets under the word at `before`; tabs stay tabs, so that they stand below it.
+fn caret(source: &str, before: usize) -> String {
+    let indent: String = source.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let word = source.chars().skip(before).take_while(|c| c.is_alphanumeric() || *c == '_').count();
+    format!("{indent}{}", "^".repeat(word.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carets_stand_below_words() {
+        assert_eq!(caret("SELECT amuont FROM", 7), "       ^^^^^^");
+        assert_eq!(caret("\tSELECT", 1), "\t^^^^^^");
+        assert_eq!(caret("x", 9), " ^");
+    }
+
+    #[test]
+    fn strings_of_secrets_are_not_shown() {
+        assert_eq!(without_strings("CREATE SECRET s AS 'hunter2';"), "CREATE SECRET s AS '*******';");
+    }
+}
