@@ -321,7 +321,7 @@ impl House {
                 Definition::MaterializedView(d) => (RelationKind::MaterializedView, d.primary_key.clone()),
                 Definition::View(_) => (RelationKind::View, Vec::new()),
             };
-            let query = Some(definition.query().sql.clone());
+            let query = Some(definition.query().ast.to_string());
             let described = relation(project, name, kind, Arc::clone(&plan.schema));
             add(Relation { primary_key, query, ..described });
         }

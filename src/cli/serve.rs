@@ -7,6 +7,7 @@ use crate::ops::shutdown::Shutdown;
 use crate::serve::http::Addresses;
 use crate::warehouse;
 use anyhow::Context as _;
+use std::io::IsTerminal as _;
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -16,8 +17,13 @@ const STACK_BYTES: usize = 16 << 20;
 
 /// Runs the server; returns when it has drained.
 pub(super) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_env("SLUICE_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,datafusion=error,datafusion_common=error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let settings = Settings::load(&arguments)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build()?;

@@ -31,7 +31,7 @@ pub struct Model {
     pub quarantine: Option<Arc<Table>>,
     /// Its columns as defined.
     pub schema: SchemaRef,
-    /// Its query's text.
+    /// Its query's text as the engine reads it, without `STREAM`.
     pub query: String,
     /// Inputs whose rows are each taken once; empty for materialized views.
     pub streams: Vec<TableName>,
@@ -116,7 +116,7 @@ pub fn open_model(
         table,
         quarantine,
         schema,
-        query: definition.query().sql.clone(),
+        query: definition.query().ast.to_string(),
         streams: definition.query().streams.clone(),
         inputs,
         trigger: trigger.clone(),

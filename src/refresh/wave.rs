@@ -161,7 +161,8 @@ impl Run {
         }
         let mut standing = BTreeMap::new();
         for (name, table) in &tables {
-            standing.insert(name.clone(), stand(table, named.get(name), wave_time).await);
+            let computed = waves.shape.models.iter().any(|m| m.name == *name);
+            standing.insert(name.clone(), stand(table, named.get(name), computed, wave_time).await);
         }
         let levels = levels(&waves.shape.models);
         Ok(Self {
@@ -497,7 +498,12 @@ fn provider(
 }
 
 /// The version that the last epoch names, or the newest where it names none or names one that is gone.
-async fn stand(table: &Arc<Table>, named: Option<&EpochRow>, wave_time: DateTime<Utc>) -> Standing {
+async fn stand(
+    table: &Arc<Table>,
+    named: Option<&EpochRow>,
+    computed: bool,
+    wave_time: DateTime<Utc>,
+) -> Standing {
     let newest = table.snapshot();
     let snapshot = match named {
         Some(row) => match table.snapshot_at(row.version).await {
@@ -519,6 +525,8 @@ async fn stand(table: &Arc<Table>, named: Option<&EpochRow>, wave_time: DateTime
         .collect();
     let freshness = match named.map(|row| row.state.as_str()) {
         Some("fresh") => Freshness::Fresh,
+        // What no epoch names yet is empty, and what is empty and has no inputs is as fresh as can be.
+        None if !computed => Freshness::Fresh,
         _ => Freshness::Stale,
     };
     Standing { snapshot, inputs, freshness, fresh_as_of: named.map(|_| wave_time) }

@@ -212,7 +212,8 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
 
     fn labels(sql: &str, engine: &[&str]) -> Vec<String> {
-        let Statement::Query(mut query) = parse(sql).unwrap().remove(0) else { panic!("{sql}") };
+        let Statement::Query(query) = parse(sql).unwrap().remove(0) else { panic!("{sql}") };
+        let mut query = Clone::clone(&*query);
         let fields: Vec<_> = engine.iter().map(|name| Field::new(*name, DataType::Null, true)).collect();
         label(&mut query)
             .apply(&Schema::new(fields))
@@ -248,11 +249,11 @@ mod tests {
 
     #[test]
     fn columns_that_clash_get_names_of_their_own_inside() {
-        let Statement::Query(mut query) =
-            parse("select 1, 1, id, id, 2 as x, 3 as x from t").unwrap().remove(0)
+        let Statement::Query(query) = parse("select 1, 1, id, id, 2 as x, 3 as x from t").unwrap().remove(0)
         else {
             panic!()
         };
+        let mut query = Clone::clone(&*query);
         label(&mut query);
         assert_eq!(
             query.to_string(),
