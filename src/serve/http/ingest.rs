@@ -98,6 +98,7 @@ async fn take(
             format!("source \"{source}\" is stopped: {why}"),
         )
         .retry_after(RETRY_AFTER_SECONDS)),
+        PushOutcome::Refused(why) => Err(Refusal::new(StatusCode::BAD_REQUEST, why)),
     }
 }
 
