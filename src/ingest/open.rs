@@ -86,8 +86,12 @@ fn files(
         }
     };
     let poll_ms = settings.number("poll_ms", 1..=POLL_MS_MAX)?.unwrap_or(POLL_MS);
-    let files =
-        FilesSettings { path: project_folder.join(path), on_change, poll: Duration::from_millis(poll_ms) };
+    let files = FilesSettings {
+        start: project_folder.to_path_buf(),
+        path,
+        on_change,
+        poll: Duration::from_millis(poll_ms),
+    };
     FilesSource::new(Arc::clone(settings.definition), files)
 }
 

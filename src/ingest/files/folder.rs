@@ -53,21 +53,20 @@ impl Stamp {
 }
 
 impl Folder {
-    /// Parts a path at its first wildcard.
-    pub(super) fn new(path: &Path) -> Result<Self, String> {
-        let text = path.to_str().ok_or("the path is not UTF-8")?;
+    /// Parts a path at its first wildcard; a relative one starts at `start`, which has none.
+    pub(super) fn new(start: &Path, path: &str) -> Result<Self, String> {
         let wild = |part: &str| part.contains(['*', '?', '[']);
-        let Some(first) = text.split('/').position(wild) else {
-            return Ok(Self { base: path.to_path_buf(), pattern: None });
+        let parts: Vec<&str> = path.split('/').collect();
+        let Some(first) = parts.iter().position(|part| wild(part)) else {
+            return Ok(Self { base: start.join(path), pattern: None });
         };
-        let parts: Vec<&str> = text.split('/').collect();
-        let base = match parts[..first].join("/") {
-            root if root.is_empty() && text.starts_with('/') => "/".to_string(),
-            base => base,
+        let below = match parts[..first].join("/") {
+            root if root.is_empty() && path.starts_with('/') => "/".to_string(),
+            below => below,
         };
         let pattern = glob::Pattern::new(&parts[first..].join("/"))
-            .map_err(|error| format!("\"{text}\" is not a glob: {error}"))?;
-        Ok(Self { base: base.into(), pattern: Some(pattern) })
+            .map_err(|error| format!("\"{path}\" is not a glob: {error}"))?;
+        Ok(Self { base: start.join(below), pattern: Some(pattern) })
     }
 
     /// The files there now, by path; what cannot be looked at goes to `troubles`.

@@ -43,8 +43,10 @@ pub enum OnChange {
 /// Settings of a files source.
 #[derive(Clone, Debug)]
 pub struct FilesSettings {
-    /// A folder, a file or a glob; absolute.
-    pub path: PathBuf,
+    /// Where relative paths start: the project folder.
+    pub start: PathBuf,
+    /// A folder, a file or a glob.
+    pub path: String,
     /// What happens when a file that was taken has a new content.
     pub on_change: OnChange,
     /// How long to wait between two looks.
@@ -76,7 +78,7 @@ const REST_PER_LOOK: u32 = 4;
 impl FilesSource {
     /// A source over these files.
     pub fn new(definition: Arc<SourceDefinition>, settings: FilesSettings) -> Result<Self, SourceError> {
-        let folder = Folder::new(&settings.path).map_err(|why| {
+        let folder = Folder::new(&settings.start, &settings.path).map_err(|why| {
             SourceError::Setting(format!("source {}: option \"path\": {why}", definition.name))
         })?;
         Ok(Self { definition, settings, folder })
