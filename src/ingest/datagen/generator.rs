@@ -126,7 +126,9 @@ impl Generator {
     /// Its records under a seed. `delimiter` separates the fields of CSV.
     pub fn records(self, seed: u64, delimiter: u8) -> Records {
         Records(match self {
-            Generator::StreamingClickstream => Kind::StreamingClickstream(StreamingClickstream::new(seed)),
+            Generator::StreamingClickstream => {
+                Kind::StreamingClickstream(Box::new(StreamingClickstream::new(seed)))
+            }
             Generator::Sales => Kind::Sales(Sales::new(seed)),
             _ => Kind::Made(DataSet::new(seed).records(self, delimiter)),
         })
@@ -140,7 +142,7 @@ pub struct Records(Kind);
 #[derive(Debug)]
 enum Kind {
     Made(Vec<Vec<u8>>),
-    StreamingClickstream(StreamingClickstream),
+    StreamingClickstream(Box<StreamingClickstream>),
     Sales(Sales),
 }
 

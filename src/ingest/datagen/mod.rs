@@ -29,7 +29,7 @@ use std::str::FromStr;
 /// The seed when none is given.
 pub const DEFAULT_SEED: u64 = 42;
 /// Records of one batch at most.
-const BATCH_ROWS_MAX: u64 = 8_192;
+const BATCH_ROWS_MAX: u64 = 4_096;
 /// The only partition.
 const PARTITION: &str = "0";
 /// The connector's options.
@@ -82,6 +82,16 @@ impl DatagenSource {
         })
     }
 
+    /// Columns take CSV fields by name, whichever of them are declared in whichever order.
+    fn buffer(&self) -> Result<RecordBuffer, SourceError> {
+        let mut buffer = RecordBuffer::new(&self.definition)?;
+        if let Encoding::Csv(fields) = self.generator.encoding() {
+            let header = fields.join(&char::from(self.delimiter).to_string());
+            buffer.set_header(header.as_bytes(), false).map_err(SourceError::Setting)?;
+        }
+        Ok(buffer)
+    }
+
     /// Decodes records `from..to` as one batch.
     fn batch(
         &self,
@@ -131,8 +141,12 @@ impl Source for DatagenSource {
         };
         let end = self.rows.unwrap_or(i64::MAX as u64);
         if next < end {
-            let records = self.generator.records(self.seed, self.delimiter);
-            let mut buffer = RecordBuffer::new(&self.definition)?;
+            // A bounded data set is made whole: too long to stand in the way of other tasks.
+            let (generator, seed, delimiter) = (self.generator, self.seed, self.delimiter);
+            let records = tokio::task::spawn_blocking(move || generator.records(seed, delimiter))
+                .await
+                .map_err(|error| SourceError::Fatal(format!("generator {}: {error}", generator.name())))?;
+            let mut buffer = self.buffer()?;
             let started = clock::instant();
             let mut pace = Pace::new(self.rows_per_second);
             while next < end && !outlet.stop.is_cancelled() {
@@ -191,3 +205,5 @@ where
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod warehouse_tests;

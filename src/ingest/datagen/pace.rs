@@ -40,7 +40,7 @@ impl Pace {
             return Duration::ZERO;
         }
         // Rounded up, so that the record is due when the pause is over.
-        let due_us = (self.settled * 1_000_000).div_ceil(u64::from(self.rows_per_second));
+        let due_us = self.settled.saturating_mul(1_000_000).div_ceil(u64::from(self.rows_per_second));
         Duration::from_micros(due_us).saturating_sub(elapsed).max(PAUSE_MIN)
     }
 
