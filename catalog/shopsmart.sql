@@ -1,12 +1,13 @@
 -- The outside world of ShopSmart, an e-commerce shop: nine streams and the bronze tables that keep them as they came.
 --
 -- Here a seeded generator plays the outside world, so that nothing has to be installed. To read the same streams from
--- a broker, change this file only: replace connector, generator and rows by
---     connector = 'kafka', connection = hub, topic = 'orders', scan.startup.mode = 'earliest'
--- and declare the connection once (Azure Event Hubs shown; another broker needs its own settings):
+-- a broker, change this file only. Declare the broker once (Azure Event Hubs shown; others need their own settings):
 --     CREATE SECRET hub_login WITH (backend = 'env') AS 'HUB_CONNECTION_STRING';
 --     CREATE CONNECTION hub TO KAFKA (bootstrap.servers = 'ns.servicebus.windows.net:9093', security.protocol = 'SASL_SSL',
 --       sasl.mechanism = 'PLAIN', sasl.username = '$ConnectionString', sasl.password = SECRET hub_login);
+-- and give each source, in place of its WITH (connector = 'datagen', ...):
+--     WITH (connector = 'kafka', connection = hub, topic = 'orders', scan.startup.mode = 'earliest')
+-- `sluice datagen shopsmart.orders --no-header` prints what to put into topic orders, a message a line.
 -- Another seed gives another shop with other figures: `sluice datagen shopsmart --truth --seed 7` tells which.
 
 -- Exports of the shop's PostgreSQL database. What people typed stays text here; silver makes types of it.

@@ -36,6 +36,9 @@ pub struct DatagenArguments {
     /// Records a second; 0 is as fast as can be [default: 0 for data that ends, a steady rate for live streams]
     #[arg(long, value_name = "ROWS")]
     rate: Option<u32>,
+    /// Leave the header line of CSV out, as messages on a broker do
+    #[arg(long)]
+    no_header: bool,
     /// Print what the seed has planted in shopsmart, as JSON
     #[arg(long)]
     truth: bool,
@@ -46,7 +49,7 @@ pub(super) fn run(arguments: DatagenArguments) -> anyhow::Result<()> {
     let outcome = match arguments.name.as_deref() {
         Some(SHOPSMART) if arguments.truth => print_truth(arguments.seed),
         _ if arguments.truth => {
-            bail!("--truth is known of shopsmart: sluice datagen shopsmart --truth --seed N")
+            bail!("--truth belongs to shopsmart: sluice datagen shopsmart --truth --seed N")
         }
         None => list(),
         Some(SHOPSMART) => all_files(&arguments),
@@ -178,7 +181,9 @@ fn write_records(
     let started = clock::instant();
     let mut told = Duration::ZERO;
     let mut written = 0;
-    out.write_all(layout.before_all().as_bytes())?;
+    if !(arguments.no_header && matches!(layout, Layout::Csv(_))) {
+        out.write_all(layout.before_all().as_bytes())?;
+    }
     while written < end {
         let due = pace.take(started.elapsed(), ROWS_PER_LOOK.min(end - written));
         let now = clock::now();

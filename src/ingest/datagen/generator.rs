@@ -129,7 +129,7 @@ impl Generator {
             Generator::StreamingClickstream => {
                 Kind::StreamingClickstream(Box::new(StreamingClickstream::new(seed)))
             }
-            Generator::Sales => Kind::Sales(Sales::new(seed)),
+            Generator::Sales => Kind::Sales(Box::new(Sales::new(seed))),
             _ => Kind::Made(DataSet::new(seed).records(self, delimiter)),
         })
     }
@@ -143,7 +143,7 @@ pub struct Records(Kind);
 enum Kind {
     Made(Vec<Vec<u8>>),
     StreamingClickstream(Box<StreamingClickstream>),
-    Sales(Sales),
+    Sales(Box<Sales>),
 }
 
 impl Records {
