@@ -16,6 +16,7 @@ mod psql;
 mod push;
 mod readers;
 mod readme;
+mod shopsmart;
 mod smoke;
 mod sql;
 mod support;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         check::trials(),
         readme::trials(),
         smoke::trials(),
+        shopsmart::trials(),
         faults::trials(),
         push::trials(),
         expectations::trials(),

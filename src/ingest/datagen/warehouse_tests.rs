@@ -4,6 +4,7 @@
 //! on the engine, their rules are applied. Two seeds, so that nothing is fitted to one data set.
 
 use super::{DatagenSource, Generator, shopsmart_truth};
+use crate::catalog::plan::plan;
 use crate::catalog::project::{Model, Project};
 use crate::engine::{DATABASE, Engine, functions};
 use crate::ingest::{Outlet, Reporter, Resume, Source as _, row_schema};
@@ -73,6 +74,16 @@ fn with_seed(definition: &SourceDefinition, seed: u64) -> SourceDefinition {
         definition.options.remove("rows");
     }
     definition
+}
+
+#[tokio::test]
+async fn the_shipped_project_plans() {
+    let project = shipped_project();
+    let engine = Engine::new(1 << 30, 2).unwrap();
+    let planned = plan(&project, &engine).await.unwrap_or_else(|errors| {
+        panic!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    });
+    assert_eq!(planned.len(), project.models.len());
 }
 
 /// The whole warehouse in memory.
