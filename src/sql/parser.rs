@@ -151,3 +151,6 @@ pub(super) fn refuse_if_not_exists(cursor: &Cursor<'_>) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
