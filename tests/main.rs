@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
 
 mod check;
+mod check_messages;
 mod crash;
 mod expectations;
 mod faults;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let trials = [
         tidy::trials(),
         check::trials(),
+        check_messages::trials(),
         readme::trials(),
         smoke::trials(),
         shopsmart::trials(),

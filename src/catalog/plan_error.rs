@@ -1,11 +1,9 @@
 //! DataFusion's planning errors → errors placed in a file, in our words. Pure.
 
 use super::project::Model;
-use crate::sql::{Error, Origin, hint_did_you_mean};
+use crate::sql::{Error, Origin, hint_did_you_mean, word_origin};
 use datafusion::common::{Column, DataFusionError, SchemaError, Span};
 use datafusion::sql::sqlparser::ast::Spanned as _;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 /// Where a model's parts stand in its file.
 pub(super) struct Place<'a> {
@@ -41,14 +39,7 @@ impl<'a> Place<'a> {
             Model::MaterializedView(d) => &d.sql,
             Model::View(d) => &d.sql,
         };
-        let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().ok()?;
-        let found = tokens.into_iter().rev().find(|token| match &token.token {
-            Token::Word(w) => w.value.eq_ignore_ascii_case(word),
-            _ => false,
-        })?;
-        let (start, at) = (self.model.origin(), found.span.start);
-        let column = if at.line == 1 { start.column + at.column - 1 } else { at.column };
-        Some(self.at(start.line + at.line - 1, column))
+        word_origin(text, self.model.origin(), word)
     }
 
     fn at(&self, line: u64, column: u64) -> Origin {

@@ -7,14 +7,16 @@ use crate::catalog::plan::plan;
 use crate::catalog::project::Project;
 use crate::config;
 use crate::engine::Engine;
+use crate::ingest::open::open_source;
 use crate::ops::clock;
-use crate::sql::{Error, Origin};
+use crate::sql::{Error, OptionValue, Origin, word_origin};
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Flags of `sluice check`.
@@ -72,6 +74,7 @@ fn check(folder: &Path) -> anyhow::Result<Report> {
 
     let start = clock::instant();
     let (sources, models) = (project.sources.len(), project.models.len());
+    errors.extend(source_errors(&project));
     let engine = Engine::new(PLAN_MEMORY_BYTES_MAX, 1).context("the query engine did not start")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -82,6 +85,25 @@ fn check(folder: &Path) -> anyhow::Result<Report> {
     let planned = runtime.block_on(runtime.spawn(async move { plan(&project, &engine).await }));
     errors.extend(planned.context("planning stopped")?.err().into_iter().flatten());
     Ok(Report { sources, models, read, planned: start.elapsed(), errors })
+}
+
+/// Options that a connector does not have, lacks or cannot read. Sources are made, not run; secrets stay where they are.
+fn source_errors(project: &Project) -> Vec<Error> {
+    let resolve = |value: &OptionValue| match value {
+        OptionValue::Text(text) => Ok(text.clone()),
+        OptionValue::Secret(name) => Ok(name.clone()),
+    };
+    let mut errors = vec![];
+    for source in project.sources.values() {
+        let connection = source.connection.as_ref().and_then(|name| project.connections.get(name));
+        let opened = open_source(source, &project.folder, &resolve, connection.map(Arc::as_ref));
+        let Err(error) = opened else { continue };
+        let message = error.to_string();
+        let quoted = message.split('"').skip(1).step_by(2);
+        let place = quoted.filter_map(|word| word_origin(&source.sql, &source.origin, word)).next();
+        errors.push(Error::new("22023", place.unwrap_or_else(|| source.origin.clone()), message));
+    }
+    errors
 }
 
 fn settings_error(error: config::Error) -> Error {
