@@ -12,6 +12,7 @@ mod crash;
 mod expectations;
 mod faults;
 mod flight;
+mod kafka;
 mod lake_readers;
 mod psql;
 mod push;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         psql::trials(),
         sql::trials(),
         lake_readers::trials(),
+        kafka::trials(),
         crash::trials(),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());

@@ -23,7 +23,8 @@ use tempfile::TempDir;
 /// The user that Event Hubs has, and the password of the tests.
 pub const USER: &str = "$ConnectionString";
 /// See [`USER`]. Shaped like a connection string, so that its signs are tested too.
-pub const PASSWORD: &str = "Endpoint=sb://test.example.net/;SharedAccessKeyName=all;SharedAccessKey=c2x1aWNl+/w==";
+pub const PASSWORD: &str =
+    "Endpoint=sb://test.example.net/;SharedAccessKeyName=all;SharedAccessKey=c2x1aWNl+/w==";
 
 /// A busy machine takes its time to start a JVM.
 const START_DEADLINE: Duration = Duration::from_secs(120);

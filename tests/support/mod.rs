@@ -1,6 +1,7 @@
 //! What every test leans on: a warehouse in a folder of its own, the server process, clients, waiting.
 
 pub mod http;
+pub mod kafka;
 pub mod needs;
 pub mod pg;
 pub mod seed;

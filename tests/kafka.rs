@@ -1,0 +1,239 @@
+//! A real Kafka broker (SASL_SSL, PLAIN, user `$ConnectionString`, as Azure Event Hubs has) and the real server.
+
+use crate::support::kafka::{Broker, BrokerOptions, PASSWORD, USER, missing};
+use crate::support::{FLOW, Server, Warehouse, trial};
+use libtest_mimic::Trial;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+pub fn trials() -> Vec<Trial> {
+    let missing = missing();
+    if let Some(why) = &missing {
+        eprintln!("tests with a Kafka broker are ignored: {why}");
+    }
+    [
+        trial("kafka::a_topic_is_taken_exactly_once", a_topic_is_taken_exactly_once),
+        trial("kafka::keys_headers_and_bad_records", keys_headers_and_bad_records),
+        trial("kafka::a_broker_comes_back", a_broker_comes_back),
+        trial("kafka::a_topic_made_anew_stops_its_source", a_topic_made_anew_stops_its_source),
+        trial(
+            "kafka::offsets_that_were_removed_stop_their_source",
+            offsets_that_were_removed_stop_their_source,
+        ),
+        trial("kafka::a_wrong_password_is_named_and_not_shown", a_wrong_password_is_named_and_not_shown),
+    ]
+    .into_iter()
+    .map(|trial| trial.with_ignored_flag(missing.is_some()))
+    .collect()
+}
+
+/// From the broker's return to the next record (FAULTS: 30 s).
+const RESUMED: Duration = Duration::from_secs(30);
+const PARTITIONS: i32 = 3;
+
+/// One broker for every test that leaves it running.
+fn broker() -> &'static Broker {
+    static BROKER: OnceLock<Broker> = OnceLock::new();
+    BROKER.get_or_init(|| Broker::start(BrokerOptions::default()))
+}
+
+/// A project with one topic as `bronze.orders` and a folder that has nothing to do with the broker.
+fn warehouse(broker: &Broker, topic: &str, password: &str) -> Warehouse {
+    let warehouse = Warehouse::new();
+    warehouse.write("catalog/hub.password", format!("{password}\n"));
+    warehouse.write(
+        "catalog/login.sql",
+        "CREATE SECRET hub_login WITH (backend = 'file') AS 'catalog/hub.password';\n",
+    );
+    warehouse.write(
+        "catalog/hub.sql",
+        format!(
+            "CREATE CONNECTION hub TO KAFKA (bootstrap.servers = '{}', security.protocol = 'SASL_SSL',\n  \
+             sasl.mechanism = 'PLAIN', sasl.username = '{USER}', sasl.password = SECRET hub_login,\n  \
+             ssl.ca.location = '{}');\n",
+            broker.address(),
+            broker.ca().display()
+        ),
+    );
+    warehouse.write(
+        "catalog/orders.sql",
+        format!(
+            "CREATE SOURCE bronze.orders (id BIGINT, amount DECIMAL(18,2))\n\
+             INCLUDE key AS _key, header 'trace' AS _trace\n\
+             WITH (connector = 'kafka', connection = hub, topic = '{topic}', scan.startup.mode = 'earliest')\n\
+             FORMAT PLAIN ENCODE JSON;\n"
+        ),
+    );
+    warehouse.write(
+        "catalog/other.sql",
+        "CREATE SOURCE bronze.other (id BIGINT) WITH (connector = 'files', path = 'input/other')\n\
+         FORMAT PLAIN ENCODE JSON;\n",
+    );
+    warehouse.write(
+        "sql/gold/totals.sql",
+        "CREATE MATERIALIZED VIEW gold.totals AS\n\
+         SELECT _partition AS partition, count(*) AS orders, sum(id) AS ids FROM bronze.orders GROUP BY _partition;\n",
+    );
+    warehouse
+}
+
+fn produce(broker: &Broker, topic: &str, ids: std::ops::Range<i64>) {
+    let producer = broker.producer();
+    for id in ids {
+        producer.send(
+            topic,
+            (id % i64::from(PARTITIONS)) as i32,
+            format!("{{\"id\": {id}, \"amount\": \"{id}.25\"}}"),
+        );
+    }
+    producer.flush();
+}
+
+/// Other sources go on, whatever one of them does.
+fn the_other_source_goes_on(warehouse: &Warehouse, server: &Server) {
+    warehouse.write("input/other/one.json", "{\"id\": 1}\n");
+    server.wait_until("SELECT count(*) FROM bronze.other", "1");
+}
+
+fn a_topic_is_taken_exactly_once() {
+    const RECORDS: i64 = 60_000;
+    let broker = broker();
+    broker.create_topic("once", PARTITIONS, &[]);
+    let warehouse = warehouse(broker, "once", PASSWORD);
+    let done = AtomicBool::new(false);
+    let server = thread::scope(|scope| {
+        scope.spawn(|| {
+            for from in (0..RECORDS).step_by(5_000) {
+                produce(broker, "once", from..from + 5_000);
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        // Killed while records come, until the last one is there.
+        while !done.load(Ordering::Relaxed) {
+            let server = warehouse.serve();
+            let before: u64 = server.query("SELECT count(*) FROM bronze.orders").parse().unwrap();
+            if !done.load(Ordering::Relaxed) {
+                server.wait_until(&format!("SELECT count(*) > {before} FROM bronze.orders"), "t");
+            }
+            server.kill9();
+        }
+        warehouse.serve()
+    });
+    let sum = RECORDS * (RECORDS - 1) / 2;
+    server.wait_until(
+        "SELECT count(*), count(DISTINCT id), sum(id), sum(amount) FROM bronze.orders",
+        &format!("{RECORDS}|{RECORDS}|{sum}|{}.00", sum + RECORDS / 4),
+    );
+    let each = RECORDS / i64::from(PARTITIONS);
+    server.wait_until(
+        "SELECT _partition, count(*), count(DISTINCT _offset), min(_offset), max(_offset) FROM bronze.orders \
+         GROUP BY 1 ORDER BY 1",
+        &(0..PARTITIONS).map(|p| format!("{p}|{each}|{each}|0|{}", each - 1)).collect::<Vec<_>>().join("\n"),
+    );
+    server.wait_until("SELECT sum(orders), sum(ids) FROM gold.totals", &format!("{RECORDS}|{sum}"));
+    server.wait_until(
+        "SELECT partition, position FROM sluice.ingest_progress WHERE source = 'bronze.orders' ORDER BY 1",
+        &(0..PARTITIONS).map(|p| format!("{p}|{each}")).collect::<Vec<_>>().join("\n"),
+    );
+    assert!(!server.log().contains("SharedAccessKey="), "secrets are never logged");
+    assert_eq!(server.terminate().0.code(), Some(0));
+}
+
+fn keys_headers_and_bad_records() {
+    let broker = broker();
+    broker.create_topic("mixed", PARTITIONS, &[]);
+    let producer = broker.producer();
+    producer.send_with("mixed", 0, Some(b"{\"id\": 1, \"amount\": 2.5}"), Some(b"k1"), &[("trace", b"t1")]);
+    producer.send_with("mixed", 0, Some(b"not json"), Some(b"k2"), &[]);
+    producer.send_with("mixed", 0, Some(b"{\"id\": 3, \"amount\": \"much\"}"), None, &[]);
+    producer.send_with("mixed", 0, None, Some(b"k4"), &[]);
+    producer.send_with("mixed", 0, Some(b"{\"id\": 5}"), None, &[("other", b"x"), ("trace", b"t5")]);
+    producer.flush();
+    let warehouse = warehouse(broker, "mixed", PASSWORD);
+    let server = warehouse.serve();
+    server.wait_until(
+        "SELECT _offset, id, amount, convert_from(_key, 'UTF8'), _trace FROM bronze.orders ORDER BY 1",
+        "0|1|2.50|k1|t1\n4|5|||t5",
+    );
+    server.wait_until(
+        "SELECT _offset, convert_from(_raw, 'UTF8'), rule <> '', reason <> '' FROM bronze.orders__quarantine ORDER BY 1",
+        "1|not json|t|t\n2|{\"id\": 3, \"amount\": \"much\"}|t|t\n3||t|t",
+    );
+}
+
+fn a_broker_comes_back() {
+    let mut broker = Broker::start(BrokerOptions::default());
+    broker.create_topic("away", PARTITIONS, &[]);
+    produce(&broker, "away", 0..300);
+    let warehouse = warehouse(&broker, "away", PASSWORD);
+    let server = warehouse.serve();
+    server.wait_until("SELECT count(*) FROM bronze.orders", "300");
+    broker.stop();
+    server.wait_until("SELECT error IS NOT NULL FROM sluice.sources WHERE source = 'bronze.orders'", "t");
+    the_other_source_goes_on(&warehouse, &server);
+    assert_eq!(server.query("SELECT count(*) FROM bronze.orders"), "300");
+    broker.start_again();
+    produce(&broker, "away", 300..600);
+    server.wait_until_within("SELECT count(*), sum(id) FROM bronze.orders", "600|179700", RESUMED);
+    server.wait_until(
+        "SELECT state, error IS NULL FROM sluice.sources WHERE source = 'bronze.orders'",
+        "running|t",
+    );
+}
+
+fn a_topic_made_anew_stops_its_source() {
+    let broker = broker();
+    broker.create_topic("anew", PARTITIONS, &[]);
+    produce(broker, "anew", 0..300);
+    let warehouse = warehouse(broker, "anew", PASSWORD);
+    let server = warehouse.serve();
+    server.wait_until("SELECT count(*) FROM bronze.orders", "300");
+    assert_eq!(server.terminate().0.code(), Some(0));
+    broker.delete_topic("anew");
+    broker.create_topic("anew", PARTITIONS, &[]);
+    // As many records as before, so that only their contents tell that it is another topic.
+    produce(broker, "anew", 10_000..10_300);
+    let server = warehouse.serve();
+    server.wait_until(
+        "SELECT state, error LIKE '%recreated%', error LIKE '%anew%' FROM sluice.sources \
+         WHERE source = 'bronze.orders'",
+        "failed|t|t",
+    );
+    assert_eq!(server.query("SELECT count(*), sum(id) FROM bronze.orders"), "300|44850");
+    the_other_source_goes_on(&warehouse, &server);
+}
+
+fn offsets_that_were_removed_stop_their_source() {
+    let broker = broker();
+    broker.create_topic("lost", PARTITIONS, &[]);
+    produce(broker, "lost", 0..300);
+    let warehouse = warehouse(broker, "lost", PASSWORD);
+    let server = warehouse.serve();
+    server.wait_until("SELECT count(*) FROM bronze.orders", "300");
+    assert_eq!(server.terminate().0.code(), Some(0));
+    produce(broker, "lost", 300..600);
+    broker.remove_before("lost", 1, 150);
+    let server = warehouse.serve();
+    server.wait_until(
+        "SELECT state, error LIKE '%offsets lost%' FROM sluice.sources WHERE source = 'bronze.orders'",
+        "failed|t",
+    );
+    the_other_source_goes_on(&warehouse, &server);
+}
+
+fn a_wrong_password_is_named_and_not_shown() {
+    let broker = broker();
+    broker.create_topic("closed", PARTITIONS, &[]);
+    let warehouse = warehouse(broker, "closed", "niagara-falls");
+    let server = warehouse.serve();
+    server.wait_until_within(
+        "SELECT error ILIKE '%authenticat%' OR error ILIKE '%login%' FROM sluice.sources WHERE source = 'bronze.orders'",
+        "t",
+        FLOW,
+    );
+    the_other_source_goes_on(&warehouse, &server);
+    let told = server.query("SELECT error FROM sluice.sources WHERE source = 'bronze.orders'");
+    assert!(!told.contains("niagara-falls") && !server.log().contains("niagara-falls"), "{told}");
+}
