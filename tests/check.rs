@@ -1,6 +1,6 @@
 //! The commands besides `serve`: check, init, datagen, help, exit codes.
 
-use crate::support::{Warehouse, trial};
+use crate::support::{Pg, Warehouse, trial};
 use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
@@ -10,6 +10,7 @@ pub fn trials() -> Vec<Trial> {
         trial("check::what_is_not_done_yet_is_refused_by_name", what_is_not_done_yet_is_refused_by_name),
         trial("check::init_makes_a_project_that_runs", init_makes_a_project_that_runs),
         trial("check::init_overwrites_nothing", init_overwrites_nothing),
+        trial("check::user_prints_what_lets_in", user_prints_what_lets_in),
         trial("check::help_and_exit_codes", help_and_exit_codes),
     ]
 }
@@ -108,4 +109,17 @@ fn help_and_exit_codes() {
     warehouse.sluice(&["serve", "--no-such-flag"]).expect(2, &["--no-such-flag"]);
     warehouse.sluice(&["conquer"]).expect(2, &["conquer"]);
     warehouse.sluice(&[]).expect(2, &["Usage"]);
+}
+
+/// The lines that `sluice user` prints let the user in; the password itself stands nowhere.
+fn user_prints_what_lets_in() {
+    let warehouse = Warehouse::of("shop");
+    let printed = warehouse.sluice_with_input(&["user", "grace", "--password-stdin"], "hopper 1906\n");
+    printed.expect(0, &["[users.grace]", "SCRAM-SHA-256$4096:"]);
+    assert!(!printed.text().contains("hopper"), "{}", printed.text());
+    warehouse.write("catalog/warehouse.toml", &printed.stdout);
+    let server = warehouse.serve();
+    let session = Pg::connect(server.pg, "grace", Some("hopper 1906")).unwrap();
+    assert_eq!(session.text("SELECT current_user"), "grace");
+    assert!(Pg::connect(server.pg, "grace", Some("hopper 1907")).is_err());
 }

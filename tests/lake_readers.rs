@@ -13,9 +13,9 @@ const TABLES: [(&str, &str, &str); 9] = [
         "order_id",
     ),
     ("bronze.customers", "customer_id, name, tags, joined, _raw", "customer_id"),
-    ("bronze.orders__quarantine", "_raw, rule, reason, _partition, _offset", "_raw"),
+    ("bronze.orders__quarantine", "source, partition, offset, rule, reason, raw", "raw"),
     ("silver.orders", "order_id, customer_id, amount, status, order_date, ordered_at", "order_id"),
-    ("silver.orders__quarantine", "order_id, customer_id, amount, status", "order_id"),
+    ("silver.orders__quarantine", "source, rule, reason, raw", "raw"),
     ("silver.customers", "customer_id, name, city, zip, tags, joined", "customer_id"),
     ("gold.customer_sales", "customer_id, name, city, orders, revenue, last_order_at", "customer_id"),
     ("gold.daily_sales", "order_date, orders, revenue", "order_date"),
@@ -70,7 +70,9 @@ fn compare(engine: &str, warehouse: &Warehouse, server: &Server) {
     let session = server.connect();
     let mut wrong = Vec::new();
     for (table, columns, order) in TABLES {
-        let ours = session.text(&format!("SELECT {columns} FROM {table} ORDER BY {order} NULLS LAST"));
+        let quoted: Vec<String> = columns.split(", ").map(|column| format!("\"{column}\"")).collect();
+        let quoted = quoted.join(", ");
+        let ours = session.text(&format!("SELECT {quoted} FROM {table} ORDER BY {order} NULLS LAST"));
         let folder = warehouse.data().join(table.replace('.', "/"));
         let theirs = read(engine, &folder, columns, order);
         if sorted(&theirs) != sorted(&ours) {

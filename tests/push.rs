@@ -89,7 +89,7 @@ fn bad_records_are_kept_apart() {
     assert_eq!((reply["rows"].as_i64(), reply["rejected"].as_i64()), (Some(2), Some(3)), "{reply}");
     server.wait_until("SELECT count(*), sum(value) FROM bronze.readings", "2|3");
     server.wait_until(
-        "SELECT convert_from(_raw, 'UTF8') FROM bronze.readings__quarantine WHERE reason LIKE '%value%'",
+        "SELECT CAST(raw AS TEXT) FROM bronze.readings__quarantine WHERE reason LIKE '%value%'",
         "{\"sensor\": \"a\", \"value\": \"much\"}",
     );
     server.wait_until(
@@ -102,7 +102,7 @@ fn what_cannot_be_taken_is_refused() {
     let warehouse = Warehouse::of("events");
     warehouse.write(
         "catalog/warehouse.toml",
-        "[users.sluice]\ntrust_loopback = true\n[limits]\npush_bytes_max = 1000\n",
+        "[users.sluice]\ntrust_loopback = true\n[limits]\npush_bytes_max = 1024\n",
     );
     let server = warehouse.serve();
     let http = Http::new(PUSH);
@@ -117,7 +117,7 @@ fn what_cannot_be_taken_is_refused() {
 
     let large = post("/ingest/readings", &[], &format!("{{\"sensor\": \"{}\"}}", "x".repeat(2000)));
     assert_eq!(large.status, 413);
-    assert!(large.body.contains("1000"), "the limit is named: {large:?}");
+    assert!(large.body.contains("1024"), "the limit is named: {large:?}");
 
     let half = post("/ingest/readings", &[("channel", "one")], "{\"sensor\": \"a\", \"value\": 1}");
     assert_eq!(half.status, 400, "a channel without a token: {half:?}");

@@ -66,7 +66,7 @@ fn sources_and_progress() {
         "bronze.customers|1\nbronze.orders|2",
     );
     server.wait_until(
-        "SELECT source, sum(rows), bool_and(outcome = 'committed') FROM sluice.ingest_log GROUP BY 1 ORDER BY 1",
+        "SELECT source, sum(rows), bool_and(outcome = 'ok') FROM sluice.ingest_log GROUP BY 1 ORDER BY 1",
         "bronze.customers|4|t\nbronze.orders|8|t",
     );
 }
@@ -82,7 +82,7 @@ fn models_and_refreshes() {
          silver.orders|streaming table|silver"
     );
     server.wait_until(
-        "SELECT model, sum(rows_inserted) - sum(rows_deleted), bool_and(outcome = 'done') FROM sluice.refreshes \
+        "SELECT model, sum(rows_inserted) - sum(rows_deleted), bool_and(outcome = 'ok') FROM sluice.refreshes \
          GROUP BY 1 ORDER BY 1",
         "gold.customer_sales|4|t\ngold.daily_sales|2|t\nsilver.customers|4|t\nsilver.orders|6|t",
     );
