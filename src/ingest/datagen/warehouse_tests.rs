@@ -123,7 +123,7 @@ impl Warehouse {
 
     async fn refresh(&mut self, model: &Model) {
         let name = model.name();
-        let query = ast::Statement::Query(model.query().ast.clone());
+        let query = ast::Statement::Query(Box::new(ast::Query::clone(&model.query().ast)));
         let state = self.context.state();
         let plan = state.statement_to_plan(Statement::Statement(Box::new(query))).await;
         let plan = plan.unwrap_or_else(|error| panic!("{name}: {error}"));

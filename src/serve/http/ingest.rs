@@ -92,7 +92,6 @@ async fn take(
             format!("source \"{source}\" has no room for more"),
         )
         .retry_after(RETRY_AFTER_SECONDS)),
-        PushOutcome::Refused(why) => Err(Refusal::new(StatusCode::BAD_REQUEST, why)),
         PushOutcome::Stopped(why) => Err(Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             format!("source \"{source}\" is stopped: {why}"),
