@@ -1,5 +1,6 @@
 //! Errors as clients see them, in PostgreSQL's words.
 
+use super::statement;
 use std::fmt;
 
 /// An error with its SQLSTATE: primary message (lower case, no full stop), detail and hint (full sentences).
@@ -15,12 +16,14 @@ pub struct Error {
     pub hint: Option<String>,
     /// 1-based character position in the statement.
     pub position: Option<usize>,
+    /// The same as line and column, until someone who has the text makes a position of it ([`Error::located`]).
+    pub place: Option<(u64, u64)>,
 }
 
 impl Error {
     /// An error with a code and a message.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), detail: None, hint: None, position: None }
+        Self { code, message: message.into(), detail: None, hint: None, position: None, place: None }
     }
 
     /// Adds what to do.
@@ -38,6 +41,14 @@ impl Error {
     /// Adds where in the statement's text, in characters from 1.
     pub fn with_position(mut self, position: Option<usize>) -> Self {
         self.position = position;
+        self
+    }
+
+    /// Makes a position of a line and column in `sql`.
+    pub fn located(mut self, sql: &str) -> Self {
+        if let (None, Some((line, column))) = (self.position, self.place) {
+            self.position = statement::position_of(sql, line, column);
+        }
         self
     }
 

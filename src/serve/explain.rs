@@ -12,7 +12,9 @@ use futures::StreamExt;
 use std::sync::Arc;
 
 /// The one column.
-pub(super) const COLUMN: &str = "QUERY PLAN";
+pub(super) fn columns() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, true)]))
+}
 
 /// The plan that explains a plan.
 pub(super) fn explain(planned: Planned, analyze: bool, verbose: bool) -> Result<Planned, Error> {
@@ -23,7 +25,7 @@ pub(super) fn explain(planned: Planned, analyze: bool, verbose: bool) -> Result<
 
 /// Lines instead of (kind, text) rows.
 pub(super) fn lines(rows: RowStream) -> (SchemaRef, RowStream) {
-    let schema = Arc::new(Schema::new(vec![Field::new(COLUMN, DataType::Utf8, true)]));
+    let schema = columns();
     let columns = schema.clone();
     let rows = rows.map(move |batch| {
         let batch = batch?;

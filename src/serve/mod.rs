@@ -15,7 +15,6 @@ pub mod http;
 mod labels;
 pub mod postgres;
 mod query;
-mod search_path;
 pub mod session;
 pub mod settings;
 mod shelf;

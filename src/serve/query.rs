@@ -6,19 +6,18 @@
 
 use super::Error;
 use super::labels::{self, Labels};
+use super::session::Scope;
 use crate::ops::opaque::Opaque;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, IntervalUnit, SchemaRef, TimeUnit};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{self, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
-use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, Value, VisitMut, VisitorMut};
 use futures::future::BoxFuture;
-use futures::{FutureExt as _, Stream, StreamExt, TryFutureExt as _};
+use futures::{Stream, StreamExt};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -47,7 +46,7 @@ impl Planned {
 
 /// Plans a query. Parameters that the client did not declare take the type that their place asks for, else text.
 pub(super) async fn plan(
-    state: &Opaque<SessionState>,
+    scope: &Scope,
     query: &Opaque<Query>,
     declared: &[Option<DataType>],
 ) -> Result<Planned, Error> {
@@ -62,7 +61,7 @@ pub(super) async fn plan(
         types[number - 1].get_or_insert(DataType::Int64);
     }
 
-    let first = plan_typed(state, &query, &types).await;
+    let first = plan_typed(scope, &query, &types).await;
     let undeclared: Vec<usize> = used.iter().map(|n| n - 1).filter(|i| types[*i].is_none()).collect();
     let (plan, types) = match first {
         Ok((plan, inferred)) if undeclared.iter().all(|i| inferred[*i].is_some()) => (plan, inferred),
@@ -75,10 +74,10 @@ pub(super) async fn plan(
                     inferred[i] = Some(DataType::Utf8);
                 }
             }
-            let (plan, again) = plan_typed(state, &query, &as_text).await?;
+            let (plan, again) = plan_typed(scope, &query, &as_text).await?;
             (plan, inferred.into_iter().zip(again).map(|(a, b)| b.or(a)).collect())
         }
-        Err(error) => plan_with_text(state, &query, &types, &undeclared).await.ok_or(error)?,
+        Err(error) => plan_with_text(scope, &query, &types, &undeclared).await.ok_or(error)?,
     };
     let parameters = types.into_iter().map(|found| found.unwrap_or(DataType::Utf8)).collect();
     SQLOptions::new()
@@ -93,7 +92,7 @@ type Typed = (Opaque<LogicalPlan>, Vec<Option<DataType>>);
 
 /// Some functions do not plan on an argument of no type: tries text for one undeclared parameter, then for all.
 async fn plan_with_text(
-    state: &Opaque<SessionState>,
+    scope: &Scope,
     query: &Opaque<Query>,
     types: &[Option<DataType>],
     undeclared: &[usize],
@@ -103,7 +102,7 @@ async fn plan_with_text(
     for texts in single.chain(all) {
         let mut types = types.to_vec();
         texts.iter().for_each(|i| types[*i] = Some(DataType::Utf8));
-        if let Ok(planned) = plan_typed(state, query, &types).await {
+        if let Ok(planned) = plan_typed(scope, query, &types).await {
             return Some(planned);
         }
     }
@@ -112,22 +111,22 @@ async fn plan_with_text(
 
 /// Boxed, because the engine's planning futures are large, and so that callers' futures do not hold the tree.
 fn planning<'a>(
-    state: &'a Opaque<SessionState>,
+    scope: &'a Scope,
     mut query: Query,
     types: &[Option<DataType>],
-) -> BoxFuture<'a, datafusion::error::Result<Opaque<LogicalPlan>>> {
+) -> BoxFuture<'a, Result<Opaque<LogicalPlan>, Error>> {
     let _ = VisitMut::visit(&mut query, &mut Declare { types });
     let statement = ast::Statement::Query(Box::new(query));
-    state.statement_to_plan(EngineStatement::Statement(Box::new(statement))).map_ok(Opaque::new).boxed()
+    scope.plan(statement)
 }
 
 /// Plans with the given types; gives them back with those that the plan infers.
 async fn plan_typed(
-    state: &Opaque<SessionState>,
+    scope: &Scope,
     query: &Opaque<Query>,
     types: &[Option<DataType>],
 ) -> Result<Typed, Error> {
-    let plan = planning(state, Query::clone(query), types).await?;
+    let plan = planning(scope, Query::clone(query), types).await?;
     let mut types = types.to_vec();
     if !types.is_empty() {
         let inferred = plan.get_parameter_types()?;
@@ -163,7 +162,7 @@ fn cast_parameters(plan: &LogicalPlan) -> Result<Vec<(String, DataType)>, Error>
 
 /// Runs a plan. The first batch may take long: the caller's stream polls it.
 pub(super) async fn run(
-    state: &Opaque<SessionState>,
+    scope: &Scope,
     planned: Planned,
     values: Vec<ScalarValue>,
 ) -> Result<(SchemaRef, RowStream), Error> {
@@ -174,9 +173,9 @@ pub(super) async fn run(
             Opaque::new(LogicalPlan::clone(&plan).replace_params_with_values(&ParamValues::from(values))?)
         }
     };
-    let physical = crate::engine::physical_plan(state, &plan).await?;
+    let physical = crate::engine::physical_plan(&scope.state, &plan).await?;
     let schema = labels.apply(&physical.schema());
-    let batches = execute_stream(physical, state.task_ctx())?;
+    let batches = execute_stream(physical, scope.state.task_ctx())?;
     let columns = schema.clone();
     let rows = batches.map(move |batch| {
         let batch = batch?;
@@ -320,7 +319,7 @@ fn written(data_type: &DataType) -> Option<ast::DataType> {
 
 /// The engine's types for the ones that `PREPARE` declares.
 pub(super) async fn declared_types(
-    state: &Opaque<SessionState>,
+    scope: &Scope,
     types: &Opaque<Vec<ast::DataType>>,
 ) -> Result<Vec<Option<DataType>>, Error> {
     let nulls = types.iter().map(|data_type| Expr::Cast {
@@ -330,19 +329,19 @@ pub(super) async fn declared_types(
         array: false,
         format: None,
     });
-    let planned = plan(state, &select(nulls.collect())?, &[]).await?;
+    let planned = plan(scope, &select(nulls.collect())?, &[]).await?;
     let types = planned.plan.schema().fields().iter().map(|field| Some(field.data_type().clone()));
     Ok(if types.len() == 0 { vec![] } else { types.collect() })
 }
 
 /// The values of constant expressions.
 pub(super) async fn evaluate(
-    state: &Opaque<SessionState>,
+    scope: &Scope,
     expressions: &Opaque<Vec<Expr>>,
     types: &[DataType],
 ) -> Result<Vec<ScalarValue>, Error> {
-    let planned = plan(state, &select(Vec::clone(expressions))?, &[]).await?;
-    let (_, mut rows) = run(state, planned, vec![]).await?;
+    let planned = plan(scope, &select(Vec::clone(expressions))?, &[]).await?;
+    let (_, mut rows) = run(scope, planned, vec![]).await?;
     let Some(batch) = rows.next().await.transpose()?.filter(|batch| batch.num_rows() == 1) else {
         return Err(Error::new("42601", "parameters must be constants"));
     };

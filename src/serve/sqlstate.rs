@@ -2,7 +2,8 @@
 //!
 //! Internals never reach a client: what the user cannot have caused is logged under an id, and the client gets the id.
 
-use super::{Error, search_path};
+use super::Error;
+use super::session::SEARCH_PATH;
 use crate::engine::DATABASE;
 use arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
@@ -32,7 +33,12 @@ impl Error {
 
 fn translate(error: &DataFusionError) -> Error {
     match error {
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translate(inner),
+        DataFusionError::Context(_, inner) => translate(inner),
+        DataFusionError::Diagnostic(diagnostic, inner) => {
+            let start = diagnostic.span.map(|span| (span.start.line, span.start.column));
+            let error = translate(inner);
+            Error { place: error.place.or(start), ..error }
+        }
         DataFusionError::Shared(inner) => translate(inner),
         DataFusionError::Collection(errors) => match errors.first() {
             Some(first) => translate(first),
@@ -237,7 +243,7 @@ fn plan(message: &str) -> Error {
 /// `relation "gold.x" does not exist`, without the database and the schema that were not written.
 fn relation_missing(name: &str) -> Error {
     let name = name.strip_prefix(DATABASE).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name);
-    let unwritten = ["public", search_path::SCHEMA];
+    let unwritten = ["public", SEARCH_PATH];
     let shown = match name.split_once('.') {
         Some((schema, table)) if unwritten.contains(&schema) => table,
         _ => name,

@@ -134,8 +134,10 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 impl Talk<'_> {
     async fn answer(&mut self, message: Message) -> Result<(), Broken> {
         match message {
-            Message::Query(sql) => self.simple(&sql).await,
-            Message::Parse { name, sql, types } => self.parse(name, &sql, &types).await,
+            Message::Query(sql) => self.simple(&sql).await.map_err(|broken| located(broken, &sql)),
+            Message::Parse { name, sql, types } => {
+                self.parse(name, &sql, &types).await.map_err(|broken| located(broken, &sql))
+            }
             Message::Bind { portal, statement, formats, values, results } => {
                 self.bind(portal, &statement, &formats, &values, &results).map_err(Broken::from)
             }
@@ -257,6 +259,14 @@ impl Talk<'_> {
                 self.reported.insert(definition.name, value);
             }
         }
+    }
+}
+
+/// An error of a text, with its position in the text.
+fn located(broken: Broken, sql: &str) -> Broken {
+    match broken {
+        Broken::Message(kind, error) => Broken::Message(kind, error.located(sql)),
+        other => other,
     }
 }
 

@@ -147,7 +147,7 @@ impl Statement {
 pub fn parse(sql: &str) -> Result<Vec<Statement>, Error> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|error| {
-        Error::new("42601", error.message.to_lowercase()).with_position(position_of(sql, error.location))
+        Error::new("42601", error.message.to_lowercase()).with_position(at(sql, error.location))
     })?;
     let mut statements = Vec::new();
     for tokens in tokens.split(|token| token.token == Token::SemiColon) {
@@ -299,7 +299,7 @@ fn syntax_error(sql: &str, error: ParserError, parser: &mut Parser<'_>, last: Op
     };
     match location_in(&message) {
         Some(location) => {
-            let position = position_of(sql, location);
+            let position = at(sql, location);
             match message.split_once(", found: ").map(|(_, found)| found) {
                 Some(found) if !found.starts_with("EOF") => {
                     let found = found.rsplit_once(" at Line: ").map_or(found, |(found, _)| found);
@@ -315,7 +315,7 @@ fn syntax_error(sql: &str, error: ParserError, parser: &mut Parser<'_>, last: Op
         }
         None if parser.peek_token().token == Token::EOF || message.contains("found: EOF") => {
             Error::new("42601", "syntax error at end of input")
-                .with_position(last.and_then(|location| position_of(sql, location)))
+                .with_position(last.and_then(|location| at(sql, location)))
         }
         None => Error::new("42601", format!("syntax error: {}", lower_first(&message))),
     }
@@ -334,11 +334,15 @@ fn near(sql: &str, token: Option<&TokenWithSpan>) -> Error {
     match token {
         Some(token) if token.token != Token::EOF => {
             Error::new("42601", format!("syntax error at or near \"{}\"", token.token))
-                .with_position(position_of(sql, token.span.start))
+                .with_position(at(sql, token.span.start))
         }
         _ => Error::new("42601", "syntax error at end of input")
             .with_position(Some(sql.trim_end().chars().count() + 1)),
     }
+}
+
+fn at(sql: &str, location: Location) -> Option<usize> {
+    position_of(sql, location.line, location.column)
 }
 
 /// The parser writes places into its messages: ` at Line: 1, Column: 8`.
@@ -349,15 +353,9 @@ fn location_in(message: &str) -> Option<Location> {
     Some(Location { line: line.parse().ok()?, column: column.parse().ok()? })
 }
 
-/// The 1-based character position of a line and column.
-pub(super) fn position_of(sql: &str, location: Location) -> Option<usize> {
-    if location.line == 0 {
-        return None;
-    }
-    let before: usize = sql
-        .split('\n')
-        .take(usize::try_from(location.line).ok()? - 1)
-        .map(|line| line.chars().count() + 1)
-        .sum();
-    Some(before + usize::try_from(location.column).ok()?)
+/// The 1-based character position of a line and column; `None` for line 0, which is nowhere.
+pub fn position_of(sql: &str, line: u64, column: u64) -> Option<usize> {
+    let lines_before = usize::try_from(line.checked_sub(1)?).ok()?;
+    let before: usize = sql.split('\n').take(lines_before).map(|line| line.chars().count() + 1).sum();
+    Some(before + usize::try_from(column).ok()?)
 }

@@ -31,6 +31,9 @@ async fn psql_runs_several_statements_and_points_at_errors() {
     let printed = server.psql("select 1 frm x").await.unwrap();
     assert!(printed.contains("ERROR:  42601: syntax error at or near \"x\""), "{printed}");
     assert!(printed.contains("LINE 1: select 1 frm x\n                     ^"), "{printed}");
+    let printed = server.psql("select id,\n  nothing from gold.sales").await.unwrap();
+    assert!(printed.contains("ERROR:  42703: column \"nothing\" does not exist"), "{printed}");
+    assert!(printed.contains("LINE 2:   nothing from gold.sales\n          ^"), "{printed}");
     let printed = server.psql("explain select id from gold.sales").await.unwrap();
     assert!(printed.starts_with("QUERY PLAN\nlogical plan\n"), "{printed}");
 }

@@ -4,32 +4,31 @@
 //! when it began; between `BEGIN` and the end of the transaction all statements see the cut of the first one
 //! (REPEATABLE READ). Failures carry a SQLSTATE and leave the session usable; in a transaction they fail it (25P02).
 
-use super::functions::{self, Surroundings};
+mod cut;
+mod manage;
+mod scope;
+mod search_path;
+
+pub(super) use scope::Scope;
+pub(super) use search_path::SCHEMA as SEARCH_PATH;
+
+use super::functions::Surroundings;
 use super::query::{self, Planned, RowStream};
-use super::search_path::SearchPath;
 use super::settings::Settings;
-use super::statement::{Discarded, Statement};
+use super::statement::Statement;
 use super::{Error, Readers, explain};
 use crate::catalog::cut::Cut;
-use crate::engine::CutCatalog;
-use crate::lake::TableName;
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::catalog::CatalogProviderList as _;
-use datafusion::catalog::MemoryCatalogProviderList;
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
-use futures::StreamExt;
+use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
-
-/// How long a statement waits for the epoch of `sluice.read_after` when no timeout is set.
-const READ_AFTER_WAIT_MAX: Duration = Duration::from_secs(30);
+use std::time::Instant;
 
 /// Prepared statements of one session.
 const PREPARED_MAX: usize = 10_000;
@@ -98,7 +97,7 @@ pub struct Session {
 #[derive(Default)]
 struct State {
     transaction: Option<Transaction>,
-    /// By `PREPARE`.
+    /// By name: those of `PREPARE` and of a protocol's own.
     prepared: HashMap<String, Arc<Prepared>>,
     /// An engine without tables, which each statement lays over its cut.
     engine: Option<Opaque<SessionState>>,
@@ -166,22 +165,18 @@ impl Session {
         declared: &[Option<DataType>],
     ) -> Result<Prepared, Error> {
         self.check_transaction(&statement)?;
-        let text = |name: &str| Some(Arc::new(Schema::new(vec![Field::new(name, DataType::Utf8, true)])));
         let mut planned = None;
         let columns = match &statement {
             Statement::Query(query) => {
                 let cut = self.cut(self.deadline()).await?;
-                let found = query::plan(&self.engine_over(&cut), query, declared).await?;
+                let found = query::plan(&self.scope(&cut), query, declared).await?;
                 let columns = found.columns();
                 planned = Some((Arc::downgrade(&cut), found));
                 Some(columns)
             }
-            Statement::Explain { .. } => text(explain::COLUMN),
-            Statement::Show(name) => {
-                let shown = super::settings::find(name).map_or(name.as_str(), |definition| definition.name);
-                text(shown)
-            }
-            Statement::ShowAll => Some(show_all_schema()),
+            Statement::Explain { .. } => Some(explain::columns()),
+            Statement::Show(name) => Some(manage::show_columns(name)),
+            Statement::ShowAll => Some(manage::show_all_columns()),
             Statement::Execute { name, .. } => self.kept(name)?.columns.clone(),
             _ => None,
         };
@@ -235,6 +230,10 @@ impl Session {
 
     async fn try_execute(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Answer, Error> {
         self.check_transaction(&prepared.statement)?;
+        if self.transaction_status() == TransactionStatus::Idle {
+            // What `set_config` set for the transaction was for the one statement before.
+            self.settings().lock().end_local();
+        }
         if values.len() != prepared.parameters.len() {
             let (given, wanted) = (values.len(), prepared.parameters.len());
             return Err(Error::new(
@@ -248,10 +247,10 @@ impl Session {
             Statement::Explain { query, analyze, verbose } => {
                 let explained = async {
                     let cut = self.cut(deadline).await?;
-                    let engine = self.engine_over(&cut);
-                    let planned = query::plan(&engine, query, &[]).await?;
+                    let scope = self.scope(&cut);
+                    let planned = query::plan(&scope, query, &[]).await?;
                     let planned = explain::explain(planned, *analyze, *verbose)?;
-                    let (_, rows) = query::run(&engine, planned, vec![]).await?;
+                    let (_, rows) = query::run(&scope, planned, vec![]).await?;
                     let (schema, rows) = explain::lines(rows);
                     Ok(Answer::Rows { schema, rows, tag: "EXPLAIN", deadline })
                 };
@@ -278,7 +277,7 @@ impl Session {
             return Err(Error::internal("a statement without rows was planned"));
         };
         let cut = self.cut(deadline).await?;
-        let engine = self.engine_over(&cut);
+        let scope = self.scope(&cut);
         let same_cut = |planned: (Weak<Cut>, Planned)| {
             Weak::ptr_eq(&planned.0, &Arc::downgrade(&cut)).then_some(planned.1)
         };
@@ -287,7 +286,7 @@ impl Session {
             Some(planned) => planned,
             None => {
                 let declared: Vec<_> = prepared.parameters.iter().cloned().map(Some).collect();
-                query::plan(&engine, query, &declared).await?
+                query::plan(&scope, query, &declared).await?
             }
         };
         // The client decodes by the columns it was told of.
@@ -300,109 +299,8 @@ impl Session {
                 return Err(Error::new("0A000", "cached plan must not change result type"));
             }
         }
-        let (schema, rows) = query::run(&engine, planned, values).await?;
+        let (schema, rows) = query::run(&scope, planned, values).await?;
         Ok(Answer::Rows { schema, rows, tag: "SELECT", deadline })
-    }
-
-    /// Statements about the session itself.
-    fn manage(&self, statement: &Statement) -> Result<Answer, Error> {
-        match statement {
-            Statement::Show(name) => {
-                let value = self.settings().lock().get(name)?;
-                let shown = super::settings::find(name).map_or(name.as_str(), |definition| definition.name);
-                let schema = Arc::new(Schema::new(vec![Field::new(shown, DataType::Utf8, true)]));
-                return one_batch(schema, vec![Arc::new(StringArray::from(vec![value]))]);
-            }
-            Statement::ShowAll => {
-                let all = self.settings().lock().all();
-                let names = StringArray::from_iter_values(all.iter().map(|(d, _)| d.name));
-                let values = StringArray::from_iter_values(all.iter().map(|(_, value)| value));
-                let descriptions = StringArray::from_iter_values(all.iter().map(|(d, _)| d.description));
-                return one_batch(
-                    show_all_schema(),
-                    vec![Arc::new(names), Arc::new(values), Arc::new(descriptions)],
-                );
-            }
-            Statement::Set { name, value, local } => {
-                self.settings().lock().set(name, value.as_deref(), *local)?;
-            }
-            Statement::Reset(name) => {
-                self.settings().lock().set(name, None, false)?;
-            }
-            Statement::ResetAll => self.settings().lock().reset_all(),
-            Statement::SetUser(Some(user)) if user != self.user() => {
-                return Err(Error::new("42501", format!("permission denied to become \"{user}\"")));
-            }
-            Statement::Deallocate(Some(name)) => {
-                if self.state.lock().prepared.remove(name).is_none() {
-                    return Err(no_such_statement(name));
-                }
-            }
-            Statement::Deallocate(None) => self.state.lock().prepared.clear(),
-            Statement::Discard(Discarded::All) => {
-                if self.state.lock().transaction.is_some() {
-                    return Err(Error::new("25001", "DISCARD ALL cannot run inside a transaction block"));
-                }
-                self.settings().lock().reset_all();
-                self.state.lock().prepared.clear();
-            }
-            Statement::Close(Some(name)) => {
-                return Err(Error::new("34000", format!("cursor \"{name}\" does not exist")));
-            }
-            Statement::Begin
-            | Statement::Commit
-            | Statement::Rollback
-            | Statement::Savepoint(_)
-            | Statement::RollbackTo(_)
-            | Statement::Release(_) => return self.transact(statement),
-            _ => {}
-        }
-        Ok(Answer::Tag(statement.tag()))
-    }
-
-    /// Nothing is ever written, so that a transaction is a pinned cut and the settings to go back to.
-    fn transact(&self, statement: &Statement) -> Result<Answer, Error> {
-        let mut state = self.state.lock();
-        let no_transaction =
-            |what: &str| Error::new("25P01", format!("{what} can only be used in transaction blocks"));
-        let no_savepoint = |name: &str| Error::new("3B001", format!("savepoint \"{name}\" does not exist"));
-        match statement {
-            Statement::Begin => {
-                let settings = self.settings().lock().clone();
-                // As in PostgreSQL, a second BEGIN changes nothing.
-                state.transaction.get_or_insert(Transaction { settings, ..Transaction::default() });
-            }
-            Statement::Commit | Statement::Rollback => {
-                let Some(transaction) = state.transaction.take() else {
-                    return Ok(Answer::Tag(statement.tag()));
-                };
-                if transaction.failed || *statement == Statement::Rollback {
-                    self.settings().lock().restore(transaction.settings);
-                    return Ok(Answer::Tag("ROLLBACK"));
-                }
-                self.settings().lock().end_local();
-            }
-            Statement::Savepoint(name) => match &mut state.transaction {
-                Some(transaction) => transaction.savepoints.push(name.clone()),
-                None => return Err(no_transaction("SAVEPOINT")),
-            },
-            Statement::RollbackTo(name) | Statement::Release(name) => {
-                let Some(transaction) = &mut state.transaction else {
-                    return Err(no_transaction(statement.tag()));
-                };
-                let Some(at) = transaction.savepoints.iter().rposition(|savepoint| savepoint == name) else {
-                    return Err(no_savepoint(name));
-                };
-                if let Statement::Release(_) = statement {
-                    transaction.savepoints.truncate(at);
-                } else {
-                    transaction.savepoints.truncate(at + 1);
-                    transaction.failed = false;
-                }
-            }
-            _ => {}
-        }
-        Ok(Answer::Tag(statement.tag()))
     }
 
     fn check_transaction(&self, statement: &Statement) -> Result<(), Error> {
@@ -420,93 +318,15 @@ impl Session {
         self.settings().lock().duration("statement_timeout").map(|timeout| clock::instant() + timeout)
     }
 
-    /// The cut a statement that begins now sees.
-    async fn cut(&self, deadline: Option<Instant>) -> Result<Arc<Cut>, Error> {
-        if let Some(Transaction { cut: Some(cut), .. }) = &self.state.lock().transaction {
-            return Ok(Arc::clone(cut));
-        }
-        let token = self.settings().lock().get("sluice.read_after")?;
-        let cut = match token.is_empty() {
-            true => self.readers.cuts.borrow().clone(),
-            false => self.cut_after(&token, deadline).await?,
-        };
-        let (max, age) =
-            (self.settings().lock().duration("sluice.staleness_max"), clock::now() - cut.wave_time);
-        if let Some(max) = max
-            && age.to_std().is_ok_and(|age| age > max)
-        {
-            let message = format!(
-                "the newest epoch is {} ms old, older than sluice.staleness_max",
-                age.num_milliseconds()
-            );
-            return Err(Error::new("55000", message));
-        }
-        if let Some(transaction) = &mut self.state.lock().transaction {
-            transaction.cut = Some(Arc::clone(&cut));
-        }
-        Ok(cut)
-    }
-
-    /// Waits for the first cut that holds a push: `bronze.orders@17` is that table's version.
-    async fn cut_after(&self, token: &str, deadline: Option<Instant>) -> Result<Arc<Cut>, Error> {
-        let (table, version) = parse_token(token)?;
-        let mut cuts = self.readers.cuts.clone();
-        if !cuts.borrow().tables.contains_key(&table) {
-            return Err(Error::new(
-                "42P01",
-                format!("relation \"{table}\" of sluice.read_after does not exist"),
-            ));
-        }
-        let holds = |cut: &Arc<Cut>| cut.tables.get(&table).is_some_and(|found| found.version >= version);
-        let wait = deadline.unwrap_or_else(|| clock::instant() + READ_AFTER_WAIT_MAX);
-        match tokio::time::timeout_at(wait.into(), cuts.wait_for(holds)).await {
-            Ok(Ok(cut)) => Ok(cut.clone()),
-            Ok(Err(_)) => Err(Error::new("57P01", "the warehouse is shutting down")),
-            Err(_) => Err(Error::new("57014", format!("no epoch holds {token} yet"))
-                .with_hint("Ask again later, or RESET sluice.read_after.")),
-        }
-    }
-
-    /// An engine whose names resolve in one cut, under this session's settings.
-    fn engine_over(&self, cut: &Arc<Cut>) -> Opaque<SessionState> {
-        let kept = self.state.lock().engine.clone();
-        let kept = match kept {
-            Some(engine) => engine,
-            None => self.state.lock().engine.insert(Opaque::new(self.new_engine())).clone(),
-        };
-        let mut engine = SessionState::clone(&kept);
-        let catalog = Arc::new(SearchPath::over(
-            CutCatalog::new(Arc::clone(cut), self.readers.engine.clone()),
-            &functions::search_path(&self.surroundings),
-        ));
-        let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        catalogs.register_catalog(crate::engine::DATABASE.to_string(), catalog);
-        engine.register_catalog_list(catalogs);
-        let options = engine.config_mut().options_mut();
-        options.catalog.default_schema = super::search_path::SCHEMA.to_string();
-        options.execution.time_zone = Some(self.settings().lock().time_zone());
-        engine.mark_start_execution();
-        Opaque::new(engine)
-    }
-
-    fn new_engine(&self) -> SessionState {
-        let nothing = Arc::new(datafusion::catalog::MemoryCatalogProvider::new());
-        let context = self.readers.engine.session(self.readers.engine.config(), nothing);
-        for function in functions::all(&self.surroundings) {
-            context.register_udf(function);
-        }
-        context.state()
-    }
-
     /// `PREPARE name (types) AS query`.
     async fn sql_prepare(
         &self,
         name: &str,
-        types: &Opaque<Vec<datafusion::sql::sqlparser::ast::DataType>>,
-        query: &Opaque<datafusion::sql::sqlparser::ast::Query>,
+        types: &Opaque<Vec<ast::DataType>>,
+        query: &Opaque<ast::Query>,
     ) -> Result<Answer, Error> {
         let cut = self.cut(self.deadline()).await?;
-        let declared = query::declared_types(&self.engine_over(&cut), types).await?;
+        let declared = query::declared_types(&self.scope(&cut), types).await?;
         let prepared = Box::pin(self.prepare(Statement::Query(query.clone()), &declared)).await?;
         self.keep(name, prepared)?;
         Ok(Answer::Tag("PREPARE"))
@@ -516,7 +336,7 @@ impl Session {
     async fn arguments(
         &self,
         prepared: &Prepared,
-        arguments: &Opaque<Vec<datafusion::sql::sqlparser::ast::Expr>>,
+        arguments: &Opaque<Vec<ast::Expr>>,
         deadline: Option<Instant>,
     ) -> Result<Vec<ScalarValue>, Error> {
         let (given, wanted) = (arguments.len(), prepared.parameters.len());
@@ -528,7 +348,7 @@ impl Session {
             return Ok(vec![]);
         }
         let cut = self.cut(deadline).await?;
-        query::evaluate(&self.engine_over(&cut), arguments, &prepared.parameters).await
+        query::evaluate(&self.scope(&cut), arguments, &prepared.parameters).await
     }
 }
 
@@ -545,30 +365,9 @@ where
     }
 }
 
-fn one_batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<Answer, Error> {
-    let batch = RecordBatch::try_new(schema.clone(), columns)?;
-    let rows = futures::stream::iter([Ok(batch)]).boxed();
-    Ok(Answer::Rows { schema, rows, tag: "SHOW", deadline: None })
-}
-
-fn show_all_schema() -> SchemaRef {
-    let fields = ["name", "setting", "description"].map(|name| Field::new(name, DataType::Utf8, true));
-    Arc::new(Schema::new(fields.to_vec()))
-}
-
 fn no_such_statement(name: &str) -> Error {
     if name.is_empty() {
         return Error::new("26000", "unnamed prepared statement does not exist");
     }
     Error::new("26000", format!("prepared statement \"{name}\" does not exist"))
-}
-
-fn parse_token(token: &str) -> Result<(TableName, i64), Error> {
-    let invalid = || {
-        Error::new("22023", format!("invalid value for parameter \"sluice.read_after\": \"{token}\""))
-            .with_hint("A push answers with a token of the form schema.table@version.")
-    };
-    let (table, version) = token.rsplit_once('@').ok_or_else(invalid)?;
-    let (schema, name) = table.split_once('.').ok_or_else(invalid)?;
-    Ok((TableName::new(schema, name), version.parse().map_err(|_| invalid())?))
 }

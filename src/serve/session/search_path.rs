@@ -7,7 +7,7 @@ use datafusion::error::Result;
 use std::sync::Arc;
 
 /// The engine's default schema: no schema of a user can have this name, since it is never listed.
-pub(super) const SCHEMA: &str = "$path";
+pub(in crate::serve) const SCHEMA: &str = "$path";
 
 /// A cut whose names may be written without a schema.
 #[derive(Debug)]

@@ -1,0 +1,130 @@
+//! Statements about the session itself: settings, transactions, what it keeps.
+
+use super::{Answer, Session, Transaction, no_such_statement};
+use crate::serve::statement::{Discarded, Statement};
+use crate::serve::{Error, settings};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use futures::StreamExt;
+use std::sync::Arc;
+
+impl Session {
+    /// Does what a statement says of the session.
+    pub(super) fn manage(&self, statement: &Statement) -> Result<Answer, Error> {
+        match statement {
+            Statement::Show(name) => {
+                let value = self.settings().lock().get(name)?;
+                return one_batch(show_columns(name), vec![Arc::new(StringArray::from(vec![value]))]);
+            }
+            Statement::ShowAll => {
+                let all = self.settings().lock().all();
+                let names = StringArray::from_iter_values(all.iter().map(|(d, _)| d.name));
+                let values = StringArray::from_iter_values(all.iter().map(|(_, value)| value));
+                let descriptions = StringArray::from_iter_values(all.iter().map(|(d, _)| d.description));
+                return one_batch(
+                    show_all_columns(),
+                    vec![Arc::new(names), Arc::new(values), Arc::new(descriptions)],
+                );
+            }
+            // There is no transaction that it could be for.
+            Statement::Set { local: true, .. } if self.state.lock().transaction.is_none() => {}
+            Statement::Set { name, value, local } => {
+                self.settings().lock().set(name, value.as_deref(), *local)?;
+            }
+            Statement::Reset(name) => {
+                self.settings().lock().set(name, None, false)?;
+            }
+            Statement::ResetAll => self.settings().lock().reset_all(),
+            Statement::SetUser(Some(user)) if user != self.user() => {
+                return Err(Error::new("42501", format!("permission denied to become \"{user}\"")));
+            }
+            Statement::Deallocate(Some(name)) => {
+                if self.state.lock().prepared.remove(name).is_none() {
+                    return Err(no_such_statement(name));
+                }
+            }
+            Statement::Deallocate(None) => self.state.lock().prepared.clear(),
+            Statement::Discard(Discarded::All) => {
+                if self.state.lock().transaction.is_some() {
+                    return Err(Error::new("25001", "DISCARD ALL cannot run inside a transaction block"));
+                }
+                self.settings().lock().reset_all();
+                self.state.lock().prepared.clear();
+            }
+            Statement::Close(Some(name)) => {
+                return Err(Error::new("34000", format!("cursor \"{name}\" does not exist")));
+            }
+            Statement::Begin
+            | Statement::Commit
+            | Statement::Rollback
+            | Statement::Savepoint(_)
+            | Statement::RollbackTo(_)
+            | Statement::Release(_) => return self.transact(statement),
+            _ => {}
+        }
+        Ok(Answer::Tag(statement.tag()))
+    }
+
+    /// Nothing is ever written, so that a transaction is a pinned cut and the settings to go back to.
+    fn transact(&self, statement: &Statement) -> Result<Answer, Error> {
+        let mut state = self.state.lock();
+        let no_transaction =
+            |what: &str| Error::new("25P01", format!("{what} can only be used in transaction blocks"));
+        let no_savepoint = |name: &str| Error::new("3B001", format!("savepoint \"{name}\" does not exist"));
+        match statement {
+            Statement::Begin => {
+                let settings = self.settings().lock().clone();
+                // As in PostgreSQL, a second BEGIN changes nothing.
+                state.transaction.get_or_insert(Transaction { settings, ..Transaction::default() });
+            }
+            Statement::Commit | Statement::Rollback => {
+                let Some(transaction) = state.transaction.take() else {
+                    return Ok(Answer::Tag(statement.tag()));
+                };
+                if transaction.failed || *statement == Statement::Rollback {
+                    self.settings().lock().restore(transaction.settings);
+                    return Ok(Answer::Tag("ROLLBACK"));
+                }
+                self.settings().lock().end_local();
+            }
+            Statement::Savepoint(name) => match &mut state.transaction {
+                Some(transaction) => transaction.savepoints.push(name.clone()),
+                None => return Err(no_transaction("SAVEPOINT")),
+            },
+            Statement::RollbackTo(name) | Statement::Release(name) => {
+                let Some(transaction) = &mut state.transaction else {
+                    return Err(no_transaction(statement.tag()));
+                };
+                let Some(at) = transaction.savepoints.iter().rposition(|savepoint| savepoint == name) else {
+                    return Err(no_savepoint(name));
+                };
+                if let Statement::Release(_) = statement {
+                    transaction.savepoints.truncate(at);
+                } else {
+                    transaction.savepoints.truncate(at + 1);
+                    transaction.failed = false;
+                }
+            }
+            _ => {}
+        }
+        Ok(Answer::Tag(statement.tag()))
+    }
+}
+
+/// The column of `SHOW name`.
+pub(super) fn show_columns(name: &str) -> SchemaRef {
+    let shown = settings::find(name).map_or(name, |definition| definition.name);
+    Arc::new(Schema::new(vec![Field::new(shown, DataType::Utf8, true)]))
+}
+
+/// The columns of `SHOW ALL`.
+pub(super) fn show_all_columns() -> SchemaRef {
+    let fields = ["name", "setting", "description"].map(|name| Field::new(name, DataType::Utf8, true));
+    Arc::new(Schema::new(fields.to_vec()))
+}
+
+fn one_batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<Answer, Error> {
+    let batch = RecordBatch::try_new(schema.clone(), columns)?;
+    let rows = futures::stream::iter([Ok(batch)]).boxed();
+    Ok(Answer::Rows { schema, rows, tag: "SHOW", deadline: None })
+}

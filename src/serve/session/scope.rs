@@ -1,0 +1,69 @@
+//! What a statement's names mean: one cut, the search path, the session's functions and settings.
+
+use super::Session;
+use super::search_path::{self, SearchPath};
+use crate::catalog::cut::Cut;
+use crate::engine::{CutCatalog, DATABASE};
+use crate::ops::opaque::Opaque;
+use crate::serve::Error;
+use crate::serve::functions;
+use datafusion::catalog::{CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement as EngineStatement;
+use datafusion::sql::sqlparser::ast;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, TryFutureExt as _};
+use std::sync::Arc;
+
+/// The engine over one cut, for one statement.
+pub(in crate::serve) struct Scope {
+    /// The engine.
+    pub(in crate::serve) state: Opaque<SessionState>,
+}
+
+impl Scope {
+    /// The plan of a statement. Boxed, because the engine's planning futures are large, and so that callers' futures do
+    /// not hold the tree.
+    pub(in crate::serve) fn plan(
+        &self,
+        statement: ast::Statement,
+    ) -> BoxFuture<'_, Result<Opaque<LogicalPlan>, Error>> {
+        let statement = EngineStatement::Statement(Box::new(statement));
+        self.state.statement_to_plan(statement).map_ok(Opaque::new).map_err(Error::from).boxed()
+    }
+}
+
+impl Session {
+    /// The scope of a statement that sees `cut`.
+    pub(super) fn scope(&self, cut: &Arc<Cut>) -> Scope {
+        let kept = self.state.lock().engine.clone();
+        let kept = match kept {
+            Some(engine) => engine,
+            None => self.state.lock().engine.insert(Opaque::new(self.new_engine())).clone(),
+        };
+        let mut state = SessionState::clone(&kept);
+        let cut = CutCatalog::new(Arc::clone(cut), self.readers.engine.clone());
+        let path = functions::search_path(&self.surroundings);
+        let catalogs = Arc::new(MemoryCatalogProviderList::new());
+        catalogs.register_catalog(DATABASE.to_string(), Arc::new(SearchPath::over(cut, &path)));
+        state.register_catalog_list(catalogs);
+        let options = state.config_mut().options_mut();
+        options.catalog.default_schema = search_path::SCHEMA.to_string();
+        // Errors then tell where in the text they are.
+        options.sql_parser.collect_spans = true;
+        options.execution.time_zone = Some(self.settings().lock().time_zone());
+        state.mark_start_execution();
+        Scope { state: Opaque::new(state) }
+    }
+
+    /// The engine without tables: what all statements of a session have in common.
+    fn new_engine(&self) -> SessionState {
+        let nothing = Arc::new(MemoryCatalogProvider::new());
+        let context = self.readers.engine.session(self.readers.engine.config(), nothing);
+        for function in functions::all(&self.surroundings) {
+            context.register_udf(function);
+        }
+        context.state()
+    }
+}
