@@ -206,6 +206,7 @@ impl House {
             cuts: self.cuts.subscribe(),
             engine: self.engine.clone(),
             users: Arc::new(self.settings.users.clone()),
+            catalogs: Arc::default(),
             limits: self.settings.limits.clone(),
             inboxes: Arc::clone(&self.inboxes),
             shutdown: shutdown.clone(),

@@ -43,6 +43,8 @@ pub struct Readers {
     pub engine: Engine,
     /// Who may log in, by name.
     pub users: Arc<BTreeMap<String, UserSettings>>,
+    /// PostgreSQL's system catalogs, kept while the cut's shape is the same. Made with the server.
+    pub catalogs: Arc<postgres::catalog::CatalogCache>,
     /// Named limits.
     pub limits: LimitSettings,
     /// Where HTTP pushes go, by source.

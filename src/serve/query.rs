@@ -6,6 +6,7 @@
 
 use super::Error;
 use super::labels::{self, Labels};
+use super::postgres::catalog;
 use super::session::Scope;
 use crate::ops::opaque::Opaque;
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -52,6 +53,7 @@ pub(super) async fn plan(
 ) -> Result<Planned, Error> {
     let mut query = Query::clone(query);
     let labels = labels::label(&mut query);
+    catalog::rewrite(&scope.state, &mut query);
     let Collect { numbers: used, counts } = parameters_of(&mut query)?;
     let query = Opaque::new(query);
     let count = used.last().copied().unwrap_or(0).max(declared.len());

@@ -13,6 +13,7 @@
 //! planning only. Messages of clients are decoded here (see `frame`).
 
 mod cancel;
+pub mod catalog;
 mod connection;
 mod decode;
 mod encode;

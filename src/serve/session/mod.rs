@@ -13,6 +13,7 @@ pub(super) use scope::Scope;
 pub(super) use search_path::SCHEMA as SEARCH_PATH;
 
 use super::functions::Surroundings;
+use super::postgres::catalog::Catalog;
 use super::query::{self, Planned, RowStream};
 use super::settings::Settings;
 use super::statement::Statement;
@@ -99,8 +100,8 @@ struct State {
     transaction: Option<Transaction>,
     /// By name: those of `PREPARE` and of a protocol's own.
     prepared: HashMap<String, Arc<Prepared>>,
-    /// An engine without tables, which each statement lays over its cut.
-    engine: Option<Opaque<SessionState>>,
+    /// An engine without tables, which each statement lays over its cut, and the catalogs that it was equipped by.
+    engine: Option<(Arc<Catalog>, Opaque<SessionState>)>,
 }
 
 #[derive(Default)]
@@ -169,7 +170,7 @@ impl Session {
         let columns = match &statement {
             Statement::Query(query) => {
                 let cut = self.cut(self.deadline()).await?;
-                let found = query::plan(&self.scope(&cut), query, declared).await?;
+                let found = query::plan(&self.scope(&cut)?, query, declared).await?;
                 let columns = found.columns();
                 planned = Some((Arc::downgrade(&cut), found));
                 Some(columns)
@@ -247,7 +248,7 @@ impl Session {
             Statement::Explain { query, analyze, verbose } => {
                 let explained = async {
                     let cut = self.cut(deadline).await?;
-                    let scope = self.scope(&cut);
+                    let scope = self.scope(&cut)?;
                     let planned = query::plan(&scope, query, &[]).await?;
                     let planned = explain::explain(planned, *analyze, *verbose)?;
                     let (_, rows) = query::run(&scope, planned, vec![]).await?;
@@ -277,7 +278,7 @@ impl Session {
             return Err(Error::internal("a statement without rows was planned"));
         };
         let cut = self.cut(deadline).await?;
-        let scope = self.scope(&cut);
+        let scope = self.scope(&cut)?;
         let same_cut = |planned: (Weak<Cut>, Planned)| {
             Weak::ptr_eq(&planned.0, &Arc::downgrade(&cut)).then_some(planned.1)
         };
@@ -326,7 +327,7 @@ impl Session {
         query: &Opaque<ast::Query>,
     ) -> Result<Answer, Error> {
         let cut = self.cut(self.deadline()).await?;
-        let declared = query::declared_types(&self.scope(&cut), types).await?;
+        let declared = query::declared_types(&self.scope(&cut)?, types).await?;
         let prepared = Box::pin(self.prepare(Statement::Query(query.clone()), &declared)).await?;
         self.keep(name, prepared)?;
         Ok(Answer::Tag("PREPARE"))
@@ -348,7 +349,7 @@ impl Session {
             return Ok(vec![]);
         }
         let cut = self.cut(deadline).await?;
-        query::evaluate(&self.scope(&cut), arguments, &prepared.parameters).await
+        query::evaluate(&self.scope(&cut)?, arguments, &prepared.parameters).await
     }
 }
 

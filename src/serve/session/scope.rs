@@ -7,6 +7,7 @@ use crate::engine::{CutCatalog, DATABASE};
 use crate::ops::opaque::Opaque;
 use crate::serve::Error;
 use crate::serve::functions;
+use crate::serve::postgres::catalog::Catalog;
 use datafusion::catalog::{CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -36,17 +37,15 @@ impl Scope {
 
 impl Session {
     /// The scope of a statement that sees `cut`.
-    pub(super) fn scope(&self, cut: &Arc<Cut>) -> Scope {
-        let kept = self.state.lock().engine.clone();
-        let kept = match kept {
-            Some(engine) => engine,
-            None => self.state.lock().engine.insert(Opaque::new(self.new_engine())).clone(),
-        };
-        let mut state = SessionState::clone(&kept);
-        let cut = CutCatalog::new(Arc::clone(cut), self.readers.engine.clone());
+    pub(super) fn scope(&self, cut: &Arc<Cut>) -> Result<Scope, Error> {
+        let catalog = self.readers.catalogs.get(cut, self.readers.users.keys())?;
+        let mut state = SessionState::clone(&*self.engine_of(&catalog)?);
+        catalog.equip_for(&mut state, cut)?;
+        let tables = CutCatalog::new(Arc::clone(cut), self.readers.engine.clone());
         let path = functions::search_path(&self.surroundings);
+        let tables = SearchPath::over(catalog.over(tables, &self.surroundings), &path);
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        catalogs.register_catalog(DATABASE.to_string(), Arc::new(SearchPath::over(cut, &path)));
+        catalogs.register_catalog(DATABASE.to_string(), Arc::new(tables));
         state.register_catalog_list(catalogs);
         let options = state.config_mut().options_mut();
         options.catalog.default_schema = search_path::SCHEMA.to_string();
@@ -54,16 +53,25 @@ impl Session {
         options.sql_parser.collect_spans = true;
         options.execution.time_zone = Some(self.settings().lock().time_zone());
         state.mark_start_execution();
-        Scope { state: Opaque::new(state) }
+        Ok(Scope { state: Opaque::new(state) })
     }
 
-    /// The engine without tables: what all statements of a session have in common.
-    fn new_engine(&self) -> SessionState {
+    /// What all statements of a session have in common, made anew when definitions changed.
+    fn engine_of(&self, catalog: &Arc<Catalog>) -> Result<Opaque<SessionState>, Error> {
+        if let Some((of, engine)) = &self.state.lock().engine
+            && Arc::ptr_eq(of, catalog)
+        {
+            return Ok(engine.clone());
+        }
         let nothing = Arc::new(MemoryCatalogProvider::new());
         let context = self.readers.engine.session(self.readers.engine.config(), nothing);
         for function in functions::all(&self.surroundings) {
             context.register_udf(function);
         }
-        context.state()
+        let mut engine = context.state();
+        catalog.equip(&mut engine, &self.surroundings)?;
+        let engine = Opaque::new(engine);
+        self.state.lock().engine = Some((Arc::clone(catalog), engine.clone()));
+        Ok(engine)
     }
 }

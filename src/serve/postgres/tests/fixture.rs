@@ -43,6 +43,7 @@ impl Server {
             cuts,
             engine: Engine::new(64 << 20, 2).unwrap(),
             users: Arc::new(BTreeMap::from(users)),
+            catalogs: Arc::default(),
             limits,
             inboxes: Arc::default(),
             shutdown: shutdown.clone(),

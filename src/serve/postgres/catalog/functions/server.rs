@@ -1,0 +1,170 @@
+//! Functions that answer for the server, or compute on text the way PostgreSQL does.
+
+use super::row::{Cell, RowFunction, boolean, int4, int8, text};
+use crate::serve::postgres::catalog::definitions::{quote_identifier, quote_literal};
+use crate::serve::postgres::catalog::types::{NO_TYPMOD, column_type, types};
+use arrow::datatypes::DataType::{self, Boolean, Int32, Int64, Utf8};
+use arrow::datatypes::TimeUnit;
+use chrono::{DateTime, Utc};
+use datafusion::error::Result;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+use datafusion::scalar::ScalarValue;
+use std::sync::Arc;
+
+/// PostgreSQL's limit for the arguments of a call.
+const JSON_ARGUMENTS_MAX: usize = 100;
+
+/// The functions.
+pub fn functions(started_at: DateTime<Utc>) -> Vec<RowFunction> {
+    let mut functions = text_functions();
+    functions.extend(start_times(started_at));
+    functions.extend(locks());
+    functions.extend([
+        RowFunction::new("pg_my_temp_schema", 0..=0, Int32, |_| Ok(int4(0))),
+        RowFunction::new("pg_is_other_temp_schema", 1..=1, Boolean, |_| Ok(boolean(false))),
+        RowFunction::new("pg_encoding_to_char", 1..=1, Utf8, |row| {
+            // Numbers of PostgreSQL's pg_wchar.h; the server itself speaks UTF8 only.
+            Ok(text(match row[0].int() {
+                Some(0) => "SQL_ASCII".to_string(),
+                Some(6) => "UTF8".to_string(),
+                Some(8) => "LATIN1".to_string(),
+                _ => String::new(),
+            }))
+        }),
+        RowFunction::new("pg_char_to_encoding", 1..=1, Int32, |row| {
+            let name = row[0].text().unwrap_or("").to_ascii_uppercase().replace(['-', '_'], "");
+            Ok(int4(match name.as_str() {
+                "SQLASCII" => 0,
+                "UTF8" | "UNICODE" => 6,
+                "LATIN1" | "ISO88591" => 8,
+                _ => -1,
+            }))
+        }),
+        RowFunction::new("getdatabaseencoding", 0..=0, Utf8, |_| Ok(text("UTF8".to_string()))),
+        RowFunction::new("pg_client_encoding", 0..=0, Utf8, |_| Ok(text("UTF8".to_string()))),
+        RowFunction::new("pg_stat_get_numscans", 1..=1, Int64, |_| Ok(int8(0))),
+    ]);
+    functions
+}
+
+fn start_times(started_at: DateTime<Utc>) -> Vec<RowFunction> {
+    let zone: Arc<str> = Arc::from("UTC");
+    ["pg_postmaster_start_time", "pg_conf_load_time"]
+        .into_iter()
+        .map(|name| {
+            let zone = Arc::clone(&zone);
+            let returns = DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::clone(&zone)));
+            RowFunction::new(name, 0..=0, returns, move |_| {
+                let micros = Some(started_at.timestamp_micros());
+                Ok(ScalarValue::TimestampMicrosecond(micros, Some(Arc::clone(&zone))))
+            })
+        })
+        .collect()
+}
+
+fn text_functions() -> Vec<RowFunction> {
+    vec![
+        RowFunction::new("quote_ident", 1..=1, Utf8, |row| Ok(text(row[0].text().map(quote_identifier)))),
+        RowFunction::new("quote_literal", 1..=1, Utf8, |row| {
+            Ok(text(printed(&row[0]).map(|t| quote_literal(&t))))
+        }),
+        RowFunction::new("quote_nullable", 1..=1, Utf8, |row| {
+            Ok(text(printed(&row[0]).map_or_else(|| "NULL".to_string(), |t| quote_literal(&t))))
+        })
+        .called_on_null(),
+        RowFunction::new("json_build_object", 0..=JSON_ARGUMENTS_MAX, Utf8, |row| {
+            let mut object = serde_json::Map::new();
+            for pair in row.chunks(2) {
+                let value = pair.get(1).map_or(serde_json::Value::Null, json);
+                object.insert(printed(&pair[0]).unwrap_or_default(), value);
+            }
+            Ok(text(serde_json::Value::Object(object).to_string()))
+        })
+        .called_on_null(),
+        RowFunction::new("pg_size_pretty", 1..=1, Utf8, |row| Ok(text(row[0].int().map(size_pretty)))),
+    ]
+}
+
+fn printed(cell: &Cell<'_>) -> Option<String> {
+    match cell {
+        Cell::Text(text) => Some((*text).to_string()),
+        Cell::Int(value) => Some(value.to_string()),
+        Cell::Bool(value) => Some(value.to_string()),
+        Cell::Null | Cell::Other(_) => None,
+    }
+}
+
+fn json(cell: &Cell<'_>) -> serde_json::Value {
+    match cell {
+        Cell::Bool(value) => (*value).into(),
+        Cell::Int(value) => (*value).into(),
+        Cell::Text(value) => (*value).into(),
+        Cell::Null | Cell::Other(_) => serde_json::Value::Null,
+    }
+}
+
+/// Advisory locks are nobody's here: there is none to give back.
+fn locks() -> Vec<RowFunction> {
+    vec![
+        RowFunction::new("pg_advisory_unlock", 1..=2, Boolean, |_| Ok(boolean(false))),
+        RowFunction::new("pg_advisory_unlock_shared", 1..=2, Boolean, |_| Ok(boolean(false))),
+    ]
+}
+
+/// A size in the largest unit that still shows two digits, as PostgreSQL rounds it.
+fn size_pretty(bytes: i64) -> String {
+    const UNITS: [&str; 6] = ["bytes", "kB", "MB", "GB", "TB", "PB"];
+    // Below this a unit is kept: 10 kB is printed as 10240 bytes.
+    const UNIT_MAX: i128 = 10 * 1024;
+    let mut size = i128::from(bytes);
+    let mut unit = 0;
+    // After the first step one more bit is kept, so that the last division rounds to nearest.
+    let mut half_bit = false;
+    while unit + 1 < UNITS.len() {
+        let limit = if half_bit { 2 * UNIT_MAX - 1 } else { UNIT_MAX };
+        if size.abs() < limit {
+            break;
+        }
+        size = if half_bit { size / 1024 } else { size / 512 };
+        half_bit = true;
+        unit += 1;
+    }
+    if half_bit {
+        size = (size + size.signum()) / 2;
+    }
+    format!("{size} {}", UNITS[unit])
+}
+
+/// `pg_typeof`: the argument's type, which is known before any row is.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct TypeOf {
+    signature: Signature,
+}
+
+impl Default for TypeOf {
+    fn default() -> Self {
+        Self { signature: Signature::any(1, Volatility::Stable) }
+    }
+}
+
+impl ScalarUDFImpl for TypeOf {
+    fn name(&self) -> &str {
+        "pg_typeof"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let name = args.arg_fields.first().map(|field| match field.data_type() {
+            DataType::Null => "unknown".to_string(),
+            _ => types().format(column_type(field).oid, Some(NO_TYPMOD)),
+        });
+        Ok(ColumnarValue::Scalar(text(name)))
+    }
+}

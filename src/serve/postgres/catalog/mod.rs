@@ -1,0 +1,155 @@
+//! PostgreSQL's system catalogs: what clients read to find out which tables there are.
+//!
+//! Comes in: a [`Cut`], the users, a session's surroundings and a query as the client wrote it. Goes out: the schemas
+//! `pg_catalog` and `information_schema`, PostgreSQL's functions over them, and the query in the words that DataFusion
+//! understands. [`CatalogCache`] keeps the tables as long as the cut's shape is the same.
+//!
+//! Guarantee: every relation of PostgreSQL 15's two schemas exists with its columns and types; OIDs are the same after a
+//! restart; nothing here opens a table or reads data. Failures are DataFusion's, or a [`crate::serve::Error`] inside
+//! `DataFusionError::External` when a name does not exist.
+
+mod data;
+mod definitions;
+mod functions;
+mod model;
+mod relations;
+mod rewrite;
+mod rows;
+mod session_schema;
+mod subqueries;
+pub mod types;
+
+#[cfg(test)]
+mod tests;
+
+use crate::catalog::cut::Cut;
+use crate::engine::{CutCatalog, FixedSchema};
+use crate::ops::clock;
+use crate::serve::functions::Surroundings;
+use chrono::{DateTime, Utc};
+use datafusion::catalog::SchemaProvider;
+use datafusion::error::Result;
+use datafusion::execution::FunctionRegistry as _;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::sql::sqlparser::ast::Query;
+use functions::SearchPath;
+use model::Model;
+use parking_lot::Mutex;
+use session_schema::SessionSchema;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The system catalogs of one shape of the warehouse. Immutable; sessions share it.
+#[derive(Debug)]
+pub struct Catalog {
+    model: Arc<Model>,
+    schemas: BTreeMap<String, Arc<FixedSchema>>,
+    functions: Vec<Arc<ScalarUDF>>,
+}
+
+impl Catalog {
+    /// The catalogs that describe a cut. Opens no table.
+    fn new(cut: &Cut, users: &[String], started_at: DateTime<Utc>) -> Result<Self> {
+        let model = Arc::new(Model::new(cut, users));
+        let schemas = relations::build(&model)?
+            .into_iter()
+            .map(|(name, tables)| (name, Arc::new(FixedSchema::new(tables))))
+            .collect();
+        let functions = functions::of_model(&model, started_at);
+        Ok(Self { model, schemas, functions })
+    }
+
+    /// Lays the two schemas over a cut, with what they show of one session.
+    pub(in crate::serve) fn over(&self, cut: CutCatalog, session: &Arc<Surroundings>) -> CutCatalog {
+        self.schemas.iter().fold(cut, |cut, (name, tables)| {
+            let tables = Arc::clone(tables);
+            let schema: Arc<dyn SchemaProvider> = match name.as_str() {
+                "pg_catalog" => Arc::new(SessionSchema::new(tables, Arc::clone(session))),
+                _ => tables,
+            };
+            cut.with_schema(name, schema)
+        })
+    }
+
+    /// Gives a session's engine PostgreSQL's functions, the subqueries that catalog statements use, and what
+    /// [`rewrite`] needs. Done once for a session and a shape.
+    pub(in crate::serve) fn equip(
+        &self,
+        engine: &mut SessionState,
+        session: &Arc<Surroundings>,
+    ) -> Result<()> {
+        let path = SearchPath::new(&self.model, session);
+        for function in self.functions.iter().cloned().chain(functions::of_session(&self.model, &path)) {
+            engine.register_udf(function)?;
+        }
+        let names = Names { model: Arc::clone(&self.model), path };
+        engine.config_mut().set_extension(Arc::new(names));
+        subqueries::register(engine);
+        Ok(())
+    }
+
+    /// Gives a session's engine the functions that depend on the cut: sizes. Done for every statement.
+    pub(in crate::serve) fn equip_for(&self, engine: &mut SessionState, cut: &Arc<Cut>) -> Result<()> {
+        for function in functions::of_cut(&self.model, cut) {
+            engine.register_udf(function)?;
+        }
+        Ok(())
+    }
+}
+
+/// What names in a session's statements mean.
+struct Names {
+    model: Arc<Model>,
+    path: SearchPath,
+}
+
+/// A query in the words that DataFusion understands, for an engine that was equipped by a [`Catalog`]. Names without a
+/// schema are looked up on the session's `search_path`.
+pub(in crate::serve) fn rewrite(engine: &SessionState, query: &mut Query) {
+    if let Some(names) = engine.config().get_extension::<Names>() {
+        rewrite::rewrite_query(query, &names.model, &names.path.schemas());
+    }
+}
+
+/// Keeps the last [`Catalog`] until the shape of the cut or the users change.
+#[derive(Debug)]
+pub struct CatalogCache {
+    /// When the server started: the cache is as old.
+    started_at: DateTime<Utc>,
+    last: Mutex<Option<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    shape: u64,
+    users: Vec<String>,
+    catalog: Arc<Catalog>,
+}
+
+impl Default for CatalogCache {
+    fn default() -> Self {
+        Self { started_at: clock::now(), last: Mutex::default() }
+    }
+}
+
+impl CatalogCache {
+    /// The catalogs that describe a cut.
+    pub fn get<'a>(
+        &self,
+        cut: &Cut,
+        users: impl Iterator<Item = &'a String> + Clone,
+    ) -> Result<Arc<Catalog>> {
+        let mut last = self.last.lock();
+        if let Some(kept) = last.as_ref()
+            && kept.shape == cut.shape
+            && kept.users.iter().eq(users.clone())
+        {
+            return Ok(Arc::clone(&kept.catalog));
+        }
+        let users: Vec<String> = users.cloned().collect();
+        let catalog = Arc::new(Catalog::new(cut, &users, self.started_at)?);
+        *last = Some(Kept { shape: cut.shape, users, catalog: Arc::clone(&catalog) });
+        Ok(catalog)
+    }
+}

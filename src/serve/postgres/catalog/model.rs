@@ -1,0 +1,312 @@
+//! What the system catalogs describe: the cut's relations with the numbers that PostgreSQL would give them.
+//!
+//! Comes in: a cut and the users. Goes out: schemas, relations, columns and keys, each with an OID. An OID is a hash of
+//! the kind and the qualified name, so that it is the same after a restart and on every server of a warehouse; when two
+//! hashes meet, the later name in alphabetical order moves on. Opens no table and reads no data.
+
+use super::data;
+use super::types::{ColumnType, column_type};
+use crate::catalog::cut::{Cut, Relation, RelationKind};
+use crate::engine::DATABASE;
+use crate::lake::TableName;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// `pg_namespace.oid` of `pg_catalog`.
+pub const PG_CATALOG_OID: i32 = 11;
+/// `pg_namespace.oid` of `public`.
+pub const PUBLIC_OID: i32 = 2200;
+/// `pg_namespace.oid` of `information_schema`.
+pub const INFORMATION_SCHEMA_OID: i32 = 13207;
+/// The role that owns every object.
+pub const OWNER: &str = "sluice";
+/// `pg_roles.oid` of [`OWNER`].
+pub const OWNER_OID: i32 = 10;
+/// `pg_am.oid` of the access method that stores tables.
+pub const TABLE_ACCESS_METHOD_OID: i32 = 2;
+/// `pg_am.oid` of the access method that keys are shown with.
+pub const KEY_ACCESS_METHOD_OID: i32 = 403;
+
+/// The first number that is free for objects of users.
+const OID_MIN: i32 = 16_384;
+
+/// A schema.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    /// `pg_namespace.oid`
+    pub oid: i32,
+    /// Its name.
+    pub name: String,
+}
+
+/// A role that may log in, or the owner.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// `pg_roles.oid`
+    pub oid: i32,
+    /// Its name.
+    pub name: String,
+    /// Whether it may log in.
+    pub login: bool,
+}
+
+/// A column of a relation.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: ColumnType,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// `COMMENT ON COLUMN`.
+    pub comment: Option<String>,
+}
+
+/// A declared primary key, with the index that PostgreSQL would keep for it.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// `pg_constraint.oid`
+    pub oid: i32,
+    /// `pg_class.oid` of its index.
+    pub index_oid: i32,
+    /// Name of the constraint and of its index.
+    pub name: String,
+    /// 1-based positions of its columns.
+    pub columns: Vec<i16>,
+}
+
+/// What a relation is to PostgreSQL: `pg_class.relkind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassKind {
+    /// `r`
+    Table,
+    /// `v`
+    View,
+    /// `m`
+    MaterializedView,
+}
+
+impl ClassKind {
+    /// The letter in `pg_class.relkind`.
+    pub fn letter(self) -> &'static str {
+        match self {
+            ClassKind::Table => "r",
+            ClassKind::View => "v",
+            ClassKind::MaterializedView => "m",
+        }
+    }
+}
+
+/// A relation: of the cut, or one of the system catalogs themselves.
+#[derive(Clone, Debug)]
+pub struct Class {
+    /// `pg_class.oid`
+    pub oid: i32,
+    /// Its name.
+    pub name: TableName,
+    /// `pg_class.relnamespace`
+    pub namespace: i32,
+    /// Its kind.
+    pub kind: ClassKind,
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+    /// Its declared key.
+    pub key: Option<Key>,
+    /// `COMMENT ON TABLE`.
+    pub comment: Option<String>,
+    /// Its query's text, of models and views.
+    pub query: Option<String>,
+    /// True for `pg_catalog` and `information_schema`.
+    pub builtin: bool,
+}
+
+/// Everything that the catalogs describe.
+#[derive(Debug)]
+pub struct Model {
+    /// Schemas, by name.
+    pub namespaces: BTreeMap<String, Namespace>,
+    /// Relations, ordered by name, the cut's first.
+    pub classes: Vec<Class>,
+    /// Roles.
+    pub roles: Vec<Role>,
+    /// `pg_database.oid`
+    pub database_oid: i32,
+    by_oid: HashMap<i32, usize>,
+    by_name: HashMap<TableName, usize>,
+    keys: HashMap<i32, usize>,
+}
+
+impl Model {
+    /// The objects of a cut.
+    pub fn new(cut: &Cut, users: &[String]) -> Self {
+        let mut oids = Oids::default();
+        let database_oid = oids.assign(&format!("database {DATABASE}"));
+        let namespaces = namespaces(cut, &mut oids);
+        let mut classes: Vec<Class> =
+            cut.tables.values().map(|table| class(&table.relation, &namespaces, &mut oids)).collect();
+        classes.extend(data::relations().iter().map(builtin_class));
+        let mut roles = vec![Role {
+            oid: OWNER_OID,
+            name: OWNER.to_string(),
+            login: users.iter().any(|user| user == OWNER),
+        }];
+        let others: BTreeSet<&String> = users.iter().filter(|user| *user != OWNER).collect();
+        roles.extend(others.into_iter().map(|user| Role {
+            oid: oids.assign(&format!("role {user}")),
+            name: user.clone(),
+            login: true,
+        }));
+        let by_oid = classes.iter().enumerate().map(|(index, c)| (c.oid, index)).collect();
+        let by_name = classes.iter().enumerate().map(|(index, c)| (c.name.clone(), index)).collect();
+        let keys = classes
+            .iter()
+            .enumerate()
+            .flat_map(|(index, c)| c.key.iter().flat_map(move |k| [(k.oid, index), (k.index_oid, index)]))
+            .collect();
+        Self { namespaces, classes, roles, database_oid, by_oid, by_name, keys }
+    }
+
+    /// The relation of a number.
+    pub fn class(&self, oid: i32) -> Option<&Class> {
+        self.by_oid.get(&oid).and_then(|index| self.classes.get(*index))
+    }
+
+    /// The relation of a name.
+    pub fn class_named(&self, name: &TableName) -> Option<&Class> {
+        self.by_name.get(name).and_then(|index| self.classes.get(*index))
+    }
+
+    /// The relation whose key, or whose key's index, has a number.
+    pub fn class_of_key(&self, oid: i32) -> Option<(&Class, &Key)> {
+        let class = self.keys.get(&oid).and_then(|index| self.classes.get(*index))?;
+        class.key.as_ref().map(|key| (class, key))
+    }
+
+    /// The schema of a number.
+    pub fn namespace(&self, oid: i32) -> Option<&Namespace> {
+        self.namespaces.values().find(|n| n.oid == oid)
+    }
+
+    /// The relation that a name without schema means on a search path; `pg_catalog` comes first unless it is listed.
+    pub fn find(&self, name: &str, search_path: &[String]) -> Option<&Class> {
+        let implicit = (!search_path.iter().any(|schema| schema == "pg_catalog")).then_some("pg_catalog");
+        implicit
+            .into_iter()
+            .chain(search_path.iter().map(String::as_str))
+            .find_map(|schema| self.class_named(&TableName::new(schema, name)))
+    }
+}
+
+fn namespaces(cut: &Cut, oids: &mut Oids) -> BTreeMap<String, Namespace> {
+    let mut namespaces = BTreeMap::new();
+    let fixed = [
+        ("pg_catalog", PG_CATALOG_OID),
+        ("public", PUBLIC_OID),
+        ("information_schema", INFORMATION_SCHEMA_OID),
+    ];
+    for (name, oid) in fixed {
+        namespaces.insert(name.to_string(), Namespace { oid, name: name.to_string() });
+    }
+    for table in cut.tables.keys() {
+        if !namespaces.contains_key(&table.schema) {
+            let oid = oids.assign(&format!("schema {}", table.schema));
+            namespaces.insert(table.schema.clone(), Namespace { oid, name: table.schema.clone() });
+        }
+    }
+    namespaces
+}
+
+fn class(relation: &Arc<Relation>, namespaces: &BTreeMap<String, Namespace>, oids: &mut Oids) -> Class {
+    let name = relation.name.clone();
+    let columns: Vec<Column> = relation
+        .schema
+        .fields()
+        .iter()
+        .map(|field| Column {
+            name: field.name().clone(),
+            ty: column_type(field),
+            not_null: !field.is_nullable() || relation.primary_key.contains(field.name()),
+            comment: relation.column_comments.get(field.name()).cloned(),
+        })
+        .collect();
+    let oid = oids.assign(&format!("relation {name}"));
+    let positions: Vec<i16> = relation
+        .primary_key
+        .iter()
+        .filter_map(|key| relation.schema.index_of(key).ok())
+        .filter_map(|index| i16::try_from(index + 1).ok())
+        .collect();
+    let declared = !positions.is_empty() && positions.len() == relation.primary_key.len();
+    let key = declared.then(|| Key {
+        oid: oids.assign(&format!("constraint {name} primary key")),
+        index_oid: oids.assign(&format!("index {name} primary key")),
+        name: format!("{}_pkey", name.name),
+        columns: positions,
+    });
+    Class {
+        oid,
+        namespace: namespaces.get(&name.schema).map_or(PUBLIC_OID, |n| n.oid),
+        kind: match relation.kind {
+            RelationKind::Source | RelationKind::StreamingTable | RelationKind::System => ClassKind::Table,
+            RelationKind::MaterializedView => ClassKind::MaterializedView,
+            RelationKind::View => ClassKind::View,
+        },
+        columns,
+        key,
+        comment: relation.comment.clone(),
+        query: relation.query.clone(),
+        builtin: false,
+        name,
+    }
+}
+
+fn builtin_class(relation: &data::CatalogRelation) -> Class {
+    let in_catalog = relation.schema == "pg_catalog";
+    Class {
+        oid: relation.oid,
+        name: TableName::new(relation.schema, relation.name),
+        namespace: if in_catalog { PG_CATALOG_OID } else { INFORMATION_SCHEMA_OID },
+        kind: if relation.kind == "v" { ClassKind::View } else { ClassKind::Table },
+        columns: relation
+            .columns
+            .iter()
+            .zip(relation.arrow.fields())
+            .map(|(column, field)| Column {
+                name: column.name.to_string(),
+                ty: column_type(field),
+                not_null: column.not_null,
+                comment: None,
+            })
+            .collect(),
+        key: None,
+        comment: None,
+        query: None,
+        builtin: true,
+    }
+}
+
+/// Numbers given so far.
+#[derive(Default)]
+struct Oids {
+    taken: HashSet<i32>,
+}
+
+impl Oids {
+    fn assign(&mut self, name: &str) -> i32 {
+        let range = u64::from(i32::MAX.unsigned_abs() - OID_MIN.unsigned_abs());
+        let offset = i32::try_from(fnv1a(name.as_bytes()) % range).unwrap_or(0);
+        let mut oid = OID_MIN + offset;
+        while !self.taken.insert(oid) {
+            oid = if oid == i32::MAX { OID_MIN } else { oid + 1 };
+        }
+        oid
+    }
+}
+
+/// FNV-1a: a hash that stays the same across versions of the program, unlike the standard library's.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}

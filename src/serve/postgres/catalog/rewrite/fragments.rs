@@ -1,0 +1,87 @@
+//! Pieces of syntax that rules put in.
+
+use datafusion::sql::sqlparser::ast::{
+    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Query, Select, SetExpr, Statement, Value,
+};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+
+/// `name(arguments)`
+pub fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    Expr::Function(function(name, arguments))
+}
+
+/// `name(arguments)`, to be added to.
+pub fn function(name: &str, arguments: Vec<Expr>) -> Function {
+    Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments.into_iter().map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a))).collect(),
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    }
+}
+
+/// `CAST(expr AS data_type)`
+pub fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+/// `'text'`
+pub fn literal(text: &str) -> Expr {
+    Expr::value(Value::SingleQuotedString(text.to_string()))
+}
+
+/// A query from its text, to be filled in. The texts are constants of this module's callers.
+pub fn query(text: &str) -> Option<Box<Query>> {
+    let statement = Parser::new(&PostgreSqlDialect {}).try_with_sql(text).ok()?.parse_statement().ok()?;
+    match statement {
+        Statement::Query(query) => Some(query),
+        _ => None,
+    }
+}
+
+/// The only SELECT of a query without set operations.
+pub fn select_of(query: &mut Query) -> Option<&mut Select> {
+    match query.body.as_mut() {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::Query(query) => select_of(query),
+        _ => None,
+    }
+}
+
+/// The text of a string literal.
+pub fn text_of(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
+            _ => None,
+        },
+        Expr::Nested(inner) => text_of(inner),
+        _ => None,
+    }
+}
+
+/// The arguments of a call, when they are plain.
+pub fn arguments_of(function: &Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    list.args.iter().map(argument_of).collect()
+}
+
+/// A plain argument.
+pub fn argument_of(argument: &FunctionArg) -> Option<Expr> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,92 @@
+//! Statements as PostgreSQL clients write them, in the words that DataFusion understands.
+//!
+//! Comes in: a parsed query. Goes out: a query of the same meaning. Every rule is about a construct of the
+//! language (a cast to `regclass`, `ARRAY(SELECT ..)`, an unqualified name), never about a known statement of a known
+//! client: those change with every release.
+//!
+//! Cannot fail: what no rule knows stays as it is, and DataFusion says what it does not like about it.
+
+mod arrays;
+mod fragments;
+mod names;
+mod operators;
+mod relations;
+mod selects;
+mod types;
+
+use super::model::Model;
+use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SetExpr, TableFactor, VisitMut as _, VisitorMut};
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+/// Rewrites a query whose rows go to the client. Unqualified names of relations are looked up on the search path.
+pub fn rewrite_query(query: &mut Query, model: &Model, search_path: &[String]) {
+    let mut common = CommonTables::default();
+    let _ = query.visit(&mut common);
+    let mut rewriter = Rewriter { model, search_path, common: common.names };
+    let _ = query.visit(&mut rewriter);
+    output(&mut query.body);
+}
+
+/// Names of `WITH` tables: they hide relations of the same name.
+#[derive(Default)]
+struct CommonTables {
+    names: HashSet<String>,
+}
+
+impl VisitorMut for CommonTables {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.names.extend(tables.map(|table| names::normalized(&table.alias.name)));
+        ControlFlow::Continue(())
+    }
+}
+
+struct Rewriter<'a> {
+    model: &'a Model,
+    search_path: &'a [String],
+    common: HashSet<String>,
+}
+
+/// Inner expressions come before outer ones, so that a rule sees its operands rewritten.
+impl VisitorMut for Rewriter<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        names::rewrite_function(expr);
+        operators::rewrite(expr);
+        types::rewrite(expr);
+        arrays::rewrite(expr);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        relations::rewrite(factor, self.model, self.search_path, &self.common);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        selects::rewrite(select);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        selects::fetch_to_limit(query);
+        ControlFlow::Continue(())
+    }
+}
+
+/// The client sees names where PostgreSQL prints names.
+fn output(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => selects::print_identifiers(select),
+        SetExpr::Query(query) => output(&mut query.body),
+        SetExpr::SetOperation { left, right, .. } => {
+            output(left);
+            output(right);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,84 @@
+//! Names of functions and columns.
+
+use super::fragments::call;
+use crate::serve::postgres::catalog::data;
+use datafusion::sql::sqlparser::ast::{Expr, Function, Ident, ObjectName};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// An identifier as PostgreSQL folds it.
+pub fn normalized(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+/// The parts of a name; `None` when one is no identifier.
+pub fn parts(name: &ObjectName) -> Option<Vec<String>> {
+    name.0.iter().map(|part| part.as_ident().map(normalized)).collect()
+}
+
+/// The name without `pg_catalog.` before it (or `information_schema.`, before the functions that have their home
+/// there: their names begin with `_pg_`).
+pub fn in_catalog(name: &ObjectName) -> Option<String> {
+    match parts(name)?.as_slice() {
+        [name] => Some(name.clone()),
+        [schema, name] if schema == "pg_catalog" => Some(name.clone()),
+        [schema, name] if schema == "information_schema" && name.starts_with("_pg_") => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// `pg_catalog.lower(x)` is `lower(x)`.
+pub fn rewrite_function(expr: &mut Expr) {
+    if let Expr::Function(function) = expr
+        && function.name.0.len() == 2
+        && let Some(name) = in_catalog(&function.name)
+    {
+        function.name = ObjectName::from(vec![Ident::new(name)]);
+    }
+}
+
+/// The `reg*` type of an expression that prints as a name, of those that show it by their form: columns that
+/// PostgreSQL declares so, and calls that make such a value.
+pub fn identifier_kind(expr: &Expr) -> Option<&'static str> {
+    match expr {
+        Expr::Nested(inner) => identifier_kind(inner),
+        Expr::Identifier(ident) => column_kind(ident),
+        Expr::CompoundIdentifier(idents) => column_kind(idents.last()?),
+        Expr::Function(function) => function_kind(function),
+        _ => None,
+    }
+}
+
+/// `regclassout(x)`: the name of what `x` is the number of.
+pub fn printed(kind: &str, expr: Expr) -> Expr {
+    call(&format!("{kind}out"), vec![expr])
+}
+
+fn column_kind(ident: &Ident) -> Option<&'static str> {
+    static COLUMNS: LazyLock<HashMap<&'static str, &'static str>> =
+        LazyLock::new(|| columns_of(&["regproc", "regtype"]));
+    COLUMNS.get(normalized(ident).as_str()).copied()
+}
+
+fn function_kind(function: &Function) -> Option<&'static str> {
+    match in_catalog(&function.name)?.as_str() {
+        "regclassin" | "to_regclass" => Some("regclass"),
+        "regtypein" | "to_regtype" => Some("regtype"),
+        "regprocin" | "to_regproc" => Some("regproc"),
+        "regprocedurein" => Some("regprocedure"),
+        "regnamespacein" | "to_regnamespace" => Some("regnamespace"),
+        "regrolein" | "to_regrole" => Some("regrole"),
+        _ => None,
+    }
+}
+
+/// Catalog columns of these types, by name. The names of such columns are not used for other types in PostgreSQL's
+/// catalogs.
+pub fn columns_of(typnames: &[&str]) -> HashMap<&'static str, &'static str> {
+    data::relations()
+        .iter()
+        .flat_map(|relation| &relation.columns)
+        .filter(|column| typnames.contains(&column.typname))
+        .map(|column| (column.name, column.typname))
+        .collect()
+}

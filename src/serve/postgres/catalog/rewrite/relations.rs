@@ -1,0 +1,130 @@
+//! What stands in FROM: unqualified names, and functions that return rows.
+
+use super::fragments::{argument_of, call, query, select_of};
+use super::names::{in_catalog, normalized};
+use super::selects::SET_RETURNING;
+use crate::serve::postgres::catalog::model::Model;
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, ObjectName, SelectItem, TableAlias, TableAliasColumnDef, TableFactor, Value,
+};
+use std::collections::HashSet;
+
+/// Applies the rules to one item of FROM.
+pub fn rewrite(factor: &mut TableFactor, model: &Model, search_path: &[String], common: &HashSet<String>) {
+    match factor {
+        TableFactor::Table { name, args: None, .. } => qualify(name, model, search_path, common),
+        TableFactor::Table { name, args: Some(arguments), alias, with_ordinality, .. } => {
+            let Some(function) = in_catalog(name) else {
+                return;
+            };
+            let arguments: Option<Vec<Expr>> = arguments.args.iter().map(argument_of).collect();
+            let Some(arguments) = arguments else {
+                return;
+            };
+            *name = ObjectName::from(vec![Ident::new(&function)]);
+            if !SET_RETURNING.contains(&function.as_str()) {
+                return;
+            }
+            // DataFusion has this one as a table, which unlike a list is made row by row.
+            if function == "generate_series" && !*with_ordinality && arguments.iter().all(is_constant) {
+                *alias = Some(column_alias(&function, alias.take(), false));
+                return;
+            }
+            if let Some(derived) = rows_of(&function, arguments, alias.as_ref(), *with_ordinality) {
+                *factor = derived;
+            }
+        }
+        TableFactor::Function { name, args, alias, with_ordinality, .. } => {
+            let arguments: Option<Vec<Expr>> = args.iter().map(argument_of).collect();
+            if let (Some(function), Some(arguments)) = (in_catalog(name), arguments)
+                && SET_RETURNING.contains(&function.as_str())
+                && let Some(derived) = rows_of(&function, arguments, alias.as_ref(), *with_ordinality)
+            {
+                *factor = derived;
+            }
+        }
+        TableFactor::UNNEST { array_exprs, alias, with_ordinality, .. } => {
+            if let [array] = array_exprs.as_slice()
+                && let Some(derived) =
+                    rows_of("unnest", vec![array.clone()], alias.as_ref(), *with_ordinality)
+            {
+                *factor = derived;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `pg_class` is `pg_catalog.pg_class`; `orders` is the first `orders` on the search path.
+fn qualify(name: &mut ObjectName, model: &Model, search_path: &[String], common: &HashSet<String>) {
+    let [part] = name.0.as_slice() else {
+        return;
+    };
+    let Some(bare) = part.as_ident().map(normalized) else {
+        return;
+    };
+    if common.contains(&bare) {
+        return;
+    }
+    if let Some(class) = model.find(&bare, search_path) {
+        *name = ObjectName::from(vec![quoted(&class.name.schema), quoted(&class.name.name)]);
+    }
+}
+
+fn quoted(name: &str) -> Ident {
+    Ident::with_quote('"', name)
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => !matches!(value.value, Value::Placeholder(_)),
+        Expr::UnaryOp { expr, .. } | Expr::Nested(expr) | Expr::Cast { expr, .. } => is_constant(expr),
+        _ => false,
+    }
+}
+
+/// `(SELECT unnest(f(arguments)) AS c) AS t(c)`: a row for every item of the list that the function gives.
+fn rows_of(
+    function: &str,
+    arguments: Vec<Expr>,
+    alias: Option<&TableAlias>,
+    with_ordinality: bool,
+) -> Option<TableFactor> {
+    let alias = column_alias(function, alias.cloned(), with_ordinality);
+    let list = match (function, arguments.as_slice()) {
+        ("unnest", [list]) => list.clone(),
+        _ => call(function, arguments),
+    };
+    let mut inner = query("SELECT 1")?;
+    let mut items = vec![call("unnest", vec![list.clone()])];
+    if with_ordinality {
+        let one = || Expr::value(Value::Number("1".to_string(), false));
+        items.push(call(
+            "unnest",
+            vec![call("generate_series", vec![one(), call("cardinality", vec![list])])],
+        ));
+    }
+    select_of(&mut inner)?.projection = items
+        .into_iter()
+        .zip(&alias.columns)
+        .map(|(expr, column)| SelectItem::ExprWithAlias { expr, alias: column.name.clone() })
+        .collect();
+    Some(TableFactor::Derived { lateral: false, subquery: inner, alias: Some(alias), sample: None })
+}
+
+/// The alias with its columns named: a function's only column is called like the table, as in PostgreSQL.
+fn column_alias(function: &str, alias: Option<TableAlias>, with_ordinality: bool) -> TableAlias {
+    let mut alias = alias.unwrap_or_else(|| TableAlias {
+        explicit: true,
+        name: Ident::new(function),
+        columns: vec![],
+        at: None,
+    });
+    if alias.columns.is_empty() {
+        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+    }
+    if with_ordinality && alias.columns.len() == 1 {
+        alias.columns.push(TableAliasColumnDef { name: Ident::new("ordinality"), data_type: None });
+    }
+    alias
+}

@@ -1,0 +1,103 @@
+//! Select lists and row limits.
+
+use super::fragments::call;
+use super::names::{identifier_kind, in_catalog, normalized, printed};
+use super::operators::take;
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause, Query, Select, SelectItem,
+    Value,
+};
+use std::collections::HashSet;
+
+/// Functions that return rows in PostgreSQL and a list here.
+pub const SET_RETURNING: [&str; 5] =
+    ["unnest", "generate_series", "generate_subscripts", "pg_partition_ancestors", "_pg_expandarray"];
+
+/// Applies the rules to one SELECT.
+pub fn rewrite(select: &mut Select) {
+    let mut seen = HashSet::new();
+    for (position, item) in select.projection.iter_mut().enumerate() {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            rows_of(expr);
+        }
+        make_distinct(item, position, &mut seen);
+    }
+}
+
+/// `SELECT generate_series(1, 3)` returns three rows, and so does `SELECT (f(3)).n`.
+fn rows_of(expr: &mut Expr) {
+    match expr {
+        Expr::Nested(inner) => rows_of(inner),
+        Expr::Function(function) => match in_catalog(&function.name).as_deref() {
+            Some("get_field") => {
+                if let FunctionArguments::List(list) = &mut function.args
+                    && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) = list.args.first_mut()
+                {
+                    rows_of(value);
+                }
+            }
+            Some(name) if name != "unnest" && SET_RETURNING.contains(&name) => {
+                *expr = call("unnest", vec![take(expr)]);
+            }
+            _ => {}
+        },
+        _ => {}
+    }
+}
+
+/// Columns of one SELECT may be equal in PostgreSQL (`SELECT NULL, NULL`), but not in DataFusion.
+fn make_distinct(item: &mut SelectItem, position: usize, seen: &mut HashSet<String>) {
+    let name = match &*item {
+        SelectItem::UnnamedExpr(expr) => expr.to_string(),
+        SelectItem::ExprWithAlias { alias, .. } => normalized(alias),
+        _ => return,
+    };
+    if seen.insert(name.clone()) {
+        return;
+    }
+    let alias = Ident::with_quote('"', format!("{name}:{}", position + 1));
+    if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+        *item = SelectItem::ExprWithAlias { expr: take(expr), alias };
+    }
+}
+
+/// Numbers that print as names are printed, under the name that the column had.
+pub fn print_identifiers(select: &mut Select) {
+    for item in &mut select.projection {
+        let (expr, alias) = match &*item {
+            SelectItem::UnnamedExpr(expr) => (expr, column_name(expr)),
+            SelectItem::ExprWithAlias { expr, alias } => (expr, Some(alias.clone())),
+            _ => continue,
+        };
+        let Some(kind) = identifier_kind(expr) else {
+            continue;
+        };
+        let expr = printed(kind, expr.clone());
+        *item = match alias {
+            Some(alias) => SelectItem::ExprWithAlias { expr, alias },
+            None => SelectItem::UnnamedExpr(expr),
+        };
+    }
+}
+
+fn column_name(expr: &Expr) -> Option<Ident> {
+    match expr {
+        Expr::Identifier(ident) => Some(ident.clone()),
+        Expr::CompoundIdentifier(idents) => idents.last().cloned(),
+        _ => None,
+    }
+}
+
+/// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
+pub fn fetch_to_limit(query: &mut Query) {
+    let Some(fetch) = query.fetch.take_if(|fetch| !fetch.with_ties && !fetch.percent) else {
+        return;
+    };
+    let limit = fetch.quantity.unwrap_or_else(|| Expr::value(Value::Number("1".to_string(), false)));
+    match &mut query.limit_clause {
+        Some(LimitClause::LimitOffset { limit: inner, .. }) => *inner = Some(limit),
+        clause => {
+            *clause = Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by: vec![] });
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Type names in casts: `::pg_catalog.text`, `::regclass`, `::oid`, `::name`, `::"char"`.
+
+use super::fragments::{call, text_of};
+use super::names::{identifier_kind, in_catalog, printed};
+use super::operators::take;
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, Expr, ObjectName, TimezoneInfo};
+
+/// Applies the rules to one expression.
+pub fn rewrite(expr: &mut Expr) {
+    let Expr::Cast { expr: inner, data_type, .. } = expr else {
+        return;
+    };
+    if let Some(kind) = identifier_type(data_type) {
+        *expr = call(&format!("{kind}in"), vec![take(inner)]);
+        return;
+    }
+    standard(data_type);
+    if is_text(data_type)
+        && let Some(kind) = identifier_kind(inner)
+    {
+        *expr = printed(kind, take(inner));
+    }
+}
+
+/// The `reg*` type that is meant.
+fn identifier_type(data_type: &DataType) -> Option<&'static str> {
+    let name = match data_type {
+        DataType::Regclass => return Some("regclass"),
+        DataType::Custom(name, _) => in_catalog(name)?,
+        _ => return None,
+    };
+    ["regclass", "regtype", "regproc", "regprocedure", "regnamespace", "regrole"]
+        .into_iter()
+        .find(|kind| *kind == name)
+}
+
+/// Turns names that only PostgreSQL has into those of the SQL standard.
+fn standard(data_type: &mut DataType) {
+    match data_type {
+        DataType::Custom(name, _) => {
+            if let Some(known) = standard_of(name) {
+                *data_type = known;
+            }
+        }
+        DataType::JSON | DataType::JSONB => *data_type = DataType::Text,
+        DataType::Array(ArrayElemTypeDef::SquareBracket(item, _) | ArrayElemTypeDef::AngleBracket(item)) => {
+            standard(item);
+        }
+        _ => {}
+    }
+}
+
+fn standard_of(name: &ObjectName) -> Option<DataType> {
+    let quoted =
+        name.0.last().and_then(|part| part.as_ident()).is_some_and(|ident| ident.quote_style.is_some());
+    let name = match in_catalog(name) {
+        Some(name) => name,
+        None => super::names::parts(name)
+            .filter(|parts| parts.len() == 2 && parts[0] == "information_schema")?
+            .pop()?,
+    };
+    Some(match name.as_str() {
+        "char" if quoted => DataType::Text,
+        "text" | "name" | "varchar" | "bpchar" | "cstring" | "xml" | "json" | "jsonb" | "aclitem"
+        | "pg_node_tree" | "unknown" | "sql_identifier" | "character_data" | "yes_or_no" => DataType::Text,
+        "bool" | "boolean" => DataType::Boolean,
+        "int2" | "smallint" => DataType::SmallInt(None),
+        "int4" | "int" | "integer" | "oid" | "xid" | "cid" | "cardinal_number" => DataType::Int(None),
+        "int8" | "bigint" => DataType::BigInt(None),
+        "float4" | "real" => DataType::Real,
+        "float8" => DataType::DoublePrecision,
+        "date" => DataType::Date,
+        "timestamp" => DataType::Timestamp(None, TimezoneInfo::None),
+        "timestamptz" => DataType::Timestamp(None, TimezoneInfo::WithTimeZone),
+        "bytea" => DataType::Bytea,
+        "int2vector" => array_of(DataType::SmallInt(None)),
+        "oidvector" => array_of(DataType::Int(None)),
+        _ => return None,
+    })
+}
+
+fn array_of(item: DataType) -> DataType {
+    DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(item), None))
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Text | DataType::Varchar(_))
+}
+
+/// A cast of a string literal to an array, as the literal's text and the item type.
+pub fn array_literal(expr: &Expr) -> Option<(&str, &DataType)> {
+    match expr {
+        Expr::Cast { expr, data_type: DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)), .. } => {
+            Some((text_of(expr)?, item))
+        }
+        _ => None,
+    }
+}

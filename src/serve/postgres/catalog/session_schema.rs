@@ -1,0 +1,74 @@
+//! `pg_catalog` as one session sees it: the shared tables, and `pg_settings`, which differs from session to session.
+
+use super::data;
+use super::rows::{Rows, Value};
+use crate::engine::FixedSchema;
+use crate::serve::functions::Surroundings;
+use crate::serve::settings::Kind;
+use async_trait::async_trait;
+use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
+use datafusion::error::{DataFusionError, Result};
+use std::sync::Arc;
+
+/// The one table that is the session's own.
+const SETTINGS: &str = "pg_settings";
+
+/// A session's `pg_catalog`.
+#[derive(Debug)]
+pub struct SessionSchema {
+    shared: Arc<FixedSchema>,
+    session: Arc<Surroundings>,
+}
+
+impl SessionSchema {
+    /// The shared tables, with the settings of one session.
+    pub fn new(shared: Arc<FixedSchema>, session: Arc<Surroundings>) -> Self {
+        Self { shared, session }
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for SessionSchema {
+    fn table_names(&self) -> Vec<String> {
+        self.shared.table_names()
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.shared.table_exist(name)
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        match name {
+            SETTINGS => settings(&self.session).map(Some),
+            name => self.shared.table(name).await,
+        }
+    }
+}
+
+fn settings(session: &Surroundings) -> Result<Arc<dyn TableProvider>> {
+    let shape = data::relation_named("pg_catalog", SETTINGS)
+        .ok_or_else(|| DataFusionError::Internal(format!("{SETTINGS} has no shape")))?;
+    let mut rows = Rows::new(shape);
+    for (definition, value) in session.settings.lock().all() {
+        let (kind, fixed) = match definition.kind {
+            Kind::Bool => ("bool", false),
+            Kind::Integer(..) | Kind::Duration => ("integer", false),
+            Kind::Enum(_) => ("enum", false),
+            Kind::Fixed => ("string", true),
+            Kind::Text | Kind::TimeZone | Kind::DateStyle | Kind::Encoding => ("string", false),
+        };
+        rows.push([
+            ("name", Value::from(definition.name)),
+            ("setting", (&value).into()),
+            ("category", "Sluice".into()),
+            ("short_desc", definition.description.into()),
+            ("context", (if fixed { "internal" } else { "user" }).into()),
+            ("vartype", kind.into()),
+            ("source", (if value == definition.default { "default" } else { "session" }).into()),
+            ("boot_val", definition.default.into()),
+            ("reset_val", definition.default.into()),
+            ("pending_restart", false.into()),
+        ]);
+    }
+    Ok(Arc::new(MemTable::try_new(Arc::clone(&shape.arrow), vec![vec![rows.finish()?]])?))
+}
