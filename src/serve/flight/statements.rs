@@ -64,7 +64,8 @@ impl Statements {
         let mut endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
         endpoint.expiration_time = Some(prost_types::Timestamp {
             seconds: expires.timestamp(),
-            nanos: i32::try_from(expires.timestamp_subsec_nanos()).unwrap_or(0),
+            // Whole microseconds: finer ones Python cannot show.
+            nanos: i32::try_from(expires.timestamp_subsec_micros() * 1000).unwrap_or(0),
         });
         endpoint
     }

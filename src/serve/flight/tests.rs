@@ -357,13 +357,3 @@ async fn shutdown_lets_idle_clients_go_at_once() {
     tokio::time::timeout(Duration::from_secs(5), server.done).await.unwrap().unwrap().unwrap();
     assert!(client.execute("SELECT 1".to_string(), None).await.is_err());
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn manual() {
-    if std::env::var("SLUICE_MANUAL").is_err() {
-        return;
-    }
-    let server = start(LimitSettings::default(), true).await;
-    std::fs::write("/tmp/flightpy/address", server.address.to_string()).unwrap();
-    tokio::time::sleep(Duration::from_secs(240)).await;
-}
