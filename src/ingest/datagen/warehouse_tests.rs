@@ -6,7 +6,7 @@
 use super::{DatagenSource, Generator, shopsmart_truth};
 use crate::catalog::plan::plan;
 use crate::catalog::project::{Model, Project};
-use crate::engine::{DATABASE, Engine, functions};
+use crate::engine::{DATABASE, Engine};
 use crate::ingest::{Outlet, Reporter, Resume, Source as _, row_schema};
 use crate::lake::TableName;
 use crate::sql::{ColumnDefinition, Expectation, OptionValue, SourceDefinition, ViolationAction, schema_of};
@@ -99,7 +99,6 @@ impl Warehouse {
         let engine = Engine::new(1 << 30, 2).unwrap();
         let catalog = Arc::new(MemoryCatalogProvider::new());
         let context = engine.session(engine.config(), Arc::clone(&catalog) as Arc<dyn CatalogProvider>);
-        functions::register(&context);
         let mut warehouse = Self { context, catalog, violations: BTreeMap::new() };
         for definition in project.sources.values() {
             let rows = generate(&with_seed(definition, seed), Resume::default()).await;
