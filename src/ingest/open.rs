@@ -50,22 +50,15 @@ pub fn open_source(
         }
         Connector::Kafka => {
             settings.refuse_parquet()?;
-            let options = kafka_options(definition, resolve, connection)?;
+            let options = settings.with_connection(connection)?;
             (Box::new(KafkaSource::new(Arc::clone(definition), &options)?), None)
         }
-        Connector::Datagen => (Box::new(DatagenSource::new(definition)?), None),
+        Connector::Datagen => {
+            settings.refuse_connection(connection)?;
+            (Box::new(DatagenSource::new(definition)?), None)
+        }
     };
     Ok(Opened { source, inbox })
-}
-
-/// The connection's options and, over them, the source's.
-fn kafka_options(
-    definition: &SourceDefinition,
-    resolve: Resolve<'_>,
-    connection: Option<&ConnectionDefinition>,
-) -> Result<BTreeMap<String, String>, SourceError> {
-    let connection = connection.into_iter().flat_map(|c| &c.options);
-    connection.chain(&definition.options).map(|(key, value)| Ok((key.clone(), resolve(value)?))).collect()
 }
 
 fn files(
@@ -106,14 +99,39 @@ impl Settings<'_> {
         SourceError::Setting(format!("source {}: {what}", self.definition.name))
     }
 
+    fn refuse_connection(&self, connection: Option<&ConnectionDefinition>) -> Result<(), SourceError> {
+        let connector = self.definition.connector;
+        match connection.map(|c| &c.name).or(self.definition.connection.as_ref()) {
+            None => Ok(()),
+            Some(name) => {
+                Err(self
+                    .error(format!("connector '{connector}' takes no connection, but \"{name}\" is given")))
+            }
+        }
+    }
+
+    /// The connection's options and, over them, the source's, with secrets looked up.
+    fn with_connection(
+        &self,
+        connection: Option<&ConnectionDefinition>,
+    ) -> Result<BTreeMap<String, String>, SourceError> {
+        let connector = self.definition.connector;
+        match (connection, &self.definition.connection) {
+            (Some(connection), _) if connection.kind != connector.to_string() => {
+                let ConnectionDefinition { name, kind, .. } = connection;
+                return Err(self.error(format!("connection \"{name}\" is to {kind}, not to {connector}")));
+            }
+            (None, Some(name)) => return Err(self.error(format!("connection \"{name}\" is not defined"))),
+            _ => {}
+        }
+        let given = connection.into_iter().flat_map(|c| &c.options).chain(&self.definition.options);
+        given.map(|(key, value)| Ok((key.clone(), (self.resolve)(value)?))).collect()
+    }
+
     /// Refuses options that the connector does not have, and a connection.
     fn check(&self, known: &[&str], connection: Option<&ConnectionDefinition>) -> Result<(), SourceError> {
+        self.refuse_connection(connection)?;
         let connector = self.definition.connector;
-        if let Some(name) = connection.map(|c| &c.name).or(self.definition.connection.as_ref()) {
-            return Err(
-                self.error(format!("connector '{connector}' takes no connection, but \"{name}\" is given"))
-            );
-        }
         let options: &Options = &self.definition.options;
         match options.keys().find(|key| !known.contains(&key.as_str())) {
             None => Ok(()),

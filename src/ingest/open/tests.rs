@@ -90,3 +90,52 @@ fn wrong_options_are_named_with_their_source() {
     with_secret.options.insert("path".to_string(), OptionValue::Secret("s".to_string()));
     assert_eq!(open(&Arc::new(with_secret)).err().as_deref(), Some("no secret \"s\""));
 }
+
+#[test]
+fn kafka_options_are_the_connections_and_over_them_the_sources() {
+    let option = |key: &str, value| (key.to_string(), value);
+    let text = |value: &str| OptionValue::Text(value.to_string());
+    let hub = ConnectionDefinition {
+        name: "hub".to_string(),
+        kind: "kafka".to_string(),
+        options: Options::from([
+            option("bootstrap.servers", text("127.0.0.1:1")),
+            option("client.id", text("connection")),
+            option("sasl.password", OptionValue::Secret("password".to_string())),
+        ]),
+        origin: Origin::default(),
+    };
+    let options = [("topic", "orders"), ("client.id", "source")];
+    let orders = definition(Connector::Kafka, Encode::Json, &options);
+    let resolve = |value: &OptionValue| match value {
+        OptionValue::Text(text) => Ok(text.clone()),
+        OptionValue::Secret(name) => Ok(format!("the {name}")),
+    };
+    let settings = Settings { definition: &orders, resolve: &resolve };
+    let merged = settings.with_connection(Some(&hub)).unwrap();
+    let merged: Vec<_> = merged.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(
+        merged,
+        [
+            ("bootstrap.servers", "127.0.0.1:1"),
+            ("client.id", "source"),
+            ("sasl.password", "the password"),
+            ("topic", "orders"),
+        ]
+    );
+    let postgres = ConnectionDefinition { kind: "postgres".to_string(), ..hub.clone() };
+    let error = settings.with_connection(Some(&postgres)).unwrap_err().to_string();
+    assert_eq!(error, "source bronze.orders: connection \"hub\" is to postgres, not to kafka");
+    let opened = open_source(&orders, Path::new("/project"), &resolve, Some(&hub));
+    assert!(opened.map_err(|error| panic!("{error}")).is_ok_and(|opened| opened.inbox.is_none()));
+}
+
+#[test]
+fn generators_open_with_their_options() {
+    let options = [("generator", "no such generator")];
+    assert!(open(&definition(Connector::Datagen, Encode::Json, &options)).is_err());
+    let known = crate::ingest::datagen::Generator::named("shopsmart.clickstream");
+    assert!(known.is_some());
+    let options = [("generator", "shopsmart.clickstream"), ("rows", "10")];
+    open(&definition(Connector::Datagen, Encode::Json, &options)).unwrap_or_else(|error| panic!("{error}"));
+}
