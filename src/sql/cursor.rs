@@ -59,13 +59,13 @@ pub(super) struct Cursor<'a> {
     next: usize,
     /// Where the statement ends: its `;`, or the end of its last token.
     end: Location,
-    /// Of a `>>` that closes two type brackets, the first is taken.
-    half_taken: bool,
+    /// Of a `>>` that closes two type brackets, how many are taken.
+    angles_taken: usize,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(source: &'a SourceText<'a>, tokens: &'a [TokenWithSpan], end: Location) -> Self {
-        Self { source, tokens, next: 0, end, half_taken: false }
+        Self { source, tokens, next: 0, end, angles_taken: 0 }
     }
 
     // Looking.
@@ -144,22 +144,25 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    /// Takes one `>`, splitting what the tokenizer read as an operator of several.
+    /// Takes one `>`, out of what the tokenizer read as an operator of several (`>>`, `>>>`).
     pub(super) fn take_closing_angle(&mut self) -> bool {
-        match self.peek() {
-            Some(Token::Gt) => {
-                self.next += 1;
-                true
-            }
-            Some(Token::ShiftRight) => {
-                if self.half_taken {
-                    self.next += 1;
-                }
-                self.half_taken = !self.half_taken;
-                true
-            }
-            _ => false,
+        let angles = match self.peek() {
+            Some(Token::Gt) => 1,
+            Some(Token::ShiftRight) => 2,
+            Some(Token::CustomBinaryOperator(text)) if text.bytes().all(|b| b == b'>') => text.len(),
+            _ => return false,
+        };
+        self.angles_taken += 1;
+        if self.angles_taken == angles {
+            self.angles_taken = 0;
+            self.next += 1;
         }
+        true
+    }
+
+    /// Where the last token before a place stands.
+    pub(super) fn location_before(&self, place: Location) -> Option<Location> {
+        self.tokens.iter().map(|t| t.span.start).take_while(|start| *start < place).last()
     }
 
     /// The tokens that are left; the cursor then stands at the end.

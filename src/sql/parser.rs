@@ -18,7 +18,7 @@ pub fn parse_file(file: &Path, text: &str) -> Result<Vec<Definition>, Vec<Error>
     let mut definitions: Vec<Definition> = vec![];
     let mut errors: Vec<Error> = vec![];
     let mut statements = split(&tokens);
-    if torn.is_some() {
+    if torn.is_some() && tokens.last().is_some_and(|t| t.token != Token::SemiColon) {
         // What the tokenizer could not finish is in the last piece: its own error says it best.
         statements.pop();
     }

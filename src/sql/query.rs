@@ -13,8 +13,14 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use std::ops::ControlFlow;
 
-/// Tokens of one query at most: a longer chain of operators would make a tree too deep for a thread's stack.
+/// Tokens of one query at most.
 const QUERY_TOKENS_MAX: usize = 20_000;
+
+/// Operators of one expression at most: a longer chain would make a tree too deep for a thread's stack.
+const OPERATORS_MAX: usize = 1_000;
+
+/// UNION, EXCEPT and INTERSECT in one query at most, for the same reason.
+const SET_OPERATIONS_MAX: usize = 200;
 
 /// Reads the rest of the statement as a query.
 pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> {
@@ -47,16 +53,88 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
     Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams, inputs })
 }
 
-/// Refuses a query or an expression that is too long.
+/// Refuses a query or an expression that is too long, or whose operators lean on each other too deep.
 pub(super) fn check_size(cursor: &Cursor<'_>, tokens: &[TokenWithSpan]) -> Result<(), Error> {
-    match tokens.get(QUERY_TOKENS_MAX) {
-        None => Ok(()),
-        Some(token) => Err(Error::new(
-            "54001",
-            cursor.source.origin(token.span.start),
-            format!("the query has more than {QUERY_TOKENS_MAX} words and symbols"),
-        )
-        .with_hint("Split it into views.")),
+    let refuse = |at: &TokenWithSpan, what: String| {
+        let origin = cursor.source.origin(at.span.start);
+        Err(Error::new("54001", origin, format!("the query has more than {what}"))
+            .with_hint("Split it into views."))
+    };
+    if let Some(token) = tokens.get(QUERY_TOKENS_MAX) {
+        return refuse(token, format!("{QUERY_TOKENS_MAX} words and symbols"));
+    }
+    let mut set_operations = 0;
+    // Operators since the expression began, for each open parenthesis: a chain of them is a tree that leans to the left.
+    let mut chains = vec![0_usize];
+    for token in tokens {
+        match depth_of(&token.token) {
+            Depth::Opens => chains.push(0),
+            Depth::Closes => {
+                let inner = if chains.len() > 1 { chains.pop() } else { None };
+                if let (Some(inner), Some(outer)) = (inner, chains.last_mut()) {
+                    *outer += inner;
+                }
+            }
+            Depth::Begins => {
+                if let Some(chain) = chains.last_mut() {
+                    *chain = 0;
+                }
+            }
+            Depth::Leans => {
+                if let Some(chain) = chains.last_mut() {
+                    *chain += 1;
+                }
+                if chains.iter().sum::<usize>() > OPERATORS_MAX {
+                    return refuse(token, format!("{OPERATORS_MAX} operators in one expression"));
+                }
+            }
+            Depth::Unites => {
+                set_operations += 1;
+                if set_operations > SET_OPERATIONS_MAX {
+                    return refuse(token, format!("{SET_OPERATIONS_MAX} set operations"));
+                }
+            }
+            Depth::None => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a token does to the depth of the tree.
+enum Depth {
+    Opens,
+    Closes,
+    /// An expression begins anew.
+    Begins,
+    /// An operator takes what stands before it as its left side.
+    Leans,
+    /// A set operation does so with whole queries.
+    Unites,
+    None,
+}
+
+fn depth_of(token: &Token) -> Depth {
+    const BEGINNING: &[&str] =
+        &["SELECT", "FROM", "WHERE", "WHEN", "THEN", "ELSE", "ON", "JOIN", "HAVING", "BY", "VALUES", "LIMIT"];
+    const LEANING: &[&str] = &[
+        "AND", "OR", "XOR", "IS", "IN", "LIKE", "ILIKE", "SIMILAR", "RLIKE", "REGEXP", "BETWEEN", "NOT",
+        "AT", "COLLATE", "ISNULL", "NOTNULL", "OVERLAPS", "DIV", "OPERATOR", "MEMBER",
+    ];
+    let is_one_of = |words: &[&str]| words.iter().any(|word| is_word(token, word));
+    match token {
+        Token::LParen | Token::LBracket => Depth::Opens,
+        Token::RParen | Token::RBracket => Depth::Closes,
+        Token::Comma => Depth::Begins,
+        Token::Word(_) if is_one_of(BEGINNING) => Depth::Begins,
+        Token::Word(_) if is_one_of(LEANING) => Depth::Leans,
+        Token::Word(_) if is_one_of(&["UNION", "EXCEPT", "INTERSECT", "MINUS"]) => Depth::Unites,
+        Token::Word(_)
+        | Token::Number(_, _)
+        | Token::SingleQuotedString(_)
+        | Token::EscapedStringLiteral(_)
+        | Token::DollarQuotedString(_)
+        | Token::Period => Depth::None,
+        _ => Depth::Leans,
     }
 }
 
@@ -112,10 +190,16 @@ pub(super) fn placed(cursor: &Cursor<'_>, end: &Origin, error: ParserError) -> E
                 .with_hint("Split it into views.");
         }
     };
-    let (text, location) = split_location(&text);
+    let (text, mut location) = split_location(&text);
+    if text.starts_with(BEHIND) {
+        location = location.and_then(|location| cursor.location_before(location));
+    }
     let origin = location.map_or_else(|| end.clone(), |location| cursor.source.origin(location));
     Error::syntax(origin, in_our_words(text))
 }
+
+/// How sqlparser begins a message that it places one token too late.
+const BEHIND: &str = "Expected an expression, found: ";
 
 /// `... at Line: 3, Column: 7` → the message and the place.
 fn split_location(text: &str) -> (&str, Option<Location>) {
@@ -133,9 +217,8 @@ fn split_location(text: &str) -> (&str, Option<Location>) {
 /// `Expected: an expression, found: FROM` → `expected an expression, found "FROM"`.
 fn in_our_words(text: &str) -> String {
     let text = text.strip_prefix("sql parser error: ").unwrap_or(text);
-    if let Some((expected, found)) =
-        text.strip_prefix("Expected: ").and_then(|rest| rest.rsplit_once(", found: "))
-    {
+    let expected = text.strip_prefix("Expected: ").or_else(|| text.strip_prefix("Expected "));
+    if let Some((expected, found)) = expected.and_then(|rest| rest.rsplit_once(", found: ")) {
         let found = match found {
             "EOF" => "the end of the statement".to_string(),
             found => format!("\"{found}\""),

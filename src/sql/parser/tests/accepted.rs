@@ -249,7 +249,7 @@ fn inputs_are_tables_not_ctes() {
     assert_eq!(inputs, ["silver.a", "gold.b", "silver.c", "silver.d"]);
     let places: Vec<(String, u64, u64)> =
         relations(&view.query.ast).into_iter().map(|r| (r.name.to_string(), r.line, r.column)).collect();
-    assert_eq!(places[0], ("silver.a".to_string(), 1, 56));
+    assert_eq!(places[0], ("silver.a".to_string(), 1, 53));
 }
 
 #[test]

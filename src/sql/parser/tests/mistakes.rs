@@ -113,7 +113,7 @@ fn columns_and_types() {
     );
     check(
         &source("at TIMESTAMP, WATERMARK FOR at AS at - INTERVAL '1' MONTH"),
-        "42601 1:74 \"MONTH\" is not a unit of time that has one length / Use MILLISECOND, SECOND, MINUTE, HOUR, DAY or WEEK.",
+        "42601 1:77 \"MONTH\" is not a unit of time that has one length / Use MILLISECOND, SECOND, MINUTE, HOUR, DAY or WEEK.",
     );
     let deep = format!("a {}INT{}", "ARRAY<".repeat(40), ">".repeat(40));
     assert!(errors(&source(&deep))[0].starts_with("54001"), "{:?}", errors(&source(&deep)));
