@@ -23,6 +23,15 @@ pub fn trials() -> Vec<Trial> {
             offsets_that_were_removed_stop_their_source,
         ),
         trial("kafka::a_wrong_password_is_named_and_not_shown", a_wrong_password_is_named_and_not_shown),
+        trial("kafka::csv_lines_become_rows", csv_lines_become_rows),
+        trial(
+            "kafka::latest_holds_and_new_partitions_start_early",
+            latest_holds_and_new_partitions_start_early,
+        ),
+        trial(
+            "kafka::a_longer_topic_made_anew_is_told_by_its_records",
+            a_longer_topic_made_anew_is_told_by_its_records,
+        ),
     ]
     .into_iter()
     .map(|trial| trial.with_ignored_flag(missing.is_some()))
@@ -236,4 +245,82 @@ fn a_wrong_password_is_named_and_not_shown() {
     the_other_source_goes_on(&warehouse, &server);
     let told = server.query("SELECT error FROM sluice.sources WHERE source = 'bronze.orders'");
     assert!(!told.contains("niagara-falls") && !server.log().contains("niagara-falls"), "{told}");
+}
+
+fn csv_lines_become_rows() {
+    let broker = broker();
+    broker.create_topic("lines", 1, &[]);
+    let producer = broker.producer();
+    for line in ["1,one,1.50", "2,\"two, too\",2.25", "three,no number,0"] {
+        producer.send("lines", 0, line);
+    }
+    producer.flush();
+    let warehouse = warehouse(broker, "lines", PASSWORD);
+    warehouse.write(
+        "catalog/lines.sql",
+        "CREATE SOURCE bronze.lines (id BIGINT, name TEXT, amount DECIMAL(18,2))\n\
+         WITH (connector = 'kafka', connection = hub, topic = 'lines') FORMAT PLAIN ENCODE CSV (header = false);\n",
+    );
+    let server = warehouse.serve();
+    server.wait_until(
+        "SELECT id, name, amount, _offset FROM bronze.lines ORDER BY id",
+        "1|one|1.50|0\n2|two, too|2.25|1",
+    );
+    server.wait_until(
+        "SELECT \"partition\", \"offset\", rule, reason LIKE '%id%' FROM bronze.lines__quarantine",
+        "0|2|type|t",
+    );
+}
+
+fn latest_holds_and_new_partitions_start_early() {
+    let broker = broker();
+    broker.create_topic("growing", 1, &[]);
+    let producer = broker.producer();
+    let send = |partition: i32, ids: std::ops::Range<i64>| {
+        for id in ids {
+            producer.send("growing", partition, format!("{{\"id\": {id}}}"));
+        }
+        producer.flush();
+    };
+    send(0, 0..10);
+    let warehouse = warehouse(broker, "growing", PASSWORD);
+    warehouse.write(
+        "catalog/growing.sql",
+        "CREATE SOURCE bronze.growing (id BIGINT)\n\
+         WITH (connector = 'kafka', connection = hub, topic = 'growing', scan.startup.mode = 'latest',\n  \
+         topic.metadata.refresh.interval.ms = 2000) FORMAT PLAIN ENCODE JSON;\n",
+    );
+    let held = "SELECT min(id), max(id), count(*), count(DISTINCT id) FROM bronze.growing";
+    let server = warehouse.serve();
+    // Where it starts is durable before a record came.
+    server.wait_until("SELECT position FROM sluice.ingest_progress WHERE source = 'bronze.growing'", "10");
+    server.terminate();
+    send(0, 10..20);
+    let server = warehouse.serve();
+    server.wait_until(held, "10|19|10|10");
+    broker.add_partitions("growing", 2);
+    send(1, 20..30);
+    server.wait_until(held, "10|29|20|20");
+}
+
+fn a_longer_topic_made_anew_is_told_by_its_records() {
+    let broker = broker();
+    broker.create_topic("swapped", PARTITIONS, &[]);
+    produce(broker, "swapped", 0..300);
+    let warehouse = warehouse(broker, "swapped", PASSWORD);
+    let server = warehouse.serve();
+    server.wait_until("SELECT count(*), sum(id) FROM bronze.orders", "300|44850");
+    server.terminate();
+    broker.delete_topic("swapped");
+    broker.create_topic("swapped", PARTITIONS, &[]);
+    // Every offset that was read is there again: only the records tell.
+    produce(broker, "swapped", 1_000..2_500);
+    let server = warehouse.serve();
+    server.wait_until(
+        "SELECT error LIKE '%topic recreated%swapped%record 99 of partition%' FROM sluice.sources \
+         WHERE source = 'bronze.orders'",
+        "t",
+    );
+    assert_eq!(server.query("SELECT count(*), sum(id) FROM bronze.orders"), "300|44850");
+    the_other_source_goes_on(&warehouse, &server);
 }

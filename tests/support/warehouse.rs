@@ -142,9 +142,10 @@ impl Finished {
     }
 }
 
-/// The program under test, free of the caller's settings.
+/// The program under test (`SLUICE_BIN`, or the one that was just built), free of the caller's settings.
 pub(super) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    let program = std::env::var_os("SLUICE_BIN");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_sluice").into()));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SLUICE_") {
             command.env_remove(name);

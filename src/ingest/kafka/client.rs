@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientContext, TopicPartitionList};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long one question to a broker may take. Short, because a stop waits for it.
@@ -68,7 +69,8 @@ pub(super) enum Topic {
 
 /// Asks for the topic's partitions.
 pub(super) fn topic(consumer: &Consumer, settings: &Settings) -> Result<Topic, Code> {
-    let metadata = consumer.fetch_metadata(Some(&settings.topic), QUESTION_TIMEOUT).map_err(code_of)?;
+    let metadata =
+        consumer.fetch_metadata(Some(&settings.topic), QUESTION_TIMEOUT).map_err(|error| code_of(&error))?;
     let Some(topic) = metadata.topics().iter().find(|t| t.name() == settings.topic) else {
         return Ok(Topic::Trouble(Code::UnknownTopicOrPartition));
     };
@@ -89,8 +91,9 @@ pub(super) fn watermarks(
     settings: &Settings,
     partition: i32,
 ) -> Result<Watermarks, Code> {
-    let (low, high) =
-        consumer.fetch_watermarks(&settings.topic, partition, QUESTION_TIMEOUT).map_err(code_of)?;
+    let (low, high) = consumer
+        .fetch_watermarks(&settings.topic, partition, QUESTION_TIMEOUT)
+        .map_err(|error| code_of(&error))?;
     Ok(Watermarks { low, high })
 }
 
@@ -102,13 +105,13 @@ pub(super) fn assign(
 ) -> Result<(), Code> {
     let mut list = TopicPartitionList::with_capacity(starts.len());
     for (partition, offset) in starts {
-        list.add_partition_offset(&settings.topic, *partition, *offset).map_err(code_of)?;
+        list.add_partition_offset(&settings.topic, *partition, *offset).map_err(|error| code_of(&error))?;
     }
-    consumer.assign(&list).map_err(code_of)
+    consumer.assign(&list).map_err(|error| code_of(&error))
 }
 
 /// The code in an error.
-pub(super) fn code_of(error: KafkaError) -> Code {
+pub(super) fn code_of(error: &KafkaError) -> Code {
     error.rdkafka_error_code().unwrap_or(Code::Fail)
 }
 
@@ -132,18 +135,18 @@ pub(super) struct PartitionView {
 pub(super) struct Observer {
     settings: Settings,
     seen: Mutex<Seen>,
+    anew: AtomicBool,
 }
 
 #[derive(Default)]
 struct Seen {
     cause: Option<(Instant, Code, String)>,
     view: Option<View>,
-    anew: Option<String>,
 }
 
 impl Observer {
     fn new(settings: Settings) -> Self {
-        Self { settings, seen: Mutex::default() }
+        Self { settings, seen: Mutex::default(), anew: AtomicBool::new(false) }
     }
 
     /// The error that tells most of those that came lately, in words.
@@ -163,9 +166,9 @@ impl Observer {
         self.seen.lock().view.take()
     }
 
-    /// Whether the topic changed its identity while it was read: librdkafka's words.
-    pub(super) fn made_anew(&self) -> Option<String> {
-        self.seen.lock().anew.take()
+    /// Whether the topic changed its identity while it was read. Asked for every record, so it takes no lock.
+    pub(super) fn was_made_anew(&self) -> bool {
+        self.anew.load(Ordering::Relaxed)
     }
 
     fn note(&self, code: Code, reason: &str) {
@@ -183,7 +186,7 @@ impl Observer {
 impl ClientContext for Observer {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         if changed_identity(message, &self.settings.topic) {
-            self.seen.lock().anew = Some(message.to_string());
+            self.anew.store(true, Ordering::Relaxed);
         }
         let message = self.settings.redact(message);
         match level {
@@ -201,7 +204,7 @@ impl ClientContext for Observer {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.note(code_of(error), reason);
+        self.note(code_of(&error), reason);
     }
 }
 

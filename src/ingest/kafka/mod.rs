@@ -19,6 +19,8 @@
 
 mod client;
 mod continuity;
+mod health;
+mod intake;
 mod pipeline;
 mod reader;
 mod settings;

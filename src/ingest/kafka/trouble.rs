@@ -49,6 +49,12 @@ pub(super) fn weight(code: Code) -> u8 {
     }
 }
 
+/// True for errors that say themselves what is wrong, whatever came before them.
+pub(super) fn tells_most(code: Code) -> bool {
+    weight(code) >= 2
+        || matches!(code, Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic)
+}
+
 /// True for what is no trouble: a partition's end, and the group that librdkafka looks for and nobody needs.
 pub(super) fn harmless(code: Code) -> bool {
     matches!(

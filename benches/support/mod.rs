@@ -1,0 +1,83 @@
+//! What the benches share: the events, the program under measure, its CPU and memory, percentiles.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that panics has failed")]
+#![allow(dead_code, reason = "no bench needs all of it")]
+
+pub mod events;
+pub mod usage;
+
+/// The harness of the tests: a warehouse in a folder, the server process, a broker, waiting. `SLUICE_BIN` names another
+/// program than the one that cargo just built.
+#[path = "../../tests/support/mod.rs"]
+pub mod harness;
+
+pub use harness::kafka::{Broker, BrokerOptions, Producer};
+pub use harness::{Server, Warehouse};
+
+use std::env;
+use std::time::Duration;
+
+/// A size from the environment, for shorter or longer runs.
+pub fn number(name: &str, default: u64) -> u64 {
+    match env::var(name) {
+        Ok(text) => text.replace('_', "").parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
+        Err(_) => default,
+    }
+}
+
+/// A broker that runs at full speed; ends the bench with one line where none can be had.
+pub fn broker() -> Broker {
+    if let Some(reason) = harness::kafka::missing() {
+        eprintln!("not measured: {reason}");
+        std::process::exit(2);
+    }
+    Broker::start(BrokerOptions { heap_mib: 1024, quick: false })
+}
+
+/// A producer for the listener without login and encryption: what is measured is not TLS.
+pub fn producer(broker: &Broker) -> Producer {
+    let mut config = rdkafka::ClientConfig::new();
+    config.set("bootstrap.servers", broker.plain_address()).set("batch.size", "1000000");
+    Producer::new(config)
+}
+
+/// A project whose connection `hub` is the broker.
+pub fn warehouse(broker: &Broker) -> Warehouse {
+    let warehouse = Warehouse::new();
+    warehouse.write(
+        "catalog/hub.sql",
+        format!("CREATE CONNECTION hub TO KAFKA (bootstrap.servers = '{}');\n", broker.plain_address()),
+    );
+    warehouse
+}
+
+/// The value below which `percent` of the sorted values lie.
+pub fn percentile(sorted: &[Duration], percent: f64) -> Duration {
+    assert!(!sorted.is_empty(), "nothing was measured");
+    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
+}
+
+/// The middle value.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Milliseconds with one digit.
+pub fn ms(duration: Duration) -> String {
+    format!("{:.1}", duration.as_secs_f64() * 1000.0)
+}
+
+/// The head of every report: what ran where.
+pub fn announce(bench: &str) {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!(
+        "{bench}: {cores} cores, {}; load {}; {} build",
+        model.trim_start_matches([' ', '\t', ':']),
+        load.split(' ').next().unwrap_or("?"),
+        if cfg!(debug_assertions) { "DEBUG (figures mean nothing)" } else { "release" },
+    );
+}
