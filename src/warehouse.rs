@@ -11,7 +11,6 @@ mod sources;
 mod system;
 mod upkeep;
 
-use crate::bronze::quarantine_schema;
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::plan::{PlannedModel, plan};
 use crate::catalog::project::{Model as Definition, Project};
@@ -24,6 +23,7 @@ use crate::ops::shutdown::Shutdown;
 use crate::refresh::{EpochTable, Model, Shape, StatusBoard, WaveSettings, Waves, open_model, run_waves};
 use crate::serve::{Readers, flight, http, postgres};
 use crate::sql;
+use crate::sql::quarantine_schema;
 use anyhow::{Context as _, anyhow, bail};
 use futures::future::join_all;
 use sources::{RunningSource, SourceTasks};
@@ -474,11 +474,12 @@ fn fingerprint(folder: &Path) -> Vec<(std::path::PathBuf, Option<std::time::Syst
     files
 }
 
-/// Refuses what no lake of this build can be.
-pub fn check_data(data: &str) -> anyhow::Result<()> {
-    if let Some((scheme, _)) = data.split_once("://") {
+/// A project folder that is not there is said so before anything else is.
+pub fn check_project(folder: &Path) -> anyhow::Result<()> {
+    if !folder.is_dir() {
         bail!(
-            "data location {data}: this build keeps tables in local folders only, not on {scheme}; give --data a folder"
+            "project folder {:?} is missing; give --project a folder, or make one with sluice init",
+            folder
         );
     }
     Ok(())

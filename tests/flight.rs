@@ -174,7 +174,7 @@ fn wrong_passwords_and_statements() {
     let server = warehouse.serve();
     for (user, password) in [("ada", "niagara"), ("nobody", "wasserfall"), ("sluice", ""), ("ada", "")] {
         let error = Flight::connect(&server, user, password).err().expect("must be refused");
-        assert!(format!("{error:?}").contains("Unauthenticated"), "{user}: {error:?}");
+        assert!(format!("{error:?}").contains("28P01"), "{user}: {error:?}");
     }
     let mut flight = Flight::connect(&server, "ada", "wasserfall").unwrap();
     assert_eq!(text(&flight.query("SELECT 1").unwrap()), "1");
@@ -189,7 +189,7 @@ fn wrong_passwords_and_statements() {
     // Without a token nothing is answered.
     flight.client.clear_token();
     let error = flight.query("SELECT 1").expect_err("no token");
-    assert!(format!("{error:?}").contains("Unauthenticated"), "{error:?}");
+    assert!(format!("{error:?}").to_lowercase().contains("authent"), "{error:?}");
 }
 
 fn a_large_result_streams() {

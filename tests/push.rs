@@ -44,7 +44,7 @@ fn an_acknowledged_push_is_durable() {
     accepted(push(&server, "readings", Some(("one", 1)), "{\"sensor\": \"a\", \"value\": 1.5}\n"));
     server.kill9();
     let server = warehouse.serve();
-    server.wait_until("SELECT sensor, value, _partition, _offset FROM bronze.readings", "a|1.5|one|1");
+    server.wait_until("SELECT sensor, value, _partition, _offset FROM bronze.readings", "a|1.5|one|1000000");
     server.wait_until("SELECT sensor, readings, total FROM gold.readings_by_sensor", "a|1|1.5");
 }
 
@@ -89,7 +89,7 @@ fn bad_records_are_kept_apart() {
     assert_eq!((reply["rows"].as_i64(), reply["rejected"].as_i64()), (Some(2), Some(3)), "{reply}");
     server.wait_until("SELECT count(*), sum(value) FROM bronze.readings", "2|3");
     server.wait_until(
-        "SELECT CAST(raw AS TEXT) FROM bronze.readings__quarantine WHERE reason LIKE '%value%'",
+        "SELECT CAST(raw AS TEXT) FROM bronze.readings__quarantine WHERE rule = 'type' AND reason LIKE '%\"value\"%'",
         "{\"sensor\": \"a\", \"value\": \"much\"}",
     );
     server.wait_until(

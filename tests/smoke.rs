@@ -82,11 +82,11 @@ fn generated_events_become_gold() {
     let warehouse = Warehouse::of("events");
     let server = warehouse.serve();
     server.wait_until("SELECT count(*) >= 500 FROM bronze.sales", "t");
-    // One statement sees one epoch: the aggregate agrees with what it was computed from.
+    // A recomputed view joins an epoch when it is done, so it may stand a little behind; what it holds is its query over
+    // one version of silver, which positions from 0 without a gap show.
     server.wait_until(
-        "SELECT (SELECT sum(sales) FROM gold.sales_by_store) = (SELECT count(*) FROM silver.sales) \
-         AND (SELECT count(*) FROM silver.sales) > 0",
-        "t",
+        "SELECT sum(sales) > 0, sum(positions) = sum(sales) * (sum(sales) - 1) / 2 FROM gold.sales_by_store",
+        "t|t",
     );
     let taken: u64 = server.query("SELECT count(*) FROM silver.sales").parse().unwrap();
     server.wait_until(&format!("SELECT count(*) > {taken} FROM silver.sales"), "t");

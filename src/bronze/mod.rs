@@ -14,7 +14,7 @@ mod stream;
 mod watermark;
 mod writer;
 
-pub use schema::{quarantine_batch, quarantine_schema, table_schema};
+pub use schema::quarantine_batch;
 pub use status::{SourceState, SourceStatus, StatusCell};
 pub use stream::{BronzeCut, Stream};
 pub use writer::{FlushLimits, LoadRecord, run_writer};

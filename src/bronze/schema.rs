@@ -1,41 +1,11 @@
 //! The columns of bronze tables and of what stands beside them.
 
-use crate::ingest::{Rejected, row_schema};
-use crate::sql::SourceDefinition;
+use crate::ingest::Rejected;
+use crate::sql::quarantine_schema;
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use std::sync::Arc;
-
-fn timestamp() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-}
-
-/// The columns of a source's bronze table: [`row_schema`], then `_batch` (the commit's number), `_watermark` (the
-/// event-time watermark that stood when that commit began) and `_ingested_at`.
-pub fn table_schema(source: &SourceDefinition) -> SchemaRef {
-    let mut fields: Vec<Arc<Field>> = row_schema(source).fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new("_batch", DataType::Int64, true)));
-    fields.push(Arc::new(Field::new("_watermark", timestamp(), true)));
-    fields.push(Arc::new(Field::new("_ingested_at", timestamp(), true)));
-    Arc::new(Schema::new(fields))
-}
-
-/// The columns of every quarantine table, whatever table it stands beside: decode errors and broken expectations have
-/// one shape. `raw` holds the record's bytes (for a model: the row as JSON).
-pub fn quarantine_schema() -> SchemaRef {
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    Arc::new(Schema::new(vec![
-        text("source"),
-        text("partition"),
-        Field::new("offset", DataType::Int64, true),
-        text("rule"),
-        text("reason"),
-        Field::new("raw", DataType::Binary, true),
-        Field::new("batch", DataType::Int64, true),
-        Field::new("quarantined_at", timestamp(), true),
-    ]))
-}
 
 /// Rejected records as rows of a quarantine table.
 pub fn quarantine_batch(

@@ -1,10 +1,10 @@
 //! A source's tables: the rows, the quarantine beside them, the manifest of files.
 
 use super::resume::{self, BATCH, WATERMARK};
-use super::schema::{manifest_schema, quarantine_schema, table_schema};
+use super::schema::manifest_schema;
 use crate::ingest::{Past, Resume};
 use crate::lake::{Commit, Error, Lake, Snapshot, Table, TableDefinition, TableKind, TableName};
-use crate::sql::{Connector, SourceDefinition};
+use crate::sql::{Connector, SourceDefinition, quarantine_schema, table_schema};
 use arrow::array::{Array, AsArray as _};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use async_trait::async_trait;

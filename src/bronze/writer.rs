@@ -65,7 +65,7 @@ pub async fn run_writer(
     while let Some(first) = batches.recv().await {
         let mut pending = Pending { started_at: clock::now(), ..Pending::default() };
         pending.take(first);
-        let deadline = tokio::time::Instant::now() + limits.age_max;
+        let deadline = tokio::time::Instant::from_std(clock::instant() + limits.age_max);
         while pending.bytes < limits.bytes_max {
             match tokio::time::timeout_at(deadline, batches.recv()).await {
                 Ok(Some(batch)) => pending.take(batch),

@@ -5,10 +5,12 @@
 
 use super::plan_error::{Place, errors_of};
 use super::project::{Model, Project};
-use crate::bronze;
 use crate::engine::{DATABASE, Engine};
 use crate::lake::{TableName, storable};
-use crate::sql::{ColumnDefinition, Error, Expectation, hint_did_you_mean, schema_of, type_name};
+use crate::sql::{
+    ColumnDefinition, Error, Expectation, hint_did_you_mean, quarantine_schema, schema_of, table_schema,
+    type_name,
+};
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
@@ -37,8 +39,8 @@ pub async fn plan(
 ) -> Result<BTreeMap<TableName, PlannedModel>, Vec<Error>> {
     let planner = Planner::new(engine);
     for source in project.sources.values() {
-        planner.register(&source.name, bronze::table_schema(source));
-        planner.register(&source.name.quarantine(), bronze::quarantine_schema());
+        planner.register(&source.name, table_schema(source));
+        planner.register(&source.name.quarantine(), quarantine_schema());
     }
     let mut planned = BTreeMap::new();
     let mut failed: BTreeSet<&TableName> = BTreeSet::new();
@@ -56,7 +58,7 @@ pub async fn plan(
             Ok(schema) => {
                 planner.register(name, Arc::clone(&schema));
                 if !matches!(model, Model::View(_)) {
-                    planner.register(&name.quarantine(), bronze::quarantine_schema());
+                    planner.register(&name.quarantine(), quarantine_schema());
                 }
                 planned.insert(name.clone(), PlannedModel { schema });
             }

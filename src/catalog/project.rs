@@ -427,7 +427,7 @@ impl Loader {
         let mut errors = vec![];
         for (table, column) in self.column_comments.keys() {
             let Some(source) = self.sources.get(table) else { continue };
-            let schema = crate::bronze::table_schema(source);
+            let schema = crate::sql::table_schema(source);
             if schema.field_with_name(column).is_err() {
                 let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
                 let message = format!("the comment's column \"{column}\" does not exist in \"{table}\"");

@@ -25,6 +25,7 @@ pub(super) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let settings = Settings::load(&arguments)?;
+    warehouse::check_project(&settings.project)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build()?;
     runtime.block_on(serve(settings))

@@ -15,8 +15,8 @@ pub mod http;
 pub mod kafka;
 pub mod open;
 
-use crate::sql::{IncludeKind, SourceDefinition};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+pub use crate::sql::row_schema;
+
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -108,29 +108,6 @@ pub struct Resume {
 pub trait Past: Send + Sync {
     /// The `_raw` bytes of the record at a position, if bronze (or its quarantine) holds it.
     async fn raw_at(&self, partition: &str, offset: i64) -> Result<Option<Vec<u8>>, String>;
-}
-
-/// The shape of [`Batch::rows`]: declared columns, included columns, then `_raw`, `_source`, `_partition`, `_offset`.
-/// Bronze adds `_batch`, `_watermark` and `_ingested_at`.
-pub fn row_schema(source: &SourceDefinition) -> SchemaRef {
-    let mut fields: Vec<Field> =
-        source.columns.iter().map(|c| Field::new(&c.name, c.data_type.clone(), c.nullable)).collect();
-    fields.extend(source.includes.iter().map(|include| {
-        let data_type = match include.kind {
-            IncludeKind::Key => DataType::Binary,
-            IncludeKind::Partition | IncludeKind::Header(_) => DataType::Utf8,
-            IncludeKind::Offset => DataType::Int64,
-            IncludeKind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        };
-        Field::new(&include.column, data_type, true)
-    }));
-    fields.extend([
-        Field::new("_raw", DataType::Binary, true),
-        Field::new("_source", DataType::Utf8, true),
-        Field::new("_partition", DataType::Utf8, true),
-        Field::new("_offset", DataType::Int64, true),
-    ]);
-    Arc::new(Schema::new(fields))
 }
 
 /// Why a source stopped for good (until someone acts).

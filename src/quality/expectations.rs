@@ -1,6 +1,6 @@
 //! Row rules of a model, compiled once a refresh and applied batch by batch.
 
-use crate::bronze::quarantine_schema;
+use crate::sql::quarantine_schema;
 use crate::sql::{Expectation, ViolationAction};
 use arrow::array::{
     Array, ArrayRef, AsArray as _, BinaryArray, BooleanArray, Int64Array, RecordBatch, StringArray,

@@ -1,10 +1,10 @@
 //! A model as the engine runs it: its definition, its tables, what it reads, how it is doing.
 
-use crate::bronze::quarantine_schema;
 use crate::catalog::cut::Freshness;
 use crate::catalog::project::Model as Definition;
 use crate::lake::{Error, Lake, Table, TableDefinition, TableKind, TableName};
 use crate::quality::RuleCount;
+use crate::sql::quarantine_schema;
 use crate::sql::{Expectation, Trigger, ViolationAction};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};

@@ -6,8 +6,10 @@
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
     self, Expr, FunctionArguments, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, Value,
+    visit_expressions,
 };
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// The labels of a query's columns as far as its text tells: `*` stands for unknown many.
@@ -74,7 +76,9 @@ fn label_select(select: &mut Select) -> Labels {
         };
         let plain =
             matches!(item, SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
-        let clashes = !seen.insert(key) | (plain && (!seen.insert(format!("{label} ")) || open));
+        // The engine names every subquery alike, whatever its text.
+        let nested = matches!(item, SelectItem::UnnamedExpr(expr) if holds_subquery(expr));
+        let clashes = nested | !seen.insert(key) | (plain && (!seen.insert(format!("{label} ")) || open));
         if clashes {
             let inside = Ident::with_quote('"', format!("{label} #{}", i + 1));
             let expr = match item {
@@ -86,6 +90,14 @@ fn label_select(select: &mut Select) -> Labels {
         if after_star { labels.last.push(label) } else { labels.first.push(label) }
     }
     labels
+}
+
+fn holds_subquery(expr: &Expr) -> bool {
+    let found = visit_expressions(expr, |inner| match inner {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 fn fold(name: &Ident) -> String {

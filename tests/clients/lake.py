@@ -66,10 +66,13 @@ def with_polars(folder, columns, order):
 
 def with_deltalake(folder, columns, order):
     import deltalake
+    import pyarrow
 
-    table = deltalake.DeltaTable(folder).to_pyarrow_table()
-    rows = table.sort_by(order).select(columns).to_pylist()
-    return [tuple(row[c] for c in columns) for row in rows]
+    # Its own engine: the way over pyarrow does not know deletion vectors.
+    listed = ", ".join(f'"{c}"' for c in columns)
+    query = f'SELECT {listed} FROM t ORDER BY "{order}"'
+    batches = deltalake.QueryBuilder().register("t", deltalake.DeltaTable(folder)).execute(query)
+    return [tuple(row[c] for c in columns) for row in pyarrow.table(batches.read_all()).to_pylist()]
 
 
 def main():

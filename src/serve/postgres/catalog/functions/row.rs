@@ -53,17 +53,6 @@ impl Cell<'_> {
             _ => None,
         }
     }
-
-    /// The boolean; text is read as one.
-    pub fn bool(&self) -> Option<bool> {
-        match self {
-            Cell::Bool(value) => Some(*value),
-            Cell::Text(text) => {
-                Some(matches!(text.to_ascii_lowercase().as_str(), "t" | "true" | "on" | "1" | "yes"))
-            }
-            _ => None,
-        }
-    }
 }
 
 /// What a function computes for one row. The result must have the function's type, or be NULL.
@@ -229,12 +218,6 @@ pub fn int8(value: impl Into<Option<i64>>) -> ScalarValue {
     ScalarValue::Int64(value.into())
 }
 
-/// A list of text.
-pub fn texts<'a>(values: impl IntoIterator<Item = &'a str>) -> ScalarValue {
-    let values: Vec<ScalarValue> = values.into_iter().map(|v| text(v.to_string())).collect();
-    ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Utf8))
-}
-
 /// A list of OIDs.
 pub fn oids(values: &[i32]) -> ScalarValue {
     let values: Vec<ScalarValue> = values.iter().map(|v| int4(*v)).collect();
@@ -244,11 +227,4 @@ pub fn oids(values: &[i32]) -> ScalarValue {
 /// The type of a list of `item`.
 pub fn list_of(item: DataType) -> DataType {
     DataType::new_list(item, true)
-}
-
-/// Integers of a list.
-pub fn integers(items: &ArrayRef) -> Vec<i64> {
-    cast(items, &DataType::Int64)
-        .map(|items| items.as_primitive::<Int64Type>().iter().flatten().collect())
-        .unwrap_or_default()
 }

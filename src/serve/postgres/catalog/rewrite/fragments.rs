@@ -70,14 +70,6 @@ pub fn text_of(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// The arguments of a call, when they are plain.
-pub fn arguments_of(function: &Function) -> Option<Vec<Expr>> {
-    let FunctionArguments::List(list) = &function.args else {
-        return None;
-    };
-    list.args.iter().map(argument_of).collect()
-}
-
 /// A plain argument.
 pub fn argument_of(argument: &FunctionArg) -> Option<Expr> {
     match argument {

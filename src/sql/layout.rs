@@ -1,0 +1,58 @@
+//! The columns that a source's definition stands for: what decoders make, what bronze adds, what stands beside.
+
+use super::{IncludeKind, SourceDefinition};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use std::sync::Arc;
+
+/// The rows that a decoder makes: declared columns, included columns, then `_raw`, `_source`, `_partition`, `_offset`.
+/// Bronze adds `_batch`, `_watermark` and `_ingested_at`.
+pub fn row_schema(source: &SourceDefinition) -> SchemaRef {
+    let mut fields: Vec<Field> =
+        source.columns.iter().map(|c| Field::new(&c.name, c.data_type.clone(), c.nullable)).collect();
+    fields.extend(source.includes.iter().map(|include| {
+        let data_type = match include.kind {
+            IncludeKind::Key => DataType::Binary,
+            IncludeKind::Partition | IncludeKind::Header(_) => DataType::Utf8,
+            IncludeKind::Offset => DataType::Int64,
+            IncludeKind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        };
+        Field::new(&include.column, data_type, true)
+    }));
+    fields.extend([
+        Field::new("_raw", DataType::Binary, true),
+        Field::new("_source", DataType::Utf8, true),
+        Field::new("_partition", DataType::Utf8, true),
+        Field::new("_offset", DataType::Int64, true),
+    ]);
+    Arc::new(Schema::new(fields))
+}
+
+fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// The columns of a source's bronze table: [`row_schema`], then `_batch` (the commit's number), `_watermark` (the
+/// event-time watermark that stood when that commit began) and `_ingested_at`.
+pub fn table_schema(source: &SourceDefinition) -> SchemaRef {
+    let mut fields: Vec<Arc<Field>> = row_schema(source).fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new("_batch", DataType::Int64, true)));
+    fields.push(Arc::new(Field::new("_watermark", timestamp(), true)));
+    fields.push(Arc::new(Field::new("_ingested_at", timestamp(), true)));
+    Arc::new(Schema::new(fields))
+}
+
+/// The columns of every quarantine table, whatever table it stands beside: decode errors and broken expectations have
+/// one shape. `raw` holds the record's bytes (for a model: the row as JSON).
+pub fn quarantine_schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    Arc::new(Schema::new(vec![
+        text("source"),
+        text("partition"),
+        Field::new("offset", DataType::Int64, true),
+        text("rule"),
+        text("reason"),
+        Field::new("raw", DataType::Binary, true),
+        Field::new("batch", DataType::Int64, true),
+        Field::new("quarantined_at", timestamp(), true),
+    ]))
+}
