@@ -94,17 +94,6 @@ impl Warehouse {
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         Finished::of(&child.wait_with_output().unwrap())
     }
-
-    /// As [`Warehouse::sluice`], with something on its standard input.
-    pub fn sluice_given(&self, arguments: &[&str], input: &str) -> Finished {
-        let mut command = command();
-        command.args(arguments).current_dir(self.project());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        // A program that does not read all of it closes the pipe.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        Finished::of(&child.wait_with_output().unwrap())
-    }
 }
 
 /// What a command that has ended left.
