@@ -55,24 +55,22 @@ pub fn rewrite(factor: &mut TableFactor, model: &Model, search_path: &[String], 
     }
 }
 
-/// `pg_class` is `pg_catalog.pg_class`; `orders` is the first `orders` on the search path.
+/// `pg_class` is `pg_catalog.pg_class`. Names of the cut's own relations are the session's to look up.
 fn qualify(name: &mut ObjectName, model: &Model, search_path: &[String], common: &HashSet<String>) {
     let [part] = name.0.as_slice() else {
         return;
     };
-    let Some(bare) = part.as_ident().map(normalized) else {
+    let Some(ident) = part.as_ident() else {
         return;
     };
+    let bare = normalized(ident);
     if common.contains(&bare) {
         return;
     }
-    if let Some(class) = model.find(&bare, search_path) {
+    if let Some(class) = model.find(&bare, search_path).filter(|class| class.builtin) {
+        let quoted = |name: &str| Ident::with_quote_and_span('"', ident.span, name);
         *name = ObjectName::from(vec![quoted(&class.name.schema), quoted(&class.name.name)]);
     }
-}
-
-fn quoted(name: &str) -> Ident {
-    Ident::with_quote('"', name)
 }
 
 fn is_constant(expr: &Expr) -> bool {
