@@ -69,7 +69,7 @@ fn refusals_do_not_tell_users_apart() {
     // `sluice` is trusted only where the settings or --demo say so.
     assert_eq!(refusal("sluice", "sluice").0, "28P01");
     let error = Pg::connect(server.pg, "ada", None).err().expect("no password, no session");
-    assert!(error.as_db_error().is_some() || error.to_string().contains("password"), "{error}");
+    assert!(error.as_db_error().is_some() || format!("{error:?}").contains("password"), "{error:?}");
 }
 
 fn parameters_of_every_kind() {

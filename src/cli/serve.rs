@@ -24,6 +24,9 @@ pub(super) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    if let Some(project) = &arguments.project {
+        warehouse::check_project(project)?;
+    }
     let settings = Settings::load(&arguments)?;
     warehouse::check_project(&settings.project)?;
     let runtime =

@@ -60,8 +60,8 @@ impl Journals {
                 text(&rule.predicate),
                 text(match rule.action {
                     ViolationAction::Warn => "warn",
-                    ViolationAction::DropRow => "drop row",
-                    ViolationAction::QuarantineRow => "quarantine row",
+                    ViolationAction::DropRow => "drop",
+                    ViolationAction::QuarantineRow => "quarantine",
                 }),
                 record.epoch.into(),
                 rule.passed.into(),

@@ -3,7 +3,7 @@
 use super::fragments::call;
 use crate::serve::postgres::catalog::data;
 use datafusion::sql::sqlparser::ast::{Expr, Function, Ident, ObjectName};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// An identifier as PostgreSQL folds it.
@@ -75,10 +75,11 @@ fn function_kind(function: &Function) -> Option<&'static str> {
 /// Catalog columns of these types, by name. The names of such columns are not used for other types in PostgreSQL's
 /// catalogs.
 pub fn columns_of(typnames: &[&str]) -> HashMap<&'static str, &'static str> {
-    data::relations()
-        .iter()
-        .flat_map(|relation| &relation.columns)
-        .filter(|column| typnames.contains(&column.typname))
+    let all = || data::relations().iter().flat_map(|relation| &relation.columns);
+    // A name that stands for another type elsewhere (`data_type`) tells nothing by itself.
+    let others: HashSet<&str> = all().filter(|c| !typnames.contains(&c.typname)).map(|c| c.name).collect();
+    all()
+        .filter(|column| typnames.contains(&column.typname) && !others.contains(column.name))
         .map(|column| (column.name, column.typname))
         .collect()
 }
