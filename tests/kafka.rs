@@ -275,8 +275,9 @@ fn csv_lines_become_rows() {
 fn latest_holds_and_new_partitions_start_early() {
     let broker = broker();
     broker.create_topic("growing", 1, &[]);
-    let producer = broker.producer();
+    // A new producer each time: one that has known the topic keeps its old number of partitions for minutes.
     let send = |partition: i32, ids: std::ops::Range<i64>| {
+        let producer = broker.producer();
         for id in ids {
             producer.send("growing", partition, format!("{{\"id\": {id}}}"));
         }
