@@ -237,7 +237,8 @@ fn compare(warehouse: &Warehouse, server: &Server, produced: &BTreeMap<String, P
         apart("checksum")
     );
     server.wait_until_within(&totals(&everything), &shown(&|_| true), SETTLED);
-    // Gold against its own query, computed now, in one statement and so in one epoch.
+    // Gold against its own query, computed now, in one statement and so in one epoch. Sales still come, and a recomputed
+    // view joins an epoch when it is done, so its query is taken over as many sales as it has seen.
     for (gold, columns, query) in [
         (
             "gold.events_by_sender",
@@ -247,15 +248,17 @@ fn compare(warehouse: &Warehouse, server: &Server, produced: &BTreeMap<String, P
         (
             "gold.sales_by_store",
             "store, sales, quantity, positions",
-            "SELECT store, count(*), sum(quantity), sum(position) FROM silver.sales GROUP BY store",
+            "SELECT store, count(*), sum(quantity), sum(position) FROM silver.sales \
+             WHERE position < (SELECT sum(sales) FROM gold.sales_by_store) GROUP BY store",
         ),
     ] {
         let stored = format!("SELECT {columns} FROM {gold}");
         server.wait_until_within(
             &format!(
-                "SELECT (SELECT count(*) FROM ({stored} EXCEPT {query}) AS a), \
-                 (SELECT count(*) FROM ({query} EXCEPT {stored}) AS b), \
-                 (SELECT count(*) FROM {gold}) > 0"
+                "SELECT a.n AS too_many, b.n AS missing, g.n > 0 AS filled FROM \
+                 (SELECT count(*) AS n FROM ({stored} EXCEPT {query}) AS t) AS a, \
+                 (SELECT count(*) AS n FROM ({query} EXCEPT {stored}) AS t) AS b, \
+                 (SELECT count(*) AS n FROM {gold}) AS g"
             ),
             "0|0|t",
             SETTLED,

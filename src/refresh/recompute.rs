@@ -8,7 +8,7 @@ use super::output::{nullable, settle, shape};
 use super::streaming::Refreshed;
 use crate::catalog::cut::Cut;
 use crate::engine::{Engine, plan_text};
-use crate::lake::{Commit, Effort, Snapshot, Table};
+use crate::lake::{self, Commit, Effort, Snapshot, Table, TableName};
 use crate::ops::clock;
 use crate::quality::Rules;
 use arrow::array::RecordBatch;
@@ -45,19 +45,8 @@ pub(super) async fn refresh(model: &Arc<Model>, engine: &Engine, cut: &Arc<Cut>)
     }
     let inputs: BTreeMap<_, _> =
         model.inputs.iter().filter_map(|i| Some((i.clone(), cut.tables.get(i)?.version))).collect();
-    let change = compare(Arc::clone(&model.table), rows).await?;
-    let (inserted, deleted) = (change.inserted, change.deleted);
     let never_computed = model.is_outdated();
-    let snapshot = if inserted + deleted == 0 && !never_computed {
-        model.table.snapshot()
-    } else {
-        let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
-        let mut transactions =
-            vec![(REFRESH.to_string(), number), (DEFINITION.to_string(), model.definition_hash)];
-        transactions.extend(inputs.iter().map(|(name, version)| (format!("{CONSUMED}{name}"), *version)));
-        let operation = if deleted == 0 { "WRITE" } else { "UPDATE" };
-        model.table.commit(Commit { operation, transactions, ..change.commit }).await?
-    };
+    let (snapshot, inserted, deleted) = apply(model, rows, &inputs, never_computed).await?;
     let reason = if never_computed { "first computation by this definition" } else { "inputs moved" };
     Ok(Refreshed {
         snapshot,
@@ -79,6 +68,35 @@ pub(super) async fn refresh(model: &Arc<Model>, engine: &Engine, cut: &Arc<Cut>)
     })
 }
 
+/// How often the comparison is made again when upkeep has folded a file that it read.
+const APPLY_ATTEMPTS_MAX: usize = 5;
+
+/// Brings the table to the new rows; gives its version and how many rows came and went.
+async fn apply(
+    model: &Arc<Model>,
+    rows: Vec<RecordBatch>,
+    inputs: &BTreeMap<TableName, i64>,
+    never_computed: bool,
+) -> Result<(Arc<Snapshot>, i64, i64), Error> {
+    let mut attempt = 1;
+    loop {
+        let Change { commit, inserted, deleted } = compare(Arc::clone(&model.table), rows.clone()).await?;
+        if inserted + deleted == 0 && !never_computed {
+            return Ok((model.table.snapshot(), 0, 0));
+        }
+        let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
+        let mut transactions =
+            vec![(REFRESH.to_string(), number), (DEFINITION.to_string(), model.definition_hash)];
+        transactions.extend(inputs.iter().map(|(name, version)| (format!("{CONSUMED}{name}"), *version)));
+        let operation = if deleted == 0 { "WRITE" } else { "UPDATE" };
+        match model.table.commit(Commit { operation, transactions, ..commit }).await {
+            Ok(snapshot) => return Ok((snapshot, inserted, deleted)),
+            Err(lake::Error::Conflict { .. }) if attempt < APPLY_ATTEMPTS_MAX => attempt += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 struct Change {
     commit: Commit,
     inserted: i64,
@@ -88,7 +106,7 @@ struct Change {
 async fn compare(table: Arc<Table>, rows: Vec<RecordBatch>) -> Result<Change, Error> {
     let name = table.name().clone();
     let compared = tokio::task::spawn_blocking(move || compare_blocking(&table, &rows)).await;
-    compared.map_err(|_| crate::lake::Error::Stopped { table: name })?
+    compared.map_err(|_| lake::Error::Stopped { table: name })?
 }
 
 fn compare_blocking(table: &Table, rows: &[RecordBatch]) -> Result<Change, Error> {

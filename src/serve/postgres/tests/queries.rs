@@ -92,7 +92,7 @@ async fn parameters_of_every_type_in_binary() {
     assert_eq!(statement.params(), [Type::TEXT, Type::INT8]);
     assert_eq!(client.query(&statement, &[&"x", &2_i64]).await.unwrap().len(), 2);
     let rows = client.query("select id from gold.sales where id = any($1)", &[&vec![0_i64, 2]]).await;
-    assert!(rows.is_ok_and(|rows| rows.len() == 2));
+    assert_eq!(rows.unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
