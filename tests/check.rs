@@ -114,7 +114,7 @@ fn help_and_exit_codes() {
 /// The lines that `sluice user` prints let the user in; the password itself stands nowhere.
 fn user_prints_what_lets_in() {
     let warehouse = Warehouse::of("shop");
-    let printed = warehouse.sluice_with_input(&["user", "grace", "--password-stdin"], "hopper 1906\n");
+    let printed = warehouse.sluice_given(&["user", "grace", "--password-stdin"], "hopper 1906\n");
     printed.expect(0, &["[users.grace]", "SCRAM-SHA-256$4096:"]);
     assert!(!printed.text().contains("hopper"), "{}", printed.text());
     warehouse.write("catalog/warehouse.toml", &printed.stdout);

@@ -71,17 +71,7 @@ impl Warehouse {
 
     /// Runs `sluice` to its end in the project folder.
     pub fn sluice(&self, arguments: &[&str]) -> Finished {
-        self.sluice_with_input(arguments, "")
-    }
-
-    /// As [`Warehouse::sluice`], with a standard input.
-    pub fn sluice_with_input(&self, arguments: &[&str], input: &str) -> Finished {
-        let mut command = command();
-        command.args(arguments).current_dir(self.project()).stdin(Stdio::piped());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // A command that reads nothing may be gone already.
-        child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
-        Finished::of(&child.wait_with_output().unwrap())
+        self.sluice_given(arguments, "")
     }
 
     /// As [`Warehouse::sluice`], with something on its standard input.
