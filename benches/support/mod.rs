@@ -3,12 +3,8 @@
 #![allow(dead_code, reason = "no bench needs all of it")]
 
 pub mod events;
-pub mod usage;
-
-/// The harness of the tests: a warehouse in a folder, the server process, a broker, waiting. `SLUICE_BIN` names another
-/// program than the one that cargo just built.
-#[path = "../../tests/support/mod.rs"]
 pub mod harness;
+pub mod usage;
 
 pub use harness::kafka::{Broker, BrokerOptions, Producer};
 pub use harness::{Server, Warehouse};
