@@ -20,10 +20,7 @@ fn each_action_does_what_it_says() {
     let server = warehouse.serve();
     wait_for_shop(&server);
     // 8 rows in: one has no status, one a negative amount, one is large and kept.
-    server.wait_until(
-        COUNTS,
-        "amount_positive|drop|7|1\namount_usual|warn|7|1\nstatus_known|quarantine|7|1",
-    );
+    server.wait_until(COUNTS, "amount_positive|drop|7|1\namount_usual|warn|7|1\nstatus_known|quarantine|7|1");
     assert_eq!(server.query("SELECT order_id FROM silver.orders WHERE amount >= 1000"), "6");
     assert_eq!(server.query("SELECT count(*) FROM silver.orders WHERE order_id IN (3, 5)"), "0");
     assert_eq!(

@@ -91,7 +91,7 @@ async fn parameters_of_every_type_in_binary() {
     let statement = client.prepare("select $1, id from gold.sales limit $2").await.unwrap();
     assert_eq!(statement.params(), [Type::TEXT, Type::INT8]);
     assert_eq!(client.query(&statement, &[&"x", &2_i64]).await.unwrap().len(), 2);
-    let rows = client.query("select id from gold.sales where id = any($1)", &[&vec![0_i64, 2]]).await;
+    let rows = client.query("select id from gold.sales where id = any($1::int8[])", &[&vec![0_i64, 2]]).await;
     assert_eq!(rows.unwrap().len(), 2);
 }
 
