@@ -330,16 +330,16 @@ impl House {
             add(quarantine_relation(&model.name));
             quarantines.push(model.name.quarantine());
         }
-        let system = system::tables(
+        let system = system::tables(system::Shown {
             project,
-            &self.lake,
+            lake: &self.lake,
             sources,
             board,
-            &self.epochs,
-            &self.journals,
-            &self.cuts.subscribe(),
-            &quarantines,
-        );
+            epochs: &self.epochs,
+            journals: &self.journals,
+            cuts: self.cuts.subscribe(),
+            quarantines: &quarantines,
+        });
         let mut live = BTreeMap::new();
         for (name, (relation, provider)) in system {
             relations.insert(name.clone(), relation);

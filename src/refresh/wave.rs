@@ -414,8 +414,26 @@ impl Run {
         });
     }
 
+    /// A view whose inputs have moved since it was computed is stale until its lane comes round.
+    fn mark_stale(&mut self) {
+        for model in self.waves.shape.models.iter().filter(|m| !m.is_streaming) {
+            let Some(standing) = self.standing.get(&model.name) else { continue };
+            let current = |input: &TableName| self.standing.get(input).map(|s| s.snapshot.version);
+            let moved = model.inputs.iter().any(|input| standing.inputs.get(input).copied() != current(input));
+            let freshness = match standing.freshness {
+                Freshness::Failed => Freshness::Failed,
+                _ if moved => Freshness::Stale,
+                _ => Freshness::Fresh,
+            };
+            if let Some(standing) = self.standing.get_mut(&model.name) {
+                standing.freshness = freshness;
+            }
+        }
+    }
+
     async fn publish(&mut self) {
         let epoch = self.epoch + 1;
+        self.mark_stale();
         let rows: Vec<EpochRow> = self
             .standing
             .iter()
@@ -444,7 +462,7 @@ impl Run {
     fn publish_cut(&mut self, epoch: i64) {
         self.epoch = epoch;
         for (name, standing) in &self.standing {
-            if !self.waves.board.all().contains_key(name) || standing.freshness == Freshness::Fresh {
+            if standing.freshness != Freshness::Failed {
                 let status = ModelStatus {
                     freshness: standing.freshness,
                     fresh_as_of: standing.fresh_as_of,

@@ -93,17 +93,22 @@ impl Journals {
     }
 }
 
+/// What system tables show.
+pub(super) struct Shown<'a> {
+    pub(super) project: &'a Arc<Project>,
+    pub(super) lake: &'a Arc<Lake>,
+    pub(super) sources: &'a Arc<Vec<RunningSource>>,
+    pub(super) board: &'a StatusBoard,
+    pub(super) epochs: &'a EpochTable,
+    pub(super) journals: &'a Journals,
+    pub(super) cuts: watch::Receiver<Arc<Cut>>,
+    /// The quarantine tables, whatever they stand beside.
+    pub(super) quarantines: &'a [TableName],
+}
+
 /// Every system table of a running project.
-pub(super) fn tables(
-    project: &Arc<Project>,
-    lake: &Arc<Lake>,
-    sources: &Arc<Vec<RunningSource>>,
-    board: &StatusBoard,
-    epochs: &EpochTable,
-    journals: &Journals,
-    cuts: &watch::Receiver<Arc<Cut>>,
-    quarantines: &[TableName],
-) -> SystemTables {
+pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
+    let Shown { project, lake, sources, board, epochs, journals, cuts, quarantines } = shown;
     let mut tables = SystemTables::new();
     let mut add = |name: &str, comment: &str, schema: SchemaRef, provider: Arc<dyn TableProvider>| {
         let name = TableName::new("sluice", name);

@@ -73,6 +73,9 @@ pub struct Broker {
     options: BrokerOptions,
     /// The SASL_SSL listener.
     pub port: u16,
+    /// A listener without login and encryption, for benches.
+    #[allow(dead_code, reason = "benches use it")]
+    pub plain_port: u16,
     process: Option<Child>,
 }
 
@@ -88,7 +91,7 @@ impl Broker {
             properties(folder.path(), &data, [port, plain_port, controller_port]),
         )
         .unwrap();
-        let mut broker = Self { folder, options, port, process: None };
+        let mut broker = Self { folder, options, port, plain_port, process: None };
         let format = broker
             .java("kafka.tools.StorageTool")
             .args(["format", "-t", CLUSTER, "-c", "server.properties"])
@@ -137,6 +140,12 @@ impl Broker {
     /// `host:port` of the SASL_SSL listener.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `host:port` of the listener without login and encryption.
+    #[allow(dead_code, reason = "benches use it")]
+    pub fn plain_address(&self) -> String {
+        format!("127.0.0.1:{}", self.plain_port)
     }
 
     /// The certificate that clients must trust.
