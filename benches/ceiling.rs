@@ -6,9 +6,9 @@
 
 mod support;
 
-use sluice::bronze::table_schema;
 use sluice::ingest::decode::{Record, RecordBuffer};
 use sluice::lake::{Effort, Lake, TableDefinition, TableKind, conform};
+use sluice::sql::table_schema;
 use sluice::sql::{Definition, SourceDefinition, parse_file};
 use std::collections::BTreeMap;
 use std::path::Path;

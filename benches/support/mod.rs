@@ -1,6 +1,6 @@
 //! What the benches share: the events, the program under measure, its CPU and memory, percentiles.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that panics has failed")]
-#![allow(dead_code, reason = "no bench needs all of it")]
+#![allow(dead_code, unused_imports, reason = "no bench needs all of it")]
 
 pub mod events;
 pub mod harness;

@@ -142,10 +142,10 @@ impl DataWriter {
         }
         let Some(open) = self.open.get_mut(&key) else { return Ok(()) };
         open.writer.write(batch).map_err(|e| write_error(&self.table, &self.store, &open.path, e))?;
-        if open.writer.bytes_written() + open.writer.in_progress_size() >= FILE_BYTES_MAX {
-            if let Some(full) = self.open.remove(&key) {
-                self.close(full)?;
-            }
+        if open.writer.bytes_written() + open.writer.in_progress_size() >= FILE_BYTES_MAX
+            && let Some(full) = self.open.remove(&key)
+        {
+            self.close(full)?;
         }
         Ok(())
     }

@@ -419,7 +419,8 @@ impl Run {
         for model in self.waves.shape.models.iter().filter(|m| !m.is_streaming) {
             let Some(standing) = self.standing.get(&model.name) else { continue };
             let current = |input: &TableName| self.standing.get(input).map(|s| s.snapshot.version);
-            let moved = model.inputs.iter().any(|input| standing.inputs.get(input).copied() != current(input));
+            let moved =
+                model.inputs.iter().any(|input| standing.inputs.get(input).copied() != current(input));
             let freshness = match standing.freshness {
                 Freshness::Failed => Freshness::Failed,
                 _ if moved => Freshness::Stale,

@@ -384,7 +384,7 @@ fn milliseconds(text: &str) -> Option<u64> {
 /// As PostgreSQL shows durations: in the largest unit that divides them.
 fn show_milliseconds(ms: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s")];
-    match UNITS.iter().find(|(size, _)| ms > 0 && ms % size == 0) {
+    match UNITS.iter().find(|(size, _)| ms > 0 && ms.is_multiple_of(*size)) {
         Some((size, unit)) => format!("{}{unit}", ms / size),
         None if ms == 0 => "0".to_string(),
         None => format!("{ms}ms"),

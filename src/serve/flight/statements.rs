@@ -83,7 +83,7 @@ impl Statements {
     pub(super) fn cancel(&self, user: &str, ticket: &Ticket) -> bool {
         let Some(handle) = statement_handle(ticket) else { return false };
         let mut tickets = self.tickets.lock();
-        if !tickets.get(&handle, clock::instant()).is_some_and(|found| found.owner == user) {
+        if tickets.get(&handle, clock::instant()).is_none_or(|found| found.owner != user) {
             return false;
         }
         if let Some(found) = tickets.remove(&handle) {

@@ -38,10 +38,8 @@ impl Session {
             Statement::SetUser(Some(user)) if user != self.user() => {
                 return Err(Error::new("42501", format!("permission denied to become \"{user}\"")));
             }
-            Statement::Deallocate(Some(name)) => {
-                if self.state.lock().prepared.remove(name).is_none() {
-                    return Err(no_such_statement(name));
-                }
+            Statement::Deallocate(Some(name)) if self.state.lock().prepared.remove(name).is_none() => {
+                return Err(no_such_statement(name));
             }
             Statement::Deallocate(None) => self.state.lock().prepared.clear(),
             Statement::Discard(Discarded::All) => {

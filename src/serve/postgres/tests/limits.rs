@@ -152,8 +152,8 @@ async fn until_ready(socket: &mut TcpStream) -> String {
         socket.read_exact(&mut body).await.unwrap();
         kinds.push(kind);
         if kind == 'E' {
-            let fields = body.split(|byte| *byte == 0);
-            let code = fields.filter(|field| field.first() == Some(&b'C')).next_back().unwrap();
+            let mut fields = body.split(|byte| *byte == 0);
+            let code = fields.rfind(|field| field.first() == Some(&b'C')).unwrap();
             kinds.push_str(std::str::from_utf8(&code[1..]).unwrap());
         }
         if kind == 'Z' {

@@ -211,7 +211,7 @@ fn aggregate_over(inner: &Query) -> Option<Box<Query>> {
     if let Some(TableFactor::Derived { subquery, .. }) =
         select.from.first_mut().map(|from| &mut from.relation)
     {
-        *subquery = Box::new(inner.clone());
+        **subquery = inner.clone();
     }
     Some(outer)
 }

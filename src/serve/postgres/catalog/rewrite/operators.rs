@@ -26,10 +26,10 @@ pub fn rewrite(expr: &mut Expr) {
                 *escape_char = None;
             }
         }
-        Expr::AtTimeZone { time_zone, .. } => {
-            if text_of(time_zone).is_some_and(|zone| zone.eq_ignore_ascii_case("utc")) {
-                **time_zone = literal("UTC");
-            }
+        Expr::AtTimeZone { time_zone, .. }
+            if text_of(time_zone).is_some_and(|zone| zone.eq_ignore_ascii_case("utc")) =>
+        {
+            **time_zone = literal("UTC");
         }
         Expr::CompoundFieldAccess { root, access_chain } if matches!(root.as_ref(), Expr::Nested(_)) => {
             let fields: Option<Vec<String>> = access_chain.iter().map(field_of).collect();
