@@ -16,6 +16,9 @@ const FOLD_PERIOD: Duration = Duration::from_secs(1);
 /// How often logs and removed files are looked at, in fold periods.
 const TIDY_EVERY: u32 = 15;
 
+/// How often files that no version names are looked for, in fold periods: at the start, then hourly.
+const SWEEP_EVERY: u32 = 3600;
+
 /// Cuts as they were: what the retention floor is made of.
 #[derive(Default)]
 struct History {
@@ -72,6 +75,11 @@ pub(super) async fn run(
             let oldest = clock::now() - chrono::Duration::from_std(keep).unwrap_or_default();
             if let Err(error) = epochs.forget(oldest).await {
                 tracing::warn!(error = chain(&error), "could not forget old epochs");
+            }
+        }
+        if round.is_multiple_of(SWEEP_EVERY) {
+            for table in &tables {
+                warn(table, "sweep", table.sweep_orphans(keep).await);
             }
         }
         round = round.wrapping_add(1);
