@@ -3,10 +3,10 @@
 use super::resume::{self, BATCH, WATERMARK};
 use super::schema::manifest_schema;
 use crate::ingest::{Past, Resume};
-use crate::lake::{Commit, Error, Lake, Snapshot, Table, TableDefinition, TableKind, TableName};
+use crate::lake::{Error, Lake, Snapshot, Table, TableDefinition, TableName};
 use crate::sql::{Connector, SourceDefinition, quarantine_schema, table_schema};
 use arrow::array::{Array, AsArray as _};
-use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Stream {
         let (main, quarantine, manifest) = opened.map_err(|_| Error::Stopped { table: name.clone() })??;
         let main_batch = main.snapshot().transaction(BATCH).unwrap_or(0);
         for side in std::iter::once(&quarantine).chain(&manifest) {
-            take_back(side, main_batch).await?;
+            side.take_back(BATCH, main_batch).await?;
         }
         let files = match &manifest {
             Some(manifest) => read_manifest(manifest).await?,
@@ -88,12 +88,7 @@ impl Stream {
 type Tables = (Arc<Table>, Arc<Table>, Option<Arc<Table>>);
 
 fn open_tables(lake: &Lake, source: &SourceDefinition) -> Result<Tables, Error> {
-    let definition = |schema: SchemaRef| TableDefinition {
-        schema,
-        partition_columns: Vec::new(),
-        kind: TableKind::AppendOnly,
-        properties: BTreeMap::new(),
-    };
+    let definition = TableDefinition::append_only;
     let main = lake.ensure(&source.name, &definition(table_schema(source)))?;
     let quarantine = lake.ensure(&source.name.quarantine(), &definition(quarantine_schema()))?;
     let manifest = match source.connector {
@@ -104,16 +99,6 @@ fn open_tables(lake: &Lake, source: &SourceDefinition) -> Result<Tables, Error> 
         Connector::Kafka | Connector::Http | Connector::Datagen => None,
     };
     Ok((main, quarantine, manifest))
-}
-
-async fn take_back(side: &Arc<Table>, main_batch: i64) -> Result<(), Error> {
-    let overhang = resume::overhang(&side.snapshot(), main_batch);
-    if overhang.is_empty() {
-        return Ok(());
-    }
-    tracing::info!(table = %side.name(), files = overhang.len(), "taking back rows of an unfinished commit");
-    let commit = Commit { operation: "DELETE", removes: overhang, ..Commit::append(Vec::new(), Vec::new()) };
-    side.commit(commit).await.map(|_| ())
 }
 
 async fn read_manifest(manifest: &Arc<Table>) -> Result<Vec<crate::ingest::FileProgress>, Error> {

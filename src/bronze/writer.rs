@@ -6,15 +6,18 @@
 //!                                                                        number; the main commit makes them count)
 //! ```
 
-use super::resume::{BATCH, BATCH_TAG, POSITION, WATERMARK};
+use super::resume::{BATCH, POSITION, WATERMARK};
 use super::schema::{manifest_schema, quarantine_batch};
 use super::status::{SourceState, StatusCell};
 use super::stream::{BronzeCut, Stream};
 use super::watermark::{advance, newest_event_us};
 use crate::ingest::{Batch, Committed, FileProgress, Position, Rejected, Reporter as _};
-use crate::lake::{Commit, DataWriter, Effort, Error, Table, chain, conform};
+use crate::lake::{Commit, DataFile, Effort, Error, Snapshot, Table, chain};
 use crate::ops::clock;
+use crate::sql::table_schema;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -171,83 +174,52 @@ async fn commit(stream: &Arc<Stream>, pending: &Pending) -> Result<Done, Error> 
     transactions
         .extend(pending.positions.iter().map(|(partition, next)| (format!("{POSITION}{partition}"), *next)));
 
-    let adds = write_rows(&stream.main, pending.rows.clone(), batch, watermark).await?;
+    let adds = write_rows(stream, &pending.rows, batch, watermark).await?;
     let main = stream.main.commit(Commit::append(adds, transactions)).await?;
     Ok(Done { batch, cut: BronzeCut { main, quarantine }, newest_event_us })
 }
 
-/// A side table's commit. When the main commit after it failed and is tried again, the side rows of the failed try
-/// carry the same batch number: they are replaced, not doubled.
-async fn commit_side(
-    table: &Arc<Table>,
-    rows: RecordBatch,
-    batch: i64,
-) -> Result<Arc<crate::lake::Snapshot>, Error> {
-    let stale = super::resume::overhang(&table.snapshot(), batch - 1);
-    let mut adds = write_all(table, vec![rows]).await?;
-    adds.iter_mut().for_each(|file| {
-        file.tags.insert(BATCH_TAG.to_string(), batch.to_string());
-    });
-    let transactions = vec![(BATCH.to_string(), batch)];
-    table.commit(Commit { removes: stale, ..Commit::append(adds, transactions) }).await
+async fn commit_side(table: &Arc<Table>, rows: RecordBatch, batch: i64) -> Result<Arc<Snapshot>, Error> {
+    let adds = table.write(vec![rows], Effort::Fast).await?;
+    table.commit_beside(BATCH, batch, adds).await
 }
 
 async fn write_rows(
-    table: &Arc<Table>,
-    rows: Vec<RecordBatch>,
+    stream: &Stream,
+    rows: &[RecordBatch],
     batch: i64,
     watermark: Option<i64>,
-) -> Result<Vec<crate::lake::DataFile>, Error> {
+) -> Result<Vec<DataFile>, Error> {
     let now_us = clock::now_us();
+    let schema = table_schema(&stream.definition);
     let rows = rows
-        .into_iter()
-        .map(|rows| with_commit_columns(&rows, batch, watermark, now_us))
+        .iter()
+        .map(|rows| with_commit_columns(&schema, rows, batch, watermark, now_us))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| Error::Arrow { table: table.name().clone(), source })?;
-    write_all(table, rows).await
+        .map_err(|source| Error::Arrow { table: stream.main.name().clone(), source })?;
+    stream.main.write(rows, Effort::Fast).await
 }
 
-async fn write_all(
-    table: &Arc<Table>,
-    batches: Vec<RecordBatch>,
-) -> Result<Vec<crate::lake::DataFile>, Error> {
-    let name = table.name().clone();
-    let table = Arc::clone(table);
-    let written = tokio::task::spawn_blocking(move || {
-        let mut writer: DataWriter = table.writer(Effort::Fast)?;
-        let schema = Arc::clone(writer.schema());
-        for batch in batches {
-            writer.write(&conform(table.name(), &batch, &schema)?)?;
-        }
-        writer.finish()
-    });
-    written.await.map_err(|_| Error::Stopped { table: name })?
-}
-
+/// Decoded rows with the columns that a commit adds, in the shape of [`table_schema`].
 fn with_commit_columns(
+    schema: &SchemaRef,
     rows: &RecordBatch,
     batch: i64,
     watermark: Option<i64>,
     now_us: i64,
-) -> Result<RecordBatch, arrow::error::ArrowError> {
+) -> Result<RecordBatch, ArrowError> {
     let count = rows.num_rows();
     let timestamps = |value: Option<i64>| -> ArrayRef {
         Arc::new(TimestampMicrosecondArray::from(vec![value; count]).with_timezone("UTC"))
     };
-    let timestamp = timestamps(None).data_type().clone();
-    let field = |name: &str, data_type| Arc::new(arrow::datatypes::Field::new(name, data_type, true));
-    let mut fields: Vec<_> = rows.schema_ref().fields().iter().cloned().collect();
-    fields.push(field("_batch", arrow::datatypes::DataType::Int64));
-    fields.push(field("_watermark", timestamp.clone()));
-    fields.push(field("_ingested_at", timestamp));
     let mut columns = rows.columns().to_vec();
     columns.push(Arc::new(Int64Array::from(vec![batch; count])));
     columns.push(timestamps(watermark));
     columns.push(timestamps(Some(now_us)));
-    RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns)
+    RecordBatch::try_new(Arc::clone(schema), columns)
 }
 
-fn manifest_batch(files: &[FileProgress], batch: i64) -> Result<RecordBatch, arrow::error::ArrowError> {
+fn manifest_batch(files: &[FileProgress], batch: i64) -> Result<RecordBatch, ArrowError> {
     let numbers = |pick: fn(&FileProgress) -> i64| -> ArrayRef {
         Arc::new(Int64Array::from_iter_values(files.iter().map(pick)))
     };

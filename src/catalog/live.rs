@@ -1,6 +1,6 @@
 //! System tables whose rows are made when they are read, and journals, which must last.
 
-use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableKind, TableName};
+use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableName};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -147,12 +147,7 @@ struct Pending {
 impl Journal {
     /// Opens (and creates) `sluice.<name>`. Blocks.
     pub fn open(lake: Arc<Lake>, name: &str, schema: SchemaRef) -> Result<Self, Error> {
-        let definition = TableDefinition {
-            schema: Arc::clone(&schema),
-            partition_columns: Vec::new(),
-            kind: TableKind::AppendOnly,
-            properties: BTreeMap::new(),
-        };
+        let definition = TableDefinition::append_only(Arc::clone(&schema));
         let table = lake.ensure(&TableName::new("sluice", name), &definition)?;
         let next = table.snapshot().transaction(WRITTEN).unwrap_or(0) + 1;
         let pending = Mutex::new(Pending { next, rows: VecDeque::new() });
@@ -177,19 +172,12 @@ impl Journal {
             let Some((last, _)) = pending.rows.back() else { return Ok(()) };
             (*last, pending.rows.iter().map(|(_, row)| row.clone()).collect())
         };
-        let name = self.table.name().clone();
         let batch = batch_of(&self.schema, rows).map_err(|e| Error::Corrupt {
-            table: name.clone(),
+            table: self.table.name().clone(),
             file: "journal".to_string(),
             reason: e.to_string(),
         })?;
-        let table = Arc::clone(&self.table);
-        let written = tokio::task::spawn_blocking(move || {
-            let mut writer = table.writer(Effort::Fast)?;
-            writer.write(&batch)?;
-            writer.finish()
-        });
-        let files = written.await.map_err(|_| Error::Stopped { table: name })??;
+        let files = self.table.write(vec![batch], Effort::Fast).await?;
         self.table.commit(Commit::append(files, vec![(WRITTEN.to_string(), last)])).await?;
         self.pending.lock().rows.retain(|(number, _)| *number > last);
         Ok(())

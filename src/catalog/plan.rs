@@ -79,11 +79,11 @@ struct Planner {
 impl Planner {
     fn new(engine: &Engine) -> Self {
         let catalog = Arc::new(MemoryCatalogProvider::new());
-        let mut config = engine.config();
-        config.options_mut().sql_parser.collect_spans = true;
-        let session = engine.session(config, Arc::clone(&catalog) as Arc<dyn CatalogProvider>);
+        let session = engine.session(Arc::clone(&catalog) as Arc<dyn CatalogProvider>);
         debug_assert!(session.catalog(DATABASE).is_some());
-        Self { catalog, state: session.state() }
+        let mut state = session.state();
+        state.config_mut().options_mut().sql_parser.collect_spans = true;
+        Self { catalog, state }
     }
 
     fn register(&self, name: &TableName, schema: SchemaRef) {

@@ -33,9 +33,6 @@ pub(super) struct CheckArguments {
 /// Memory for plans over empty tables, bytes.
 const PLAN_MEMORY_BYTES_MAX: usize = 256 << 20;
 
-/// DataFusion plans by recursion: deep queries need more stack than a thread has by default, bytes.
-const STACK_BYTES: usize = 16 << 20;
-
 /// What a check found.
 struct Report {
     sources: usize,
@@ -78,7 +75,7 @@ fn check(folder: &Path) -> anyhow::Result<Report> {
     let engine = Engine::new(PLAN_MEMORY_BYTES_MAX, 1).context("the query engine did not start")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
-        .thread_stack_size(STACK_BYTES)
+        .thread_stack_size(super::STACK_BYTES)
         .build()
         .context("no thread could be started")?;
     // On a worker, which has the stack.

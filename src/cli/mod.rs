@@ -64,6 +64,9 @@ pub struct ServeArguments {
     pub watch: bool,
 }
 
+/// DataFusion plans by recursion: deep queries need more stack than a thread has by default, bytes.
+const STACK_BYTES: usize = 16 << 20;
+
 /// Runs one command and turns its outcome into an exit code.
 pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {

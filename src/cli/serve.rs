@@ -1,6 +1,6 @@
 //! `sluice serve`: run the warehouse until SIGTERM or Ctrl-C.
 
-use super::ServeArguments;
+use super::{STACK_BYTES, ServeArguments};
 use crate::config::Settings;
 use crate::ops::clock;
 use crate::ops::shutdown::Shutdown;
@@ -11,9 +11,6 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-
-/// DataFusion plans by recursion: deep queries need more stack than a thread has by default, bytes.
-const STACK_BYTES: usize = 16 << 20;
 
 /// Runs the server; returns when it has drained.
 pub(super) fn run(arguments: ServeArguments) -> anyhow::Result<()> {

@@ -13,12 +13,12 @@ use crate::catalog::cut::Cut;
 use crate::ops::opaque::Opaque;
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
-use datafusion::catalog::CatalogProvider;
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProviderList};
 use datafusion::error::Result;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -36,8 +36,8 @@ const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 /// The process's query engine.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    runtime: Arc<RuntimeEnv>,
-    target_partitions: usize,
+    /// What every session starts from: settings, functions, rules, the shared runtime; no tables.
+    template: Opaque<SessionState>,
 }
 
 impl Engine {
@@ -45,37 +45,23 @@ impl Engine {
     pub fn new(memory_bytes_max: usize, target_partitions: usize) -> Result<Self> {
         let pool = TrackConsumersPool::new(FairSpillPool::new(memory_bytes_max), CONSUMERS_NAMED);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
-        Ok(Self { runtime, target_partitions })
-    }
-
-    /// The shared runtime: memory pool, disk manager, caches, object stores.
-    pub fn runtime(&self) -> Arc<RuntimeEnv> {
-        Arc::clone(&self.runtime)
-    }
-
-    /// The settings that every session starts from.
-    pub fn config(&self) -> SessionConfig {
-        let mut config = SessionConfig::new()
-            .with_target_partitions(self.target_partitions)
-            .with_create_default_catalog_and_schema(false)
-            .with_default_catalog_and_schema(DATABASE, "public");
-        let options = config.options_mut();
-        options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
-        // As in PostgreSQL, 1.5 is a numeric, not a float.
-        options.sql_parser.parse_float_as_decimal = true;
-        config
-    }
-
-    /// A session whose names resolve in `catalog`.
-    pub fn session(&self, config: SessionConfig, catalog: Arc<dyn CatalogProvider>) -> SessionContext {
         let state = SessionStateBuilder::new_with_default_features()
-            .with_config(config)
-            .with_runtime_env(self.runtime())
+            .with_config(config(target_partitions))
+            .with_runtime_env(runtime)
             .with_physical_optimizer_rule(Arc::new(pauses::Pauses))
             .build();
         let context = SessionContext::new_with_state(state);
-        context.register_catalog(DATABASE, catalog);
         functions::register(&context);
+        Ok(Self { template: Opaque::new(context.state()) })
+    }
+
+    /// A session whose names resolve in `catalog`.
+    pub fn session(&self, catalog: Arc<dyn CatalogProvider>) -> SessionContext {
+        let mut state = SessionState::clone(&self.template);
+        // The clone shares the template's list: a session needs one of its own.
+        state.register_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
+        let context = SessionContext::new_with_state(state);
+        context.register_catalog(DATABASE, catalog);
         context
     }
 
@@ -104,8 +90,21 @@ impl Engine {
     }
 
     fn context_over(&self, cut: &Arc<Cut>) -> SessionContext {
-        self.session(self.config(), Arc::new(CutCatalog::new(Arc::clone(cut), self.clone())))
+        self.session(Arc::new(CutCatalog::new(Arc::clone(cut), self.clone())))
     }
+}
+
+/// The settings that every session starts from.
+fn config(target_partitions: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(target_partitions)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(DATABASE, "public");
+    let options = config.options_mut();
+    options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+    // As in PostgreSQL, 1.5 is a numeric, not a float.
+    options.sql_parser.parse_float_as_decimal = true;
+    config
 }
 
 /// Plans a query's text, down to what can be executed.

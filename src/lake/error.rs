@@ -92,13 +92,6 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// True when the disk is full: writes fail, reads go on (SQLSTATE 53100).
-    pub fn is_disk_full(&self) -> bool {
-        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
-    }
-}
-
 /// Writes an error with all its causes, for logs and system tables.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

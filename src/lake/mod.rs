@@ -13,6 +13,7 @@ mod name;
 mod read;
 mod scan;
 mod schema;
+mod side;
 mod snapshot;
 mod stats;
 mod storable;
@@ -29,7 +30,7 @@ pub use schema::{TableDefinition, TableKind};
 pub use snapshot::{DataFile, Snapshot};
 pub use storable::{Unstorable, storable};
 pub use table::{Commit, Table};
-pub use upkeep::{UpkeepPlan, UpkeepSettings, plan_upkeep};
+pub use upkeep::{UpkeepSettings, plan_folds};
 pub use write::{DataWriter, Effort};
 
 use datafusion::catalog::TableProvider;

@@ -34,7 +34,7 @@ use datafusion_datasource_parquet::ParquetRowSelection;
 use object_store::ObjectMeta;
 use object_store::path::Path as ObjectPath;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Microseconds by which another writer may have cut a timestamp's maximum.
 const TIMESTAMP_CUT_US: i64 = 999;
@@ -50,9 +50,12 @@ pub struct FilesProvider {
     /// The table's own column order; files come first in [`TableSchema`], partition columns last.
     schema: SchemaRef,
     order: Vec<usize>,
+    /// The files as scans need them, made by the first scan.
+    planned: OnceLock<Vec<PlannedFile>>,
 }
 
 /// One file, ready for a scan.
+#[derive(Clone, Debug)]
 struct PlannedFile {
     file: PartitionedFile,
     planning: Arc<Statistics>,
@@ -85,7 +88,17 @@ impl FilesProvider {
             table_schema,
             schema,
             order,
+            planned: OnceLock::new(),
         }
+    }
+
+    /// Every file, ready for a scan: the same for all scans of this provider.
+    fn planned(&self) -> Result<&[PlannedFile]> {
+        if let Some(planned) = self.planned.get() {
+            return Ok(planned);
+        }
+        let planned = self.files.iter().map(|file| self.plan_file(file)).collect::<Result<Vec<_>>>()?;
+        Ok(self.planned.get_or_init(|| planned))
     }
 
     fn plan_file(&self, file: &DataFile) -> Result<PlannedFile> {
@@ -143,9 +156,9 @@ impl FilesProvider {
         &self,
         state: &dyn Session,
         filters: &[Expr],
-        files: Vec<PlannedFile>,
+        files: &[PlannedFile],
     ) -> Result<Vec<PlannedFile>> {
-        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(files) };
+        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(files.to_vec()) };
         let schema = self.table_schema.table_schema();
         let predicate = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(schema))?)?;
         let bounds: Vec<_> = files.iter().filter_map(|f| f.file.statistics.clone()).collect();
@@ -156,9 +169,9 @@ impl FilesProvider {
         // A predicate that cannot prune prunes nothing: the scan still filters.
         Ok(match keep {
             Ok(keep) if keep.len() == files.len() => {
-                files.into_iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect()
+                files.iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file.clone()).collect()
             }
-            _ => files,
+            _ => files.to_vec(),
         })
     }
 }
@@ -229,8 +242,7 @@ impl TableProvider for FilesProvider {
             None => self.order.clone(),
         };
         let schema = self.table_schema.table_schema();
-        let files = self.files.iter().map(|file| self.plan_file(file)).collect::<Result<Vec<_>>>()?;
-        let files = self.prune(state, filters, files)?;
+        let files = self.prune(state, filters, self.planned()?)?;
         if files.is_empty() {
             return Ok(Arc::new(EmptyExec::new(project_schema(schema, Some(&wanted))?)));
         }

@@ -31,6 +31,18 @@ pub struct TableDefinition {
     pub properties: BTreeMap<String, String>,
 }
 
+impl TableDefinition {
+    /// A table of these columns to which rows are only ever added, unpartitioned and without properties.
+    pub fn append_only(schema: SchemaRef) -> Self {
+        Self {
+            schema,
+            partition_columns: Vec::new(),
+            kind: TableKind::AppendOnly,
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
 /// Reads a `schemaString`.
 pub(super) fn arrow_schema(table: &TableName, text: &str) -> Result<SchemaRef, Error> {
     let corrupt = |reason: String| Error::Corrupt {

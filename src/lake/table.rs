@@ -11,6 +11,7 @@
 
 use super::action::{Line, Txn};
 use super::log;
+use super::read::conform;
 use super::schema::{self, TableDefinition};
 use super::snapshot::{DataFile, Snapshot};
 use super::store::{Put, Store};
@@ -19,6 +20,7 @@ use super::write::{DataWriter, Effort};
 use super::{Error, TableName};
 use crate::ops::clock;
 use arc_swap::ArcSwap;
+use arrow::array::RecordBatch;
 use parking_lot::Mutex;
 use roaring::RoaringTreemap;
 use serde_json::{Map, Value, json};
@@ -157,6 +159,23 @@ impl Table {
             &snapshot.partition_columns,
             effort,
         )
+    }
+
+    /// Writes batches into new files, fitted to the table's newest schema by column name.
+    pub async fn write(
+        self: &Arc<Self>,
+        batches: Vec<RecordBatch>,
+        effort: Effort,
+    ) -> Result<Vec<DataFile>, Error> {
+        self.blocking(move |table| {
+            let mut writer = table.writer(effort)?;
+            let schema = Arc::clone(writer.schema());
+            for batch in batches {
+                writer.write(&conform(&table.name, &batch, &schema)?)?;
+            }
+            writer.finish()
+        })
+        .await
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -1,6 +1,6 @@
 //! Upkeep: folding small and much-deleted files, checkpoints, log cleanup, vacuum. It never changes contents.
 //!
-//! What to do is decided by pure functions over a snapshot ([`plan_upkeep`]); doing it goes through the table's one
+//! What to do is decided by pure functions over a snapshot ([`plan_folds`]); doing it goes through the table's one
 //! commit lock, so that it can race with ingest and refreshes and at worst gives up.
 
 use super::log;
@@ -43,16 +43,9 @@ impl Default for UpkeepSettings {
     }
 }
 
-/// What upkeep would do to a snapshot.
-#[derive(Clone, Debug, Default)]
-pub struct UpkeepPlan {
-    /// Groups of files, each to be folded into one.
-    pub folds: Vec<Vec<Arc<DataFile>>>,
-}
-
-/// Decides which files to fold: those of one partition and one size class, as soon as there are enough of them (so
+/// Decides which files to fold, each group into one: those of one partition and one size class, as soon as there are enough of them (so
 /// that each row is rewritten once per class, not once per fold), and those of which much is deleted.
-pub fn plan_upkeep(snapshot: &Snapshot, settings: &UpkeepSettings) -> UpkeepPlan {
+pub fn plan_folds(snapshot: &Snapshot, settings: &UpkeepSettings) -> Vec<Vec<Arc<DataFile>>> {
     let mut classes: BTreeMap<(&BTreeMap<String, Option<String>>, u32), Vec<&Arc<DataFile>>> =
         BTreeMap::new();
     let mut folds = Vec::new();
@@ -72,7 +65,7 @@ pub fn plan_upkeep(snapshot: &Snapshot, settings: &UpkeepSettings) -> UpkeepPlan
             .filter(|files| files.len() >= settings.fold_files_min)
             .map(|files| files.into_iter().cloned().collect()),
     );
-    UpkeepPlan { folds }
+    folds
 }
 
 /// Powers of eight above 64 KiB: a fold of `fold_files_min` files lands at least one class higher.

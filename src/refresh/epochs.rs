@@ -1,13 +1,12 @@
 //! `sluice.epochs`: one commit for each cut that readers saw, one row for each table of it.
 
 use super::Error;
-use crate::lake::{Commit, Effort, Lake, Table, TableDefinition, TableKind, TableName};
+use crate::lake::{Commit, Effort, Lake, Table, TableDefinition, TableName};
 use arrow::array::{
     Array, ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use chrono::{DateTime, Utc};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Application version: the last epoch.
@@ -48,12 +47,7 @@ fn schema() -> SchemaRef {
 impl EpochTable {
     /// Opens (and creates) it. Blocks.
     pub fn open(lake: &Lake) -> Result<Self, Error> {
-        let definition = TableDefinition {
-            schema: schema(),
-            partition_columns: Vec::new(),
-            kind: TableKind::AppendOnly,
-            properties: BTreeMap::new(),
-        };
+        let definition = TableDefinition::append_only(schema());
         Ok(Self { table: lake.ensure(&TableName::new("sluice", "epochs"), &definition)? })
     }
 
@@ -91,14 +85,7 @@ impl EpochTable {
             Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.state.as_str()))),
         ];
         let batch = RecordBatch::try_new(schema(), columns)?;
-        let table = Arc::clone(&self.table);
-        let written = tokio::task::spawn_blocking(move || {
-            let mut writer = table.writer(Effort::Fast)?;
-            writer.write(&batch)?;
-            writer.finish()
-        });
-        let name = self.table.name().clone();
-        let files = written.await.map_err(|_| crate::lake::Error::Stopped { table: name })??;
+        let files = self.table.write(vec![batch], Effort::Fast).await?;
         self.table.commit(Commit::append(files, vec![(EPOCH.to_string(), epoch)])).await?;
         Ok(())
     }

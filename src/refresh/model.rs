@@ -101,12 +101,7 @@ pub fn open_model(
     let sets_apart = expectations.iter().any(|e| e.action == ViolationAction::QuarantineRow)
         || schema.fields().iter().any(|f| !f.is_nullable());
     let quarantine = if is_streaming && sets_apart {
-        let definition = TableDefinition {
-            schema: quarantine_schema(),
-            partition_columns: Vec::new(),
-            kind: TableKind::AppendOnly,
-            properties: BTreeMap::new(),
-        };
+        let definition = TableDefinition::append_only(quarantine_schema());
         Some(lake.ensure(&name.quarantine(), &definition)?)
     } else {
         None

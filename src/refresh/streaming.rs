@@ -14,9 +14,6 @@ use futures::StreamExt as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Mark on quarantine files: the refresh of the main table that they go with.
-const REFRESH_TAG: &str = "sluice.refresh";
-
 /// What a refresh brought.
 #[derive(Debug)]
 pub(super) struct Refreshed {
@@ -40,18 +37,7 @@ pub(super) struct Ground<'a> {
 pub(super) async fn recover(model: &Model) -> Result<(), Error> {
     let Some(quarantine) = &model.quarantine else { return Ok(()) };
     let done = model.table.snapshot().transaction(REFRESH).unwrap_or(0);
-    let overhang = overhang(&quarantine.snapshot(), done);
-    if !overhang.is_empty() {
-        let commit =
-            Commit { operation: "DELETE", removes: overhang, ..Commit::append(Vec::new(), Vec::new()) };
-        quarantine.commit(commit).await?;
-    }
-    Ok(())
-}
-
-fn overhang(side: &Snapshot, done: i64) -> Vec<Arc<DataFile>> {
-    let number = |file: &DataFile| file.tags.get(REFRESH_TAG).and_then(|tag| tag.parse::<i64>().ok());
-    side.files.iter().filter(|file| number(file).is_some_and(|n| n > done)).cloned().collect()
+    Ok(quarantine.take_back(REFRESH, done).await?)
 }
 
 /// Takes what is new in the streams; `None` when nothing is.
@@ -81,11 +67,7 @@ pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option
 
     let quarantine = match &model.quarantine {
         Some(table) if !written.quarantined.is_empty() => {
-            // A failed try of this very refresh may have left its side rows: they are replaced, not doubled.
-            let stale = overhang(&table.snapshot(), number - 1);
-            let transactions = vec![(REFRESH.to_string(), number)];
-            let commit = Commit { removes: stale, ..Commit::append(written.quarantined, transactions) };
-            Some(table.commit(commit).await?)
+            Some(table.commit_beside(REFRESH, number, written.quarantined).await?)
         }
         Some(table) => Some(table.snapshot()),
         None => None,
@@ -156,11 +138,8 @@ async fn run_query(model: &Model, ground: &Ground<'_>, cut: Arc<Cut>, number: i6
         })?;
     }
     tokio::task::block_in_place(|| {
-        let mut apart = quarantined.map(DataWriter::finish).transpose()?.unwrap_or_default();
-        apart.iter_mut().for_each(|file| {
-            file.tags.insert(REFRESH_TAG.to_string(), number.to_string());
-        });
-        Ok(Written { rows: rows.finish()?, quarantined: apart, rules })
+        let quarantined = quarantined.map(DataWriter::finish).transpose()?.unwrap_or_default();
+        Ok(Written { rows: rows.finish()?, quarantined, rules })
     })
 }
 

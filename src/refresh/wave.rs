@@ -115,6 +115,12 @@ struct Standing {
     fresh_as_of: Option<DateTime<Utc>>,
 }
 
+impl Standing {
+    fn fresh(snapshot: Arc<Snapshot>, inputs: BTreeMap<TableName, i64>, as_of: DateTime<Utc>) -> Self {
+        Self { snapshot, inputs, freshness: Freshness::Fresh, fresh_as_of: Some(as_of) }
+    }
+}
+
 /// A streaming table that failed: when it may try again.
 #[derive(Clone, Copy)]
 struct Setback {
@@ -276,13 +282,7 @@ impl Run {
                 let moved = self.standing.get(&name).is_none_or(|s| s.snapshot.version != snapshot.version);
                 if moved {
                     self.unpublished = true;
-                    let standing = Standing {
-                        snapshot,
-                        inputs: BTreeMap::new(),
-                        freshness: Freshness::Fresh,
-                        fresh_as_of: Some(self.wave_time),
-                    };
-                    self.standing.insert(name, standing);
+                    self.standing.insert(name, Standing::fresh(snapshot, BTreeMap::new(), self.wave_time));
                 }
             }
         }
@@ -321,7 +321,7 @@ impl Run {
                 self.setbacks.remove(&model.name);
                 self.last_refresh.insert(model.name.clone(), self.wave_time);
                 match done {
-                    Some(done) => self.take_refreshed(&model.name.clone(), done, self.wave_time),
+                    Some(done) => self.take_refreshed(&model.name, done, self.wave_time),
                     None => self.rest(model),
                 }
             }
@@ -330,7 +330,7 @@ impl Run {
                 let pause = chrono::Duration::from_std(trigger::backoff(failures)).unwrap_or_default();
                 self.setbacks
                     .insert(model.name.clone(), Setback { failures, retry_at: self.wave_time + pause });
-                self.take_failure(&model.name.clone(), "append", seconds, &error);
+                self.take_failure(&model.name, "append", seconds, &error);
             }
         }
     }
@@ -364,27 +364,11 @@ impl Run {
             self.records.push(done.record);
         }
         if let Some(quarantine) = done.quarantine {
-            self.standing.insert(
-                name.quarantine(),
-                Standing {
-                    snapshot: quarantine,
-                    inputs: BTreeMap::new(),
-                    freshness: Freshness::Fresh,
-                    fresh_as_of: Some(as_of),
-                },
-            );
+            self.standing.insert(name.quarantine(), Standing::fresh(quarantine, BTreeMap::new(), as_of));
         }
         let status = ModelStatus { freshness: Freshness::Fresh, fresh_as_of: Some(as_of), error: None };
         self.waves.board.set(name, status);
-        self.standing.insert(
-            name.clone(),
-            Standing {
-                snapshot: done.snapshot,
-                inputs: done.inputs,
-                freshness: Freshness::Fresh,
-                fresh_as_of: Some(as_of),
-            },
-        );
+        self.standing.insert(name.clone(), Standing::fresh(done.snapshot, done.inputs, as_of));
     }
 
     fn take_failure(&mut self, name: &TableName, mode: &'static str, seconds: f64, error: &Error) {

@@ -1,7 +1,7 @@
 //! Upkeep beside ingest: folding, checkpoints, log cleanup, vacuum, never past what an epoch or a consumer still names.
 
 use crate::catalog::cut::Cut;
-use crate::lake::{Lake, Table, TableName, UpkeepSettings, chain, plan_upkeep};
+use crate::lake::{Lake, Table, TableName, UpkeepSettings, chain, plan_folds};
 use crate::ops::clock;
 use crate::refresh::{EpochTable, Model};
 use std::collections::{BTreeMap, VecDeque};
@@ -59,7 +59,7 @@ pub(super) async fn run(
         }
         let tables = lake.open_tables();
         for table in &tables {
-            for group in plan_upkeep(&table.snapshot(), &settings).folds {
+            for group in plan_folds(&table.snapshot(), &settings) {
                 if stop.is_cancelled() {
                     return;
                 }

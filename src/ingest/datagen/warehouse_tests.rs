@@ -98,7 +98,7 @@ impl Warehouse {
     async fn build(project: &Project, seed: u64) -> Self {
         let engine = Engine::new(1 << 30, 2).unwrap();
         let catalog = Arc::new(MemoryCatalogProvider::new());
-        let context = engine.session(engine.config(), Arc::clone(&catalog) as Arc<dyn CatalogProvider>);
+        let context = engine.session(Arc::clone(&catalog) as Arc<dyn CatalogProvider>);
         let mut warehouse = Self { context, catalog, violations: BTreeMap::new() };
         for definition in project.sources.values() {
             let rows = generate(&with_seed(definition, seed), Resume::default()).await;

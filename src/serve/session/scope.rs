@@ -64,7 +64,7 @@ impl Session {
             return Ok(engine.clone());
         }
         let nothing = Arc::new(MemoryCatalogProvider::new());
-        let context = self.readers.engine.session(self.readers.engine.config(), nothing);
+        let context = self.readers.engine.session(nothing);
         for function in functions::all(&self.surroundings) {
             context.register_udf(function);
         }

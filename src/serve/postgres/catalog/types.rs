@@ -225,15 +225,14 @@ pub fn column_type(field: &Field) -> ColumnType {
     }
 }
 
-fn data_column_type(data_type: &DataType) -> ColumnType {
+/// The PostgreSQL type of values without a field.
+pub fn data_column_type(data_type: &DataType) -> ColumnType {
     let oid = match data_type {
         DataType::Boolean => oid::BOOL,
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => oid::INT2,
         DataType::Int32 | DataType::UInt16 => oid::INT4,
         DataType::Int64 | DataType::UInt32 => oid::INT8,
-        DataType::UInt64 => {
-            return ColumnType { oid: oid::NUMERIC, typmod: numeric_typmod(20, 0) };
-        }
+        DataType::UInt64 => oid::NUMERIC,
         DataType::Float16 | DataType::Float32 => oid::FLOAT4,
         DataType::Float64 => oid::FLOAT8,
         DataType::Decimal32(p, s)
@@ -250,8 +249,9 @@ fn data_column_type(data_type: &DataType) -> ColumnType {
         DataType::Timestamp(_, None) => oid::TIMESTAMP,
         DataType::Timestamp(_, Some(_)) => oid::TIMESTAMPTZ,
         DataType::Interval(_) | DataType::Duration(_) => oid::INTERVAL,
-        DataType::Struct(_) | DataType::Map(_, _) => oid::JSON,
-        DataType::Dictionary(_, value) => return data_column_type(value),
+        DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) => oid::JSON,
+        DataType::Dictionary(_, values) => return data_column_type(values),
+        DataType::RunEndEncoded(_, values) => return column_type(values),
         DataType::List(item)
         | DataType::LargeList(item)
         | DataType::ListView(item)

@@ -1,4 +1,5 @@
 use super::{Encoder, Format};
+use crate::serve::postgres::catalog::types::PG_TYPE_KEY;
 use crate::serve::postgres::types::{self, Column};
 use arrow::array::*;
 use arrow::buffer::OffsetBuffer;
@@ -204,12 +205,12 @@ fn texts_bytes_lists_and_structs() {
     assert_eq!(text(members), [r#"{"n":1,"t\"":"x\n","f":1.5}"#, r#"{"n":null,"t\"":"y","f":"NaN"}"#]);
     let uuid = FixedSizeBinaryArray::try_from_iter([[0x11_u8; 16]].into_iter()).unwrap();
     let field = Field::new("u", DataType::FixedSizeBinary(16), true)
-        .with_metadata([(types::TYPE_KEY.to_string(), "uuid".to_string())].into());
+        .with_metadata([(PG_TYPE_KEY.to_string(), "uuid".to_string())].into());
     let sent = encode_as(field, Arc::new(uuid), Format::Text, "UTC");
     assert_eq!(sent, [Some(b"11111111-1111-1111-1111-111111111111".to_vec())]);
     let vector = ListArray::from_iter_primitive::<Int16Type, _, _>([Some([Some(1), Some(2)])]);
     let field = Field::new("v", vector.data_type().clone(), true)
-        .with_metadata([(types::TYPE_KEY.to_string(), "int2vector".to_string())].into());
+        .with_metadata([(PG_TYPE_KEY.to_string(), "int2vector".to_string())].into());
     assert_eq!(encode_as(field, Arc::new(vector), Format::Text, "UTC"), [Some(b"1 2".to_vec())]);
 }
 
