@@ -79,6 +79,10 @@ fn lists_tables() {
     assert!(views.starts_with("gold|open_orders|view|"), "{views}");
     let commented = rows(&server, "\\d+ gold.*");
     assert!(commented.contains("Sum of what was paid"), "{commented}");
+    // Without a pattern: what lies on the search path, which is every layer.
+    let tables = rows(&server, "\\dt");
+    assert!(tables.contains("silver|orders|table|") && !tables.contains("sluice|"), "{tables}");
+    assert!(rows(&server, "\\dm").contains("gold|daily_sales|materialized view|"));
     let all = rows(&server, "\\dt *.*");
     assert!(
         all.contains("bronze|orders|table|") && all.contains("bronze|orders__quarantine|table|"),

@@ -13,6 +13,10 @@ use std::time::Duration;
 /// The PostgreSQL version whose behaviour is spoken. 13 keeps newer clients from asking for multiranges.
 pub const SERVER_VERSION: &str = concat!("13.14 (Sluice ", env!("CARGO_PKG_VERSION"), ")");
 
+/// Where names without a schema are looked for until a session says otherwise: what was made for readers first, so that
+/// `\dt` and `\dm` list it and a query may leave the schema out.
+const DEFAULT_SEARCH_PATH: &str = "gold, silver, bronze, public";
+
 /// What a setting's text may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -130,7 +134,7 @@ pub static DEFINITIONS: &[Definition] = &[
     define("random_page_cost", "4", Kind::Text, "Kept for clients."),
     define("role", "none", Kind::Fixed, "Current role."),
     define("row_security", "on", Kind::Bool, "Kept for clients."),
-    define("search_path", "\"$user\", public", Kind::Text, "Schemas of names that have none."),
+    define("search_path", DEFAULT_SEARCH_PATH, Kind::Text, "Schemas of names that have none."),
     reported("server_encoding", "UTF8", Kind::Fixed, "Character set of the server."),
     reported("server_version", SERVER_VERSION, Kind::Fixed, "Version that is spoken."),
     define("server_version_num", "130014", Kind::Fixed, "Version that is spoken, as a number."),
