@@ -6,8 +6,8 @@ use super::cursor::Cursor;
 use super::query::model_query;
 use super::refusal::{self, refuse};
 use super::{
-    ColumnDefinition, CommentDefinition, CommentTarget, Error, MaterializedViewDefinition, ModelQuery,
-    Origin, RefreshPolicy, StreamingTableDefinition, Trigger, ViewDefinition,
+    ColumnDefinition, CommentDefinition, CommentTarget, Error, Expectation, MaterializedViewDefinition,
+    ModelQuery, Origin, RefreshPolicy, StreamingTableDefinition, Trigger, ViewDefinition, ViolationAction,
 };
 use crate::lake::TableName;
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -57,6 +57,14 @@ pub(super) fn materialized_view(cursor: &mut Cursor<'_>) -> Result<MaterializedV
     let body = body(cursor)?;
     reject_streams(&body, &origin, "a materialized view")?;
     let list = Declared::new(body.list)?;
+    let sets_apart = |e: &&Expectation| e.action == ViolationAction::QuarantineRow;
+    if let Some(expectation) = list.expectations.iter().find(sets_apart) {
+        let message =
+            "QUARANTINE ROW in a materialized view is not supported: its rows come and go with its inputs";
+        return Err(Error::unsupported(expectation.origin.clone(), message).with_hint(
+            "Write ON VIOLATION DROP ROW here, or QUARANTINE ROW in the streaming table that it reads.",
+        ));
+    }
     Ok(MaterializedViewDefinition {
         name: body.name,
         columns: list.columns,
@@ -164,7 +172,7 @@ fn policy(cursor: &mut Cursor<'_>) -> Result<RefreshPolicy, Error> {
 struct Declared {
     columns: Option<Vec<ColumnDefinition>>,
     names: Option<Vec<String>>,
-    expectations: Vec<super::Expectation>,
+    expectations: Vec<Expectation>,
     primary_key: Vec<String>,
 }
 
