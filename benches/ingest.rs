@@ -1,11 +1,14 @@
 //! How fast a backlog in a broker becomes committed bronze.
 //!
 //! 5 M events of 308 bytes in 4 partitions are produced first; then the server starts on an empty warehouse and the
-//! clock runs from its ready file until readers see all of them. `BENCH_EVENTS` and `BENCH_RUNS` change the size.
+//! clock runs from its ready file until readers see all of them. `BENCH_EVENTS` and `BENCH_RUNS` change the size. Where
+//! `benches/peers/fetch-spark` has been run, Spark Structured Streaming then drains the same topic into Delta.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that panics has failed")]
 
 mod support;
 
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::{Broker, events, median, number, usage};
@@ -25,8 +28,19 @@ fn main() {
     fill(&broker, count);
     println!("\n| run | events | seconds | events/s | MB/s | CPU s | events/CPU s | peak MiB |");
     println!("|---|---|---|---|---|---|---|---|");
-    let rates: Vec<f64> = (1..=runs).map(|run| drain(&broker, count, run)).collect();
-    println!("\nmedian: {:.0} events/s", median(rates));
+    let runs: Vec<Drained> = (1..=runs).map(|run| drain(&broker, count, run)).collect();
+    let rate = median(runs.iter().map(|run| run.rate).collect());
+    let per_cpu = median(runs.iter().map(|run| run.per_cpu_second).collect());
+    println!("\nmedian: {rate:.0} events/s, {per_cpu:.0} events per CPU second");
+    if let Some(spark) = spark(&broker, count) {
+        println!("per CPU second Sluice takes {:.1} times as many as Spark", per_cpu / spark);
+    }
+}
+
+/// What one drain reached, in events.
+struct Drained {
+    rate: f64,
+    per_cpu_second: f64,
 }
 
 fn fill(broker: &Broker, count: u64) {
@@ -46,7 +60,7 @@ fn fill(broker: &Broker, count: u64) {
     println!("{count} events produced in {:.1} s", start.elapsed().as_secs_f64());
 }
 
-fn drain(broker: &Broker, count: u64, run: u64) -> f64 {
+fn drain(broker: &Broker, count: u64, run: u64) -> Drained {
     let warehouse = support::warehouse(broker);
     warehouse.write("catalog/events.sql", events::source());
     let server = warehouse.serve();
@@ -65,11 +79,12 @@ fn drain(broker: &Broker, count: u64, run: u64) -> f64 {
     let seconds = start.elapsed().as_secs_f64();
     let after = usage::of(server.pid());
     let cpu = (after.cpu - before.cpu).as_secs_f64();
-    let rate = count as f64 / seconds;
+    let drained = Drained { rate: count as f64 / seconds, per_cpu_second: count as f64 / cpu };
     println!(
-        "| {run} | {count} | {seconds:.1} | {rate:.0} | {:.0} | {cpu:.1} | {:.0} | {:.0} |",
-        rate * events::EVENT_BYTES as f64 / 1e6,
-        count as f64 / cpu,
+        "| {run} | {count} | {seconds:.1} | {:.0} | {:.0} | {cpu:.1} | {:.0} | {:.0} |",
+        drained.rate,
+        drained.rate * events::EVENT_BYTES as f64 / 1e6,
+        drained.per_cpu_second,
         after.peak_mib
     );
     // Every event once: a fast wrong answer is no answer.
@@ -78,5 +93,40 @@ fn drain(broker: &Broker, count: u64, run: u64) -> f64 {
         session.text("SELECT count(*), sum(seq), count(DISTINCT seq) FROM bronze.events"),
         format!("{count}|{sum}|{count}")
     );
-    rate
+    drained
+}
+
+/// Events per CPU second of Spark Structured Streaming over the same topic, warm.
+fn spark(broker: &Broker, count: u64) -> Option<f64> {
+    let cache = std::env::var_os("SLUICE_BENCH_CACHE").map(PathBuf::from);
+    let cache =
+        cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/sluice-bench")))?;
+    let python = cache.join("spark/bin/python");
+    if !python.exists() {
+        println!("Spark: not measured, run benches/peers/fetch-spark once");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/spark_ingest.py"))
+        .arg(broker.plain_address())
+        .args(["events", &count.to_string()])
+        .arg(folder.path())
+        // Spark leaves folders where it runs.
+        .current_dir(folder.path())
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "Spark failed: {}", output.status);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let result: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let figure = |name: &str| result[name].as_f64().unwrap();
+    let per_cpu = figure("events") / figure("cpu_seconds");
+    println!(
+        "Spark {}, warm: {:.0} events/s, {per_cpu:.0} events per CPU second, peak {:.0} MiB",
+        result["spark"].as_str().unwrap(),
+        figure("events") / figure("seconds"),
+        figure("peak_mib")
+    );
+    Some(per_cpu)
 }
