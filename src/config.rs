@@ -80,6 +80,8 @@ pub struct LimitSettings {
     pub waves_per_second_max: u32,
     /// How long epochs can be read back, seconds. Default 3600.
     pub epochs_keep_seconds: u64,
+    /// How long `sluice.ingest_log`, `refreshes` and `expectations` reach back, seconds. Default 7 days.
+    pub journals_keep_seconds: u64,
 }
 
 impl Default for LimitSettings {
@@ -92,6 +94,7 @@ impl Default for LimitSettings {
             push_bytes_max: 16 << 20,
             waves_per_second_max: 10,
             epochs_keep_seconds: 3600,
+            journals_keep_seconds: 7 * 86_400,
         }
     }
 }

@@ -20,7 +20,9 @@ use crate::ingest::Inboxes;
 use crate::lake::{Lake, TableName};
 use crate::ops::clock;
 use crate::ops::shutdown::Shutdown;
-use crate::refresh::{EpochTable, Model, Shape, StatusBoard, WaveSettings, Waves, open_model, run_waves};
+use crate::refresh::{
+    EpochTable, Model, RefreshRecord, Shape, StatusBoard, WaveSettings, Waves, open_model, run_waves,
+};
 use crate::serve::{Readers, flight, http, postgres};
 use crate::sql;
 use crate::sql::quarantine_schema;
@@ -222,8 +224,8 @@ impl House {
         let opened = join_all(project.sources.values().map(|source| sources::open(&self.lake, source))).await;
         let (running, resumes): (Vec<RunningSource>, Vec<_>) = opened.into_iter().unzip();
         let running = Arc::new(running);
-        let models = self.open_models(&project, planned.clone()).await?;
         let board = StatusBoard::default();
+        let models = self.open_models(&project, planned.clone(), &board).await?;
         let shape = self.shape(&project, &planned, &running, &models, &board);
 
         let journals = self.journals.clone();
@@ -255,15 +257,15 @@ impl House {
             sources::start(source, resume, &project, &self.inboxes, flush_age, log, stop)
         };
         let sources = running.iter().zip(resumes).filter_map(start).collect();
-        let keep = Duration::from_secs(self.settings.limits.epochs_keep_seconds);
-        let upkeep = upkeep::run(
-            Arc::clone(&self.lake),
-            self.epochs.clone(),
+        let upkeep = upkeep::Upkeep {
+            lake: Arc::clone(&self.lake),
+            epochs: self.epochs.clone(),
+            journals: self.journals.clone(),
             models,
-            self.cuts.subscribe(),
-            keep,
-            stop.clone(),
-        );
+            cuts: self.cuts.subscribe(),
+            limits: self.settings.limits.clone(),
+        };
+        let upkeep = upkeep::run(upkeep, stop.clone());
         let journals = write_journals(self.journals.clone(), stop.clone());
         Ok(Running {
             sources,
@@ -274,25 +276,40 @@ impl House {
         })
     }
 
-    async fn open_models(&self, project: &Arc<Project>, planned: Planned) -> anyhow::Result<Vec<Arc<Model>>> {
+    /// Opens the models' tables. A model that cannot be opened is shown as failed; the others go on.
+    async fn open_models(
+        &self,
+        project: &Arc<Project>,
+        planned: Planned,
+        board: &StatusBoard,
+    ) -> anyhow::Result<Vec<Arc<Model>>> {
         let (lake, project) = (Arc::clone(&self.lake), Arc::clone(project));
-        let opened = tokio::task::spawn_blocking(move || {
-            let mut models = Vec::new();
-            for definition in &project.models {
-                let Some(plan) = planned.get(definition.name()) else { continue };
+        let open = move || {
+            let open = |definition: &Definition| {
+                let plan = planned.get(definition.name())?;
                 let inputs = stored_inputs(&project, definition);
                 let opened = open_model(&lake, definition, Arc::clone(&plan.schema), inputs);
-                let name = definition.name();
-                let opened = opened.with_context(|| {
-                    format!(
-                        "could not open {name}; if its definition has changed, drop its folder or rename it"
-                    )
-                })?;
-                models.extend(opened.map(Arc::new));
+                Some((definition.name().clone(), opened))
+            };
+            project.models.iter().filter_map(open).collect::<Vec<_>>()
+        };
+        let mut models = Vec::new();
+        for (name, opened) in tokio::task::spawn_blocking(open).await? {
+            match opened {
+                Ok(model) => models.extend(model.map(Arc::new)),
+                Err(error) => {
+                    let reason = format!(
+                        "{}; if its definition has changed, give it another name or move its folder away",
+                        crate::lake::chain(&error)
+                    );
+                    tracing::error!(model = %name, error = reason, "model could not be opened");
+                    let epoch = self.cuts.borrow().epoch;
+                    self.journals.note_refresh(&RefreshRecord::unopened(epoch, &name, reason.clone()));
+                    board.fail(&name, None, reason);
+                }
             }
-            anyhow::Ok(models)
-        });
-        opened.await?
+        }
+        Ok(models)
     }
 
     fn shape(
@@ -317,6 +334,10 @@ impl House {
         for definition in &project.models {
             let name = definition.name();
             let Some(plan) = planned.get(name) else { continue };
+            let is_open = matches!(definition, Definition::View(_)) || models.iter().any(|m| m.name == *name);
+            if !is_open {
+                continue;
+            }
             let (kind, primary_key) = match definition {
                 Definition::StreamingTable(d) => (RelationKind::StreamingTable, d.primary_key.clone()),
                 Definition::MaterializedView(d) => (RelationKind::MaterializedView, d.primary_key.clone()),

@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
             "faults::a_failing_model_keeps_its_last_good_version",
             a_failing_model_keeps_its_last_good_version,
         ),
+        trial("faults::a_changed_type_costs_only_its_model", a_changed_type_costs_only_its_model),
     ]
 }
 
@@ -172,4 +173,43 @@ fn a_failing_model_keeps_its_last_good_version() {
          WHERE model = 'gold.ratio' AND outcome = 'failed'",
         "t|t",
     );
+}
+
+fn a_changed_type_costs_only_its_model() {
+    let warehouse = Warehouse::of("shop");
+    let notes = |data_type: &str| {
+        format!(
+            "CREATE OR REFRESH STREAMING TABLE silver.notes (order_id BIGINT, note {data_type}) AS\n\
+             SELECT order_id, order_id AS note FROM STREAM bronze.orders;\n"
+        )
+    };
+    warehouse.write("sql/silver/notes.sql", notes("BIGINT"));
+    warehouse.write(
+        "sql/gold/notes.sql",
+        "CREATE MATERIALIZED VIEW gold.notes AS SELECT count(*) AS notes FROM silver.notes;\n",
+    );
+    let server = warehouse.serve();
+    wait_for_shop(&server);
+    server.wait_until("SELECT notes FROM gold.notes", "8");
+    server.terminate();
+
+    warehouse.write("sql/silver/notes.sql", notes("TEXT"));
+    let server = warehouse.serve();
+    warehouse.write(
+        "input/orders/more.csv",
+        "order_id,customer_id,amount,status,ordered_at\n50,13,9.00,paid,2026-01-03T00:00:00Z\n",
+    );
+    server.wait_until("SELECT orders FROM gold.daily_sales WHERE order_date = '2026-01-03'", "1");
+    server.wait_until("SELECT state FROM sluice.freshness WHERE table_name = 'silver.notes'", "failed");
+    server.wait_until(
+        "SELECT bool_and(error LIKE '%column \"note\" is stored as Int64%') FROM sluice.refreshes \
+         WHERE model = 'silver.notes' AND outcome = 'failed'",
+        "t",
+    );
+    assert_eq!(server.query("SELECT notes FROM gold.notes"), "8", "what reads it stands as it was");
+    server.terminate();
+
+    // Put right, it takes what it missed.
+    warehouse.write("sql/silver/notes.sql", notes("BIGINT"));
+    warehouse.serve().wait_until("SELECT notes FROM gold.notes", "9");
 }

@@ -12,6 +12,7 @@ mod crash;
 mod expectations;
 mod faults;
 mod flight;
+mod full_disk;
 mod kafka;
 mod lake_readers;
 mod psql;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         smoke::trials(),
         shopsmart::trials(),
         faults::trials(),
+        full_disk::trials(),
         push::trials(),
         expectations::trials(),
         system::trials(),

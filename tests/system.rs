@@ -8,6 +8,8 @@ pub fn trials() -> Vec<Trial> {
         trial("system::tables_begin_with_their_columns", tables_begin_with_their_columns),
         trial("system::sources_and_loads", sources_and_loads),
         trial("system::progress_is_what_bronze_holds", progress_is_what_bronze_holds),
+        trial("system::files_are_followed_one_by_one", files_are_followed_one_by_one),
+        trial("system::journals_forget", journals_forget),
         trial("system::models_and_refreshes", models_and_refreshes),
         trial("system::epochs_and_freshness", epochs_and_freshness),
         trial("system::one_statement_sees_one_epoch", one_statement_sees_one_epoch),
@@ -137,4 +139,29 @@ fn progress_is_what_bronze_holds() {
         "one|3",
     );
     server.wait_until("SELECT position > 0 FROM sluice.ingest_progress WHERE source = 'bronze.sales'", "t");
+}
+
+/// A file is a partition, and how many of its records are taken is how far it is.
+fn files_are_followed_one_by_one() {
+    let warehouse = Warehouse::of("shop");
+    let positions =
+        "SELECT partition, position FROM sluice.ingest_progress WHERE source = 'bronze.orders' ORDER BY 1";
+    let server = warehouse.serve();
+    server.wait_until(positions, "2026-01-01.csv|6\n2026-01-02.csv|4");
+    server.kill9();
+    warehouse.serve().wait_until(positions, "2026-01-01.csv|6\n2026-01-02.csv|4");
+}
+
+/// What is older than the journals are kept goes, file by file; what is younger stays.
+fn journals_forget() {
+    let warehouse = Warehouse::of("events");
+    warehouse.write(
+        "catalog/warehouse.toml",
+        "[users.sluice]\ntrust_loopback = true\n[limits]\njournals_keep_seconds = 1\n",
+    );
+    let server = warehouse.serve();
+    server.wait_until("SELECT count(*) > 1 FROM sluice.ingest_log", "t");
+    let first = server.query("SELECT min(batch) FROM sluice.ingest_log");
+    server.wait_until(&format!("SELECT min(batch) > {first} FROM sluice.ingest_log"), "t");
+    server.wait_until("SELECT count(*) > 0 FROM sluice.ingest_log", "t");
 }

@@ -2,12 +2,13 @@
 
 use super::resume::{self, BATCH, WATERMARK};
 use super::schema::manifest_schema;
-use crate::ingest::{Past, Resume};
+use crate::ingest::{FileProgress, Past, Resume};
 use crate::lake::{Error, Lake, Snapshot, Table, TableDefinition, TableName};
 use crate::sql::{Connector, SourceDefinition, quarantine_schema, table_schema};
 use arrow::array::{Array, AsArray as _};
 use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -30,6 +31,8 @@ pub struct Stream {
     pub(super) quarantine: Arc<Table>,
     pub(super) manifest: Option<Arc<Table>>,
     pub(super) cuts: watch::Sender<BronzeCut>,
+    /// Records taken of each file, as the manifest has them.
+    files: Mutex<BTreeMap<String, i64>>,
 }
 
 impl Stream {
@@ -47,11 +50,12 @@ impl Stream {
             Some(manifest) => read_manifest(manifest).await?,
             None => Vec::new(),
         };
+        let taken = files.iter().map(|file| (file.path.clone(), file.taken)).collect();
         let past = Arc::new(TablePast { main: Arc::clone(&main), quarantine: Arc::clone(&quarantine) });
         let resume = Resume { positions: resume::positions(&main.snapshot()), files, past: Some(past) };
         let (cuts, _) =
             watch::channel(BronzeCut { main: main.snapshot(), quarantine: quarantine.snapshot() });
-        Ok((Self { definition, main, quarantine, manifest, cuts }, resume))
+        Ok((Self { definition, main, quarantine, manifest, cuts, files: Mutex::new(taken) }, resume))
     }
 
     /// The newest versions that belong together, and a signal for each new pair.
@@ -69,9 +73,16 @@ impl Stream {
         &self.quarantine
     }
 
-    /// How far each partition is durable.
+    /// How far each partition is durable; a file counts as one, its position being the records taken of it.
     pub fn positions(&self) -> BTreeMap<String, i64> {
-        resume::positions(&self.main.snapshot())
+        let mut positions = resume::positions(&self.main.snapshot());
+        positions.extend(self.files.lock().iter().map(|(path, taken)| (path.clone(), *taken)));
+        positions
+    }
+
+    /// Notes what of files has become durable.
+    pub(super) fn note_files(&self, files: &[FileProgress]) {
+        self.files.lock().extend(files.iter().map(|file| (file.path.clone(), file.taken)));
     }
 
     /// The number of the last commit.
@@ -101,7 +112,7 @@ fn open_tables(lake: &Lake, source: &SourceDefinition) -> Result<Tables, Error> 
     Ok((main, quarantine, manifest))
 }
 
-async fn read_manifest(manifest: &Arc<Table>) -> Result<Vec<crate::ingest::FileProgress>, Error> {
+async fn read_manifest(manifest: &Arc<Table>) -> Result<Vec<FileProgress>, Error> {
     let name = manifest.name().clone();
     let table = Arc::clone(manifest);
     let read = tokio::task::spawn_blocking(move || {

@@ -237,6 +237,7 @@ fn manifest_batch(files: &[FileProgress], batch: i64) -> Result<RecordBatch, Arr
 
 fn settle(stream: &Stream, mut pending: Pending, done: Done, status: &StatusCell, log: &impl Fn(LoadRecord)) {
     let committed = Committed { batch: done.batch, version: done.cut.main.version };
+    stream.note_files(&pending.files);
     stream.cuts.send_replace(done.cut);
     let quarantined = i64::try_from(pending.rejected.len()).unwrap_or(i64::MAX);
     let newest = done.newest_event_us.and_then(DateTime::from_timestamp_micros);

@@ -4,6 +4,7 @@ use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableName
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::TableType;
@@ -131,6 +132,8 @@ pub struct Journal {
     lake: Arc<Lake>,
     table: Arc<Table>,
     schema: SchemaRef,
+    /// When a row was noted.
+    time_column: &'static str,
     pending: Mutex<Pending>,
 }
 
@@ -145,13 +148,18 @@ struct Pending {
 }
 
 impl Journal {
-    /// Opens (and creates) `sluice.<name>`. Blocks.
-    pub fn open(lake: Arc<Lake>, name: &str, schema: SchemaRef) -> Result<Self, Error> {
+    /// Opens (and creates) `sluice.<name>`, whose rows are as old as `time_column` says. Blocks.
+    pub fn open(
+        lake: Arc<Lake>,
+        name: &str,
+        schema: SchemaRef,
+        time_column: &'static str,
+    ) -> Result<Self, Error> {
         let definition = TableDefinition::append_only(Arc::clone(&schema));
         let table = lake.ensure(&TableName::new("sluice", name), &definition)?;
         let next = table.snapshot().transaction(WRITTEN).unwrap_or(0) + 1;
         let pending = Mutex::new(Pending { next, rows: VecDeque::new() });
-        Ok(Self { lake, table, schema, pending })
+        Ok(Self { lake, table, schema, time_column, pending })
     }
 
     /// Notes a row.
@@ -181,6 +189,11 @@ impl Journal {
         self.table.commit(Commit::append(files, vec![(WRITTEN.to_string(), last)])).await?;
         self.pending.lock().rows.retain(|(number, _)| *number > last);
         Ok(())
+    }
+
+    /// Forgets files whose rows were all noted before `before`.
+    pub async fn forget(&self, before: DateTime<Utc>) -> Result<(), Error> {
+        self.table.forget(self.time_column, before, |_| false).await
     }
 }
 

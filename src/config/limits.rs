@@ -59,6 +59,12 @@ const LIMITS: &[Limit] = &[
         get: |l| l.epochs_keep_seconds,
         set: |l, v| l.epochs_keep_seconds = v,
     },
+    Limit {
+        name: "journals_keep_seconds",
+        range: 1..=100 * YEAR_SECONDS,
+        get: |l| l.journals_keep_seconds,
+        set: |l, v| l.journals_keep_seconds = v,
+    },
 ];
 
 const PREFIX: &str = "SLUICE_LIMITS_";

@@ -19,6 +19,8 @@ mod stats;
 mod storable;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod vector;
 mod write;
@@ -28,6 +30,7 @@ pub use name::TableName;
 pub use read::conform;
 pub use schema::{TableDefinition, TableKind};
 pub use snapshot::{DataFile, Snapshot};
+pub use stats::FileStatistics;
 pub use storable::{Unstorable, storable};
 pub use table::{Commit, Table};
 pub use upkeep::{UpkeepSettings, plan_folds};

@@ -192,6 +192,10 @@ fn column_statistics(
         data_type.is_integer() || matches!(data_type, DataType::Date32 | DataType::Decimal128(..));
     let exact = exactness == Exactness::Pruning || (is_exact_type && !has_deletions);
     let precision = |value: Option<ScalarValue>| match value.and_then(|v| v.cast_to(data_type).ok()) {
+        // Pruning takes one array of bounds for all files: what is not known of a file is a NULL of the column's type.
+        None if exactness == Exactness::Pruning => {
+            ScalarValue::try_from(data_type).map_or(Precision::Absent, Precision::Exact)
+        }
         None => Precision::Absent,
         Some(value) if exact => Precision::Exact(value),
         Some(value) => Precision::Inexact(value),

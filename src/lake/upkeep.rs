@@ -7,11 +7,14 @@ use super::log;
 use super::read::conform;
 use super::schema::TableDefinition;
 use super::snapshot::{DataFile, Snapshot};
+use super::stats::FileStatistics;
 use super::table::{Commit, Table};
 use super::vector;
 use super::write::Effort;
 use super::{Error, TableKind};
 use crate::ops::clock;
+use chrono::{DateTime, Utc};
+use datafusion::common::ScalarValue;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +126,32 @@ impl Table {
     /// `floor` is the oldest version that an epoch, a consumer or a reader still names.
     pub async fn tidy(self: &Arc<Self>, floor: i64, settings: UpkeepSettings) -> Result<(), Error> {
         self.blocking(move |table| table.tidy_blocking(floor, &settings)).await
+    }
+
+    /// Removes the files whose rows are all older than `before` by a timestamp column, unless `stays` keeps them, in
+    /// one commit: retention by whole files. Gives up quietly when one of them changed meanwhile.
+    pub async fn forget(
+        self: &Arc<Self>,
+        column: &str,
+        before: DateTime<Utc>,
+        stays: impl Fn(&FileStatistics) -> bool,
+    ) -> Result<(), Error> {
+        let snapshot = self.snapshot();
+        let limit = ScalarValue::TimestampMicrosecond(Some(before.timestamp_micros()), Some("UTC".into()));
+        let old = snapshot.files.iter().filter(|file| {
+            let statistics = file.statistics(&snapshot.schema);
+            let newest = statistics.columns.get(column).and_then(|bounds| bounds.max.as_ref());
+            newest.is_some_and(|newest| *newest < limit) && !stays(&statistics)
+        });
+        let removes: Vec<_> = old.cloned().collect();
+        if removes.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit { operation: "DELETE", removes, ..Commit::append(Vec::new(), Vec::new()) };
+        match self.commit(commit).await {
+            Ok(_) | Err(Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn tidy_blocking(&self, floor: i64, settings: &UpkeepSettings) -> Result<(), Error> {

@@ -1,12 +1,13 @@
 //! `sluice.epochs`: one commit for each cut that readers saw, one row for each table of it.
 
 use super::Error;
-use crate::lake::{Commit, Effort, Lake, Table, TableDefinition, TableName};
+use crate::lake::{Commit, Effort, FileStatistics, Lake, Table, TableDefinition, TableName};
 use arrow::array::{
     Array, ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use chrono::{DateTime, Utc};
+use datafusion::common::ScalarValue;
 use std::sync::Arc;
 
 /// Application version: the last epoch.
@@ -119,25 +120,15 @@ impl EpochTable {
 
     /// Forgets files whose epochs were all published before `before`; the last epoch always stays.
     pub async fn forget(&self, before: DateTime<Utc>) -> Result<(), Error> {
-        use datafusion::common::ScalarValue;
-        let snapshot = self.table.snapshot();
-        let limit = ScalarValue::TimestampMicrosecond(Some(before.timestamp_micros()), Some("UTC".into()));
-        let keep = self.last();
-        let old = snapshot.files.iter().filter(|file| {
-            let statistics = file.statistics(&snapshot.schema);
-            let max = |column: &str| statistics.columns.get(column).and_then(|b| b.max.clone());
-            max("published_at").is_some_and(|max| max < limit)
-                && max("epoch").is_some_and(|max| max < ScalarValue::Int64(Some(keep)))
-        });
-        let removes: Vec<_> = old.cloned().collect();
-        if removes.is_empty() {
-            return Ok(());
-        }
-        let commit = Commit { operation: "DELETE", removes, ..Commit::append(Vec::new(), Vec::new()) };
-        match self.table.commit(commit).await {
-            Ok(_) | Err(crate::lake::Error::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let last = ScalarValue::Int64(Some(self.last()));
+        let holds_last = |statistics: &FileStatistics| {
+            statistics
+                .columns
+                .get("epoch")
+                .and_then(|bounds| bounds.max.as_ref())
+                .is_none_or(|max| *max >= last)
+        };
+        Ok(self.table.forget("published_at", before, holds_last).await?)
     }
 }
 

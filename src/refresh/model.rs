@@ -3,6 +3,7 @@
 use crate::catalog::cut::Freshness;
 use crate::catalog::project::Model as Definition;
 use crate::lake::{Error, Lake, Table, TableDefinition, TableKind, TableName};
+use crate::ops::clock;
 use crate::quality::RuleCount;
 use crate::sql::quarantine_schema;
 use crate::sql::{Expectation, Trigger, ViolationAction};
@@ -172,6 +173,36 @@ pub struct ModelStatus {
     pub error: Option<String>,
 }
 
+impl RefreshRecord {
+    /// A refresh that failed while `epoch` stood.
+    pub(super) fn failure(
+        epoch: i64,
+        model: &TableName,
+        mode: &'static str,
+        seconds: f64,
+        error: String,
+    ) -> Self {
+        Self {
+            epoch,
+            model: model.clone(),
+            mode,
+            reason: "inputs moved".to_string(),
+            rows_read: 0,
+            rows_inserted: 0,
+            rows_deleted: 0,
+            seconds,
+            error: Some(error),
+            rules: Vec::new(),
+            at: clock::now(),
+        }
+    }
+
+    /// A model whose tables could not be opened: it is left out, and what stands of the others goes on.
+    pub fn unopened(epoch: i64, model: &TableName, error: String) -> Self {
+        Self { reason: "start".to_string(), ..Self::failure(epoch, model, "open", 0.0, error) }
+    }
+}
+
 /// How every table stands, shared with system tables.
 #[derive(Clone, Debug, Default)]
 pub struct StatusBoard(Arc<Mutex<BTreeMap<TableName, ModelStatus>>>);
@@ -180,6 +211,11 @@ impl StatusBoard {
     /// Every table's status.
     pub fn all(&self) -> BTreeMap<TableName, ModelStatus> {
         self.0.lock().clone()
+    }
+
+    /// Notes a model that failed and the inputs' time that its last good rows stand for.
+    pub fn fail(&self, name: &TableName, fresh_as_of: Option<DateTime<Utc>>, error: String) {
+        self.set(name, ModelStatus { freshness: Freshness::Failed, fresh_as_of, error: Some(error) });
     }
 
     pub(super) fn set(&self, name: &TableName, status: ModelStatus) {

@@ -380,22 +380,8 @@ impl Run {
             standing.freshness = Freshness::Failed;
             as_of = standing.fresh_as_of;
         }
-        let status =
-            ModelStatus { freshness: Freshness::Failed, fresh_as_of: as_of, error: Some(reason.clone()) };
-        self.waves.board.set(name, status);
-        (self.waves.record)(RefreshRecord {
-            epoch: self.epoch,
-            model: name.clone(),
-            mode,
-            reason: "inputs moved".to_string(),
-            rows_read: 0,
-            rows_inserted: 0,
-            rows_deleted: 0,
-            seconds,
-            error: Some(reason),
-            rules: Vec::new(),
-            at: clock::now(),
-        });
+        self.waves.board.fail(name, as_of, reason.clone());
+        (self.waves.record)(RefreshRecord::failure(self.epoch, name, mode, seconds, reason));
     }
 
     /// A view whose inputs have moved since it was computed is stale until its lane comes round.

@@ -30,12 +30,18 @@ pub(super) struct Journals {
 impl Journals {
     /// Opens (and creates) the journals. Blocks.
     pub(super) fn open(lake: &Arc<Lake>) -> Result<Self, crate::lake::Error> {
-        let open = |name: &str, columns| Ok(Arc::new(Journal::open(Arc::clone(lake), name, columns)?));
+        let open = |name: &str, columns, time_column| {
+            Ok(Arc::new(Journal::open(Arc::clone(lake), name, columns, time_column)?))
+        };
         Ok(Self {
-            ingest_log: open("ingest_log", ingest_log_schema())?,
-            refreshes: open("refreshes", refreshes_schema())?,
-            expectations: open("expectations", expectations_schema())?,
+            ingest_log: open("ingest_log", ingest_log_schema(), "started_at")?,
+            refreshes: open("refreshes", refreshes_schema(), "at")?,
+            expectations: open("expectations", expectations_schema(), "at")?,
         })
+    }
+
+    fn all(&self) -> [&Arc<Journal>; 3] {
+        [&self.ingest_log, &self.refreshes, &self.expectations]
     }
 
     /// Notes a refresh and how its rules fared.
@@ -66,6 +72,7 @@ impl Journals {
                 record.epoch.into(),
                 rule.passed.into(),
                 rule.failed.into(),
+                time(Some(record.at)),
             ]);
         }
     }
@@ -85,9 +92,18 @@ impl Journals {
 
     /// Writes what waits; what the disk refuses waits on.
     pub(super) async fn flush(&self) {
-        for journal in [&self.ingest_log, &self.refreshes, &self.expectations] {
+        for journal in self.all() {
             if let Err(error) = journal.flush().await {
                 tracing::warn!(error = crate::lake::chain(&error), "could not write a journal");
+            }
+        }
+    }
+
+    /// Forgets what was noted before `before`.
+    pub(super) async fn forget(&self, before: DateTime<Utc>) {
+        for journal in self.all() {
+            if let Err(error) = journal.forget(before).await {
+                tracing::warn!(error = crate::lake::chain(&error), "could not forget a journal's old rows");
             }
         }
     }
@@ -396,6 +412,7 @@ fn expectations_schema() -> SchemaRef {
         ("epoch", LONG),
         ("passed", LONG),
         ("failed", LONG),
+        ("at", timestamp()),
     ])
 }
 

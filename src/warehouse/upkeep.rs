@@ -1,9 +1,12 @@
 //! Upkeep beside ingest: folding, checkpoints, log cleanup, vacuum, never past what an epoch or a consumer still names.
 
+use super::system::Journals;
 use crate::catalog::cut::Cut;
+use crate::config::LimitSettings;
 use crate::lake::{Lake, Table, TableName, UpkeepSettings, chain, plan_folds};
 use crate::ops::clock;
 use crate::refresh::{EpochTable, Model};
+use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,15 +43,20 @@ impl History {
     }
 }
 
+/// What upkeep looks after, and for how long things are kept.
+pub(super) struct Upkeep {
+    pub(super) lake: Arc<Lake>,
+    pub(super) epochs: EpochTable,
+    pub(super) journals: Journals,
+    pub(super) models: Vec<Arc<Model>>,
+    pub(super) cuts: watch::Receiver<Arc<Cut>>,
+    pub(super) limits: LimitSettings,
+}
+
 /// Runs until stopped.
-pub(super) async fn run(
-    lake: Arc<Lake>,
-    epochs: EpochTable,
-    models: Vec<Arc<Model>>,
-    cuts: watch::Receiver<Arc<Cut>>,
-    keep: Duration,
-    stop: CancellationToken,
-) {
+pub(super) async fn run(upkeep: Upkeep, stop: CancellationToken) {
+    let Upkeep { lake, epochs, journals, models, cuts, limits } = upkeep;
+    let keep = Duration::from_secs(limits.epochs_keep_seconds);
     let settings = UpkeepSettings { keep, ..UpkeepSettings::default() };
     let mut history = History::default();
     let mut round = 0u32;
@@ -72,10 +80,10 @@ pub(super) async fn run(
                 let floor = floor(table, &history, &models);
                 warn(table, "tidy", table.tidy(floor, settings).await);
             }
-            let oldest = clock::now() - chrono::Duration::from_std(keep).unwrap_or_default();
-            if let Err(error) = epochs.forget(oldest).await {
+            if let Err(error) = epochs.forget(ago(limits.epochs_keep_seconds)).await {
                 tracing::warn!(error = chain(&error), "could not forget old epochs");
             }
+            journals.forget(ago(limits.journals_keep_seconds)).await;
         }
         if round.is_multiple_of(SWEEP_EVERY) {
             for table in &tables {
@@ -84,6 +92,11 @@ pub(super) async fn run(
         }
         round = round.wrapping_add(1);
     }
+}
+
+fn ago(seconds: u64) -> DateTime<Utc> {
+    let ago = chrono::Duration::from_std(Duration::from_secs(seconds)).unwrap_or_default();
+    clock::now() - ago
 }
 
 /// The oldest version of a table that something still names.

@@ -31,6 +31,15 @@ pub fn python(modules: &str, trials: Vec<Trial>) -> Vec<Trial> {
     ignored_unless(found, trials)
 }
 
+/// Marks tests that give the server a small disk of its own, in a mount namespace.
+pub fn small_disk(trials: Vec<Trial>) -> Vec<Trial> {
+    let found = runs(Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]));
+    if !found {
+        eprintln!("tests with a small disk are ignored: unshare (Debian: util-linux) may not mount here");
+    }
+    ignored_unless(found, trials)
+}
+
 /// `SLUICE_TEST_PYTHON`, or the environment that `.ci/run` makes, or `python3`.
 pub fn python_path() -> PathBuf {
     if let Some(path) = env::var_os("SLUICE_TEST_PYTHON") {

@@ -51,6 +51,11 @@ impl Server {
 
     /// Starts a server without waiting for it.
     pub fn launch(warehouse: &Warehouse, flags: &[&str]) -> Starting {
+        Self::launch_within(&[], warehouse, flags)
+    }
+
+    /// As [`Server::launch`], run by another program, which must become the server in the end (`exec`).
+    pub fn launch_within(outer: &[&str], warehouse: &Warehouse, flags: &[&str]) -> Starting {
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let ready_file = warehouse.folder().join(format!("ready-{unique}"));
         let log = warehouse.folder().join(format!("log-{unique}"));
@@ -66,7 +71,16 @@ impl Server {
         if !flags.contains(&"--project") {
             serve.arg("--project").arg(warehouse.project());
         }
-        serve.args(flags).current_dir(warehouse.folder()).stdin(Stdio::null());
+        serve.args(flags);
+        if let Some((program, arguments)) = outer.split_first() {
+            let mut wrapped = Command::new(program);
+            wrapped.args(arguments).arg(serve.get_program()).args(serve.get_args());
+            for (name, _) in serve.get_envs() {
+                wrapped.env_remove(name);
+            }
+            serve = wrapped;
+        }
+        serve.current_dir(warehouse.folder()).stdin(Stdio::null());
         let start = Instant::now();
         let child = serve.stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
         Starting { child: Some(child), ready_file, log, start }

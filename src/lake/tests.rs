@@ -1,0 +1,210 @@
+//! A table against a list of numbers: whatever is done to the one is done to the other.
+
+use super::*;
+use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use chrono::DateTime;
+use datafusion::physical_plan::displayable;
+use datafusion::prelude::{SessionContext, col, lit};
+use proptest::prelude::*;
+use roaring::RoaringTreemap;
+use std::time::Duration;
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("n", DataType::Int64, true),
+        Field::new("word", DataType::Utf8, true),
+        Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+    ]))
+}
+
+fn name() -> TableName {
+    TableName::new("silver", "numbers")
+}
+
+fn open(root: &Path) -> (Lake, Arc<Table>) {
+    let lake = Lake::open(root).unwrap();
+    let definition = TableDefinition {
+        schema: schema(),
+        partition_columns: Vec::new(),
+        kind: TableKind::Maintained,
+        properties: BTreeMap::new(),
+    };
+    let table = lake.ensure(&name(), &definition).unwrap();
+    (lake, table)
+}
+
+/// Rows of these numbers; all are as old as the number of microseconds since 1970.
+fn rows(numbers: &[i64], word: Option<&str>) -> RecordBatch {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from(numbers.to_vec())),
+        Arc::new(StringArray::from(vec![word; numbers.len()])),
+        Arc::new(TimestampMicrosecondArray::from(numbers.to_vec()).with_timezone("UTC")),
+    ];
+    RecordBatch::try_new(schema(), columns).unwrap()
+}
+
+async fn append(table: &Arc<Table>, numbers: &[i64], word: Option<&str>) -> Arc<Snapshot> {
+    let adds = table.write(vec![rows(numbers, word)], Effort::Fast).await.unwrap();
+    table.commit(Commit::append(adds, Vec::new())).await.unwrap()
+}
+
+/// Deletes by deletion vectors.
+async fn delete(table: &Arc<Table>, doomed: impl Fn(i64) -> bool) {
+    let snapshot = table.snapshot();
+    let mut deletes = Vec::new();
+    for file in &snapshot.files {
+        let mut gone = Table::deleted_rows(file);
+        let before = gone.len();
+        table
+            .read_file::<Error>(&snapshot, file, |batch, positions| {
+                let numbers = batch.column(0).as_primitive::<Int64Type>().values().iter();
+                gone.extend(
+                    numbers.zip(positions).filter(|(n, _)| doomed(**n)).map(|(_, position)| position),
+                );
+                Ok(())
+            })
+            .unwrap();
+        if gone.len() > before {
+            deletes.push((Arc::clone(file), gone));
+        }
+    }
+    let commit = Commit { operation: "DELETE", deletes, ..Commit::append(Vec::new(), Vec::new()) };
+    table.commit(commit).await.unwrap();
+}
+
+/// What a query sees of a snapshot, sorted.
+async fn seen(lake: &Lake, snapshot: &Snapshot) -> Vec<i64> {
+    let frame = SessionContext::new().read_table(lake.provider(snapshot)).unwrap();
+    let batches = frame.select_columns(&["n"]).unwrap().collect().await.unwrap();
+    let mut numbers: Vec<i64> =
+        batches.iter().flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(Vec<i64>),
+    /// Deletes the numbers that leave `1` when divided by `0`.
+    Delete(i64, i64),
+    Fold,
+    Tidy,
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => prop::collection::vec(0i64..100, 1..20).prop_map(Step::Append),
+        2 => (2i64..7, 0i64..7).prop_map(|(by, left)| Step::Delete(by, left % by)),
+        1 => Just(Step::Fold),
+        1 => Just(Step::Tidy),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// Everything at once: the fold takes two files of a class, checkpoints come every third commit, nothing is kept.
+const EAGER: UpkeepSettings = UpkeepSettings {
+    fold_files_min: 2,
+    fold_bytes_max: 64 << 20,
+    deleted_percent_max: 30,
+    checkpoint_commits: 3,
+    keep: Duration::ZERO,
+};
+
+async fn run(steps: Vec<Step>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wanted: Vec<i64> = Vec::new();
+    let (mut lake, mut table) = open(folder.path());
+    for step in steps {
+        match step {
+            Step::Append(numbers) => {
+                append(&table, &numbers, Some("word")).await;
+                wanted.extend(numbers);
+                wanted.sort_unstable();
+            }
+            Step::Delete(by, left) => {
+                delete(&table, |n| n % by == left).await;
+                wanted.retain(|n| n % by != left);
+            }
+            Step::Fold => {
+                for group in plan_folds(&table.snapshot(), &EAGER) {
+                    table.fold(group).await.unwrap();
+                }
+            }
+            Step::Tidy => table.tidy(table.snapshot().version, EAGER).await.unwrap(),
+            Step::Reopen => {
+                drop((lake, table));
+                (lake, table) = open(folder.path());
+            }
+        }
+        let snapshot = table.snapshot();
+        assert_eq!(seen(&lake, &snapshot).await, wanted);
+        assert_eq!(snapshot.rows(), u64::try_from(wanted.len()).ok());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    /// Appends, deletion vectors, folds, checkpoints, vacuum and restarts in any order.
+    #[test]
+    fn a_table_holds_what_was_put_in(steps in prop::collection::vec(step(), 1..25)) {
+        tokio::runtime::Builder::new_multi_thread().build().unwrap().block_on(run(steps));
+    }
+}
+
+#[tokio::test]
+async fn a_commit_on_a_file_that_changed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lake, table) = open(folder.path());
+    let read = append(&table, &[1, 2, 3], None).await;
+    delete(&table, |n| n == 1).await;
+    let late = vec![(Arc::clone(&read.files[0]), RoaringTreemap::from_iter([1]))];
+    let commit = Commit { deletes: late, ..Commit::append(Vec::new(), Vec::new()) };
+    assert!(matches!(table.commit(commit).await, Err(Error::Conflict { .. })));
+    assert_eq!(seen(&lake, &table.snapshot()).await, [2, 3]);
+    // The version that was read is still what it was.
+    assert_eq!(seen(&lake, &read).await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_side_step_counts_once_the_main_table_has_come_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lake, side) = open(folder.path());
+    let files = |n: i64| side.write(vec![rows(&[n], None)], Effort::Fast);
+    side.commit_beside("step", 1, files(1).await.unwrap()).await.unwrap();
+    // The same step again, after a failed main commit, replaces what the first try left.
+    side.commit_beside("step", 2, files(2).await.unwrap()).await.unwrap();
+    side.commit_beside("step", 2, files(22).await.unwrap()).await.unwrap();
+    assert_eq!(seen(&lake, &side.snapshot()).await, [1, 22]);
+    side.take_back("step", 1).await.unwrap();
+    assert_eq!(seen(&lake, &side.snapshot()).await, [1]);
+}
+
+#[tokio::test]
+async fn old_files_are_forgotten_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lake, table) = open(folder.path());
+    append(&table, &[1, 2], None).await;
+    append(&table, &[2, 900], None).await;
+    append(&table, &[3], None).await;
+    let before = DateTime::from_timestamp_micros(100).unwrap();
+    table.forget("at", before, |statistics| statistics.rows == Some(1)).await.unwrap();
+    assert_eq!(seen(&lake, &table.snapshot()).await, [2, 3, 900]);
+}
+
+#[tokio::test]
+async fn files_that_cannot_match_are_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lake, table) = open(folder.path());
+    // The first file has no bounds for the words: it has none.
+    append(&table, &[1], None).await;
+    append(&table, &[2], Some("apple")).await;
+    append(&table, &[3], Some("pear")).await;
+    let snapshot = table.snapshot();
+    let frame = SessionContext::new().read_table(lake.provider(&snapshot)).unwrap();
+    let plan = frame.filter(col("word").eq(lit("pear"))).unwrap().create_physical_plan().await.unwrap();
+    let shown = displayable(plan.as_ref()).indent(false).to_string();
+    let read = |file: &DataFile| shown.contains(&file.path);
+    assert!(read(&snapshot.files[2]) && !read(&snapshot.files[1]), "{shown}");
+}
