@@ -11,7 +11,7 @@ use rand::RngExt as _;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const SENDERS: usize = 3;
 const RECORDS: u64 = 5;
 /// Ready again after a kill within this. The bar is 5 s for a release build on a machine of its own.
 const READY_AFTER_KILL: Duration = Duration::from_secs(15);
+/// The longest that a start took so far, milliseconds.
+static LONGEST_MS: AtomicU64 = AtomicU64::new(0);
 /// After the last kill everything must be in its place within this.
 const SETTLED: Duration = Duration::from_secs(120);
 
@@ -111,6 +113,8 @@ fn twenty_kills_under_load() {
             Err(cause) => std::panic::resume_unwind(cause),
         }
     });
+    let longest = LONGEST_MS.load(Ordering::Relaxed);
+    eprintln!("crash::twenty_kills_under_load: ready again after {longest} ms at most");
     compare(&warehouse, &server, &produced);
     assert_eq!(server.terminate().0.code(), Some(0), "after all that, an orderly stop");
     let server = warehouse.serve();
@@ -144,6 +148,8 @@ fn strike(warehouse: &Warehouse, kill: &Kill, address: &Mutex<Option<SocketAddr>
 
 fn start(warehouse: &Warehouse, number: usize) -> Server {
     let server = warehouse.serve();
+    let took = u64::try_from(server.ready_after.as_millis()).unwrap();
+    LONGEST_MS.fetch_max(took, Ordering::Relaxed);
     assert!(
         server.ready_after < READY_AFTER_KILL,
         "ready {:?} after {number} kills; it said:\n{}",
