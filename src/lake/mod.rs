@@ -7,6 +7,7 @@
 //! writes a root at a time. Failure: errors name table and file; a damaged table fails alone.
 
 mod action;
+mod changes;
 mod error;
 mod log;
 mod name;
@@ -25,6 +26,7 @@ mod upkeep;
 mod vector;
 mod write;
 
+pub use changes::Changes;
 pub use error::{Error, chain};
 pub use name::TableName;
 pub use read::conform;

@@ -6,7 +6,7 @@
 
 use super::snapshot::{DataFile, Snapshot};
 use super::stats::{ColumnBounds, FileStatistics};
-use super::{TableName, schema};
+use super::{TableName, schema, vector};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -121,12 +121,18 @@ impl FilesProvider {
                 _ => ScalarValue::try_from(field.data_type()),
             })
             .collect::<Result<Vec<_>>>()?;
-        if let (Some(vector), Some(rows)) = (&file.deletion_vector, statistics.rows) {
-            planned = planned.with_extension(ParquetRowSelection::new(vector.selection(rows)));
-        } else if file.deletion_vector.is_some() {
-            let reason =
-                format!("table {}: file {} has deleted rows but no row count", self.table, file.path);
-            return Err(DataFusionError::Execution(reason));
+        let selection = match (&file.only, &file.deletion_vector, statistics.rows) {
+            (None, None, _) => None,
+            (Some(only), _, Some(rows)) => Some(vector::select_only(only, rows)),
+            (None, Some(vector), Some(rows)) => Some(vector.selection(rows)),
+            (.., None) => {
+                let reason =
+                    format!("table {}: file {} has deleted rows but no row count", self.table, file.path);
+                return Err(DataFusionError::Execution(reason));
+            }
+        };
+        if let Some(selection) = selection {
+            planned = planned.with_extension(ParquetRowSelection::new(selection));
         }
         let bounds = |exactness| self.statistics(file, &statistics, exactness);
         let planning = planned.clone().with_statistics(Arc::new(bounds(Exactness::Planning)));
@@ -137,7 +143,7 @@ impl FilesProvider {
 
     /// Statistics of the file's own columns; [`PartitionedFile::with_statistics`] adds the partition columns.
     fn statistics(&self, file: &DataFile, known: &FileStatistics, exactness: Exactness) -> Statistics {
-        let has_deletions = file.deletion_vector.is_some();
+        let has_deletions = file.deletion_vector.is_some() || file.only.is_some();
         let nothing = ColumnBounds::default();
         let columns = self.table_schema.file_schema().fields().iter().map(|field| {
             let bounds = known.columns.get(field.name()).unwrap_or(&nothing);

@@ -5,6 +5,7 @@ use super::stats::FileStatistics;
 use super::vector::DeletionVector;
 use super::{Error, TableName};
 use arrow::datatypes::SchemaRef;
+use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
@@ -23,6 +24,8 @@ pub struct DataFile {
     pub tags: BTreeMap<String, String>,
     /// Which of its rows are deleted.
     pub deletion_vector: Option<DeletionVector>,
+    /// The only rows that are meant, for a file that stands for a change; never stored.
+    pub(super) only: Option<Arc<RoaringTreemap>>,
     pub(super) descriptor: Option<Descriptor>,
     pub(super) stats_json: Option<Arc<str>>,
     pub(super) stats: OnceLock<Arc<FileStatistics>>,
@@ -40,6 +43,9 @@ impl DataFile {
 
     /// Rows that are still there, when known.
     pub fn live_rows(&self, schema: &SchemaRef) -> Option<u64> {
+        if let Some(only) = &self.only {
+            return Some(only.len());
+        }
         let deleted = self.deletion_vector.as_ref().map_or(0, |v| v.rows.len());
         self.statistics(schema).rows.map(|rows| rows.saturating_sub(deleted))
     }
@@ -47,6 +53,11 @@ impl DataFile {
     /// The same file with other rows deleted.
     pub(super) fn with_vector(&self, vector: DeletionVector) -> Self {
         Self { descriptor: Some(vector.descriptor.clone()), deletion_vector: Some(vector), ..self.clone() }
+    }
+
+    /// The file as the place of these rows alone.
+    pub(super) fn with_only(&self, rows: RoaringTreemap) -> Self {
+        Self { only: Some(Arc::new(rows)), ..self.clone() }
     }
 
     pub(super) fn of_add(add: Add) -> Self {
@@ -57,6 +68,7 @@ impl DataFile {
             partition_values: add.partition_values,
             tags: add.tags.unwrap_or_default().into_iter().filter_map(|(k, v)| Some((k, v?))).collect(),
             deletion_vector: None,
+            only: None,
             descriptor: add.deletion_vector,
             stats_json: add.stats.map(Arc::from),
             stats: OnceLock::new(),

@@ -10,6 +10,7 @@
 //! commit; nothing is listed or replayed.
 
 use super::action::{Line, Txn};
+use super::changes::{Change, change_of};
 use super::log;
 use super::read::conform;
 use super::schema::{self, TableDefinition};
@@ -67,14 +68,6 @@ impl Commit {
     }
 }
 
-/// What a version changed, for those who read changes.
-#[derive(Clone, Debug)]
-struct Change {
-    version: i64,
-    appended: Vec<Arc<DataFile>>,
-    removed_rows: bool,
-}
-
 /// A file that left the table but may still be on disk, for readers of older versions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tombstone {
@@ -91,7 +84,8 @@ pub struct Table {
     store: Store,
     snapshot: ArcSwap<Snapshot>,
     commits: Mutex<()>,
-    recent: Mutex<VecDeque<Change>>,
+    /// The newest commits' changes, oldest first.
+    pub(super) recent: Mutex<VecDeque<Change>>,
     pub(super) tombstones: Mutex<HashMap<String, Tombstone>>,
 }
 
@@ -144,9 +138,12 @@ impl Table {
         if newest.version == version {
             return Ok(newest);
         }
-        let loaded = self.blocking(move |table| log::load(&table.store, &table.name, Some(version))).await?;
-        let loaded = loaded.ok_or_else(|| Error::Gone { table: self.name.clone(), version })?;
-        Ok(Arc::new(loaded.snapshot))
+        let loaded = self.blocking(move |table| table.load_at(version)).await?;
+        Ok(Arc::new(loaded.ok_or_else(|| Error::Gone { table: self.name.clone(), version })?))
+    }
+
+    pub(super) fn load_at(&self, version: i64) -> Result<Option<Snapshot>, Error> {
+        Ok(log::load(&self.store, &self.name, Some(version))?.map(|loaded| loaded.snapshot))
     }
 
     /// A writer of new files in the table's newest schema. Its calls block: keep them off the async threads.
@@ -197,12 +194,6 @@ impl Table {
             ..Commit::append(Vec::new(), Vec::new())
         };
         self.commit_blocking(&commit).map(|_| ())
-    }
-
-    /// Files whose rows were appended after version `from`, up to and including `to`, in order. `None` when that is
-    /// not the whole change (rows were removed) or when the log does not reach back that far.
-    pub async fn appended(self: &Arc<Self>, from: i64, to: i64) -> Result<Option<Vec<Arc<DataFile>>>, Error> {
-        self.blocking(move |table| table.appended_blocking(from, to)).await
     }
 
     pub(super) async fn blocking<T: Send + 'static>(
@@ -333,35 +324,12 @@ impl Table {
         }
         {
             let mut recent = self.recent.lock();
-            recent.push_back(change_of(next.version, lines, added));
+            recent.push_back(change_of(&self.snapshot(), next.version, lines, &added));
             if recent.len() > RECENT_COMMITS_MAX {
                 recent.pop_front();
             }
         }
         self.snapshot.store(Arc::clone(next));
-    }
-
-    fn appended_blocking(&self, from: i64, to: i64) -> Result<Option<Vec<Arc<DataFile>>>, Error> {
-        let mut files = Vec::new();
-        for version in from + 1..=to {
-            let known = self.recent.lock().iter().find(|c| c.version == version).cloned();
-            let change = match known {
-                Some(change) => change,
-                None => {
-                    let Some(lines) = log::read_commit(&self.store, &self.name, version)? else {
-                        return Ok(None);
-                    };
-                    let added = lines.iter().filter_map(|l| l.add.clone());
-                    let added = added.map(|add| Arc::new(DataFile::of_add(add))).collect();
-                    change_of(version, &lines, added)
-                }
-            };
-            if change.removed_rows {
-                return Ok(None);
-            }
-            files.extend(change.appended);
-        }
-        Ok(Some(files))
     }
 }
 
@@ -384,12 +352,6 @@ fn landed(commit: &Commit, base: &Snapshot, newest: &Snapshot) -> Landed {
     }
     let is_ours = commit.transactions.iter().all(|(app, version)| newest.transaction(app) == Some(*version));
     if is_ours { Landed::Yes } else { Landed::Overtaken }
-}
-
-fn change_of(version: i64, lines: &[Line], added: Vec<Arc<DataFile>>) -> Change {
-    let removed_rows = lines.iter().filter_map(|l| l.remove.as_ref()).any(|r| r.data_change);
-    let changed_data = lines.iter().filter_map(|l| l.add.as_ref()).any(|a| a.data_change);
-    Change { version, appended: if changed_data { added } else { Vec::new() }, removed_rows }
 }
 
 fn commit_info(operation: &str, blind_append: bool) -> Map<String, Value> {

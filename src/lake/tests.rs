@@ -75,10 +75,31 @@ async fn delete(table: &Arc<Table>, doomed: impl Fn(i64) -> bool) {
 
 /// What a query sees of a snapshot, sorted.
 async fn seen(lake: &Lake, snapshot: &Snapshot) -> Vec<i64> {
-    let frame = SessionContext::new().read_table(lake.provider(snapshot)).unwrap();
+    numbers(lake.provider(snapshot)).await
+}
+
+async fn numbers(provider: Arc<dyn TableProvider>) -> Vec<i64> {
+    let frame = SessionContext::new().read_table(provider).unwrap();
     let batches = frame.select_columns(&["n"]).unwrap().collect().await.unwrap();
     let mut numbers: Vec<i64> =
         batches.iter().flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// What was there, and what came, without what went.
+async fn changed(lake: &Lake, table: &Arc<Table>, since: &(i64, Vec<i64>)) -> Vec<i64> {
+    let snapshot = table.snapshot();
+    let changes = table.changes(since.0, snapshot.version).await.unwrap().unwrap();
+    let came = numbers(lake.provider_of_files(&snapshot, changes.inserted.clone())).await;
+    let went = numbers(lake.provider_of_files(&snapshot, changes.deleted.clone())).await;
+    let count = |numbers: &[i64]| u64::try_from(numbers.len()).unwrap();
+    assert_eq!(changes.rows(&snapshot), Some((count(&came), count(&went))));
+    let mut numbers = [since.1.clone(), came].concat();
+    for gone in went {
+        let at = numbers.iter().position(|n| *n == gone).expect("a row went that was not there");
+        numbers.swap_remove(at);
+    }
     numbers.sort_unstable();
     numbers
 }
@@ -116,6 +137,7 @@ async fn run(steps: Vec<Step>) {
     let folder = tempfile::tempdir().unwrap();
     let mut wanted: Vec<i64> = Vec::new();
     let (mut lake, mut table) = open(folder.path());
+    let mut since = (table.snapshot().version, Vec::new());
     for step in steps {
         match step {
             Step::Append(numbers) => {
@@ -132,7 +154,11 @@ async fn run(steps: Vec<Step>) {
                     table.fold(group).await.unwrap();
                 }
             }
-            Step::Tidy => table.tidy(table.snapshot().version, EAGER).await.unwrap(),
+            Step::Tidy => {
+                table.tidy(table.snapshot().version, EAGER).await.unwrap();
+                // Nobody was said to read older versions: their files are gone.
+                since = (table.snapshot().version, wanted.clone());
+            }
             Step::Reopen => {
                 drop((lake, table));
                 (lake, table) = open(folder.path());
@@ -141,12 +167,13 @@ async fn run(steps: Vec<Step>) {
         let snapshot = table.snapshot();
         assert_eq!(seen(&lake, &snapshot).await, wanted);
         assert_eq!(snapshot.rows(), u64::try_from(wanted.len()).ok());
+        assert_eq!(changed(&lake, &table, &since).await, wanted);
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
-    /// Appends, deletion vectors, folds, checkpoints, vacuum and restarts in any order.
+    /// Appends, deletion vectors, folds, checkpoints, vacuum and restarts in any order; its change feed tells the same.
     #[test]
     fn a_table_holds_what_was_put_in(steps in prop::collection::vec(step(), 1..25)) {
         tokio::runtime::Builder::new_multi_thread().build().unwrap().block_on(run(steps));

@@ -42,6 +42,24 @@ impl DeletionVector {
     }
 }
 
+/// Reads these rows of a file with `rows` physical rows and no others.
+pub(super) fn select_only(only: &RoaringTreemap, rows: u64) -> RowSelection {
+    let length = |from: u64, to: u64| usize::try_from(to - from).unwrap_or(usize::MAX);
+    let mut selectors = Vec::new();
+    let mut next = 0u64;
+    for row in only.iter().take_while(|row| *row < rows) {
+        if row > next {
+            selectors.push(RowSelector::skip(length(next, row)));
+        }
+        selectors.push(RowSelector::select(1));
+        next = row + 1;
+    }
+    if rows > next {
+        selectors.push(RowSelector::skip(length(next, rows)));
+    }
+    RowSelection::from(selectors)
+}
+
 /// Writes the vectors of one commit into one file, durable before it returns.
 pub(super) fn write(store: &Store, vectors: &[RoaringTreemap]) -> Result<Vec<DeletionVector>, Error> {
     let id = uuid::Uuid::new_v4();

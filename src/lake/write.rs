@@ -168,6 +168,7 @@ impl DataWriter {
             partition_values: open.partition_values,
             tags: BTreeMap::new(),
             deletion_vector: None,
+            only: None,
             descriptor: None,
             stats_json: Some(stats_json),
             stats: OnceLock::from(Arc::new(stats)),

@@ -1,0 +1,147 @@
+//! What came and what went between two versions of a table: its change feed, read from commits.
+//!
+//! A commit that only moves rows (a fold) changes nothing. A file that gets another deletion vector stands for the rows
+//! that the new vector hides and the old one did not.
+
+use super::Error;
+use super::log::{attach_vector, read_commit};
+use super::snapshot::{DataFile, Snapshot};
+use super::table::Table;
+use roaring::RoaringTreemap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The rows that came and went. A row that came and went again in between is in both.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Files whose live rows came.
+    pub inserted: Vec<Arc<DataFile>>,
+    /// Files whose rows, or some of them, went.
+    pub deleted: Vec<Arc<DataFile>>,
+}
+
+impl Changes {
+    /// How many rows came and how many went; `None` when a file does not say how many it has.
+    pub fn rows(&self, snapshot: &Snapshot) -> Option<(u64, u64)> {
+        let sum = |files: &[Arc<DataFile>]| -> Option<u64> {
+            files.iter().map(|file| file.live_rows(&snapshot.schema)).sum()
+        };
+        Some((sum(&self.inserted)?, sum(&self.deleted)?))
+    }
+}
+
+/// One commit, as far as it changed contents.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) version: i64,
+    /// Files that it added, vectors attached.
+    pub(super) added: Vec<Arc<DataFile>>,
+    /// Files that it removed, as they were before.
+    pub(super) removed: Vec<Arc<DataFile>>,
+}
+
+impl Change {
+    fn feed(&self, changes: &mut Changes) {
+        let removed: HashMap<&str, &Arc<DataFile>> =
+            self.removed.iter().map(|file| (file.path.as_str(), file)).collect();
+        let mut kept = 0;
+        for file in &self.added {
+            let Some(before) = removed.get(file.path.as_str()) else {
+                changes.inserted.push(Arc::clone(file));
+                continue;
+            };
+            kept += 1;
+            let (hidden, hidden_before) = (hidden(file), hidden(before));
+            let gone = &hidden - &hidden_before;
+            if !gone.is_empty() {
+                changes.deleted.push(Arc::new(file.with_only(gone)));
+            }
+            let back = &hidden_before - &hidden;
+            if !back.is_empty() {
+                changes.inserted.push(Arc::new(file.with_only(back)));
+            }
+        }
+        if kept < self.removed.len() {
+            let stays = |file: &Arc<DataFile>| self.added.iter().any(|added| added.path == file.path);
+            changes.deleted.extend(self.removed.iter().filter(|file| !stays(file)).cloned());
+        }
+    }
+}
+
+fn hidden(file: &DataFile) -> RoaringTreemap {
+    Table::deleted_rows(file)
+}
+
+impl Table {
+    /// The changes after version `from`, up to and including `to`. `None` when the log does not reach back that far.
+    pub async fn changes(self: &Arc<Self>, from: i64, to: i64) -> Result<Option<Changes>, Error> {
+        if from == to {
+            return Ok(Some(Changes::default()));
+        }
+        self.blocking(move |table| table.changes_blocking(from, to)).await
+    }
+
+    /// Files whose rows were appended after version `from`, up to and including `to`, in order. `None` when that is
+    /// not the whole change (rows were removed) or when the log does not reach back that far.
+    pub async fn appended(self: &Arc<Self>, from: i64, to: i64) -> Result<Option<Vec<Arc<DataFile>>>, Error> {
+        let changes = self.changes(from, to).await?;
+        Ok(changes.filter(|changes| changes.deleted.is_empty()).map(|changes| changes.inserted))
+    }
+
+    fn changes_blocking(&self, from: i64, to: i64) -> Result<Option<Changes>, Error> {
+        let mut changes = Changes::default();
+        let known: Vec<Change> = {
+            let recent = self.recent.lock();
+            recent.iter().filter(|change| change.version > from && change.version <= to).cloned().collect()
+        };
+        if known.len() as i64 == to - from {
+            known.iter().for_each(|change| change.feed(&mut changes));
+            return Ok(Some(changes));
+        }
+        // Not all in memory, as after a start: the log is replayed from the older version, which must still be there.
+        let mut snapshot = match self.load_at(from) {
+            Ok(Some(snapshot)) => snapshot,
+            Ok(None) | Err(Error::Gone { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        for version in from + 1..=to {
+            let Some(lines) = read_commit(self.store(), self.name(), version)? else { return Ok(None) };
+            let mut added: Vec<Arc<DataFile>> = lines
+                .iter()
+                .filter_map(|line| line.add.clone())
+                .map(|add| Arc::new(DataFile::of_add(add)))
+                .collect();
+            for file in &mut added {
+                attach_vector(self.store(), self.name(), file)?;
+            }
+            change_of(&snapshot, version, &lines, &added).feed(&mut changes);
+            snapshot = snapshot.next(version, &lines, added)?;
+        }
+        Ok(Some(changes))
+    }
+}
+
+/// What a commit changed, given the version before it.
+pub(super) fn change_of(
+    before: &Snapshot,
+    version: i64,
+    lines: &[super::action::Line],
+    added: &[Arc<DataFile>],
+) -> Change {
+    let changes_data = lines.iter().any(|line| {
+        line.add.as_ref().is_some_and(|add| add.data_change)
+            || line.remove.as_ref().is_some_and(|remove| remove.data_change)
+    });
+    if !changes_data {
+        return Change { version, added: Vec::new(), removed: Vec::new() };
+    }
+    let paths: Vec<&str> =
+        lines.iter().filter_map(|line| line.remove.as_ref()).map(|remove| remove.path.as_str()).collect();
+    let removed = if paths.is_empty() {
+        Vec::new()
+    } else {
+        let paths: std::collections::HashSet<&str> = paths.into_iter().collect();
+        before.files.iter().filter(|file| paths.contains(file.path.as_str())).cloned().collect()
+    };
+    Change { version, added: added.to_vec(), removed }
+}
