@@ -353,6 +353,7 @@ impl House {
         }
         let system = system::tables(system::Shown {
             project,
+            models,
             lake: &self.lake,
             sources,
             board,

@@ -10,6 +10,7 @@ pub fn trials() -> Vec<Trial> {
         trial("system::progress_is_what_bronze_holds", progress_is_what_bronze_holds),
         trial("system::files_are_followed_one_by_one", files_are_followed_one_by_one),
         trial("system::journals_forget", journals_forget),
+        trial("system::views_take_changes_where_they_can", views_take_changes_where_they_can),
         trial("system::models_and_refreshes", models_and_refreshes),
         trial("system::epochs_and_freshness", epochs_and_freshness),
         trial("system::one_statement_sees_one_epoch", one_statement_sees_one_epoch),
@@ -164,4 +165,34 @@ fn journals_forget() {
     let first = server.query("SELECT min(batch) FROM sluice.ingest_log");
     server.wait_until(&format!("SELECT min(batch) > {first} FROM sluice.ingest_log"), "t");
     server.wait_until("SELECT count(*) > 0 FROM sluice.ingest_log", "t");
+}
+
+/// A view whose operators have rules is refreshed from changes alone, one without is recomputed, and both say so.
+fn views_take_changes_where_they_can() {
+    let warehouse = Warehouse::of("shop");
+    warehouse.write(
+        "sql/gold/largest.sql",
+        "CREATE MATERIALIZED VIEW gold.largest AS\n\
+         SELECT order_id, amount FROM silver.orders ORDER BY amount DESC, order_id LIMIT 2;\n",
+    );
+    let server = warehouse.serve();
+    crate::smoke::wait_for_shop(&server);
+    let models = "SELECT model, incremental, why_not FROM sluice.models \
+                  WHERE model IN ('gold.customer_sales', 'gold.daily_sales', 'gold.largest') ORDER BY 1";
+    server.wait_until(models, "gold.customer_sales|t|\ngold.daily_sales|t|\ngold.largest|f|LIMIT has no key");
+    warehouse.write(
+        "input/orders/late.csv",
+        "order_id,customer_id,amount,status,ordered_at\n60,11,5000.00,paid,2026-01-02T10:00:00Z\n",
+    );
+    server.wait_until("SELECT order_id FROM gold.largest ORDER BY amount DESC LIMIT 1", "60");
+    server.wait_until("SELECT sum(orders), sum(revenue) FROM gold.daily_sales", "7|6351.00");
+    let last = |model: &str| {
+        format!(
+            "SELECT mode, rows_inserted, rows_deleted, reason FROM sluice.refreshes WHERE model = '{model}' \
+             ORDER BY at DESC LIMIT 1"
+        )
+    };
+    server
+        .wait_until(&last("gold.daily_sales"), "incremental|1|1|1 changed input rows, 1 keys computed anew");
+    server.wait_until(&last("gold.largest"), "recompute|1|1|LIMIT has no key");
 }

@@ -119,6 +119,14 @@ pub fn plan_text<'a>(
     .boxed()
 }
 
+/// Plans a query's text.
+pub fn logical_plan<'a>(
+    state: &'a Opaque<SessionState>,
+    sql: &'a str,
+) -> BoxFuture<'a, Result<Opaque<LogicalPlan>>> {
+    async move { state.create_logical_plan(sql).await.map(Opaque::new) }.boxed()
+}
+
 /// What can be executed of a plan.
 pub fn physical_plan<'a>(
     state: &'a Opaque<SessionState>,

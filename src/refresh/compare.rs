@@ -1,18 +1,20 @@
-//! Two bags of rows compared: which of the old are gone, which of the new were not there.
+//! Bags of rows compared: which of the old are gone, which of the new were not there; sets of keys; sums of weights.
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// The new rows, by hash of the whole row: 128 bits make a collision less likely than a broken disk.
 #[derive(Debug)]
 pub(super) struct Bag {
     converter: RowConverter,
     /// For each distinct row: where its copies stand, as (batch, row). Copies that the old rows hold too are taken out.
-    rows: HashMap<u128, Vec<(u32, u32)>>,
+    rows: HashMap<u128, Vec<(usize, usize)>>,
 }
 
 impl Bag {
@@ -20,37 +22,97 @@ impl Bag {
     pub(super) fn new(schema: &Schema, batches: &[RecordBatch]) -> Result<Self, ArrowError> {
         let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
         let mut bag = Self { converter: RowConverter::new(fields)?, rows: HashMap::new() };
-        for (batch, number) in batches.iter().zip(0u32..) {
-            for (hash, row) in bag.hashes(batch)?.into_iter().zip(0u32..) {
+        for (number, batch) in batches.iter().enumerate() {
+            for (row, hash) in bag.hashes(batch)?.into_iter().enumerate() {
                 bag.rows.entry(hash).or_default().push((number, row));
             }
         }
         Ok(bag)
     }
 
-    /// Takes the old rows out of the bag and returns those that it did not hold, as indices into the batch.
-    pub(super) fn take_out(&mut self, old: &RecordBatch) -> Result<Vec<usize>, ArrowError> {
-        let mut gone = Vec::new();
-        for (row, hash) in self.hashes(old)?.into_iter().enumerate() {
-            match self.rows.get_mut(&hash).and_then(Vec::pop) {
-                Some(_) => {}
-                None => gone.push(row),
-            }
-        }
-        Ok(gone)
+    /// Takes the old rows out of the bag; tells for each whether the bag held it.
+    pub(super) fn held(&mut self, old: &RecordBatch) -> Result<Vec<bool>, ArrowError> {
+        let hashes = self.hashes(old)?;
+        Ok(hashes.iter().map(|hash| self.rows.get_mut(hash).and_then(Vec::pop).is_some()).collect())
     }
 
     /// What is left: rows that are new, as (batch, row) in order.
-    pub(super) fn left(self) -> Vec<(u32, u32)> {
+    pub(super) fn left(self) -> Vec<(usize, usize)> {
         let mut left: Vec<_> = self.rows.into_values().flatten().collect();
         left.sort_unstable();
         left
     }
 
     fn hashes(&self, batch: &RecordBatch) -> Result<Vec<u128>, ArrowError> {
-        let rows = self.converter.convert_columns(batch.columns())?;
-        Ok(rows.iter().map(|row| hash(row.data())).collect())
+        hashes(&self.converter, batch.columns())
     }
+}
+
+/// A set of keys, by hash.
+#[derive(Debug)]
+pub(super) struct KeySet {
+    converter: RowConverter,
+    columns: Vec<usize>,
+    hashes: HashSet<u128>,
+}
+
+impl KeySet {
+    /// The keys in these batches' columns, of the types that `columns` of `schema` have.
+    pub(super) fn new(
+        schema: &Schema,
+        columns: Vec<usize>,
+        keys: &[RecordBatch],
+    ) -> Result<Self, ArrowError> {
+        let types: Vec<&DataType> = columns.iter().map(|i| schema.field(*i).data_type()).collect();
+        let fields = types.iter().map(|data_type| SortField::new((*data_type).clone())).collect();
+        let mut set = Self { converter: RowConverter::new(fields)?, columns, hashes: HashSet::new() };
+        for batch in keys {
+            let cast = batch.columns().iter().zip(&types).map(|(column, to)| cast(column, to));
+            set.hashes.extend(hashes(&set.converter, &cast.collect::<Result<Vec<_>, _>>()?)?);
+        }
+        Ok(set)
+    }
+
+    /// How many keys.
+    pub(super) fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Tells for each row of a table whether its key is in the set.
+    pub(super) fn held(&self, rows: &RecordBatch) -> Result<Vec<bool>, ArrowError> {
+        let columns: Vec<ArrayRef> = self.columns.iter().map(|i| Arc::clone(rows.column(*i))).collect();
+        Ok(hashes(&self.converter, &columns)?.iter().map(|hash| self.hashes.contains(hash)).collect())
+    }
+}
+
+/// Rows as (batch, row), each as often as its weights come to: those that are more, and those that are fewer.
+pub(super) type Consolidated = (Vec<(usize, usize)>, Vec<(usize, usize)>);
+
+/// Sums the weights of equal rows.
+pub(super) fn consolidate(
+    schema: &Schema,
+    batches: &[(RecordBatch, Int64Array)],
+) -> Result<Consolidated, ArrowError> {
+    let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
+    let converter = RowConverter::new(fields)?;
+    let mut sums: HashMap<u128, (i64, (usize, usize))> = HashMap::new();
+    for (number, (batch, weights)) in batches.iter().enumerate() {
+        for (row, hash) in hashes(&converter, batch.columns())?.into_iter().enumerate() {
+            sums.entry(hash).or_insert((0, (number, row))).0 += weights.value(row);
+        }
+    }
+    let (mut more, mut fewer) = (Vec::new(), Vec::new());
+    for (weight, place) in sums.into_values() {
+        let side = if weight > 0 { &mut more } else { &mut fewer };
+        side.extend(std::iter::repeat_n(place, usize::try_from(weight.unsigned_abs()).unwrap_or(usize::MAX)));
+    }
+    more.sort_unstable();
+    fewer.sort_unstable();
+    Ok((more, fewer))
+}
+
+fn hashes(converter: &RowConverter, columns: &[ArrayRef]) -> Result<Vec<u128>, ArrowError> {
+    Ok(converter.convert_columns(columns)?.iter().map(|row| hash(row.data())).collect())
 }
 
 fn hash(row: &[u8]) -> u128 {
@@ -63,9 +125,8 @@ fn hash(row: &[u8]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Float64Array, StringArray};
+    use arrow::array::{Float64Array, StringArray};
     use proptest::prelude::*;
-    use std::sync::Arc;
 
     fn batch(rows: &[(Option<u8>, u8)]) -> RecordBatch {
         let floats = rows.iter().map(|(n, _)| n.map(|n| if n == 0 { f64::NAN } else { f64::from(n) }));
@@ -85,11 +146,11 @@ mod tests {
         ) {
             let (old_batch, new_batch) = (batch(&old), batch(&new));
             let mut bag = Bag::new(&new_batch.schema(), std::slice::from_ref(&new_batch)).unwrap();
-            let gone = bag.take_out(&old_batch).unwrap();
+            let held = bag.held(&old_batch).unwrap();
             let left = bag.left();
             let mut result: Vec<_> =
-                old.iter().enumerate().filter(|(i, _)| !gone.contains(i)).map(|(_, row)| *row).collect();
-            result.extend(left.iter().map(|(_, row)| new[usize::try_from(*row).unwrap()]));
+                old.iter().zip(held).filter(|(_, held)| *held).map(|(row, _)| *row).collect();
+            result.extend(left.iter().map(|(_, row)| new[*row]));
             let mut wanted = new.clone();
             result.sort_unstable();
             wanted.sort_unstable();

@@ -1,12 +1,13 @@
-//! A materialized view's lane: it is recomputed beside the waves and joins an epoch when done, so that one slow view
+//! A materialized view's lane: it is refreshed beside the waves and joins an epoch when done, so that one slow view
 //! never holds up the rest.
 
+use super::incremental::{self, Attempt, Base};
 use super::model::Model;
 use super::streaming::Refreshed;
 use super::{Error, recompute, trigger};
 use crate::catalog::cut::{Cut, Freshness, RelationKind};
 use crate::engine::Engine;
-use crate::lake::TableName;
+use crate::lake::{Lake, Table, TableName};
 use crate::ops::clock;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ pub(super) struct LaneReport {
 /// What a lane needs.
 pub(super) struct Lane {
     pub(super) model: Arc<Model>,
+    pub(super) lake: Arc<Lake>,
+    /// Every table that keeps changes.
+    pub(super) tables: Arc<BTreeMap<TableName, Arc<Table>>>,
     pub(super) engine: Engine,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// Bounds how many views are computed at once.
@@ -51,11 +55,13 @@ impl Lane {
 
     async fn follow(&mut self) {
         let mut consumed = if self.model.is_outdated() { BTreeMap::new() } else { self.model.consumed() };
+        // The cut that `consumed` is of: its tables are the old versions that changes are derived from.
+        let mut base: Option<Arc<Cut>> = None;
         let mut last: Option<DateTime<Utc>> = None;
         let mut failures = 0u32;
         loop {
             let cut = Arc::clone(&self.cuts.borrow_and_update());
-            let inputs = versions(&self.model, &cut);
+            let inputs = self.model.versions_in(&cut);
             let moved = inputs != consumed || self.model.is_outdated();
             let clock_owes = self.depends_on_clock
                 && last.is_none_or(|last| (clock::now() - last).to_std().unwrap_or_default() >= CLOCK_PERIOD);
@@ -77,12 +83,13 @@ impl Lane {
             // The cut may have moved on while waiting for a turn: the newest is computed.
             let cut = Arc::clone(&self.cuts.borrow_and_update());
             let started = clock::instant();
-            let result = recompute::refresh(&self.model, &self.engine, &cut).await;
+            let result = self.refresh(&cut, &consumed, base.as_ref()).await;
             let spent = started.elapsed();
             last = Some(clock::now());
             let pause = match &result {
                 Ok(done) => {
                     consumed = done.inputs.clone();
+                    base = Some(Arc::clone(&cut));
                     failures = 0;
                     // As long a rest as the work took: views never take more than half of the processors.
                     spent
@@ -106,6 +113,30 @@ impl Lane {
         }
     }
 
+    /// Computes the changes where that can be done, else the whole view.
+    async fn refresh(
+        &self,
+        cut: &Arc<Cut>,
+        consumed: &BTreeMap<TableName, i64>,
+        base: Option<&Arc<Cut>>,
+    ) -> Result<Refreshed, Error> {
+        let base = Base {
+            lake: &self.lake,
+            tables: &self.tables,
+            consumed,
+            cut: base,
+            depends_on_clock: self.depends_on_clock,
+        };
+        if self.model.why_not.get().is_none() {
+            let why_not = incremental::why_not(&self.model, &self.engine, cut, self.depends_on_clock).await?;
+            self.model.why_not.get_or_init(|| why_not);
+        }
+        match incremental::refresh(&self.model, &self.engine, cut, base).await? {
+            Attempt::Done(done) => Ok(*done),
+            Attempt::Refused(why) => recompute::refresh(&self.model, &self.engine, cut, &why).await,
+        }
+    }
+
     /// Waits for the next cut, at most `pause`; false when there will be none.
     async fn wait(&mut self, pause: Duration) -> bool {
         if pause == Duration::MAX {
@@ -116,10 +147,6 @@ impl Lane {
             Err(_) => true,
         }
     }
-}
-
-fn versions(model: &Model, cut: &Cut) -> BTreeMap<TableName, i64> {
-    model.inputs.iter().filter_map(|input| Some((input.clone(), cut.tables.get(input)?.version))).collect()
 }
 
 /// A view that was never computed has nothing to say yet: those above it wait for it.

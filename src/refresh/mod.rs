@@ -8,17 +8,23 @@
 //!                     streaming tables, inputs first: only the files that are new to them
 //!                     results of lanes that are done join
 //!                   EPOCH: one commit to sluice.epochs ─► the cut that readers see
-//!                                                      └► LANES: each materialized view, recomputed beside the waves
-//!                                                         when the cut moved under it, compared with what stands
+//!                                                      └► LANES: each materialized view, refreshed beside the waves
+//!                                                         when the cut moved under it, from its inputs' changes
+//!                                                         or, where that has no rule, recomputed and compared
 //! ```
 //!
 //! Guarantee: at every epoch a model equals its query over the inputs that the epoch records for it; a restart goes on
 //! from what the tables say they consumed. Failure: a model that fails keeps its last good version, is marked, and is
 //! tried again with backoff; the others go on.
 
+mod apply;
 mod compare;
+mod derive;
 mod epochs;
+mod incremental;
 mod lane;
+#[cfg(test)]
+mod law_tests;
 mod model;
 mod output;
 mod recompute;

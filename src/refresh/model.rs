@@ -1,18 +1,18 @@
 //! A model as the engine runs it: its definition, its tables, what it reads, how it is doing.
 
-use crate::catalog::cut::Freshness;
+use crate::catalog::cut::{Cut, Freshness};
 use crate::catalog::project::Model as Definition;
 use crate::lake::{Error, Lake, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
 use crate::quality::RuleCount;
 use crate::sql::quarantine_schema;
-use crate::sql::{Expectation, Trigger, ViolationAction};
+use crate::sql::{Expectation, RefreshPolicy, Trigger, ViolationAction};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Application version: which definition a materialized view's rows were computed by.
 pub(super) const DEFINITION: &str = "sluice.definition";
@@ -40,12 +40,16 @@ pub struct Model {
     pub inputs: Vec<TableName>,
     /// When it is refreshed.
     pub trigger: Trigger,
+    /// Whether only its changes may be computed.
+    pub policy: RefreshPolicy,
     /// Its rules.
     pub expectations: Vec<Expectation>,
     /// Which definition this is.
     pub definition_hash: i64,
     /// Streaming table or materialized view.
     pub is_streaming: bool,
+    /// Why its refreshes recompute it; known once it has been planned over its inputs.
+    pub why_not: OnceLock<Option<String>>,
 }
 
 impl Model {
@@ -57,6 +61,12 @@ impl Model {
             .iter()
             .filter_map(|input| Some((input.clone(), snapshot.transaction(&format!("{CONSUMED}{input}"))?)));
         versions.collect()
+    }
+
+    /// The versions of its inputs in a cut.
+    pub(super) fn versions_in(&self, cut: &Cut) -> BTreeMap<TableName, i64> {
+        let version = |input: &TableName| Some((input.clone(), cut.tables.get(input)?.version));
+        self.inputs.iter().filter_map(version).collect()
     }
 
     /// The version of an input that was consumed last.
@@ -78,12 +88,13 @@ pub fn open_model(
     schema: SchemaRef,
     inputs: Vec<TableName>,
 ) -> Result<Option<Model>, Error> {
-    let (name, expectations, partitioned_by, trigger, sql, is_streaming) = match definition {
+    let (name, expectations, partitioned_by, trigger, sql, policy, is_streaming) = match definition {
         Definition::StreamingTable(d) => {
-            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, &d.sql, true)
+            let policy = RefreshPolicy::Auto;
+            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, &d.sql, policy, true)
         }
         Definition::MaterializedView(d) => {
-            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, &d.sql, false)
+            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, &d.sql, d.refresh_policy, false)
         }
         Definition::View(_) => return Ok(None),
     };
@@ -116,9 +127,11 @@ pub fn open_model(
         streams: definition.query().streams.clone(),
         inputs,
         trigger: trigger.clone(),
+        policy,
         expectations: expectations.clone(),
         definition_hash: hash(sql),
         is_streaming,
+        why_not: OnceLock::new(),
     }))
 }
 
@@ -142,11 +155,11 @@ pub struct RefreshRecord {
     pub epoch: i64,
     /// The model.
     pub model: TableName,
-    /// `append` or `recompute`.
+    /// `append`, `incremental` or `recompute`.
     pub mode: &'static str,
     /// Why it ran, and why in this mode.
     pub reason: String,
-    /// Input rows of an append; result rows of a recompute.
+    /// Input rows of an append, changed input rows of an incremental refresh, result rows of a recompute.
     pub rows_read: i64,
     /// Rows added.
     pub rows_inserted: i64,

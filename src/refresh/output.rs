@@ -1,7 +1,10 @@
 //! A query's output in the shape of its model's table.
 
 use super::Error;
+use super::model::Model;
 use crate::lake::TableName;
+use crate::ops::clock;
+use crate::quality::Rules;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -42,6 +45,27 @@ pub(super) fn shape(
 pub(super) fn nullable(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|f| Field::clone(f).with_nullable(true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// A view's rows as they are stored, those left out that its rules drop.
+pub(super) fn judge_all(
+    model: &Model,
+    rules: &mut Rules,
+    batches: &[RecordBatch],
+) -> Result<Vec<RecordBatch>, Error> {
+    let output = nullable(&model.schema);
+    let mut rows = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let batch = shape(&model.name, batch, &output)?;
+        let judged = rules.judge(&model.name.to_string(), batch, 0, clock::now_us())?;
+        if judged.quarantined.is_some() {
+            let broken: Vec<String> =
+                rules.counts().into_iter().filter(|r| r.failed > 0).map(|r| r.predicate).collect();
+            return Err(Error::Output(format!("{}: rows break {}", model.name, broken.join(" and "))));
+        }
+        rows.push(settle(judged.kept, &model.schema)?);
+    }
+    Ok(rows)
 }
 
 /// Gives a judged batch the table's own schema.

@@ -214,9 +214,12 @@ impl Run {
         stop: &CancellationToken,
     ) -> Vec<tokio::task::JoinHandle<()>> {
         let permits = Arc::new(Semaphore::new(self.waves.settings.lanes_max));
+        let tables = Arc::new(self.tables.clone());
         let start = |model: &Arc<Model>| {
             let lane = Lane {
                 model: Arc::clone(model),
+                lake: Arc::clone(&self.waves.lake),
+                tables: Arc::clone(&tables),
                 engine: self.waves.engine.clone(),
                 cuts: self.waves.cuts.subscribe(),
                 permits: Arc::clone(&permits),

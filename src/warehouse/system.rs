@@ -112,6 +112,7 @@ impl Journals {
 /// What system tables show.
 pub(super) struct Shown<'a> {
     pub(super) project: &'a Arc<Project>,
+    pub(super) models: &'a [Arc<crate::refresh::Model>],
     pub(super) lake: &'a Arc<Lake>,
     pub(super) sources: &'a Arc<Vec<RunningSource>>,
     pub(super) board: &'a StatusBoard,
@@ -124,7 +125,7 @@ pub(super) struct Shown<'a> {
 
 /// Every system table of a running project.
 pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
-    let Shown { project, lake, sources, board, epochs, journals, cuts, quarantines } = shown;
+    let Shown { project, models, lake, sources, board, epochs, journals, cuts, quarantines } = shown;
     let mut tables = SystemTables::new();
     let mut add = |name: &str, comment: &str, schema: SchemaRef, provider: Arc<dyn TableProvider>| {
         let name = TableName::new("sluice", name);
@@ -150,8 +151,11 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         live(schema, progress_rows),
     );
     let model_rows = {
-        let project = Arc::clone(project);
-        Arc::new(move || project.models.iter().map(model_row).collect())
+        let (project, opened) = (Arc::clone(project), models.to_vec());
+        Arc::new(move || {
+            let opened = |definition: &Model| opened.iter().find(|model| model.name == *definition.name());
+            project.models.iter().map(|definition| model_row(definition, opened(definition))).collect()
+        })
     };
     add("models", "Every model as defined", models_schema(), live(models_schema(), model_rows));
     let freshness_rows = {
@@ -233,20 +237,37 @@ fn progress_of(source: &RunningSource) -> Vec<Row> {
     stream.positions().into_iter().map(row).collect()
 }
 
-fn model_row(model: &Model) -> Row {
-    let (kind, policy, trigger, keys, sql, why_not) = match model {
-        Model::StreamingTable(d) => {
-            ("streaming table", "append", Some(&d.trigger), d.primary_key.join(", "), &d.sql, None)
-        }
+fn model_row(model: &Model, opened: Option<&Arc<crate::refresh::Model>>) -> Row {
+    // Whether changes alone are computed; not known before the first refresh.
+    let why_not = opened.and_then(|model| model.why_not.get());
+    let (kind, policy, trigger, keys, sql, incremental, why_not) = match model {
+        Model::StreamingTable(d) => (
+            "streaming table",
+            "append",
+            Some(&d.trigger),
+            d.primary_key.join(", "),
+            &d.sql,
+            Some(true),
+            None,
+        ),
         Model::MaterializedView(d) => {
             let policy = match d.refresh_policy {
                 RefreshPolicy::Auto => "auto",
                 RefreshPolicy::Full => "full",
             };
-            let why_not = Some("recomputed and compared");
-            ("materialized view", policy, Some(&d.trigger), d.primary_key.join(", "), &d.sql, why_not)
+            let incremental = why_not.map(Option::is_none);
+            let why_not = why_not.and_then(Option::as_deref);
+            (
+                "materialized view",
+                policy,
+                Some(&d.trigger),
+                d.primary_key.join(", "),
+                &d.sql,
+                incremental,
+                why_not,
+            )
         }
-        Model::View(d) => ("view", "none", None, String::new(), &d.sql, Some("not stored")),
+        Model::View(d) => ("view", "none", None, String::new(), &d.sql, Some(false), Some("not stored")),
     };
     vec![
         text(&model.name().to_string()),
@@ -255,7 +276,7 @@ fn model_row(model: &Model) -> Row {
         text(policy),
         optional_text(trigger.map(trigger_text).as_deref()),
         text(&keys),
-        (kind == "streaming table").into(),
+        incremental.into(),
         optional_text(why_not),
         text(&crate::refresh::definition_id(sql)),
     ]

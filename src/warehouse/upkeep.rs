@@ -22,6 +22,9 @@ const TIDY_EVERY: u32 = 15;
 /// How often files that no version names are looked for, in fold periods: at the start, then hourly.
 const SWEEP_EVERY: u32 = 3600;
 
+/// Versions that a view may lag behind an input and still find its changes; past that it is recomputed.
+const VIEW_LAG_MAX: i64 = 1_000;
+
 /// Cuts as they were: what the retention floor is made of.
 #[derive(Default)]
 struct History {
@@ -101,11 +104,14 @@ fn ago(seconds: u64) -> DateTime<Utc> {
 
 /// The oldest version of a table that something still names.
 fn floor(table: &Table, history: &History, models: &[Arc<Model>]) -> i64 {
-    let consumed = models
-        .iter()
-        .filter(|model| model.streams.contains(table.name()))
-        .map(|model| model.consumed_version(table.name()).unwrap_or(0));
     let newest = table.snapshot().version;
+    let consumed = models.iter().filter_map(|model| {
+        let consumed = model.consumed_version(table.name());
+        match model.streams.contains(table.name()) {
+            true => Some(consumed.unwrap_or(0)),
+            false => consumed.filter(|version| newest - version <= VIEW_LAG_MAX),
+        }
+    });
     consumed.chain(history.oldest(table.name())).min().unwrap_or(newest).min(newest)
 }
 

@@ -1,0 +1,378 @@
+//! The change of a query, derived from the changes of its inputs by rewriting its logical plan.
+//!
+//! ```text
+//! scan                             the rows that came, weight +1, and those that went, -1
+//! filter, projection, alias, union the change passes through
+//! inner join                       ΔA ⋈ B_new  ∪  A_old ⋈ ΔB
+//! outer, semi, anti, mark join     the change of the kept side alone, or else the affected keys
+//! GROUP BY, DISTINCT, window       the affected keys: groups (partitions) of changed rows, computed new and old
+//! ```
+//!
+//! A derived plan has the columns of the plan that it stands for and, last, a weight: how many times the row has come,
+//! negative when it has gone. Rows are not consolidated: one that came and went is there with both weights. The rules
+//! are those of weighted collections (Budiu et al., "DBSP", PVLDB 16, 2023); recomputing affected keys is the rule for
+//! all operators that have a key.
+//!
+//! Pure: nothing is read. What has no rule is refused with the reason, and the caller recomputes.
+
+mod keyed;
+
+pub(super) use keyed::{KEYS, Keyed, keyed};
+
+use crate::lake::TableName;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, DataFusionError, NullEquality, TableReference};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::{
+    Aggregate, Distinct, Expr, Filter, Join, JoinConstraint, JoinType, LogicalPlan, Projection,
+    SubqueryAlias, TableScan, TableSource, Union, Window, lit,
+};
+use datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
+use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
+use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
+use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
+use datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The last column of a derived plan.
+pub(super) const WEIGHT: &str = "__weight";
+
+/// An input that has changed.
+pub(super) struct Source {
+    /// Its rows before the change.
+    pub(super) old: Arc<dyn TableSource>,
+    /// The rows that came, if any.
+    pub(super) inserted: Option<Arc<dyn TableSource>>,
+    /// The rows that went, if any.
+    pub(super) deleted: Option<Arc<dyn TableSource>>,
+}
+
+/// The inputs that have changed. A plan's own scans read the new versions of all inputs.
+pub(super) type Sources = HashMap<TableName, Source>;
+
+/// Why there is no derived plan.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// There is no rule; why.
+    NoRule(String),
+    /// The engine could not build a plan.
+    Engine(DataFusionError),
+}
+
+impl From<DataFusionError> for Refusal {
+    fn from(error: DataFusionError) -> Self {
+        Refusal::Engine(error)
+    }
+}
+
+pub(super) type Derived<T> = Result<T, Refusal>;
+
+fn no_rule<T>(why: impl Into<String>) -> Derived<T> {
+    Err(Refusal::NoRule(why.into()))
+}
+
+/// A plan as the rules read it: typed, DISTINCT as GROUP BY, subqueries as joins, equalities as join keys; nothing
+/// pushed down or simplified yet.
+pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    let options: &ConfigOptions = state.config_options();
+    let typed = state.analyzer().execute_and_check(plan, options, |_, _| {})?;
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
+        Arc::new(ReplaceDistinctWithAggregate::new()),
+        Arc::new(DecorrelatePredicateSubquery::new()),
+        Arc::new(ScalarSubqueryToJoin::new()),
+        Arc::new(DecorrelateLateralJoin::new()),
+        Arc::new(ExtractEquijoinPredicate::new()),
+    ];
+    Optimizer::with_rules(rules).optimize(typed, state, |_, _| {})
+}
+
+/// The change of a plan; `None` when none of its inputs has changed.
+pub(super) fn change(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<LogicalPlan>> {
+    if !is_touched(plan, sources)? {
+        return Ok(None);
+    }
+    match plan {
+        LogicalPlan::TableScan(scan) => scan_change(scan, sources),
+        LogicalPlan::Projection(projection) => {
+            let Some(input) = change(&projection.input, sources)? else { return Ok(None) };
+            let mut exprs = projection.expr.clone();
+            exprs.push(weight());
+            Ok(Some(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?)))
+        }
+        LogicalPlan::Filter(filter) => {
+            let Some(input) = change(&filter.input, sources)? else { return Ok(None) };
+            Ok(Some(LogicalPlan::Filter(Filter::try_new(filter.predicate.clone(), Arc::new(input))?)))
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let Some(input) = change(&alias.input, sources)? else { return Ok(None) };
+            let named = SubqueryAlias::try_new(Arc::new(input), alias.alias.clone())?;
+            Ok(Some(placed(LogicalPlan::SubqueryAlias(named), plan.schema())?))
+        }
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => change(&sort.input, sources),
+        LogicalPlan::Union(union) => {
+            let mut parts = Vec::new();
+            for input in &union.inputs {
+                if let Some(part) = change(input, sources)? {
+                    parts.push(placed(part, plan.schema())?);
+                }
+            }
+            if parts.is_empty() { Ok(None) } else { Ok(Some(union_of(parts)?)) }
+        }
+        LogicalPlan::Join(join) => join_change(join, sources),
+        LogicalPlan::Aggregate(aggregate) => {
+            let build = |input| {
+                let (groups, aggregates) = (aggregate.group_expr.clone(), aggregate.aggr_expr.clone());
+                Aggregate::try_new(Arc::new(input), groups, aggregates).map(LogicalPlan::Aggregate)
+            };
+            by_keys(&aggregate.input, group_keys(aggregate)?, sources, build)
+        }
+        LogicalPlan::Window(window) => {
+            let build =
+                |input| Window::try_new(window.window_expr.clone(), Arc::new(input)).map(LogicalPlan::Window);
+            by_keys(&window.input, &partition_keys(window)?, sources, build)
+        }
+        LogicalPlan::Distinct(Distinct::All(_) | Distinct::On(_)) => no_rule("DISTINCT was not rewritten"),
+        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => no_rule("LIMIT has no key"),
+        other => no_rule(format!("{} has no rule", operator(other))),
+    }
+}
+
+/// The plan over its inputs as they were.
+pub(super) fn before(plan: &LogicalPlan, sources: &Sources) -> Derived<LogicalPlan> {
+    let old = plan.clone().transform_up(|node| {
+        let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
+        match sources.get(&name_of(&scan.table_name)) {
+            Some(source) => Ok(Transformed::yes(rescan(scan, &source.old))),
+            None => Ok(Transformed::no(node)),
+        }
+    })?;
+    Ok(old.data)
+}
+
+/// The tables that a plan scans.
+fn is_touched(plan: &LogicalPlan, sources: &Sources) -> Derived<bool> {
+    let mut touched = false;
+    plan.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            touched |= sources.contains_key(&name_of(&scan.table_name));
+        }
+        Ok(if touched { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(touched)
+}
+
+fn name_of(table: &TableReference) -> TableName {
+    TableName::new(table.schema().unwrap_or_default(), table.table())
+}
+
+fn rescan(scan: &TableScan, source: &Arc<dyn TableSource>) -> LogicalPlan {
+    LogicalPlan::TableScan(TableScan { source: Arc::clone(source), ..scan.clone() })
+}
+
+fn scan_change(scan: &TableScan, sources: &Sources) -> Derived<Option<LogicalPlan>> {
+    let Some(source) = sources.get(&name_of(&scan.table_name)) else { return Ok(None) };
+    let mut parts = Vec::new();
+    for (rows, sign) in [(&source.inserted, 1), (&source.deleted, -1)] {
+        if let Some(rows) = rows {
+            parts.push(weighted(rescan(scan, rows), sign)?);
+        }
+    }
+    if parts.is_empty() { Ok(None) } else { Ok(Some(union_of(parts)?)) }
+}
+
+fn join_change(join: &Join, sources: &Sources) -> Derived<Option<LogicalPlan>> {
+    let (left, right) = (change(&join.left, sources)?, change(&join.right, sources)?);
+    let keeps_left = matches!(
+        join.join_type,
+        JoinType::Inner | JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark
+    );
+    let keeps_right = matches!(
+        join.join_type,
+        JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
+    );
+    let joined = |left: LogicalPlan, right: LogicalPlan| -> Derived<LogicalPlan> {
+        let joined = rejoin(join, left, right)?;
+        let mut columns: Vec<Expr> = join.schema.columns().into_iter().map(Expr::Column).collect();
+        columns.push(weight());
+        Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(joined))?))
+    };
+    match (left, right) {
+        (None, None) => Ok(None),
+        // Each row of the kept side stands for itself while the other side rests.
+        (Some(left), None) if keeps_left => Ok(Some(joined(left, join.right.as_ref().clone())?)),
+        (None, Some(right)) if keeps_right => Ok(Some(joined(join.left.as_ref().clone(), right)?)),
+        (Some(left), Some(right)) if join.join_type == JoinType::Inner => {
+            let came_left = joined(left, join.right.as_ref().clone())?;
+            let came_right = joined(before(&join.left, sources)?, right)?;
+            Ok(Some(union_of(vec![came_left, came_right])?))
+        }
+        (left, right) => {
+            if join.on.is_empty() {
+                return no_rule(format!("{} join has no equality to key on", join.join_type));
+            }
+            if join.null_aware {
+                return no_rule("NOT IN depends on every row: write NOT EXISTS");
+            }
+            let (left_keys, right_keys): (Vec<Expr>, Vec<Expr>) = join.on.iter().cloned().unzip();
+            let mut parts = Vec::new();
+            parts.extend(left.map(|change| key_rows(change, &left_keys)).transpose()?);
+            parts.extend(right.map(|change| key_rows(change, &right_keys)).transpose()?);
+            let keys = distinct(union_of(parts)?)?;
+            let restricted = |left: LogicalPlan, right: LogicalPlan| -> Derived<LogicalPlan> {
+                let left = restrict(left, &left_keys, keys.clone())?;
+                Ok(rejoin(join, left, restrict(right, &right_keys, keys.clone())?)?)
+            };
+            let new = restricted(join.left.as_ref().clone(), join.right.as_ref().clone())?;
+            let old = restricted(before(&join.left, sources)?, before(&join.right, sources)?)?;
+            Ok(Some(difference(new, old)?))
+        }
+    }
+}
+
+fn rejoin(join: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    let joined = Join::try_new(
+        Arc::new(left),
+        Arc::new(right),
+        join.on.clone(),
+        join.filter.clone(),
+        join.join_type,
+        // The keys are spelt out, and a weight is no column to join by.
+        JoinConstraint::On,
+        join.null_equality,
+        join.null_aware,
+    )?;
+    Ok(LogicalPlan::Join(joined))
+}
+
+/// The change of an operator whose rows of one key depend on its input's rows of that key alone.
+fn by_keys(
+    input: &LogicalPlan,
+    keys: &[Expr],
+    sources: &Sources,
+    build: impl Fn(LogicalPlan) -> Result<LogicalPlan, DataFusionError>,
+) -> Derived<Option<LogicalPlan>> {
+    let Some(changed) = change(input, sources)? else { return Ok(None) };
+    let affected = distinct(key_rows(changed, keys)?)?;
+    let new = build(restrict(input.clone(), keys, affected.clone())?)?;
+    let old = build(restrict(before(input, sources)?, keys, affected)?)?;
+    Ok(Some(difference(new, old)?))
+}
+
+fn group_keys(aggregate: &Aggregate) -> Derived<&[Expr]> {
+    if aggregate.group_expr.is_empty() {
+        return no_rule("an aggregate over everything has no key");
+    }
+    if aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
+        return no_rule("GROUPING SETS have no common key");
+    }
+    Ok(&aggregate.group_expr)
+}
+
+/// What all window functions of a node are partitioned by.
+fn partition_keys(window: &Window) -> Derived<Vec<Expr>> {
+    let mut common: Option<Vec<Expr>> = None;
+    for expr in &window.window_expr {
+        let Expr::WindowFunction(function) = expr.clone().unalias() else {
+            return no_rule("a window function is wrapped");
+        };
+        let WindowFunction { params, .. } = *function;
+        common = Some(match common {
+            None => params.partition_by,
+            Some(common) => common.into_iter().filter(|key| params.partition_by.contains(key)).collect(),
+        });
+    }
+    match common {
+        Some(keys) if !keys.is_empty() => Ok(keys),
+        _ => no_rule("a window without PARTITION BY has no key"),
+    }
+}
+
+fn weight() -> Expr {
+    Expr::Column(Column::new_unqualified(WEIGHT))
+}
+
+/// Every row of a plan with one weight.
+fn weighted(plan: LogicalPlan, weight: i64) -> Derived<LogicalPlan> {
+    let mut columns: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+    columns.push(lit(weight).alias(WEIGHT));
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+}
+
+fn difference(new: LogicalPlan, old: LogicalPlan) -> Derived<LogicalPlan> {
+    union_of(vec![weighted(new, 1)?, weighted(old, -1)?])
+}
+
+/// The columns of a plan by position under the names of `schema`, and the weight, if there is one more column.
+fn placed(plan: LogicalPlan, schema: &DFSchema) -> Derived<LogicalPlan> {
+    let columns = plan.schema().columns();
+    let mut exprs = Vec::with_capacity(columns.len());
+    for (position, column) in columns.into_iter().enumerate() {
+        let (qualifier, name) = match position < schema.fields().len() {
+            true => {
+                let (qualifier, field) = schema.qualified_field(position);
+                (qualifier.cloned(), field.name().clone())
+            }
+            false => (None, WEIGHT.to_string()),
+        };
+        let stands = column.relation == qualifier && column.name == name;
+        let column = Expr::Column(column);
+        exprs.push(if stands { column } else { column.alias_qualified(qualifier, name) });
+    }
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
+}
+
+/// All rows of plans of one shape, under the names of the first.
+fn union_of(parts: Vec<LogicalPlan>) -> Derived<LogicalPlan> {
+    let mut parts = parts.into_iter();
+    let Some(first) = parts.next() else { return no_rule("nothing to unite") };
+    if parts.len() == 0 {
+        return Ok(first);
+    }
+    let schema = Arc::clone(first.schema());
+    let inputs = std::iter::once(first).chain(parts).map(Arc::new).collect();
+    placed(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?), &schema)
+}
+
+/// The keys of a plan's rows, as columns `k0`, `k1`...
+fn key_rows(plan: LogicalPlan, keys: &[Expr]) -> Derived<LogicalPlan> {
+    let columns = keys.iter().enumerate().map(|(i, key)| key.clone().unalias().alias(key_name(i))).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+}
+
+fn key_name(position: usize) -> String {
+    format!("k{position}")
+}
+
+/// Each key once, under the name [`KEYS`].
+fn distinct(keys: LogicalPlan) -> Derived<LogicalPlan> {
+    let once = LogicalPlan::Distinct(Distinct::All(Arc::new(keys)));
+    Ok(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(once), KEYS)?))
+}
+
+/// The rows of a plan whose key is among `affected`; NULL is a key like any other.
+fn restrict(plan: LogicalPlan, keys: &[Expr], affected: LogicalPlan) -> Derived<LogicalPlan> {
+    let on = keys.iter().enumerate().map(|(i, key)| {
+        let column = Column::new(Some(TableReference::bare(KEYS)), key_name(i));
+        (key.clone().unalias(), Expr::Column(column))
+    });
+    let semi = Join::try_new(
+        Arc::new(plan),
+        Arc::new(affected),
+        on.collect(),
+        None,
+        JoinType::LeftSemi,
+        JoinConstraint::On,
+        NullEquality::NullEqualsNull,
+        false,
+    )?;
+    Ok(LogicalPlan::Join(semi))
+}
+
+fn operator(plan: &LogicalPlan) -> String {
+    let shown = plan.display().to_string();
+    shown.split([':', ' ']).next().unwrap_or("operator").to_string()
+}

@@ -1,0 +1,322 @@
+//! Refreshing a materialized view from the changes of its inputs.
+//!
+//! ```text
+//! changed inputs ── a result with a key ──── affected keys ── their rows, computed anew ── compared with those stored
+//!                └─ any other with rules ─── the derived change, weights summed ── rows more, rows fewer
+//! ```
+//!
+//! What cannot be done so is refused with the reason, and the caller recomputes: the result is the same.
+
+use super::Error;
+use super::apply::{Applied, Target, apply};
+use super::compare::{KeySet, consolidate};
+use super::derive::{self, KEYS, Keyed, Refusal, Source, Sources, WEIGHT};
+use super::model::{Model, RefreshRecord};
+use super::output::{judge_all, nullable, shape};
+use super::streaming::Refreshed;
+use crate::catalog::cut::Cut;
+use crate::engine::{Engine, logical_plan, physical_plan};
+use crate::lake::{Changes, Lake, Table, TableName};
+use crate::ops::clock;
+use crate::ops::opaque::Opaque;
+use crate::quality::Rules;
+use crate::sql::RefreshPolicy;
+use arrow::array::{AsArray as _, Int64Array, RecordBatch};
+use arrow::compute::interleave_record_batch;
+use arrow::datatypes::{DataType, Int64Type};
+use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::collect;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// When more than one row in so many of the changed inputs has changed, recomputing reads less.
+const CHANGED_SHARE_MAX: u64 = 5;
+/// Inputs of fewer rows are never worth recomputing for.
+const SMALL_ROWS: u64 = 10_000;
+
+/// What an incremental refresh starts from.
+pub(super) struct Base<'a> {
+    pub(super) lake: &'a Lake,
+    pub(super) tables: &'a BTreeMap<TableName, Arc<Table>>,
+    /// The versions that the stored rows were computed from.
+    pub(super) consumed: &'a BTreeMap<TableName, i64>,
+    /// A cut of these versions, if there is one in memory.
+    pub(super) cut: Option<&'a Arc<Cut>>,
+    /// The query's result changes with time.
+    pub(super) depends_on_clock: bool,
+}
+
+/// What came of the attempt.
+pub(super) enum Attempt {
+    /// The view is up to date.
+    Done(Box<Refreshed>),
+    /// It must be recomputed; why.
+    Refused(String),
+}
+
+/// Brings a view from its base to a cut.
+pub(super) async fn refresh(
+    model: &Model,
+    engine: &Engine,
+    cut: &Arc<Cut>,
+    base: Base<'_>,
+) -> Result<Attempt, Error> {
+    let started = clock::instant();
+    if let Some(why) = not_by_definition(model, base.depends_on_clock) {
+        return Ok(Attempt::Refused(why));
+    }
+    if model.is_outdated() {
+        return Ok(Attempt::Refused("first computation by this definition".to_string()));
+    }
+    let gathered = match gather(model, cut, &base).await? {
+        Ok(gathered) => gathered,
+        Err(why) => return Ok(Attempt::Refused(why)),
+    };
+    let state = engine.state_at(cut, cut.wave_time);
+    let plan = logical_plan(&state, &model.query).await?;
+    let derived = match derive_for(model, &state, &plan, &gathered.sources) {
+        Ok(derived) => derived,
+        Err(Refusal::NoRule(why)) => return Ok(Attempt::Refused(why)),
+        Err(Refusal::Engine(error)) => return Err(error.into()),
+    };
+    let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
+    let (target, how) = match derived {
+        Derived::Nothing => {
+            (Target::Change { inserted: Vec::new(), deleted: Vec::new() }, "no row affected".to_string())
+        }
+        Derived::OfKeys(keyed) => match of_keys(model, &state, &keyed, &mut rules).await? {
+            Ok(found) => found,
+            Err(why) => return Ok(Attempt::Refused(why)),
+        },
+        Derived::Change(change) => of_change(model, &state, &change, &mut rules).await?,
+    };
+    let inputs = model.versions_in(cut);
+    let Some(Applied { snapshot, inserted, deleted }) = apply(model, target, &inputs, false).await? else {
+        return Ok(Attempt::Refused("a row that should go is not there".to_string()));
+    };
+    Ok(Attempt::Done(Box::new(Refreshed {
+        snapshot,
+        quarantine: None,
+        inputs,
+        record: RefreshRecord {
+            epoch: 0,
+            model: model.name.clone(),
+            mode: "incremental",
+            reason: format!("{} changed input rows, {how}", gathered.changed_rows),
+            rows_read: i64::try_from(gathered.changed_rows).unwrap_or(i64::MAX),
+            rows_inserted: inserted,
+            rows_deleted: deleted,
+            seconds: started.elapsed().as_secs_f64(),
+            error: None,
+            rules: rules.counts(),
+            at: clock::now(),
+        },
+    })))
+}
+
+/// Why a view is never refreshed incrementally; `None` when it is as soon as that is worth it. Derived as if every input
+/// had changed.
+pub(super) async fn why_not(
+    model: &Model,
+    engine: &Engine,
+    cut: &Arc<Cut>,
+    depends_on_clock: bool,
+) -> Result<Option<String>, Error> {
+    if let Some(why) = not_by_definition(model, depends_on_clock) {
+        return Ok(Some(why));
+    }
+    let all = |input: &TableName| {
+        let rows = provider_as_source(cut.tables.get(input)?.provider.clone()?);
+        let (inserted, deleted) = (Some(Arc::clone(&rows)), Some(Arc::clone(&rows)));
+        Some((input.clone(), Source { old: rows, inserted, deleted }))
+    };
+    let sources: Opaque<Sources> = Opaque::new(model.inputs.iter().filter_map(all).collect());
+    let state = engine.state_at(cut, cut.wave_time);
+    let plan = logical_plan(&state, &model.query).await?;
+    match derive_for(model, &state, &plan, &sources) {
+        Ok(_) => Ok(None),
+        Err(Refusal::NoRule(why)) => Ok(Some(why)),
+        Err(Refusal::Engine(error)) => Err(error.into()),
+    }
+}
+
+fn not_by_definition(model: &Model, depends_on_clock: bool) -> Option<String> {
+    if model.policy == RefreshPolicy::Full {
+        return Some("REFRESH POLICY FULL".to_string());
+    }
+    depends_on_clock.then(|| "the query asks for the time".to_string())
+}
+
+/// The changed inputs.
+struct Gathered {
+    sources: Opaque<Sources>,
+    changed_rows: u64,
+}
+
+async fn gather(model: &Model, cut: &Arc<Cut>, base: &Base<'_>) -> Result<Result<Gathered, String>, Error> {
+    let (mut sources, mut changed_rows, mut all_rows) = (HashMap::new(), 0, 0);
+    for (name, to) in model.versions_in(cut) {
+        let Some(from) = base.consumed.get(&name).copied() else {
+            return Ok(Err(format!("{name} is read for the first time")));
+        };
+        if from == to {
+            continue;
+        }
+        let Some(table) = base.tables.get(&name) else { return Ok(Err(format!("{name} keeps no changes"))) };
+        let changes = match from < to {
+            true => table.changes(from, to).await?,
+            false => None,
+        };
+        let Some(changes) = changes else { return Ok(Err(format!("the changes of {name} are gone"))) };
+        let snapshot = table.snapshot();
+        let Some((inserted, deleted)) = changes.rows(&snapshot) else {
+            return Ok(Err(format!("a file of {name} does not say how many rows it has")));
+        };
+        changed_rows += inserted + deleted;
+        all_rows += snapshot.rows().unwrap_or_default();
+        let Some(old) = old_version(table, from, base).await? else {
+            return Ok(Err(format!("version {from} of {name} is gone")));
+        };
+        let new = cut.tables.get(&name).and_then(|table| table.provider.clone());
+        if new.is_none_or(|new| new.schema() != old.schema()) {
+            return Ok(Err(format!("the columns of {name} have changed")));
+        }
+        sources.insert(name, source(base.lake, table, old, changes));
+    }
+    if all_rows > SMALL_ROWS && changed_rows > all_rows / CHANGED_SHARE_MAX {
+        return Ok(Err(format!("{changed_rows} of {all_rows} input rows have changed")));
+    }
+    Ok(Ok(Gathered { sources: Opaque::new(sources), changed_rows }))
+}
+
+async fn old_version(
+    table: &Arc<Table>,
+    version: i64,
+    base: &Base<'_>,
+) -> Result<Option<Arc<dyn TableProvider>>, Error> {
+    let in_memory =
+        base.cut.and_then(|cut| cut.tables.get(table.name())).filter(|old| old.version == version);
+    if let Some(provider) = in_memory.and_then(|old| old.provider.clone()) {
+        return Ok(Some(provider));
+    }
+    match table.snapshot_at(version).await {
+        Ok(snapshot) => Ok(Some(base.lake.provider(&snapshot))),
+        Err(crate::lake::Error::Gone { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn source(lake: &Lake, table: &Table, old: Arc<dyn TableProvider>, changes: Changes) -> Source {
+    let snapshot = table.snapshot();
+    let rows = |files: Vec<_>| {
+        (!files.is_empty()).then(|| provider_as_source(lake.provider_of_files(&snapshot, files)))
+    };
+    Source { old: provider_as_source(old), inserted: rows(changes.inserted), deleted: rows(changes.deleted) }
+}
+
+/// How a view's change is found.
+enum Derived {
+    Nothing,
+    OfKeys(Opaque<Keyed>),
+    Change(Opaque<LogicalPlan>),
+}
+
+fn derive_for(
+    model: &Model,
+    state: &SessionState,
+    plan: &LogicalPlan,
+    sources: &Sources,
+) -> derive::Derived<Derived> {
+    let plan = derive::normalise(state, plan.clone())?;
+    if let Some(keyed) = derive::keyed(&plan, sources)? {
+        if keyed.affected.is_none() {
+            return Ok(Derived::Nothing);
+        }
+        let keeps_type = |column: &usize| {
+            is_same_value(plan.schema().field(*column).data_type(), model.schema.field(*column).data_type())
+        };
+        if keyed.columns.iter().all(keeps_type) {
+            return Ok(Derived::OfKeys(Opaque::new(keyed)));
+        }
+    }
+    Ok(derive::change(&plan, sources)?.map_or(Derived::Nothing, |plan| Derived::Change(Opaque::new(plan))))
+}
+
+/// True when a cast from one to the other tells all values apart.
+fn is_same_value(from: &DataType, to: &DataType) -> bool {
+    let is_text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    from == to || (is_text(from) && is_text(to))
+}
+
+/// The rows of the affected keys.
+async fn of_keys(
+    model: &Model,
+    state: &Opaque<SessionState>,
+    keyed: &Opaque<Keyed>,
+    rules: &mut Rules,
+) -> Result<Result<(Target, String), String>, Error> {
+    let Some(affected) = keyed.affected.clone() else { return Ok(Err("no key is affected".to_string())) };
+    let affected = Opaque::new(affected);
+    let keys = run(state, &affected).await?;
+    let set = KeySet::new(&model.schema, keyed.columns.clone(), &keys)?;
+    let how = format!("{} keys computed anew", set.len());
+    let plan = match keyed.rows(&scan_of(&affected, keys)?) {
+        Ok(plan) => Opaque::new(plan),
+        Err(Refusal::NoRule(why)) => return Ok(Err(why)),
+        Err(Refusal::Engine(error)) => return Err(error.into()),
+    };
+    let rows = run(state, &plan).await?;
+    let rows = judge_all(model, rules, &rows)?;
+    Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
+}
+
+/// Rows that are in memory, in the place of the plan that gave them.
+fn scan_of(plan: &LogicalPlan, rows: Vec<RecordBatch>) -> Result<LogicalPlan, Error> {
+    let schema = Arc::new(plan.schema().as_arrow().clone());
+    let rows = rows
+        .into_iter()
+        .map(|batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let table = MemTable::try_new(schema, vec![rows])?;
+    Ok(LogicalPlanBuilder::scan(KEYS, provider_as_source(Arc::new(table)), None)?.build()?)
+}
+
+/// The rows that are more and those that are fewer.
+async fn of_change(
+    model: &Model,
+    state: &Opaque<SessionState>,
+    change: &Opaque<LogicalPlan>,
+    rules: &mut Rules,
+) -> Result<(Target, String), Error> {
+    let output = nullable(&model.schema);
+    let mut weighted: Vec<(RecordBatch, Int64Array)> = Vec::new();
+    for batch in run(state, change).await? {
+        let last = batch.num_columns() - 1;
+        debug_assert_eq!(batch.schema().field(last).name(), WEIGHT);
+        let weights = batch.column(last).as_primitive::<Int64Type>().clone();
+        let columns: Vec<usize> = (0..last).collect();
+        weighted.push((shape(&model.name, &batch.project(&columns)?, &output)?, weights));
+    }
+    let (more, fewer) = consolidate(&output, &weighted)?;
+    let sources: Vec<&RecordBatch> = weighted.iter().map(|(batch, _)| batch).collect();
+    let pick = |places: &[(usize, usize)]| -> Result<Vec<RecordBatch>, Error> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![interleave_record_batch(&sources, places)?])
+    };
+    let how = format!("{} rows more, {} fewer", more.len(), fewer.len());
+    let inserted = judge_all(model, rules, &pick(&more)?)?;
+    // Rows that the rules dropped were never stored.
+    let mut uncounted = Rules::compile(state, &model.expectations, &model.schema)?;
+    let deleted = judge_all(model, &mut uncounted, &pick(&fewer)?)?;
+    Ok((Target::Change { inserted, deleted }, how))
+}
+
+async fn run(state: &Opaque<SessionState>, plan: &Opaque<LogicalPlan>) -> Result<Vec<RecordBatch>, Error> {
+    let physical = physical_plan(state, plan).await?;
+    Ok(collect(physical, state.task_ctx()).await?)
+}
