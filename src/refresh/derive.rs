@@ -16,8 +16,11 @@
 //! Pure: nothing is read. What has no rule is refused with the reason, and the caller recomputes.
 
 mod keyed;
+mod merge;
+mod top;
 
 pub(super) use keyed::{KEYS, Keyed, keyed};
+pub(super) use merge::{Merge, merge};
 
 use crate::lake::TableName;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -343,7 +346,8 @@ fn key_rows(plan: LogicalPlan, keys: &[Expr]) -> Derived<LogicalPlan> {
     Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
 }
 
-fn key_name(position: usize) -> String {
+/// The name of a key's column.
+pub(super) fn key_name(position: usize) -> String {
     format!("k{position}")
 }
 

@@ -1,7 +1,8 @@
 //! Refreshing a materialized view from the changes of its inputs.
 //!
 //! ```text
-//! changed inputs ── a result with a key ──── affected keys ── their rows, computed anew ── compared with those stored
+//! changed inputs ── exact aggregates ─────── rows that came ── added to the stored rows of their keys
+//!                ├─ a result with a key ──── affected keys ── their rows, computed anew ── compared with those stored
 //!                └─ any other with rules ─── the derived change, weights summed ── rows more, rows fewer
 //! ```
 //!
@@ -10,7 +11,7 @@
 use super::Error;
 use super::apply::{Applied, Target, apply};
 use super::compare::{KeySet, consolidate};
-use super::derive::{self, KEYS, Keyed, Refusal, Source, Sources, WEIGHT};
+use super::derive::{self, KEYS, Keyed, Merge, Refusal, Source, Sources, WEIGHT};
 use super::model::{Model, RefreshRecord};
 use super::output::{judge_all, nullable, shape};
 use super::streaming::Refreshed;
@@ -20,10 +21,10 @@ use crate::lake::{Changes, Lake, Table, TableName};
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
 use crate::quality::Rules;
-use crate::sql::RefreshPolicy;
+use crate::sql::{RefreshPolicy, ViolationAction};
 use arrow::array::{AsArray as _, Int64Array, RecordBatch};
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::SessionState;
@@ -87,6 +88,7 @@ pub(super) async fn refresh(
         Derived::Nothing => {
             (Target::Change { inserted: Vec::new(), deleted: Vec::new() }, "no row affected".to_string())
         }
+        Derived::Merge(merge) => of_merge(model, &state, &merge, base.lake, &mut rules).await?,
         Derived::OfKeys(keyed) => match of_keys(model, &state, &keyed, &mut rules).await? {
             Ok(found) => found,
             Err(why) => return Ok(Attempt::Refused(why)),
@@ -220,6 +222,7 @@ fn source(lake: &Lake, table: &Table, old: Arc<dyn TableProvider>, changes: Chan
 /// How a view's change is found.
 enum Derived {
     Nothing,
+    Merge(Opaque<Merge>),
     OfKeys(Opaque<Keyed>),
     Change(Opaque<LogicalPlan>),
 }
@@ -231,13 +234,20 @@ fn derive_for(
     sources: &Sources,
 ) -> derive::Derived<Derived> {
     let plan = derive::normalise(state, plan.clone())?;
+    let stored_type = |column: usize| model.schema.field(column).data_type();
+    let drops_rows = model.expectations.iter().any(|rule| rule.action != ViolationAction::Warn);
+    if !drops_rows
+        && let Some(merge) = derive::merge(&plan, sources)?
+        && merge.types().all(|(column, data_type)| is_same_value(data_type, stored_type(column)))
+    {
+        return Ok(Derived::Merge(Opaque::new(merge)));
+    }
     if let Some(keyed) = derive::keyed(&plan, sources)? {
         if keyed.affected.is_none() {
             return Ok(Derived::Nothing);
         }
-        let keeps_type = |column: &usize| {
-            is_same_value(plan.schema().field(*column).data_type(), model.schema.field(*column).data_type())
-        };
+        let keeps_type =
+            |column: &usize| is_same_value(plan.schema().field(*column).data_type(), stored_type(*column));
         if keyed.columns.iter().all(keeps_type) {
             return Ok(Derived::OfKeys(Opaque::new(keyed)));
         }
@@ -263,7 +273,7 @@ async fn of_keys(
     let keys = run(state, &affected).await?;
     let set = KeySet::new(&model.schema, keyed.columns.clone(), &keys)?;
     let how = format!("{} keys computed anew", set.len());
-    let plan = match keyed.rows(&scan_of(&affected, keys)?) {
+    let plan = match keyed.rows(&scan_of(KEYS, affected.schema().as_arrow(), derive::key_name, keys)?) {
         Ok(plan) => Opaque::new(plan),
         Err(Refusal::NoRule(why)) => return Ok(Err(why)),
         Err(Refusal::Engine(error)) => return Err(error.into()),
@@ -273,15 +283,51 @@ async fn of_keys(
     Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
 }
 
-/// Rows that are in memory, in the place of the plan that gave them.
-fn scan_of(plan: &LogicalPlan, rows: Vec<RecordBatch>) -> Result<LogicalPlan, Error> {
-    let schema = Arc::new(plan.schema().as_arrow().clone());
+/// The stored rows of the keys that came, with what came added.
+async fn of_merge(
+    model: &Model,
+    state: &Opaque<SessionState>,
+    merge: &Opaque<Merge>,
+    lake: &Lake,
+    rules: &mut Rules,
+) -> Result<(Target, String), Error> {
+    let came = run(state, &Opaque::new(merge.came.clone())).await?;
+    let key_columns: Vec<usize> = (0..merge.keys.len()).collect();
+    let keys = came.iter().map(|batch| batch.project(&key_columns)).collect::<Result<Vec<_>, _>>()?;
+    let set = KeySet::new(&model.schema, merge.keys.clone(), &keys)?;
+    let how = format!("added to {} keys", set.len());
+    let plan = {
+        let names = |prefix: char| move |column| format!("{prefix}{column}");
+        let schema = merge.came.schema().as_arrow();
+        let came = scan_of("__came", schema, names('c'), came)?;
+        let keys = scan_of(KEYS, &schema.project(&key_columns)?, derive::key_name, keys)?;
+        let stored = provider_as_source(lake.provider(&model.table.snapshot()));
+        match merge.rows(came, keys, stored, model.schema.fields().len()) {
+            Ok(plan) => Opaque::new(plan),
+            Err(Refusal::Engine(error)) => return Err(error.into()),
+            Err(Refusal::NoRule(why)) => return Err(Error::Output(format!("{}: {why}", model.name))),
+        }
+    };
+    let rows = judge_all(model, rules, &run(state, &plan).await?)?;
+    Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how))
+}
+
+/// A scan of rows in memory, its columns named by their position.
+fn scan_of(
+    name: &str,
+    schema: &Schema,
+    column_name: impl Fn(usize) -> String,
+    rows: Vec<RecordBatch>,
+) -> Result<LogicalPlan, Error> {
+    let fields = schema.fields().iter().enumerate();
+    let fields = fields.map(|(i, field)| Field::new(column_name(i), field.data_type().clone(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let rows = rows
         .into_iter()
         .map(|batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()))
         .collect::<Result<Vec<_>, _>>()?;
     let table = MemTable::try_new(schema, vec![rows])?;
-    Ok(LogicalPlanBuilder::scan(KEYS, provider_as_source(Arc::new(table)), None)?.build()?)
+    Ok(LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.build()?)
 }
 
 /// The rows that are more and those that are fewer.

@@ -39,6 +39,15 @@ const QUERIES: &[(&str, &str)] = &[
         "SELECT k, count(*) AS n, count(v) AS m, sum(v) AS s, min(v) AS low, max(t) AS high, avg(v) AS mean, \
          count(DISTINCT t) AS texts FROM s.f GROUP BY k",
     ),
+    (
+        "exact aggregates",
+        "SELECT sum(v) AS s, k, count(t) AS m, max(t) AS high, min(id) AS low, count(*) FILTER (WHERE v > 1) AS large \
+         FROM s.f GROUP BY k",
+    ),
+    (
+        "exact aggregates of a join",
+        "SELECT d.name, count(*) AS n, sum(f.v) AS s FROM s.f JOIN s.d ON f.k = d.k GROUP BY d.name",
+    ),
     ("hidden key", "SELECT count(*) AS n, sum(v) AS s FROM s.f GROUP BY k"),
     ("key by expression", "SELECT k % 2 AS odd, sum(v) AS s FROM s.f GROUP BY k % 2"),
     (

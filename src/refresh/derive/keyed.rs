@@ -1,6 +1,7 @@
 //! Queries whose result has a key: the keys that a change affects are computed anew, and only they are compared with
 //! what stands.
 
+use super::top::top;
 use super::{Derived, Refusal, Sources, change, distinct, group_keys, key_rows, partition_keys, restrict};
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -44,69 +45,25 @@ impl Keyed {
 
 /// The query as one with a key; `None` when it has none that its result shows.
 pub(in crate::refresh) fn keyed(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<Keyed>> {
-    // Where each column of the result stands at the operator that has been reached.
-    let mut places: Vec<Option<usize>> = (0..plan.schema().fields().len()).map(Some).collect();
-    let mut node = plan;
-    loop {
-        match node {
-            LogicalPlan::Projection(projection) => {
-                let input = projection.input.schema();
-                let below: Vec<Option<usize>> = projection
-                    .expr
-                    .iter()
-                    .map(|expr| match expr.clone().unalias() {
-                        Expr::Column(column) => input.maybe_index_of_column(&column),
-                        _ => None,
-                    })
-                    .collect();
-                for place in &mut places {
-                    *place = place.and_then(|place| below.get(place).copied().flatten());
-                }
-                node = &projection.input;
-            }
-            LogicalPlan::SubqueryAlias(alias) => node = &alias.input,
-            LogicalPlan::Filter(filter) => node = &filter.input,
-            LogicalPlan::Sort(sort) if sort.fetch.is_none() => node = &sort.input,
-            LogicalPlan::Aggregate(aggregate) => {
-                let keys = match group_keys(aggregate) {
-                    Ok(keys) => keys.to_vec(),
-                    Err(Refusal::NoRule(_)) => return Ok(None),
-                    Err(error) => return Err(error),
-                };
-                let at: Vec<Option<usize>> = (0..keys.len()).map(Some).collect();
-                return finish(plan, &aggregate.input, keys, &at, &places, sources);
-            }
-            LogicalPlan::Window(window) => {
-                let keys = match partition_keys(window) {
-                    Ok(keys) => keys,
-                    Err(Refusal::NoRule(_)) => return Ok(None),
-                    Err(error) => return Err(error),
-                };
-                let input = window.input.schema();
-                let at: Vec<Option<usize>> = keys
-                    .iter()
-                    .map(|key| match key {
-                        Expr::Column(column) => input.maybe_index_of_column(column),
-                        _ => None,
-                    })
-                    .collect();
-                return finish(plan, &window.input, keys, &at, &places, sources);
-            }
-            _ => return Ok(None),
+    let Some(top) = top(plan) else { return Ok(None) };
+    let (input, keys, at) = match top.node {
+        LogicalPlan::Aggregate(aggregate) => {
+            let Ok(keys) = group_keys(aggregate) else { return Ok(None) };
+            (&aggregate.input, keys.to_vec(), (0..keys.len()).map(Some).collect::<Vec<_>>())
         }
-    }
-}
-
-fn finish(
-    plan: &LogicalPlan,
-    input: &LogicalPlan,
-    keys: Vec<Expr>,
-    at: &[Option<usize>],
-    places: &[Option<usize>],
-    sources: &Sources,
-) -> Derived<Option<Keyed>> {
-    let shown = at.iter().map(|at| at.and_then(|at| places.iter().position(|place| *place == Some(at))));
-    let Some(columns) = shown.collect::<Option<Vec<usize>>>() else { return Ok(None) };
+        LogicalPlan::Window(window) => {
+            let Ok(keys) = partition_keys(window) else { return Ok(None) };
+            let place = |key: &Expr| match key {
+                Expr::Column(column) => window.input.schema().maybe_index_of_column(column),
+                _ => None,
+            };
+            let at = keys.iter().map(place).collect();
+            (&window.input, keys, at)
+        }
+        _ => return Ok(None),
+    };
+    let shown = at.into_iter().collect::<Option<Vec<usize>>>().and_then(|at| top.shown(at));
+    let Some(columns) = shown else { return Ok(None) };
     let affected = match change(input, sources)? {
         Some(changed) => Some(distinct(key_rows(changed, &keys)?)?),
         None => None,
