@@ -45,6 +45,7 @@ pub(super) async fn apply(
     always: bool,
 ) -> Result<Option<Applied>, Error> {
     let target = Arc::new(target);
+    let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
     let mut attempt = 1;
     loop {
         let Some(Change { commit, inserted, deleted }) = compare(&model.table, &target).await? else {
@@ -53,14 +54,20 @@ pub(super) async fn apply(
         if inserted + deleted == 0 && !always {
             return Ok(Some(Applied { snapshot: model.table.snapshot(), inserted, deleted }));
         }
-        let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
         let mut transactions =
             vec![(REFRESH.to_string(), number), (DEFINITION.to_string(), model.definition_hash)];
         transactions.extend(inputs.iter().map(|(name, version)| (format!("{CONSUMED}{name}"), *version)));
         let operation = if deleted == 0 { "WRITE" } else { "UPDATE" };
         match model.table.commit(Commit { operation, transactions, ..commit }).await {
             Ok(snapshot) => return Ok(Some(Applied { snapshot, inserted, deleted })),
-            Err(lake::Error::Conflict { .. }) if attempt < ATTEMPTS_MAX => attempt += 1,
+            // Upkeep moved rows: they are looked for again. A refresh in between is this one, landed although it looked
+            // failed, and a change must not be made twice.
+            Err(lake::Error::Conflict { .. })
+                if attempt < ATTEMPTS_MAX
+                    && model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1 == number =>
+            {
+                attempt += 1;
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -279,7 +279,7 @@ fn group_keys(aggregate: &Aggregate) -> Derived<&[Expr]> {
 fn partition_keys(window: &Window) -> Derived<Vec<Expr>> {
     let mut common: Option<Vec<Expr>> = None;
     for expr in &window.window_expr {
-        let Expr::WindowFunction(function) = expr.clone().unalias() else {
+        let Expr::WindowFunction(function) = expr.clone().unalias_nested().data else {
             return no_rule("a window function is wrapped");
         };
         let WindowFunction { params, .. } = *function;
@@ -342,7 +342,11 @@ fn union_of(parts: Vec<LogicalPlan>) -> Derived<LogicalPlan> {
 
 /// The keys of a plan's rows, as columns `k0`, `k1`...
 fn key_rows(plan: LogicalPlan, keys: &[Expr]) -> Derived<LogicalPlan> {
-    let columns = keys.iter().enumerate().map(|(i, key)| key.clone().unalias().alias(key_name(i))).collect();
+    let columns = keys
+        .iter()
+        .enumerate()
+        .map(|(i, key)| key.clone().unalias_nested().data.alias(key_name(i)))
+        .collect();
     Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
 }
 
@@ -361,7 +365,7 @@ fn distinct(keys: LogicalPlan) -> Derived<LogicalPlan> {
 fn restrict(plan: LogicalPlan, keys: &[Expr], affected: LogicalPlan) -> Derived<LogicalPlan> {
     let on = keys.iter().enumerate().map(|(i, key)| {
         let column = Column::new(Some(TableReference::bare(KEYS)), key_name(i));
-        (key.clone().unalias(), Expr::Column(column))
+        (key.clone().unalias_nested().data, Expr::Column(column))
     });
     let semi = Join::try_new(
         Arc::new(plan),

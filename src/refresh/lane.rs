@@ -7,7 +7,7 @@ use super::streaming::Refreshed;
 use super::{Error, recompute, trigger};
 use crate::catalog::cut::{Cut, Freshness, RelationKind};
 use crate::engine::Engine;
-use crate::lake::{Lake, Table, TableName};
+use crate::lake::{Lake, Table, TableName, chain};
 use crate::ops::clock;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -95,6 +95,9 @@ impl Lane {
                     spent
                 }
                 Err(_) => {
+                    // Only the table knows whether a commit that looked failed has landed.
+                    consumed = self.model.consumed();
+                    base = None;
                     failures = failures.saturating_add(1);
                     trigger::backoff(failures)
                 }
@@ -131,10 +134,13 @@ impl Lane {
             let why_not = incremental::why_not(&self.model, &self.engine, cut, self.depends_on_clock).await?;
             self.model.why_not.get_or_init(|| why_not);
         }
-        match incremental::refresh(&self.model, &self.engine, cut, base).await? {
-            Attempt::Done(done) => Ok(*done),
-            Attempt::Refused(why) => recompute::refresh(&self.model, &self.engine, cut, &why).await,
-        }
+        let why = match incremental::refresh(&self.model, &self.engine, cut, base).await {
+            Ok(Attempt::Done(done)) => return Ok(*done),
+            Ok(Attempt::Refused(why)) => why,
+            // Files of an old version may be gone. If it is the query that fails, it fails again and says so.
+            Err(error) => format!("its changes could not be computed: {}", chain(&error)),
+        };
+        recompute::refresh(&self.model, &self.engine, cut, &why).await
     }
 
     /// Waits for the next cut, at most `pause`; false when there will be none.

@@ -132,7 +132,7 @@ pub(in crate::refresh) fn merge(plan: &LogicalPlan, sources: &Sources) -> Derive
 
 /// How an aggregate's values are combined; `None` when two values do not tell the whole.
 fn combine(expr: &Expr, aggregate: &Aggregate) -> Result<Option<Combine>, DataFusionError> {
-    let Expr::AggregateFunction(function) = expr.clone().unalias() else { return Ok(None) };
+    let Expr::AggregateFunction(function) = expr.clone().unalias_nested().data else { return Ok(None) };
     if function.params.distinct {
         return Ok(None);
     }

@@ -28,7 +28,7 @@ pub(super) fn top(plan: &LogicalPlan) -> Option<Top<'_>> {
         node = match node {
             LogicalPlan::Projection(projection) => {
                 let input = projection.input.schema();
-                let below = |place: usize| match projection.expr.get(place)?.clone().unalias() {
+                let below = |place: usize| match projection.expr.get(place)?.clone().unalias_nested().data {
                     Expr::Column(column) => input.maybe_index_of_column(&column),
                     _ => None,
                 };
