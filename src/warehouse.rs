@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! start   listeners bound ─ lake locked ─ project read and planned ─ tables opened ─ last epoch's cut published
-//!         ─ READY ─ sources, waves, lanes, upkeep run
+//!         ─ sources take pushes ─ READY ─ waves, lanes, upkeep run
 //! stop    sources end ─ writers commit what was read ─ lanes end, a last wave publishes it ─ journals written
 //!         ─ readers' connections drained
 //! ```
@@ -81,6 +81,8 @@ pub async fn run(
                 changed = published.changed() => changed.context("the waves ended before the first cut")?,
                 () = shutdown.requested() => {}
             }
+            let inboxes: Vec<_> = house.inboxes.read().values().cloned().collect();
+            join_all(inboxes.iter().map(|inbox| inbox.settled())).await;
             listeners.serve(house.readers(&stop_serving), addresses, &stop_serving);
             ready(addresses)?;
         }

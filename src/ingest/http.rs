@@ -23,7 +23,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 /// Pushes that may wait to become durable.
 pub const QUEUE_PUSHES_MAX: usize = 1_024;
@@ -57,6 +57,8 @@ struct Door {
     pushes: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     state: Mutex<State>,
+    /// True once the source has run.
+    settled: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -113,6 +115,7 @@ impl HttpSource {
             pushes: Arc::new(Semaphore::new(QUEUE_PUSHES_MAX)),
             bytes: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
             state: Mutex::new(State::Closed(format!("source {} is starting", definition.name))),
+            settled: watch::Sender::new(false),
         });
         let source = Self { definition, door: Arc::clone(&door), pushes };
         Ok((source, door))
@@ -169,6 +172,7 @@ impl Drop for Closing {
     fn drop(&mut self) {
         let reason = format!("source {} is stopped", self.door.definition.name);
         *self.door.state.lock() = State::Closed(reason);
+        self.door.settled.send_replace(true);
     }
 }
 
@@ -179,6 +183,11 @@ impl Inbox for Door {
             Ok(outcome) | Err(outcome) => outcome,
         }
     }
+
+    async fn settled(&self) {
+        // The sender is this door's own: it outlives the wait.
+        let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
+    }
 }
 
 impl Door {
@@ -186,6 +195,7 @@ impl Door {
         let channel =
             |(name, token): (&String, &i64)| (name.clone(), Channel { token: *token, durable: None });
         *self.state.lock() = State::Open(positions.iter().map(channel).collect());
+        self.settled.send_replace(true);
     }
 
     /// Decodes a push, hands it on and waits until it is durable; early answers are `Err`.

@@ -192,6 +192,9 @@ pub enum PushOutcome {
 pub trait Inbox: Send + Sync {
     /// Takes a push and answers when it is durable.
     async fn push(&self, push: Push) -> PushOutcome;
+
+    /// Resolves when the source takes pushes, or never will.
+    async fn settled(&self) {}
 }
 
 /// Inboxes by source name (`orders` for `bronze.orders`); changes when the project does.

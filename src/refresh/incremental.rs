@@ -85,15 +85,15 @@ pub(super) async fn refresh(
     };
     let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
     let (target, how) = match derived {
-        Derived::Nothing => {
+        Way::Nothing => {
             (Target::Change { inserted: Vec::new(), deleted: Vec::new() }, "no row affected".to_string())
         }
-        Derived::Merge(merge) => of_merge(model, &state, &merge, base.lake, &mut rules).await?,
-        Derived::OfKeys(keyed) => match of_keys(model, &state, &keyed, &mut rules).await? {
+        Way::Merge(merge) => of_merge(model, &state, &merge, base.lake, &mut rules).await?,
+        Way::OfKeys(keyed) => match of_keys(model, &state, &keyed, &mut rules).await? {
             Ok(found) => found,
             Err(why) => return Ok(Attempt::Refused(why)),
         },
-        Derived::Change(change) => of_change(model, &state, &change, &mut rules).await?,
+        Way::Change(change) => of_change(model, &state, &change, &mut rules).await?,
     };
     let inputs = model.versions_in(cut);
     let Some(Applied { snapshot, inserted, deleted }) = apply(model, target, &inputs, false).await? else {
@@ -220,7 +220,7 @@ fn source(lake: &Lake, table: &Table, old: Arc<dyn TableProvider>, changes: Chan
 }
 
 /// How a view's change is found.
-enum Derived {
+enum Way {
     Nothing,
     Merge(Opaque<Merge>),
     OfKeys(Opaque<Keyed>),
@@ -232,7 +232,7 @@ fn derive_for(
     state: &SessionState,
     plan: &LogicalPlan,
     sources: &Sources,
-) -> derive::Derived<Derived> {
+) -> derive::Derived<Way> {
     let plan = derive::normalise(state, plan.clone())?;
     let stored_type = |column: usize| model.schema.field(column).data_type();
     let drops_rows = model.expectations.iter().any(|rule| rule.action != ViolationAction::Warn);
@@ -240,19 +240,19 @@ fn derive_for(
         && let Some(merge) = derive::merge(&plan, sources)?
         && merge.types().all(|(column, data_type)| is_same_value(data_type, stored_type(column)))
     {
-        return Ok(Derived::Merge(Opaque::new(merge)));
+        return Ok(Way::Merge(Opaque::new(merge)));
     }
     if let Some(keyed) = derive::keyed(&plan, sources)? {
         if keyed.affected.is_none() {
-            return Ok(Derived::Nothing);
+            return Ok(Way::Nothing);
         }
         let keeps_type =
             |column: &usize| is_same_value(plan.schema().field(*column).data_type(), stored_type(*column));
         if keyed.columns.iter().all(keeps_type) {
-            return Ok(Derived::OfKeys(Opaque::new(keyed)));
+            return Ok(Way::OfKeys(Opaque::new(keyed)));
         }
     }
-    Ok(derive::change(&plan, sources)?.map_or(Derived::Nothing, |plan| Derived::Change(Opaque::new(plan))))
+    Ok(derive::change(&plan, sources)?.map_or(Way::Nothing, |plan| Way::Change(Opaque::new(plan))))
 }
 
 /// True when a cast from one to the other tells all values apart.
