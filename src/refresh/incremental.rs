@@ -72,6 +72,9 @@ pub(super) async fn refresh(
     if model.is_outdated() {
         return Ok(Attempt::Refused("first computation by this definition".to_string()));
     }
+    if base.consumed.is_empty() {
+        return Ok(Attempt::Refused("what stands is in no epoch yet".to_string()));
+    }
     let gathered = match gather(model, cut, &base).await? {
         Ok(gathered) => gathered,
         Err(why) => return Ok(Attempt::Refused(why)),
@@ -255,10 +258,15 @@ fn derive_for(
     Ok(derive::change(&plan, sources)?.map_or(Way::Nothing, |plan| Way::Change(Opaque::new(plan))))
 }
 
-/// True when a cast from one to the other tells all values apart.
+/// True when a cast from one to the other, which fails where a value does not fit, tells all values apart.
 fn is_same_value(from: &DataType, to: &DataType) -> bool {
     let is_text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    from == to || (is_text(from) && is_text(to))
+    let are_decimals_alike =
+        matches!((from, to), (DataType::Decimal128(_, a), DataType::Decimal128(_, b)) if a == b);
+    from == to
+        || are_decimals_alike
+        || (is_text(from) && is_text(to))
+        || (from.is_integer() && to.is_integer())
 }
 
 /// The rows of the affected keys.

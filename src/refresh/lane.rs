@@ -54,7 +54,11 @@ impl Lane {
     }
 
     async fn follow(&mut self) {
-        let mut consumed = if self.model.is_outdated() { BTreeMap::new() } else { self.model.consumed() };
+        // A version that a kill kept out of the last epoch is nobody's news: the view is gone over once, and reported.
+        let newest = self.model.table.snapshot().version;
+        let mut is_published =
+            self.cuts.borrow().tables.get(&self.model.name).is_some_and(|table| table.version == newest);
+        let mut consumed = if is_published { self.model.consumed() } else { BTreeMap::new() };
         // The cut that `consumed` is of: its tables are the old versions that changes are derived from.
         let mut base: Option<Arc<Cut>> = None;
         let mut last: Option<DateTime<Utc>> = None;
@@ -62,7 +66,7 @@ impl Lane {
         loop {
             let cut = Arc::clone(&self.cuts.borrow_and_update());
             let inputs = self.model.versions_in(&cut);
-            let moved = inputs != consumed || self.model.is_outdated();
+            let moved = !is_published || inputs != consumed || self.model.is_outdated();
             let clock_owes = self.depends_on_clock
                 && last.is_none_or(|last| (clock::now() - last).to_std().unwrap_or_default() >= CLOCK_PERIOD);
             if !(moved || clock_owes) || !is_grounded(&self.model, &cut) {
@@ -90,6 +94,7 @@ impl Lane {
                 Ok(done) => {
                     consumed = done.inputs.clone();
                     base = Some(Arc::clone(&cut));
+                    is_published = true;
                     failures = 0;
                     // As long a rest as the work took: views never take more than half of the processors.
                     spent

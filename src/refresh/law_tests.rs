@@ -194,6 +194,8 @@ impl House {
             let data_type = match field.data_type() {
                 DataType::Utf8View => DataType::Utf8,
                 DataType::UInt64 => DataType::Int64,
+                // As one declares it: a sum's own type is wider.
+                DataType::Decimal128(_, 2) => DataType::Decimal128(18, 2),
                 other => other.clone(),
             };
             Field::new(field.name(), data_type, true)
