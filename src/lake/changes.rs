@@ -7,7 +7,6 @@ use super::Error;
 use super::log::{attach_vector, read_commit};
 use super::snapshot::{DataFile, Snapshot};
 use super::table::Table;
-use roaring::RoaringTreemap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -42,16 +41,14 @@ pub(super) struct Change {
 
 impl Change {
     fn feed(&self, changes: &mut Changes) {
-        let removed: HashMap<&str, &Arc<DataFile>> =
+        let mut removed: HashMap<&str, &Arc<DataFile>> =
             self.removed.iter().map(|file| (file.path.as_str(), file)).collect();
-        let mut kept = 0;
         for file in &self.added {
-            let Some(before) = removed.get(file.path.as_str()) else {
+            let Some(before) = removed.remove(file.path.as_str()) else {
                 changes.inserted.push(Arc::clone(file));
                 continue;
             };
-            kept += 1;
-            let (hidden, hidden_before) = (hidden(file), hidden(before));
+            let (hidden, hidden_before) = (Table::deleted_rows(file), Table::deleted_rows(before));
             let gone = &hidden - &hidden_before;
             if !gone.is_empty() {
                 changes.deleted.push(Arc::new(file.with_only(gone)));
@@ -61,15 +58,9 @@ impl Change {
                 changes.inserted.push(Arc::new(file.with_only(back)));
             }
         }
-        if kept < self.removed.len() {
-            let stays = |file: &Arc<DataFile>| self.added.iter().any(|added| added.path == file.path);
-            changes.deleted.extend(self.removed.iter().filter(|file| !stays(file)).cloned());
-        }
+        // What was not added again, under another vector, is gone whole.
+        changes.deleted.extend(removed.into_values().cloned());
     }
-}
-
-fn hidden(file: &DataFile) -> RoaringTreemap {
-    Table::deleted_rows(file)
 }
 
 impl Table {

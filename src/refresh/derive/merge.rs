@@ -46,11 +46,6 @@ impl Merge {
         self.columns.iter().map(|column| (column.place, &column.data_type))
     }
 
-    /// How many of the columns of [`Merge::came`] are keys.
-    pub(in crate::refresh) fn key_count(&self) -> usize {
-        self.keys.len()
-    }
-
     /// The result's rows for the keys that came: `came` is what [`Merge::came`] gave, `affected` its keys (a scan called
     /// [`super::KEYS`] of columns `k0`...), `stored` the rows that stand.
     pub(in crate::refresh) fn rows(
@@ -65,7 +60,7 @@ impl Merge {
         let stood = stood.project(self.columns.iter().enumerate().map(|(i, column)| {
             cast(ident(&names[column.place]), column.data_type.clone()).alias(column_name(i))
         }))?;
-        let keys: Vec<Expr> = (0..self.key_count()).map(|i| ident(column_name(i))).collect();
+        let keys: Vec<Expr> = (0..self.keys.len()).map(|i| ident(column_name(i))).collect();
         let stood = restrict(stood.build()?, &keys, affected)?;
         let both = LogicalPlanBuilder::from(came).union(stood)?;
         let combined = self.columns.iter().enumerate().filter_map(|(i, column)| {
