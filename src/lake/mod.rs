@@ -9,7 +9,9 @@
 mod action;
 mod changes;
 mod error;
+mod index;
 mod log;
+mod lookup;
 mod name;
 mod read;
 mod scan;
@@ -30,6 +32,7 @@ pub use changes::Changes;
 pub use error::{Error, chain};
 pub use name::TableName;
 pub use read::conform;
+pub use scan::FilesProvider;
 pub use schema::{TableDefinition, TableKind};
 pub use snapshot::{DataFile, Snapshot};
 pub use stats::FileStatistics;
@@ -39,6 +42,7 @@ pub use upkeep::{UpkeepSettings, plan_folds};
 pub use write::{DataWriter, Effort};
 
 use datafusion::catalog::TableProvider;
+use index::Indexes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -54,6 +58,7 @@ const LOCK_FILE: &str = ".sluice.lock";
 pub struct Lake {
     root: PathBuf,
     tables: Mutex<BTreeMap<TableName, Arc<Table>>>,
+    indexes: Arc<Indexes>,
     _lock: File,
 }
 
@@ -74,7 +79,7 @@ impl Lake {
             Err(std::fs::TryLockError::WouldBlock) => return Err(Error::Locked { path: root }),
             Err(std::fs::TryLockError::Error(e)) => return Err(io_error("lock", &path, e)),
         }
-        Ok(Self { root, tables: Mutex::new(BTreeMap::new()), _lock: lock })
+        Ok(Self { root, tables: Mutex::new(BTreeMap::new()), indexes: Arc::default(), _lock: lock })
     }
 
     /// The root's folder.
@@ -92,7 +97,8 @@ impl Lake {
         if let Some(table) = self.tables.lock().get(name) {
             return Ok(Some(Arc::clone(table)));
         }
-        let Some(table) = Table::open(name, Store::new(self.folder(name)))? else { return Ok(None) };
+        let (store, indexes) = (Store::new(self.folder(name)), Arc::clone(&self.indexes));
+        let Some(table) = Table::open(name, store, indexes)? else { return Ok(None) };
         Ok(Some(self.keep(table)))
     }
 
@@ -100,7 +106,8 @@ impl Lake {
     /// some. [`Error::Schema`] when the change needs the table to be rebuilt. Blocks.
     pub fn ensure(&self, name: &TableName, definition: &TableDefinition) -> Result<Arc<Table>, Error> {
         let Some(table) = self.table(name)? else {
-            return Ok(self.keep(Table::create(name, Store::new(self.folder(name)), definition)?));
+            let (store, indexes) = (Store::new(self.folder(name)), Arc::clone(&self.indexes));
+            return Ok(self.keep(Table::create(name, store, indexes, definition)?));
         };
         table.evolve(definition)?;
         Ok(table)
@@ -125,17 +132,18 @@ impl Lake {
     }
 
     /// A snapshot as DataFusion reads it.
-    pub fn provider(&self, snapshot: &Snapshot) -> Arc<dyn TableProvider> {
-        Arc::new(scan::FilesProvider::of_snapshot(snapshot, self.folder(&snapshot.table)))
+    pub fn provider(&self, snapshot: &Arc<Snapshot>) -> Arc<dyn TableProvider> {
+        self.provider_of_files(snapshot, snapshot.files.clone())
     }
 
     /// Some files of a snapshot as DataFusion reads them: the rows that a change brought.
     pub fn provider_of_files(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         files: Vec<Arc<DataFile>>,
     ) -> Arc<dyn TableProvider> {
-        Arc::new(scan::FilesProvider::of_files(snapshot, files, self.folder(&snapshot.table)))
+        let (root, indexes) = (self.folder(&snapshot.table), Arc::clone(&self.indexes));
+        Arc::new(FilesProvider::new(snapshot, files, root, indexes))
     }
 
     fn keep(&self, table: Table) -> Arc<Table> {

@@ -1,8 +1,9 @@
 //! Reading a file's rows with their positions, for those who will delete some of them; and fitting batches to a schema.
 
+use super::index::Keys;
 use super::snapshot::{DataFile, Snapshot};
 use super::table::Table;
-use super::{Error, TableName};
+use super::{Error, TableName, vector};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
@@ -10,13 +11,14 @@ use datafusion::common::ScalarValue;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use roaring::RoaringTreemap;
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Rows a batch when files are read back.
 const BATCH_ROWS: usize = 8192;
 
 impl Table {
-    /// Hands over a file's live rows, in the snapshot's schema, with each row's position in the file. Blocks.
+    /// Hands over a file's live rows (or the only ones that it stands for), in the snapshot's schema, with each row's position in the file. Blocks.
     pub fn read_file<E: From<Error>>(
         &self,
         snapshot: &Snapshot,
@@ -25,17 +27,27 @@ impl Table {
     ) -> Result<(), E> {
         let table = self.name();
         let parquet = |source| Error::Parquet { table: table.clone(), source };
-        let path = self.store().path(&file.path);
+        let path: Arc<Path> = Arc::from(self.store().path(&file.path));
         let open = File::open(&path).map_err(|e| super::store::io_error("read", &path, e))?;
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(open).map_err(parquet)?.with_batch_size(BATCH_ROWS);
+        let builder = match &file.only {
+            // Few rows of a file that is looked into again and again.
+            Some(_) => {
+                let footer = self.indexes().footer(table, &path, &open)?;
+                ParquetRecordBatchReaderBuilder::new_with_metadata(open, footer)
+            }
+            None => ParquetRecordBatchReaderBuilder::try_new(open).map_err(parquet)?,
+        };
+        let builder = builder.with_batch_size(BATCH_ROWS);
         let physical = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default();
-        let deleted = file.deletion_vector.as_ref().map(|v| Arc::clone(&v.rows)).unwrap_or_default();
-        let builder = match &file.deletion_vector {
-            Some(vector) => builder.with_row_selection(vector.selection(physical)),
+        let builder = match vector::selection_of(file, physical) {
+            Some(selection) => builder.with_row_selection(selection),
             None => builder,
         };
-        let mut positions = (0..physical).filter(|row| !deleted.contains(*row));
+        let mut positions: Box<dyn Iterator<Item = u64>> = match (&file.only, &file.deletion_vector) {
+            (Some(only), _) => Box::new(only.iter()),
+            (None, Some(vector)) => Box::new((0..physical).filter(|row| !vector.rows.contains(*row))),
+            (None, None) => Box::new(0..physical),
+        };
         for batch in builder.build().map_err(parquet)? {
             let batch = batch.map_err(|source| Error::Arrow { table: table.clone(), source })?;
             let batch = with_partitions(table, snapshot, file, batch)?;
@@ -43,6 +55,19 @@ impl Table {
             take(batch, rows)?;
         }
         Ok(())
+    }
+
+    /// The files that hold rows which may have one of the keys (for each of `columns` a column of values), each standing
+    /// for these rows alone. `None` when these columns cannot be looked up. Blocks.
+    pub fn files_of_keys(
+        &self,
+        snapshot: &Snapshot,
+        columns: &[usize],
+        keys: &[RecordBatch],
+    ) -> Result<Option<Vec<Arc<DataFile>>>, Error> {
+        let arrow = |source| Error::Arrow { table: self.name().clone(), source };
+        let Some(keys) = Keys::new(snapshot, columns, keys).map_err(arrow)? else { return Ok(None) };
+        self.indexes().narrow(snapshot, &self.store().path(""), &snapshot.files, &keys).map(Some)
     }
 
     /// The rows of a file that are deleted already.

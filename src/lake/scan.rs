@@ -4,9 +4,12 @@
 //! next millisecond because other writers cut them; they only ever skip files that cannot match. *Planning* statistics
 //! mark as inexact whatever might be widened, cut or counted before deletions, so that no query is answered from them.
 
+use super::index::{Indexes, Keys};
+use super::lookup::LookupReaders;
 use super::snapshot::{DataFile, Snapshot};
 use super::stats::{ColumnBounds, FileStatistics};
-use super::{TableName, schema, vector};
+use super::{Error, schema, vector};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -18,6 +21,7 @@ use datafusion::common::{
 };
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -42,10 +46,10 @@ const TIMESTAMP_CUT_US: i64 = 999;
 /// A table pinned to a file list.
 #[derive(Debug)]
 pub struct FilesProvider {
-    table: TableName,
+    snapshot: Arc<Snapshot>,
     root: PathBuf,
     files: Vec<Arc<DataFile>>,
-    stored_schema: SchemaRef,
+    indexes: Arc<Indexes>,
     table_schema: TableSchema,
     /// The table's own column order; files come first in [`TableSchema`], partition columns last.
     schema: SchemaRef,
@@ -59,16 +63,18 @@ pub struct FilesProvider {
 struct PlannedFile {
     file: PartitionedFile,
     planning: Arc<Statistics>,
+    /// Few rows of it are wanted, and they are known.
+    is_looked_up: bool,
 }
 
 impl FilesProvider {
-    /// All rows of a snapshot.
-    pub(super) fn of_snapshot(snapshot: &Snapshot, root: PathBuf) -> Self {
-        Self::of_files(snapshot, snapshot.files.clone(), root)
-    }
-
-    /// The rows of some files, in the snapshot's schema.
-    pub(super) fn of_files(snapshot: &Snapshot, files: Vec<Arc<DataFile>>, root: PathBuf) -> Self {
+    /// The rows of some of a snapshot's files.
+    pub(super) fn new(
+        snapshot: &Arc<Snapshot>,
+        files: Vec<Arc<DataFile>>,
+        root: PathBuf,
+        indexes: Arc<Indexes>,
+    ) -> Self {
         let schema = schema::query_schema(&snapshot.schema);
         let is_partition = |field: &Field| snapshot.partition_columns.contains(field.name());
         let (partition, data): (Vec<_>, Vec<_>) =
@@ -81,15 +87,29 @@ impl FilesProvider {
             .filter_map(|field| table_schema.table_schema().index_of(field.name()).ok())
             .collect();
         Self {
-            table: snapshot.table.clone(),
+            snapshot: Arc::clone(snapshot),
             root,
             files,
-            stored_schema: Arc::clone(&snapshot.schema),
+            indexes,
             table_schema,
             schema,
             order,
             planned: OnceLock::new(),
         }
+    }
+
+    /// How many rows there are, when every file says so.
+    pub fn rows(&self) -> Option<u64> {
+        self.files.iter().map(|file| file.live_rows(&self.snapshot.schema)).sum()
+    }
+
+    /// The rows that may have one of the keys (for each of `columns` a column of values), found by an index, so that
+    /// the others are not read. `None` when these columns cannot be looked up. Blocks.
+    pub fn narrowed(&self, columns: &[usize], keys: &[RecordBatch]) -> Result<Option<Self>, Error> {
+        let arrow = |source| Error::Arrow { table: self.snapshot.table.clone(), source };
+        let Some(keys) = Keys::new(&self.snapshot, columns, keys).map_err(arrow)? else { return Ok(None) };
+        let files = self.indexes.narrow(&self.snapshot, &self.root, &self.files, &keys)?;
+        Ok(Some(Self::new(&self.snapshot, files, self.root.clone(), Arc::clone(&self.indexes))))
     }
 
     /// Every file, ready for a scan: the same for all scans of this provider.
@@ -102,7 +122,7 @@ impl FilesProvider {
     }
 
     fn plan_file(&self, file: &DataFile) -> Result<PlannedFile> {
-        let statistics = file.statistics(&self.stored_schema);
+        let statistics = file.statistics(&self.snapshot.schema);
         let location = ObjectPath::from_absolute_path(self.root.join(&file.path))
             .map_err(|e| DataFusionError::External(Box::new(e)))?;
         let mut planned = PartitionedFile::new_from_meta(ObjectMeta {
@@ -121,35 +141,30 @@ impl FilesProvider {
                 _ => ScalarValue::try_from(field.data_type()),
             })
             .collect::<Result<Vec<_>>>()?;
-        let selection = match (&file.only, &file.deletion_vector, statistics.rows) {
-            (None, None, _) => None,
-            (Some(only), _, Some(rows)) => Some(vector::select_only(only, rows)),
-            (None, Some(vector), Some(rows)) => Some(vector.selection(rows)),
-            (.., None) => {
-                let reason =
-                    format!("table {}: file {} has deleted rows but no row count", self.table, file.path);
-                return Err(DataFusionError::Execution(reason));
-            }
+        let Some(rows) = statistics.rows.or((!file.is_partly_read()).then_some(0)) else {
+            let table = &self.snapshot.table;
+            let reason = format!("table {table}: file {} has deleted rows but no row count", file.path);
+            return Err(DataFusionError::Execution(reason));
         };
-        if let Some(selection) = selection {
+        if let Some(selection) = vector::selection_of(file, rows) {
             planned = planned.with_extension(ParquetRowSelection::new(selection));
         }
         let bounds = |exactness| self.statistics(file, &statistics, exactness);
         let planning = planned.clone().with_statistics(Arc::new(bounds(Exactness::Planning)));
         let pruning = planned.with_statistics(Arc::new(bounds(Exactness::Pruning)));
         let planning = planning.statistics.unwrap_or_default();
-        Ok(PlannedFile { file: pruning, planning })
+        Ok(PlannedFile { file: pruning, planning, is_looked_up: file.only.is_some() })
     }
 
     /// Statistics of the file's own columns; [`PartitionedFile::with_statistics`] adds the partition columns.
     fn statistics(&self, file: &DataFile, known: &FileStatistics, exactness: Exactness) -> Statistics {
-        let has_deletions = file.deletion_vector.is_some() || file.only.is_some();
+        let has_deletions = file.is_partly_read();
         let nothing = ColumnBounds::default();
         let columns = self.table_schema.file_schema().fields().iter().map(|field| {
             let bounds = known.columns.get(field.name()).unwrap_or(&nothing);
             column_statistics(bounds, field.data_type(), exactness, has_deletions)
         });
-        let rows = file.live_rows(&self.stored_schema).and_then(|rows| usize::try_from(rows).ok());
+        let rows = file.live_rows(&self.snapshot.schema).and_then(|rows| usize::try_from(rows).ok());
         Statistics {
             num_rows: rows.map_or(Precision::Absent, Precision::Exact),
             total_byte_size: Precision::Inexact(usize::try_from(file.size).unwrap_or(usize::MAX)),
@@ -287,14 +302,19 @@ impl TableProvider for FilesProvider {
             .collect();
         let url = ObjectStoreUrl::local_filesystem();
         let store = state.runtime_env().object_store(&url)?;
-        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
         let options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
             ..TableParquetOptions::default()
         };
+        let readers: Arc<dyn ParquetFileReaderFactory> = if files.iter().all(|f| f.is_looked_up) {
+            Arc::new(LookupReaders::new(&self.snapshot.table, &self.indexes))
+        } else {
+            let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
+            Arc::new(CachedParquetFileReaderFactory::new(store, footers))
+        };
         let source = ParquetSource::new(self.table_schema.clone())
             .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, footers)));
+            .with_parquet_file_reader_factory(readers);
         let scan = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)

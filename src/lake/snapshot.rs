@@ -50,6 +50,11 @@ impl DataFile {
         self.statistics(schema).rows.map(|rows| rows.saturating_sub(deleted))
     }
 
+    /// True when some of its rows are not meant.
+    pub(super) fn is_partly_read(&self) -> bool {
+        self.deletion_vector.is_some() || self.only.is_some()
+    }
+
     /// The same file with other rows deleted.
     pub(super) fn with_vector(&self, vector: DeletionVector) -> Self {
         Self { descriptor: Some(vector.descriptor.clone()), deletion_vector: Some(vector), ..self.clone() }

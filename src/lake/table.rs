@@ -11,6 +11,7 @@
 
 use super::action::{Line, Txn};
 use super::changes::{Change, change_of};
+use super::index::Indexes;
 use super::log;
 use super::read::conform;
 use super::schema::{self, TableDefinition};
@@ -82,6 +83,7 @@ pub(super) struct Tombstone {
 pub struct Table {
     name: TableName,
     store: Store,
+    indexes: Arc<Indexes>,
     snapshot: ArcSwap<Snapshot>,
     commits: Mutex<()>,
     /// The newest commits' changes, oldest first.
@@ -91,11 +93,12 @@ pub struct Table {
 
 impl Table {
     /// Opens the newest version; `None` when there is no such table.
-    pub(super) fn open(name: &TableName, store: Store) -> Result<Option<Self>, Error> {
+    pub(super) fn open(name: &TableName, store: Store, indexes: Arc<Indexes>) -> Result<Option<Self>, Error> {
         let Some(loaded) = log::load(&store, name, None)? else { return Ok(None) };
         Ok(Some(Self {
             name: name.clone(),
             store,
+            indexes,
             snapshot: ArcSwap::from_pointee(loaded.snapshot),
             commits: Mutex::new(()),
             recent: Mutex::new(VecDeque::new()),
@@ -107,6 +110,7 @@ impl Table {
     pub(super) fn create(
         name: &TableName,
         store: Store,
+        indexes: Arc<Indexes>,
         definition: &TableDefinition,
     ) -> Result<Self, Error> {
         store.make_folder(log::FOLDER)?;
@@ -119,7 +123,7 @@ impl Table {
         if store.put_new(&log::commit_path(0), &body, &[])? == Put::Exists {
             return Err(Error::Conflict { table: name.clone(), version: 0 });
         }
-        Self::open(name, store)?.ok_or_else(|| Error::Gone { table: name.clone(), version: 0 })
+        Self::open(name, store, indexes)?.ok_or_else(|| Error::Gone { table: name.clone(), version: 0 })
     }
 
     /// Its name.
@@ -177,6 +181,10 @@ impl Table {
 
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(super) fn indexes(&self) -> &Indexes {
+        &self.indexes
     }
 
     /// Commits, durable when it returns. Removes and deletes are checked against the newest version under the lock:

@@ -74,7 +74,7 @@ async fn delete(table: &Arc<Table>, doomed: impl Fn(i64) -> bool) {
 }
 
 /// What a query sees of a snapshot, sorted.
-async fn seen(lake: &Lake, snapshot: &Snapshot) -> Vec<i64> {
+async fn seen(lake: &Lake, snapshot: &Arc<Snapshot>) -> Vec<i64> {
     numbers(lake.provider(snapshot)).await
 }
 
@@ -102,6 +102,33 @@ async fn changed(lake: &Lake, table: &Arc<Table>, since: &(i64, Vec<i64>)) -> Ve
     }
     numbers.sort_unstable();
     numbers
+}
+
+fn is_key(number: &i64) -> bool {
+    number % 7 == 3
+}
+
+/// The rows of some keys, found by their index: as a query reads them, and the same as upkeep would.
+async fn looked_up(lake: &Lake, table: &Arc<Table>) -> Vec<i64> {
+    let snapshot = table.snapshot();
+    let keys = Int64Array::from_iter_values((0..100).filter(is_key));
+    let keys = [RecordBatch::try_from_iter([("k", Arc::new(keys) as ArrayRef)]).unwrap()];
+    let provider = lake.provider(&snapshot);
+    let files = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<FilesProvider>().unwrap();
+    let queried = numbers(Arc::new(files.narrowed(&[0], &keys).unwrap().unwrap())).await;
+    let mut read: Vec<i64> = Vec::new();
+    for file in table.files_of_keys(&snapshot, &[0], &keys).unwrap().unwrap() {
+        table
+            .read_file::<Error>(&snapshot, &file, |batch, positions| {
+                assert_eq!(batch.num_rows(), positions.len());
+                read.extend(batch.column(0).as_primitive::<Int64Type>().values());
+                Ok(())
+            })
+            .unwrap();
+    }
+    read.sort_unstable();
+    assert_eq!(read, queried);
+    queried
 }
 
 #[derive(Clone, Debug)]
@@ -168,6 +195,7 @@ async fn run(steps: Vec<Step>) {
         assert_eq!(seen(&lake, &snapshot).await, wanted);
         assert_eq!(snapshot.rows(), u64::try_from(wanted.len()).ok());
         assert_eq!(changed(&lake, &table, &since).await, wanted);
+        assert_eq!(looked_up(&lake, &table).await, wanted.iter().copied().filter(is_key).collect::<Vec<_>>());
     }
 }
 

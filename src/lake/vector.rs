@@ -4,6 +4,7 @@
 //! then, for each vector, its size (big endian), a magic number, a 64-bit Roaring bitmap and a CRC-32 of both.
 
 use super::action::Descriptor;
+use super::snapshot::DataFile;
 use super::store::Store;
 use super::{Error, TableName};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
@@ -23,7 +24,7 @@ pub struct DeletionVector {
 
 impl DeletionVector {
     /// What to read of a file with `rows` physical rows.
-    pub(super) fn selection(&self, rows: u64) -> RowSelection {
+    fn selection(&self, rows: u64) -> RowSelection {
         let mut selectors = Vec::new();
         let mut next = 0u64;
         let select =
@@ -42,8 +43,17 @@ impl DeletionVector {
     }
 }
 
+/// What to read of a file with `rows` physical rows; `None` for all of it.
+pub(super) fn selection_of(file: &DataFile, rows: u64) -> Option<RowSelection> {
+    match (&file.only, &file.deletion_vector) {
+        (Some(only), _) => Some(select_only(only, rows)),
+        (None, Some(vector)) => Some(vector.selection(rows)),
+        (None, None) => None,
+    }
+}
+
 /// Reads these rows of a file with `rows` physical rows and no others.
-pub(super) fn select_only(only: &RoaringTreemap, rows: u64) -> RowSelection {
+fn select_only(only: &RoaringTreemap, rows: u64) -> RowSelection {
     let length = |from: u64, to: u64| usize::try_from(to - from).unwrap_or(usize::MAX);
     let mut selectors = Vec::new();
     let mut next = 0u64;

@@ -208,6 +208,11 @@ fn write_error(table: &TableName, store: &Store, path: &str, error: parquet::err
     }
 }
 
+/// Rows of a page: single rows are read back by their pages.
+const PAGE_ROWS: usize = 2048;
+/// A dictionary beyond this is given up: it must be read before any row is.
+const DICTIONARY_BYTES_MAX: usize = 64 << 10;
+
 /// `_raw` holds each record's bytes: all different, never filtered on, so neither dictionary nor statistics pay.
 fn properties(effort: Effort) -> WriterProperties {
     let compression = match effort {
@@ -220,7 +225,8 @@ fn properties(effort: Effort) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_column_dictionary_enabled(raw(), false)
         .set_column_statistics_enabled(raw(), EnabledStatistics::None)
-        .set_offset_index_disabled(effort == Effort::Fast)
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .build()
 }
 

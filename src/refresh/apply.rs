@@ -3,12 +3,13 @@
 
 use super::Error;
 use super::compare::{Bag, KeySet};
+use super::evaluate::is_worth_looking_up;
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH};
-use crate::lake::{self, Commit, Effort, Snapshot, Table, TableName};
+use crate::lake::{self, Commit, DataFile, Effort, Snapshot, Table, TableName};
 use arrow::array::RecordBatch;
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use roaring::RoaringTreemap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Rows a batch of new rows is written in.
@@ -34,6 +35,8 @@ pub(super) struct Applied {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) inserted: i64,
     pub(super) deleted: i64,
+    /// Stored rows that were read to find those that go.
+    pub(super) rows_compared: u64,
 }
 
 /// Brings the table to its target. It is committed only when rows change or when `always`, so that models above it rest
@@ -48,18 +51,22 @@ pub(super) async fn apply(
     let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
     let mut attempt = 1;
     loop {
-        let Some(Change { commit, inserted, deleted }) = compare(&model.table, &target).await? else {
+        let Some(Change { commit, inserted, deleted, rows_compared }) =
+            compare(&model.table, &target).await?
+        else {
             return Ok(None);
         };
         if inserted + deleted == 0 && !always {
-            return Ok(Some(Applied { snapshot: model.table.snapshot(), inserted, deleted }));
+            return Ok(Some(Applied { snapshot: model.table.snapshot(), inserted, deleted, rows_compared }));
         }
         let mut transactions =
             vec![(REFRESH.to_string(), number), (DEFINITION.to_string(), model.definition_hash)];
         transactions.extend(inputs.iter().map(|(name, version)| (format!("{CONSUMED}{name}"), *version)));
         let operation = if deleted == 0 { "WRITE" } else { "UPDATE" };
         match model.table.commit(Commit { operation, transactions, ..commit }).await {
-            Ok(snapshot) => return Ok(Some(Applied { snapshot, inserted, deleted })),
+            Ok(snapshot) => {
+                return Ok(Some(Applied { snapshot, inserted, deleted, rows_compared }));
+            }
             // Upkeep moved rows: they are looked for again. A refresh in between is this one, landed although it looked
             // failed, and a change must not be made twice.
             Err(lake::Error::Conflict { .. })
@@ -77,6 +84,7 @@ struct Change {
     commit: Commit,
     inserted: i64,
     deleted: i64,
+    rows_compared: u64,
 }
 
 async fn compare(table: &Arc<Table>, target: &Arc<Target>) -> Result<Option<Change>, Error> {
@@ -88,39 +96,39 @@ async fn compare(table: &Arc<Table>, target: &Arc<Target>) -> Result<Option<Chan
 
 fn compare_blocking(table: &Table, target: &Target) -> Result<Option<Change>, Error> {
     let snapshot = table.snapshot();
-    let mut commit = Commit::append(Vec::new(), Vec::new());
-    let (rows, left, deleted) = match target {
+    let mut taking = Taking::new(table, &snapshot);
+    let (rows, left) = match target {
         Target::All(rows) => {
             let mut bag = Bag::new(&snapshot.schema, rows)?;
-            let deleted = take(table, &snapshot, &mut commit, |old| Ok(inverted(bag.held(old)?)))?;
-            (rows, bag.left(), deleted)
+            taking.take(&snapshot.files, |old| Ok(inverted(bag.held(old)?)))?;
+            (rows, bag.left())
         }
         Target::OfKeys { rows, keys } => {
             let mut bag = Bag::new(&snapshot.schema, rows)?;
-            let deleted = take(table, &snapshot, &mut commit, |old| {
+            let files = taking.files_of(keys.columns(), keys.values())?;
+            taking.take(&files, |old| {
                 let meant = keys.held(old)?;
                 let mut held = bag.held(&filter_record_batch(old, &meant.clone().into())?)?.into_iter();
                 Ok(meant.into_iter().map(|meant| meant && !held.next().unwrap_or(true)).collect())
             })?;
-            (rows, bag.left(), deleted)
+            (rows, bag.left())
         }
         Target::Change { inserted, deleted } => {
-            let all = |batches: &[RecordBatch]| -> Vec<(usize, usize)> {
-                let rows = batches.iter().enumerate();
-                rows.flat_map(|(b, batch)| (0..batch.num_rows()).map(move |row| (b, row))).collect()
-            };
             let mut bag = Bag::new(&snapshot.schema, deleted)?;
-            let gone = if all(deleted).is_empty() {
-                0
-            } else {
-                take(table, &snapshot, &mut commit, |old| Ok(bag.held(old)?))?
-            };
+            if deleted.iter().any(|batch| batch.num_rows() > 0) {
+                let columns: Vec<usize> = (0..snapshot.schema.fields().len()).collect();
+                let files = taking.files_of(&columns, deleted)?;
+                taking.take(&files, |old| Ok(bag.held(old)?))?;
+            }
             if !bag.left().is_empty() {
                 return Ok(None);
             }
-            (inserted, all(inserted), gone)
+            let rows = inserted.iter().enumerate();
+            let all = rows.flat_map(|(b, batch)| (0..batch.num_rows()).map(move |row| (b, row)));
+            (inserted, all.collect())
         }
     };
+    let Taking { mut commit, deleted, rows_compared, .. } = taking;
     if !left.is_empty() {
         let sources: Vec<&RecordBatch> = rows.iter().collect();
         let mut writer = table.writer(Effort::Fast)?;
@@ -129,37 +137,63 @@ fn compare_blocking(table: &Table, target: &Target) -> Result<Option<Change>, Er
         }
         commit.adds = writer.finish()?;
     }
-    Ok(Some(Change { commit, inserted: i64::try_from(left.len()).unwrap_or(i64::MAX), deleted }))
+    let inserted = i64::try_from(left.len()).unwrap_or(i64::MAX);
+    Ok(Some(Change { commit, inserted, deleted, rows_compared }))
 }
 
-/// Notes in the commit the stored rows for which `goes` is true; gives how many they are.
-fn take(
-    table: &Table,
-    snapshot: &Snapshot,
-    commit: &mut Commit,
-    mut goes: impl FnMut(&RecordBatch) -> Result<Vec<bool>, Error>,
-) -> Result<i64, Error> {
-    let mut count = 0;
-    for file in &snapshot.files {
-        let mut gone = RoaringTreemap::new();
-        let mut live = 0;
-        table.read_file::<Error>(snapshot, file, |old, positions| {
-            live += positions.len();
-            let goes = goes(&old)?;
-            gone.extend(positions.into_iter().zip(goes).filter(|(_, goes)| *goes).map(|(at, _)| at));
-            Ok(())
-        })?;
-        if gone.is_empty() {
-            continue;
-        }
-        count += i64::try_from(gone.len()).unwrap_or(i64::MAX);
-        if usize::try_from(gone.len()).is_ok_and(|gone| gone == live) {
-            commit.removes.push(Arc::clone(file));
-        } else {
-            commit.deletes.push((Arc::clone(file), gone | Table::deleted_rows(file)));
-        }
+/// Stored rows being marked to go.
+struct Taking<'a> {
+    table: &'a Table,
+    snapshot: &'a Snapshot,
+    commit: Commit,
+    deleted: i64,
+    rows_compared: u64,
+}
+
+impl<'a> Taking<'a> {
+    fn new(table: &'a Table, snapshot: &'a Snapshot) -> Self {
+        let commit = Commit::append(Vec::new(), Vec::new());
+        Self { table, snapshot, commit, deleted: 0, rows_compared: 0 }
     }
-    Ok(count)
+
+    /// Where rows with these keys may stand: found by an index when that reads less than all.
+    fn files_of(&self, columns: &[usize], keys: &[RecordBatch]) -> Result<Vec<Arc<DataFile>>, Error> {
+        let count: u64 = keys.iter().map(|batch| batch.num_rows() as u64).sum();
+        let rows = self.snapshot.rows().unwrap_or(u64::MAX);
+        if is_worth_looking_up(count, rows)
+            && let Some(files) = self.table.files_of_keys(self.snapshot, columns, keys)?
+        {
+            return Ok(files);
+        }
+        Ok(self.snapshot.files.clone())
+    }
+
+    /// Notes in the commit the rows of these files for which `goes` is true.
+    fn take(
+        &mut self,
+        files: &[Arc<DataFile>],
+        mut goes: impl FnMut(&RecordBatch) -> Result<Vec<bool>, Error>,
+    ) -> Result<(), Error> {
+        let whole: HashMap<&str, &Arc<DataFile>> =
+            self.snapshot.files.iter().map(|file| (file.path.as_str(), file)).collect();
+        for read in files {
+            let mut gone = RoaringTreemap::new();
+            self.table.read_file::<Error>(self.snapshot, read, |old, positions| {
+                self.rows_compared += positions.len() as u64;
+                let goes = goes(&old)?;
+                gone.extend(positions.into_iter().zip(goes).filter(|(_, goes)| *goes).map(|(at, _)| at));
+                Ok(())
+            })?;
+            let Some(file) = whole.get(read.path.as_str()).filter(|_| !gone.is_empty()) else { continue };
+            self.deleted += i64::try_from(gone.len()).unwrap_or(i64::MAX);
+            if file.live_rows(&self.snapshot.schema) == Some(gone.len()) {
+                self.commit.removes.push(Arc::clone(file));
+            } else {
+                self.commit.deletes.push((Arc::clone(file), gone | Table::deleted_rows(file)));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn inverted(mut flags: Vec<bool>) -> Vec<bool> {

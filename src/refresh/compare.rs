@@ -53,6 +53,7 @@ impl Bag {
 pub(super) struct KeySet {
     converter: RowConverter,
     columns: Vec<usize>,
+    values: Vec<RecordBatch>,
     hashes: HashSet<u128>,
 }
 
@@ -65,7 +66,8 @@ impl KeySet {
     ) -> Result<Self, ArrowError> {
         let types: Vec<&DataType> = columns.iter().map(|i| schema.field(*i).data_type()).collect();
         let fields = types.iter().map(|data_type| SortField::new((*data_type).clone())).collect();
-        let mut set = Self { converter: RowConverter::new(fields)?, columns, hashes: HashSet::new() };
+        let converter = RowConverter::new(fields)?;
+        let mut set = Self { converter, columns, values: keys.to_vec(), hashes: HashSet::new() };
         for batch in keys {
             let cast = batch.columns().iter().zip(&types).map(|(column, to)| cast(column, to));
             set.hashes.extend(hashes(&set.converter, &cast.collect::<Result<Vec<_>, _>>()?)?);
@@ -76,6 +78,16 @@ impl KeySet {
     /// How many keys.
     pub(super) fn len(&self) -> usize {
         self.hashes.len()
+    }
+
+    /// The table's columns that hold the key.
+    pub(super) fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// The keys, in the types that they came in.
+    pub(super) fn values(&self) -> &[RecordBatch] {
+        &self.values
     }
 
     /// Tells for each row of a table whether its key is in the set.

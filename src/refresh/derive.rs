@@ -17,10 +17,12 @@
 
 mod keyed;
 mod merge;
+mod narrow;
 mod top;
 
 pub(super) use keyed::{KEYS, Keyed, keyed};
 pub(super) use merge::{Merge, merge};
+pub(super) use narrow::{is_narrowed_by_other, narrow, rows_of};
 
 use crate::lake::TableName;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -236,7 +238,11 @@ fn join_change(join: &Join, sources: &Sources) -> Derived<Option<LogicalPlan>> {
     }
 }
 
-fn rejoin(join: &Join, left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+pub(super) fn rejoin(
+    join: &Join,
+    left: LogicalPlan,
+    right: LogicalPlan,
+) -> Result<LogicalPlan, DataFusionError> {
     let joined = Join::try_new(
         Arc::new(left),
         Arc::new(right),
@@ -310,7 +316,7 @@ fn difference(new: LogicalPlan, old: LogicalPlan) -> Derived<LogicalPlan> {
 }
 
 /// The columns of a plan by position under the names of `schema`, and the weight, if there is one more column.
-fn placed(plan: LogicalPlan, schema: &DFSchema) -> Derived<LogicalPlan> {
+pub(super) fn placed(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan, DataFusionError> {
     let columns = plan.schema().columns();
     let mut exprs = Vec::with_capacity(columns.len());
     for (position, column) in columns.into_iter().enumerate() {
@@ -337,7 +343,7 @@ fn union_of(parts: Vec<LogicalPlan>) -> Derived<LogicalPlan> {
     }
     let schema = Arc::clone(first.schema());
     let inputs = std::iter::once(first).chain(parts).map(Arc::new).collect();
-    placed(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?), &schema)
+    Ok(placed(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?), &schema)?)
 }
 
 /// The keys of a plan's rows, as columns `k0`, `k1`...

@@ -12,11 +12,12 @@ use super::Error;
 use super::apply::{Applied, Target, apply};
 use super::compare::{KeySet, consolidate};
 use super::derive::{self, KEYS, Keyed, Merge, Refusal, Source, Sources, WEIGHT};
+use super::evaluate::Evaluator;
 use super::model::{Model, RefreshRecord};
 use super::output::{judge_all, nullable, shape};
 use super::streaming::Refreshed;
 use crate::catalog::cut::Cut;
-use crate::engine::{Engine, logical_plan, physical_plan};
+use crate::engine::{Engine, logical_plan};
 use crate::lake::{Changes, Lake, Table, TableName};
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
@@ -29,7 +30,6 @@ use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::collect;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -87,19 +87,22 @@ pub(super) async fn refresh(
         Err(Refusal::Engine(error)) => return Err(error.into()),
     };
     let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
+    let evaluator = Evaluator::new(&state);
     let (target, how) = match derived {
         Way::Nothing => {
             (Target::Change { inserted: Vec::new(), deleted: Vec::new() }, "no row affected".to_string())
         }
-        Way::Merge(merge) => of_merge(model, &state, &merge, base.lake, &mut rules).await?,
-        Way::OfKeys(keyed) => match of_keys(model, &state, &keyed, &mut rules).await? {
+        Way::Merge(merge) => of_merge(model, &evaluator, &merge, base.lake, &mut rules).await?,
+        Way::OfKeys(keyed) => match of_keys(model, &evaluator, &keyed, &mut rules).await? {
             Ok(found) => found,
             Err(why) => return Ok(Attempt::Refused(why)),
         },
-        Way::Change(change) => of_change(model, &state, &change, &mut rules).await?,
+        Way::Change(change) => of_change(model, &state, &evaluator, &change, &mut rules).await?,
     };
     let inputs = model.versions_in(cut);
-    let Some(Applied { snapshot, inserted, deleted }) = apply(model, target, &inputs, false).await? else {
+    let Some(Applied { snapshot, inserted, deleted, rows_compared }) =
+        apply(model, target, &inputs, false).await?
+    else {
         return Ok(Attempt::Refused("a row that should go is not there".to_string()));
     };
     Ok(Attempt::Done(Box::new(Refreshed {
@@ -111,7 +114,7 @@ pub(super) async fn refresh(
             model: model.name.clone(),
             mode: "incremental",
             reason: format!("{} changed input rows, {how}", gathered.changed_rows),
-            rows_read: i64::try_from(gathered.changed_rows).unwrap_or(i64::MAX),
+            rows_read: i64::try_from(evaluator.rows_read() + rows_compared).unwrap_or(i64::MAX),
             rows_inserted: inserted,
             rows_deleted: deleted,
             seconds: started.elapsed().as_secs_f64(),
@@ -272,13 +275,13 @@ fn is_same_value(from: &DataType, to: &DataType) -> bool {
 /// The rows of the affected keys.
 async fn of_keys(
     model: &Model,
-    state: &Opaque<SessionState>,
+    evaluator: &Evaluator<'_>,
     keyed: &Opaque<Keyed>,
     rules: &mut Rules,
 ) -> Result<Result<(Target, String), String>, Error> {
     let Some(affected) = keyed.affected.clone() else { return Ok(Err("no key is affected".to_string())) };
     let affected = Opaque::new(affected);
-    let keys = run(state, &affected).await?;
+    let keys = evaluator.run(&affected).await?;
     let set = KeySet::new(&model.schema, keyed.columns.clone(), &keys)?;
     let how = format!("{} keys computed anew", set.len());
     let plan = match keyed.rows(&scan_of(KEYS, affected.schema().as_arrow(), derive::key_name, keys)?) {
@@ -286,7 +289,7 @@ async fn of_keys(
         Err(Refusal::NoRule(why)) => return Ok(Err(why)),
         Err(Refusal::Engine(error)) => return Err(error.into()),
     };
-    let rows = run(state, &plan).await?;
+    let rows = evaluator.run(&plan).await?;
     let rows = judge_all(model, rules, &rows)?;
     Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
 }
@@ -294,12 +297,12 @@ async fn of_keys(
 /// The stored rows of the keys that came, with what came added.
 async fn of_merge(
     model: &Model,
-    state: &Opaque<SessionState>,
+    evaluator: &Evaluator<'_>,
     merge: &Opaque<Merge>,
     lake: &Lake,
     rules: &mut Rules,
 ) -> Result<(Target, String), Error> {
-    let came = run(state, &Opaque::new(merge.came.clone())).await?;
+    let came = evaluator.run(&Opaque::new(merge.came.clone())).await?;
     let key_columns: Vec<usize> = (0..merge.keys.len()).collect();
     let keys = came.iter().map(|batch| batch.project(&key_columns)).collect::<Result<Vec<_>, _>>()?;
     let set = KeySet::new(&model.schema, merge.keys.clone(), &keys)?;
@@ -316,7 +319,7 @@ async fn of_merge(
             Err(Refusal::NoRule(why)) => return Err(Error::Output(format!("{}: {why}", model.name))),
         }
     };
-    let rows = judge_all(model, rules, &run(state, &plan).await?)?;
+    let rows = judge_all(model, rules, &evaluator.run(&plan).await?)?;
     Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how))
 }
 
@@ -342,12 +345,13 @@ fn scan_of(
 async fn of_change(
     model: &Model,
     state: &Opaque<SessionState>,
+    evaluator: &Evaluator<'_>,
     change: &Opaque<LogicalPlan>,
     rules: &mut Rules,
 ) -> Result<(Target, String), Error> {
     let output = nullable(&model.schema);
     let mut weighted: Vec<(RecordBatch, Int64Array)> = Vec::new();
-    for batch in run(state, change).await? {
+    for batch in evaluator.run(change).await? {
         let last = batch.num_columns() - 1;
         debug_assert_eq!(batch.schema().field(last).name(), WEIGHT);
         let weights = batch.column(last).as_primitive::<Int64Type>().clone();
@@ -368,9 +372,4 @@ async fn of_change(
     let mut uncounted = Rules::compile(state, &model.expectations, &model.schema)?;
     let deleted = judge_all(model, &mut uncounted, &pick(&fewer)?)?;
     Ok((Target::Change { inserted, deleted }, how))
-}
-
-async fn run(state: &Opaque<SessionState>, plan: &Opaque<LogicalPlan>) -> Result<Vec<RecordBatch>, Error> {
-    let physical = physical_plan(state, plan).await?;
-    Ok(collect(physical, state.task_ctx()).await?)
 }

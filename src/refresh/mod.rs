@@ -21,6 +21,7 @@ mod apply;
 mod compare;
 mod derive;
 mod epochs;
+mod evaluate;
 mod incremental;
 mod lane;
 #[cfg(test)]

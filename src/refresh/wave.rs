@@ -477,7 +477,7 @@ impl Run {
 fn provider(
     providers: &mut HashMap<TableName, (i64, Arc<dyn TableProvider>)>,
     lake: &Lake,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
 ) -> Arc<dyn TableProvider> {
     match providers.get(&snapshot.table) {
         Some((version, provider)) if *version == snapshot.version => Arc::clone(provider),

@@ -1,0 +1,78 @@
+//! Reading single rows of local files: their footers come from memory with the offset index, so that only the pages of
+//! those rows are read. DataFusion's own reader asks for the offset index only to prune.
+
+use super::TableName;
+use super::index::Indexes;
+use bytes::Bytes;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, ready};
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use url::Url;
+
+/// Opens files of one table for lookups.
+#[derive(Debug)]
+pub(super) struct LookupReaders {
+    table: TableName,
+    indexes: Arc<Indexes>,
+}
+
+impl LookupReaders {
+    pub(super) fn new(table: &TableName, indexes: &Arc<Indexes>) -> Self {
+        Self { table: table.clone(), indexes: Arc::clone(indexes) }
+    }
+}
+
+impl ParquetFileReaderFactory for LookupReaders {
+    fn create_reader(
+        &self,
+        _partition: usize,
+        file: PartitionedFile,
+        _size_hint: Option<usize>,
+        _metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        let external = |e: Box<dyn std::error::Error + Send + Sync>| DataFusionError::External(e);
+        // A location is a path with its special characters escaped, as in a URL.
+        let url = Url::parse(&format!("file:///{}", file.object_meta.location))
+            .map_err(|e| external(Box::new(e)))?;
+        let path = url.to_file_path().map_err(|()| external(format!("{url} is no path").into()))?;
+        let path: Arc<Path> = Arc::from(path);
+        let open = File::open(&path).map_err(|e| external(Box::new(e)))?;
+        let footer = self.indexes.footer(&self.table, &path, &open).map_err(|e| external(Box::new(e)))?;
+        Ok(Box::new(LookupReader { file: open, footer: Arc::clone(footer.metadata()) }))
+    }
+}
+
+/// One open file. Pages that are looked up are small: reading them in place is cheaper than handing them to a thread.
+struct LookupReader {
+    file: File,
+    footer: Arc<ParquetMetaData>,
+}
+
+impl AsyncFileReader for LookupReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
+        let length = usize::try_from(range.end - range.start).unwrap_or_default();
+        let mut bytes = vec![0; length];
+        let read = self.file.read_exact_at(&mut bytes, range.start);
+        let read = read.map(|()| Bytes::from(bytes)).map_err(|e| ParquetError::External(Box::new(e)));
+        ready(read).boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
+        ready(Ok(Arc::clone(&self.footer))).boxed()
+    }
+}
