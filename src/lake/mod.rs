@@ -33,7 +33,7 @@ pub use error::{Error, chain};
 pub use name::TableName;
 pub use read::conform;
 pub use scan::FilesProvider;
-pub use schema::{TableDefinition, TableKind};
+pub use schema::{TableDefinition, TableKind, query_schema};
 pub use snapshot::{DataFile, Snapshot};
 pub use stats::FileStatistics;
 pub use storable::{Unstorable, storable};

@@ -121,7 +121,7 @@ fn has_zoneless_timestamp(data_type: &DataType) -> bool {
 }
 
 /// The columns with the types that queries work on: views of strings and binaries, which move without copying.
-pub(super) fn query_schema(schema: &Schema) -> SchemaRef {
+pub fn query_schema(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| {
         let data_type = match field.data_type() {
             DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,

@@ -139,6 +139,12 @@ impl Snapshot {
             .filter_map(move |(name, version)| Some((name.strip_prefix(prefix)?, *version)))
     }
 
+    /// True when its rows only ever come: it was made so that none can go.
+    pub fn is_append_only(&self) -> bool {
+        let features = self.protocol.reader_features.iter().flatten();
+        !features.into_iter().any(|feature| feature == "deletionVectors")
+    }
+
     /// Rows that are there, when every file says so.
     pub fn rows(&self) -> Option<u64> {
         self.files.iter().map(|f| f.live_rows(&self.schema)).sum()

@@ -33,7 +33,7 @@ pub struct RuleCount {
     pub failed: i64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rule {
     predicate: Arc<dyn PhysicalExpr>,
     count: RuleCount,
@@ -50,7 +50,7 @@ pub struct Judged {
 }
 
 /// The compiled rules of one model.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
 }

@@ -15,14 +15,17 @@
 //!
 //! Pure: nothing is read. What has no rule is refused with the reason, and the caller recomputes.
 
+mod average;
 mod keyed;
 mod merge;
 mod narrow;
+mod split;
 mod top;
 
 pub(super) use keyed::{KEYS, Keyed, keyed};
 pub(super) use merge::{Merge, merge};
 pub(super) use narrow::{is_narrowed_by_other, narrow, rows_of};
+pub(super) use split::{Split, split};
 
 use crate::lake::TableName;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -40,7 +43,7 @@ use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
 use datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The last column of a derived plan.
@@ -148,17 +151,37 @@ pub(super) fn change(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<Lo
 
 /// The plan over its inputs as they were.
 pub(super) fn before(plan: &LogicalPlan, sources: &Sources) -> Derived<LogicalPlan> {
-    let old = plan.clone().transform_up(|node| {
+    Ok(reading(plan, |name| Some(Arc::clone(&sources.get(name)?.old)))?)
+}
+
+/// The plan with other rows in some of its tables.
+pub(super) fn reading(
+    plan: &LogicalPlan,
+    rows: impl Fn(&TableName) -> Option<Arc<dyn TableSource>>,
+) -> Result<LogicalPlan, DataFusionError> {
+    let read = plan.clone().transform_up(|node| {
         let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
-        match sources.get(&name_of(&scan.table_name)) {
-            Some(source) => Ok(Transformed::yes(rescan(scan, &source.old))),
+        match rows(&name_of(&scan.table_name)) {
+            Some(source) => Ok(Transformed::yes(rescan(scan, &source))),
             None => Ok(Transformed::no(node)),
         }
     })?;
-    Ok(old.data)
+    Ok(read.data)
 }
 
-/// The tables that a plan scans.
+/// The stored tables that a plan scans, each once.
+pub(super) fn tables_of(plan: &LogicalPlan) -> Result<Vec<TableName>, DataFusionError> {
+    let mut tables = BTreeSet::new();
+    plan.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            tables.insert(name_of(&scan.table_name));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(tables.into_iter().collect())
+}
+
+/// True when one of a plan's tables has changed.
 fn is_touched(plan: &LogicalPlan, sources: &Sources) -> Derived<bool> {
     let mut touched = false;
     plan.apply(|node| {

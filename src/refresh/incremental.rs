@@ -11,25 +11,25 @@
 use super::Error;
 use super::apply::{Applied, Target, apply};
 use super::compare::{KeySet, consolidate};
-use super::derive::{self, KEYS, Keyed, Merge, Refusal, Source, Sources, WEIGHT};
+use super::derive::{self, KEYS, Keyed, Merge, Refusal, Source, Sources, Split, WEIGHT};
 use super::evaluate::Evaluator;
 use super::model::{Model, RefreshRecord};
 use super::output::{judge_all, nullable, shape};
 use super::streaming::Refreshed;
 use crate::catalog::cut::Cut;
 use crate::engine::{Engine, logical_plan};
-use crate::lake::{Changes, Lake, Table, TableName};
+use crate::lake::{self, Changes, Lake, Snapshot, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
 use crate::quality::Rules;
 use crate::sql::{RefreshPolicy, ViolationAction};
 use arrow::array::{AsArray as _, Int64Array, RecordBatch};
-use arrow::compute::interleave_record_batch;
-use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::compute::{filter_record_batch, interleave_record_batch, not};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::SessionState;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, LogicalTableSource, TableSource};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ const SMALL_ROWS: u64 = 10_000;
 
 /// What an incremental refresh starts from.
 pub(super) struct Base<'a> {
-    pub(super) lake: &'a Lake,
+    pub(super) lake: &'a Arc<Lake>,
     pub(super) tables: &'a BTreeMap<TableName, Arc<Table>>,
     /// The versions that the stored rows were computed from.
     pub(super) consumed: &'a BTreeMap<TableName, i64>,
@@ -58,7 +58,7 @@ pub(super) enum Attempt {
     Refused(String),
 }
 
-/// Brings a view from its base to a cut.
+/// Brings a view from its base to a cut: first its hidden aggregates, then itself.
 pub(super) async fn refresh(
     model: &Model,
     engine: &Engine,
@@ -69,54 +69,65 @@ pub(super) async fn refresh(
     if let Some(why) = not_by_definition(model, base.depends_on_clock) {
         return Ok(Attempt::Refused(why));
     }
-    if model.is_outdated() {
-        return Ok(Attempt::Refused("first computation by this definition".to_string()));
-    }
-    if base.consumed.is_empty() {
-        return Ok(Attempt::Refused("what stands is in no epoch yet".to_string()));
-    }
-    let gathered = match gather(model, cut, &base).await? {
-        Ok(gathered) => gathered,
-        Err(why) => return Ok(Attempt::Refused(why)),
-    };
     let state = engine.state_at(cut, cut.wave_time);
-    let plan = logical_plan(&state, &model.query).await?;
-    let derived = match derive_for(model, &state, &plan, &gathered.sources) {
-        Ok(derived) => derived,
-        Err(Refusal::NoRule(why)) => return Ok(Attempt::Refused(why)),
-        Err(Refusal::Engine(error)) => return Err(error.into()),
-    };
-    let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
+    let chain = chain_of(model, &state, base.tables).await?;
     let evaluator = Evaluator::new(&state);
-    let (target, how) = match derived {
-        Way::Nothing => {
-            (Target::Change { inserted: Vec::new(), deleted: Vec::new() }, "no row affected".to_string())
-        }
-        Way::Merge(merge) => of_merge(model, &evaluator, &merge, base.lake, &mut rules).await?,
-        Way::OfKeys(keyed) => match of_keys(model, &evaluator, &keyed, &mut rules).await? {
-            Ok(found) => found,
-            Err(why) => return Ok(Attempt::Refused(why)),
+    let mut ground = Ground { base: &base, cut, states: BTreeMap::new() };
+    let (mut rows_compared, mut below) = (0, Vec::new());
+    for number in 0..chain.states.len() {
+        let hidden = hidden(model, &chain, number, base.lake).await?;
+        let consumed = hidden.consumed();
+        let plan = ground.stand_in(&chain.states[number].plan)?;
+        let (applied, how) = bring_hidden(&hidden, &plan, &consumed, &ground, &evaluator).await?;
+        below.push(format!("hidden aggregate {}: {how}", number + 1));
+        rows_compared += applied.rows_compared;
+        ground.states.insert(hidden.name.clone(), (Arc::clone(&hidden.table), applied.snapshot));
+    }
+    let plan = ground.stand_in(&chain.query)?;
+    let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
+    let mut inputs = model.versions_in(cut);
+    inputs.extend(ground.states.iter().map(|(name, (_, snapshot))| (name.clone(), snapshot.version)));
+    let mut consumed = base.consumed.clone();
+    consumed
+        .extend(ground.states.keys().filter_map(|name| Some((name.clone(), model.consumed_version(name)?))));
+    let change = if model.is_outdated() {
+        Err("first computation by this definition".to_string())
+    } else if base.consumed.is_empty() {
+        Err("what stands is in no epoch yet".to_string())
+    } else {
+        change_of(model, &plan, &consumed, &ground, &evaluator, &mut rules).await?
+    };
+    let applied = match change {
+        Ok((target, how)) => match apply(model, target, &inputs, false).await? {
+            Some(applied) => Ok((applied, how)),
+            None => Err("a row that should go is not there".to_string()),
         },
-        Way::Change(change) => of_change(model, &state, &evaluator, &change, &mut rules).await?,
+        Err(why) => Err(why),
     };
-    let inputs = model.versions_in(cut);
-    let Some(Applied { snapshot, inserted, deleted, rows_compared }) =
-        apply(model, target, &inputs, false).await?
-    else {
-        return Ok(Attempt::Refused("a row that should go is not there".to_string()));
+    let (mode, applied, reason) = match applied {
+        Ok((applied, how)) => ("incremental", applied, how),
+        // Without hidden aggregates the query's own text does as well.
+        Err(why) if chain.states.is_empty() => return Ok(Attempt::Refused(why)),
+        Err(why) => {
+            let rows = judge_all(model, &mut rules, &evaluator.run(&plan).await?)?;
+            let applied = apply(model, Target::All(rows), &inputs, model.is_outdated()).await?;
+            let gone = || lake::Error::Stopped { table: model.name.clone() };
+            ("recompute", applied.ok_or_else(gone)?, why)
+        }
     };
+    rows_compared += applied.rows_compared;
     Ok(Attempt::Done(Box::new(Refreshed {
-        snapshot,
+        snapshot: applied.snapshot,
         quarantine: None,
-        inputs,
+        inputs: model.versions_in(cut),
         record: RefreshRecord {
             epoch: 0,
             model: model.name.clone(),
-            mode: "incremental",
-            reason: format!("{} changed input rows, {how}", gathered.changed_rows),
+            mode,
+            reason: std::iter::once(reason).chain(below).collect::<Vec<_>>().join("; "),
             rows_read: i64::try_from(evaluator.rows_read() + rows_compared).unwrap_or(i64::MAX),
-            rows_inserted: inserted,
-            rows_deleted: deleted,
+            rows_inserted: applied.inserted,
+            rows_deleted: applied.deleted,
             seconds: started.elapsed().as_secs_f64(),
             error: None,
             rules: rules.counts(),
@@ -131,20 +142,28 @@ pub(super) async fn why_not(
     model: &Model,
     engine: &Engine,
     cut: &Arc<Cut>,
-    depends_on_clock: bool,
+    base: &Base<'_>,
 ) -> Result<Option<String>, Error> {
-    if let Some(why) = not_by_definition(model, depends_on_clock) {
+    if let Some(why) = not_by_definition(model, base.depends_on_clock) {
         return Ok(Some(why));
     }
-    let all = |input: &TableName| {
-        let rows = provider_as_source(cut.tables.get(input)?.provider.clone()?);
-        let (inserted, deleted) = (Some(Arc::clone(&rows)), Some(Arc::clone(&rows)));
-        Some((input.clone(), Source { old: rows, inserted, deleted }))
-    };
-    let sources: Opaque<Sources> = Opaque::new(model.inputs.iter().filter_map(all).collect());
     let state = engine.state_at(cut, cut.wave_time);
-    let plan = logical_plan(&state, &model.query).await?;
-    match derive_for(model, &state, &plan, &sources) {
+    let chain = chain_of(model, &state, base.tables).await?;
+    let all = |rows: Arc<dyn TableSource>| Source {
+        old: Arc::clone(&rows),
+        inserted: Some(Arc::clone(&rows)),
+        deleted: Some(rows),
+    };
+    let of_cut = |name: &TableName| Some(provider_as_source(cut.tables.get(name)?.provider.clone()?));
+    let mut sources: Sources =
+        model.inputs.iter().filter_map(|name| Some((name.clone(), all(of_cut(name)?)))).collect();
+    for state in &chain.states {
+        let rows: Arc<dyn TableSource> = Arc::new(LogicalTableSource::new(lake::query_schema(&state.schema)));
+        sources.insert(state.name.clone(), all(rows));
+    }
+    let states = chain.states.iter().map(|state| derive_for(&state.schema, false, &state.plan, &sources));
+    let query = || derive_for(&model.schema, drops_rows(model), &chain.query, &sources);
+    match states.collect::<Result<Vec<_>, _>>().and_then(|_| query()) {
         Ok(_) => Ok(None),
         Err(Refusal::NoRule(why)) => Ok(Some(why)),
         Err(Refusal::Engine(error)) => Err(error.into()),
@@ -158,22 +177,154 @@ fn not_by_definition(model: &Model, depends_on_clock: bool) -> Option<String> {
     depends_on_clock.then(|| "the query asks for the time".to_string())
 }
 
+/// The query as a chain of hidden aggregates and what is left of it.
+async fn chain_of(
+    model: &Model,
+    state: &Opaque<SessionState>,
+    tables: &BTreeMap<TableName, Arc<Table>>,
+) -> Result<Opaque<Split>, Error> {
+    let plan = derive::normalise(state, LogicalPlan::clone(&*logical_plan(state, &model.query).await?))?;
+    let loses = |name: &TableName| tables.get(name).is_none_or(|table| !table.snapshot().is_append_only());
+    match derive::split(&plan, |number| model.hidden_name(number), loses) {
+        Ok(chain) => Ok(Opaque::new(chain)),
+        Err(Refusal::Engine(error)) => Err(error.into()),
+        Err(Refusal::NoRule(why)) => Err(Error::Output(format!("{}: {why}", model.name))),
+    }
+}
+
+/// A hidden aggregate as a model of its own, its table made when it is new.
+async fn hidden(
+    model: &Model,
+    chain: &Opaque<Split>,
+    number: usize,
+    lake: &Arc<Lake>,
+) -> Result<Model, Error> {
+    let (lake, name) = (Arc::clone(lake), chain.states[number].name.clone());
+    let definition = TableDefinition {
+        schema: Arc::clone(&chain.states[number].schema),
+        partition_columns: Vec::new(),
+        kind: TableKind::Maintained,
+        properties: BTreeMap::new(),
+    };
+    let opened = tokio::task::spawn_blocking(move || lake.ensure_exact(&name, &definition)).await;
+    let table = opened.map_err(|_| lake::Error::Stopped { table: model.name.clone() })??;
+    Ok(model.hidden(table, tables_of(&chain.states[number].plan)?))
+}
+
+/// Brings a hidden aggregate to where the ground stands.
+async fn bring_hidden(
+    hidden: &Model,
+    plan: &Opaque<LogicalPlan>,
+    consumed: &BTreeMap<TableName, i64>,
+    ground: &Ground<'_>,
+    evaluator: &Evaluator<'_>,
+) -> Result<(Applied, String), Error> {
+    let mut rules = Rules::default();
+    let inputs: BTreeMap<TableName, i64> =
+        hidden.inputs.iter().filter_map(|name| Some((name.clone(), ground.version(name)?))).collect();
+    let change = match hidden.is_outdated() {
+        true => Err("first computation by this definition".to_string()),
+        false => change_of(hidden, plan, consumed, ground, evaluator, &mut rules).await?,
+    };
+    let why = match change {
+        Ok((target, how)) => match apply(hidden, target, &inputs, inputs != *consumed).await? {
+            Some(applied) => return Ok((applied, how)),
+            None => "a row that should go is not there".to_string(),
+        },
+        Err(why) => why,
+    };
+    let rows = judge_all(hidden, &mut rules, &evaluator.run(plan).await?)?;
+    let applied = apply(hidden, Target::All(rows), &inputs, true).await?;
+    let applied = applied.ok_or_else(|| lake::Error::Stopped { table: hidden.name.clone() })?;
+    Ok((applied, format!("recomputed: {why}")))
+}
+
+/// What changes in a table that holds a plan's rows; or why that is not computed.
+async fn change_of(
+    model: &Model,
+    plan: &Opaque<LogicalPlan>,
+    consumed: &BTreeMap<TableName, i64>,
+    ground: &Ground<'_>,
+    evaluator: &Evaluator<'_>,
+    rules: &mut Rules,
+) -> Result<Result<(Target, String), String>, Error> {
+    let gathered = match gather(tables_of(plan)?, consumed, ground).await? {
+        Ok(gathered) => gathered,
+        Err(why) => return Ok(Err(why)),
+    };
+    let derived = match derive_for(&model.schema, drops_rows(model), plan, &gathered.sources) {
+        Ok(derived) => derived,
+        Err(Refusal::NoRule(why)) => return Ok(Err(why)),
+        Err(Refusal::Engine(error)) => return Err(error.into()),
+    };
+    let found = match derived {
+        Way::Nothing => {
+            let nothing = Target::Change { inserted: Vec::new(), deleted: Vec::new() };
+            Ok((nothing, "no row affected".to_string()))
+        }
+        Way::Merge(merge, keyed) => {
+            of_merge(model, evaluator, &merge, keyed.as_ref(), ground.base.lake, rules).await?
+        }
+        Way::OfKeys(keyed) => of_keys(model, evaluator, &keyed, rules).await?,
+        Way::Change(change) => Ok(of_change(model, evaluator, &change, rules).await?),
+    };
+    Ok(found.map(|(target, how)| (target, format!("{} changed input rows, {how}", gathered.changed_rows))))
+}
+
+/// What a refresh reads: the tables of a cut, and hidden ones as far as they have come.
+struct Ground<'a> {
+    base: &'a Base<'a>,
+    cut: &'a Arc<Cut>,
+    states: BTreeMap<TableName, (Arc<Table>, Arc<Snapshot>)>,
+}
+
+impl Ground<'_> {
+    fn version(&self, name: &TableName) -> Option<i64> {
+        match self.states.get(name) {
+            Some((_, snapshot)) => Some(snapshot.version),
+            None => self.cut.tables.get(name).map(|table| table.version),
+        }
+    }
+
+    fn table(&self, name: &TableName) -> Option<&Arc<Table>> {
+        self.states.get(name).map(|(table, _)| table).or_else(|| self.base.tables.get(name))
+    }
+
+    fn rows(&self, name: &TableName) -> Option<Arc<dyn TableProvider>> {
+        match self.states.get(name) {
+            Some((_, snapshot)) => Some(self.base.lake.provider(snapshot)),
+            None => self.cut.tables.get(name)?.provider.clone(),
+        }
+    }
+
+    /// The plan with hidden tables where their places are.
+    fn stand_in(&self, plan: &LogicalPlan) -> Result<Opaque<LogicalPlan>, Error> {
+        let rows = |name: &TableName| self.states.contains_key(name).then(|| self.rows(name)).flatten();
+        Ok(Opaque::new(derive::reading(plan, |name| rows(name).map(provider_as_source))?))
+    }
+}
+
 /// The changed inputs.
 struct Gathered {
     sources: Opaque<Sources>,
     changed_rows: u64,
 }
 
-async fn gather(model: &Model, cut: &Arc<Cut>, base: &Base<'_>) -> Result<Result<Gathered, String>, Error> {
+async fn gather(
+    inputs: Vec<TableName>,
+    consumed: &BTreeMap<TableName, i64>,
+    ground: &Ground<'_>,
+) -> Result<Result<Gathered, String>, Error> {
     let (mut sources, mut changed_rows, mut all_rows) = (HashMap::new(), 0, 0);
-    for (name, to) in model.versions_in(cut) {
-        let Some(from) = base.consumed.get(&name).copied() else {
+    for name in inputs {
+        let Some(to) = ground.version(&name) else { continue };
+        let Some(from) = consumed.get(&name).copied() else {
             return Ok(Err(format!("{name} is read for the first time")));
         };
         if from == to {
             continue;
         }
-        let Some(table) = base.tables.get(&name) else { return Ok(Err(format!("{name} keeps no changes"))) };
+        let Some(table) = ground.table(&name) else { return Ok(Err(format!("{name} keeps no changes"))) };
         let changes = match from < to {
             true => table.changes(from, to).await?,
             false => None,
@@ -185,14 +336,13 @@ async fn gather(model: &Model, cut: &Arc<Cut>, base: &Base<'_>) -> Result<Result
         };
         changed_rows += inserted + deleted;
         all_rows += snapshot.rows().unwrap_or_default();
-        let Some(old) = old_version(table, from, base).await? else {
+        let Some(old) = old_version(table, from, ground.base).await? else {
             return Ok(Err(format!("version {from} of {name} is gone")));
         };
-        let new = cut.tables.get(&name).and_then(|table| table.provider.clone());
-        if new.is_none_or(|new| new.schema() != old.schema()) {
+        if ground.rows(&name).is_none_or(|new| new.schema() != old.schema()) {
             return Ok(Err(format!("the columns of {name} have changed")));
         }
-        sources.insert(name, source(base.lake, table, old, changes));
+        sources.insert(name, source(ground.base.lake, table, old, changes));
     }
     if all_rows > SMALL_ROWS && changed_rows > all_rows / CHANGED_SHARE_MAX {
         return Ok(Err(format!("{changed_rows} of {all_rows} input rows have changed")));
@@ -212,9 +362,14 @@ async fn old_version(
     }
     match table.snapshot_at(version).await {
         Ok(snapshot) => Ok(Some(base.lake.provider(&snapshot))),
-        Err(crate::lake::Error::Gone { .. }) => Ok(None),
+        Err(lake::Error::Gone { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The stored tables that a plan scans.
+fn tables_of(plan: &LogicalPlan) -> Result<Vec<TableName>, Error> {
+    Ok(derive::tables_of(plan)?)
 }
 
 fn source(lake: &Lake, table: &Table, old: Arc<dyn TableProvider>, changes: Changes) -> Source {
@@ -228,27 +383,33 @@ fn source(lake: &Lake, table: &Table, old: Arc<dyn TableProvider>, changes: Chan
 /// How a view's change is found.
 enum Way {
     Nothing,
-    Merge(Opaque<Merge>),
+    /// And how keys are computed anew whose least or greatest value went.
+    Merge(Opaque<Merge>, Option<Opaque<Keyed>>),
     OfKeys(Opaque<Keyed>),
     Change(Opaque<LogicalPlan>),
 }
 
+/// True when the model's rules may keep rows of its query from being stored.
+fn drops_rows(model: &Model) -> bool {
+    model.expectations.iter().any(|rule| rule.action != ViolationAction::Warn)
+}
+
+/// How the change of a table with these columns is found, which holds the plan's rows (but those that rules drop).
 fn derive_for(
-    model: &Model,
-    state: &SessionState,
+    stored: &SchemaRef,
+    drops_rows: bool,
     plan: &LogicalPlan,
     sources: &Sources,
 ) -> derive::Derived<Way> {
-    let plan = derive::normalise(state, plan.clone())?;
-    let stored_type = |column: usize| model.schema.field(column).data_type();
-    let drops_rows = model.expectations.iter().any(|rule| rule.action != ViolationAction::Warn);
+    let stored_type = |column: usize| stored.field(column).data_type();
     if !drops_rows
-        && let Some(merge) = derive::merge(&plan, sources)?
+        && let Some(merge) = derive::merge(plan, sources)?
         && merge.types().all(|(column, data_type)| is_same_value(data_type, stored_type(column)))
     {
-        return Ok(Way::Merge(Opaque::new(merge)));
+        let keyed = if merge.may_redo() { derive::keyed(plan, sources)? } else { None };
+        return Ok(Way::Merge(Opaque::new(merge), keyed.map(Opaque::new)));
     }
-    if let Some(keyed) = derive::keyed(&plan, sources)? {
+    if let Some(keyed) = derive::keyed(plan, sources)? {
         if keyed.affected.is_none() {
             return Ok(Way::Nothing);
         }
@@ -258,7 +419,7 @@ fn derive_for(
             return Ok(Way::OfKeys(Opaque::new(keyed)));
         }
     }
-    Ok(derive::change(&plan, sources)?.map_or(Way::Nothing, |plan| Way::Change(Opaque::new(plan))))
+    Ok(derive::change(plan, sources)?.map_or(Way::Nothing, |plan| Way::Change(Opaque::new(plan))))
 }
 
 /// True when a cast from one to the other, which fails where a value does not fit, tells all values apart.
@@ -294,33 +455,51 @@ async fn of_keys(
     Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
 }
 
-/// The stored rows of the keys that came, with what came added.
+/// The stored rows of the changed keys, with what came added and what went taken off.
 async fn of_merge(
     model: &Model,
     evaluator: &Evaluator<'_>,
     merge: &Opaque<Merge>,
+    keyed: Option<&Opaque<Keyed>>,
     lake: &Lake,
     rules: &mut Rules,
-) -> Result<(Target, String), Error> {
-    let came = evaluator.run(&Opaque::new(merge.came.clone())).await?;
+) -> Result<Result<(Target, String), String>, Error> {
+    let schema = merge.changed.schema().inner();
+    let changed = evaluator.run(&Opaque::new(merge.changed.clone())).await?;
     let key_columns: Vec<usize> = (0..merge.keys.len()).collect();
-    let keys = came.iter().map(|batch| batch.project(&key_columns)).collect::<Result<Vec<_>, _>>()?;
+    let keys = changed.iter().map(|batch| batch.project(&key_columns)).collect::<Result<Vec<_>, _>>()?;
     let set = KeySet::new(&model.schema, merge.keys.clone(), &keys)?;
-    let how = format!("added to {} keys", set.len());
+    let mut how = format!("added to {} keys", set.len());
     let plan = {
-        let names = |prefix: char| move |column| format!("{prefix}{column}");
-        let schema = merge.came.schema().as_arrow();
-        let came = scan_of("__came", schema, names('c'), came)?;
-        let keys = scan_of(KEYS, &schema.project(&key_columns)?, derive::key_name, keys)?;
+        let changed = scan_of("__changed", schema, |column| schema.field(column).name().clone(), changed)?;
         let stored = provider_as_source(lake.provider(&model.table.snapshot()));
-        match merge.rows(came, keys, stored, model.schema.fields().len()) {
+        match merge.rows(changed, stored) {
             Ok(plan) => Opaque::new(plan),
             Err(Refusal::Engine(error)) => return Err(error.into()),
-            Err(Refusal::NoRule(why)) => return Err(Error::Output(format!("{}: {why}", model.name))),
+            Err(Refusal::NoRule(why)) => return Ok(Err(why)),
         }
     };
-    let rows = judge_all(model, rules, &evaluator.run(&plan).await?)?;
-    Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how))
+    let (mut rows, mut redone) = (Vec::new(), Vec::new());
+    for batch in evaluator.run(&plan).await? {
+        let columns: Vec<usize> = (0..batch.num_columns() - 1).collect();
+        let redo = batch.column(columns.len()).as_boolean();
+        let values = batch.project(&columns)?;
+        redone.push(filter_record_batch(&values, redo)?.project(&merge.keys)?);
+        rows.push(filter_record_batch(&values, &not(redo)?)?);
+    }
+    if redone.iter().any(|batch| batch.num_rows() > 0) {
+        let Some(keyed) = keyed else { return Ok(Err("an extreme value went".to_string())) };
+        let count: usize = redone.iter().map(RecordBatch::num_rows).sum();
+        how = format!("{how}, {count} of them computed anew");
+        let schema = schema.project(&key_columns)?;
+        match keyed.rows(&scan_of(KEYS, &schema, derive::key_name, redone)?) {
+            Ok(plan) => rows.extend(evaluator.run(&Opaque::new(plan)).await?),
+            Err(Refusal::NoRule(why)) => return Ok(Err(why)),
+            Err(Refusal::Engine(error)) => return Err(error.into()),
+        }
+    }
+    let rows = judge_all(model, rules, &rows)?;
+    Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
 }
 
 /// A scan of rows in memory, its columns named by their position.
@@ -344,7 +523,6 @@ fn scan_of(
 /// The rows that are more and those that are fewer.
 async fn of_change(
     model: &Model,
-    state: &Opaque<SessionState>,
     evaluator: &Evaluator<'_>,
     change: &Opaque<LogicalPlan>,
     rules: &mut Rules,
@@ -369,7 +547,6 @@ async fn of_change(
     let how = format!("{} rows more, {} fewer", more.len(), fewer.len());
     let inserted = judge_all(model, rules, &pick(&more)?)?;
     // Rows that the rules dropped were never stored.
-    let mut uncounted = Rules::compile(state, &model.expectations, &model.schema)?;
-    let deleted = judge_all(model, &mut uncounted, &pick(&fewer)?)?;
+    let deleted = judge_all(model, &mut rules.clone(), &pick(&fewer)?)?;
     Ok((Target::Change { inserted, deleted }, how))
 }

@@ -136,7 +136,7 @@ impl Lane {
             depends_on_clock: self.depends_on_clock,
         };
         if self.model.why_not.get().is_none() {
-            let why_not = incremental::why_not(&self.model, &self.engine, cut, self.depends_on_clock).await?;
+            let why_not = incremental::why_not(&self.model, &self.engine, cut, &base).await?;
             self.model.why_not.get_or_init(|| why_not);
         }
         let why = match incremental::refresh(&self.model, &self.engine, cut, base).await {

@@ -45,6 +45,15 @@ const QUERIES: &[(&str, &str)] = &[
          FROM s.f GROUP BY k",
     ),
     (
+        "counted aggregates",
+        "SELECT k, count(*) AS n, count(v) AS m, sum(v) AS s, min(id) AS low, max(t) AS high FROM s.f GROUP BY k",
+    ),
+    (
+        "averages",
+        "SELECT t, avg(v) AS mean, sum(v) FILTER (WHERE k > 1) AS s, count(k) AS n, max(v) AS high FROM s.f \
+         GROUP BY t HAVING count(*) > 1",
+    ),
+    (
         "exact aggregates of a join",
         "SELECT d.name, count(*) AS n, sum(f.v) AS s FROM s.f JOIN s.d ON f.k = d.k GROUP BY d.name",
     ),
@@ -140,7 +149,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 struct House {
-    lake: Lake,
+    lake: Arc<Lake>,
     engine: Engine,
     facts: Arc<Table>,
     members: Arc<Table>,
@@ -149,7 +158,7 @@ struct House {
 
 impl House {
     fn open(root: &std::path::Path) -> Self {
-        let lake = Lake::open(root).unwrap();
+        let lake = Arc::new(Lake::open(root).unwrap());
         let facts = ensure(&lake, "f", facts());
         let members = ensure(&lake, "d", dimension());
         let tables = [&facts, &members].map(|table| (table.name().clone(), Arc::clone(table)));

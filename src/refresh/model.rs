@@ -21,6 +21,11 @@ pub(super) const CONSUMED: &str = "sluice.consumed.";
 /// Application version: refreshes that changed the table.
 pub(super) const REFRESH: &str = "sluice.refresh";
 
+/// Where hidden aggregates stand: no reader sees them.
+const HIDDEN_SCHEMA: &str = "sluice_state";
+/// Changes when hidden aggregates are kept in another way than before.
+const HIDDEN_FORMAT: u32 = 1;
+
 /// A stored model.
 #[derive(Debug)]
 pub struct Model {
@@ -61,6 +66,31 @@ impl Model {
             .iter()
             .filter_map(|input| Some((input.clone(), snapshot.transaction(&format!("{CONSUMED}{input}"))?)));
         versions.collect()
+    }
+
+    /// The name of a hidden aggregate of its own.
+    pub(super) fn hidden_name(&self, number: usize) -> TableName {
+        TableName::new(HIDDEN_SCHEMA, format!("{}.{}", self.name, number + 1))
+    }
+
+    /// A hidden aggregate as a model that is kept like this one.
+    pub(super) fn hidden(&self, table: Arc<Table>, inputs: Vec<TableName>) -> Self {
+        let schema = Arc::clone(&table.snapshot().schema);
+        Self {
+            name: table.name().clone(),
+            definition_hash: hash(&format!("{HIDDEN_FORMAT} {} {schema:?}", self.definition_hash)),
+            table,
+            quarantine: None,
+            schema,
+            query: String::new(),
+            streams: Vec::new(),
+            inputs,
+            trigger: Trigger::default(),
+            policy: self.policy,
+            expectations: Vec::new(),
+            is_streaming: false,
+            why_not: OnceLock::new(),
+        }
     }
 
     /// The versions of its inputs in a cut.
@@ -159,7 +189,7 @@ pub struct RefreshRecord {
     pub mode: &'static str,
     /// Why it ran, and why in this mode.
     pub reason: String,
-    /// Input rows of an append, changed input rows of an incremental refresh, result rows of a recompute.
+    /// Input rows of an append, rows read from tables by an incremental refresh, result rows of a recompute.
     pub rows_read: i64,
     /// Rows added.
     pub rows_inserted: i64,

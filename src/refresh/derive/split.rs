@@ -1,0 +1,198 @@
+//! A query as a chain: aggregates whose state the query does not show become tables of their own, hidden ones.
+//!
+//! ```text
+//! SELECT region, avg(x) FROM a JOIN b ... GROUP BY region HAVING count(*) > 9 ORDER BY 2 LIMIT 5
+//!
+//! state 1   SELECT region AS k0, count(*) AS n, sum(x) AS v0, count(x) AS c0 FROM a JOIN b ... GROUP BY region
+//! the query SELECT k0, average_of(v0, c0) FROM state 1 WHERE n > 9 ORDER BY 2 LIMIT 5
+//! ```
+//!
+//! A state shows all that its own upkeep needs ([`super::merge`]), rows that go included, and above it the query meets
+//! one row a group instead of all the rows that make it. States come in order: later ones may read earlier ones.
+
+use super::average::average;
+use super::merge::{Combine, call, combine, counts_rows};
+use super::top::top;
+use super::{Derived, key_name, name_of};
+use crate::lake::{TableName, query_schema, storable};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::{DFSchema, DataFusionError, TableReference};
+use datafusion::functions_aggregate::count::count_udaf;
+use datafusion::functions_aggregate::sum::sum_udaf;
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::{
+    Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, LogicalTableSource, Projection, cast, ident, lit,
+};
+use std::sync::Arc;
+
+/// A hidden aggregate.
+pub(in crate::refresh) struct State {
+    pub(in crate::refresh) name: TableName,
+    /// Its columns as they are stored.
+    pub(in crate::refresh) schema: SchemaRef,
+    /// Groups `k0`, `k1`..., the count of their rows `n`, then for each aggregate its value `v0`... and, for sums, the
+    /// count of its values `c0`...
+    pub(in crate::refresh) plan: LogicalPlan,
+}
+
+/// A query over hidden aggregates; scans of these have no rows yet.
+pub(in crate::refresh) struct Split {
+    pub(in crate::refresh) states: Vec<State>,
+    pub(in crate::refresh) query: LogicalPlan,
+}
+
+/// The query as a chain. `named` names the states; `loses` tells of which tables rows may go.
+pub(in crate::refresh) fn split(
+    plan: &LogicalPlan,
+    named: impl Fn(usize) -> TableName,
+    loses: impl Fn(&TableName) -> bool,
+) -> Derived<Split> {
+    let shown = match top(plan).map(|top| top.node) {
+        Some(LogicalPlan::Aggregate(aggregate)) if is_own_state(plan, aggregate, &loses)? => {
+            Some(Arc::clone(&aggregate.input))
+        }
+        _ => None,
+    };
+    let mut states: Vec<State> = Vec::new();
+    let query = plan.clone().transform_up(|node| {
+        let LogicalPlan::Aggregate(aggregate) = &node else { return Ok(Transformed::no(node)) };
+        if shown.as_ref().is_some_and(|input| is_same(input, &aggregate.input)) {
+            return Ok(Transformed::no(node));
+        }
+        match state(aggregate, named(states.len()))? {
+            Some((state, seen)) => {
+                states.push(state);
+                Ok(Transformed::yes(seen))
+            }
+            None => Ok(Transformed::no(node)),
+        }
+    })?;
+    Ok(Split { states, query: query.data })
+}
+
+/// True for the aggregate whose input this is, changed below or not: the one that a query ends in has its own place.
+fn is_same(input: &Arc<LogicalPlan>, other: &Arc<LogicalPlan>) -> bool {
+    Arc::ptr_eq(input, other)
+}
+
+/// True when the stored rows of the query are all the state that its last aggregate needs.
+fn is_own_state(
+    plan: &LogicalPlan,
+    aggregate: &Aggregate,
+    loses: impl Fn(&TableName) -> bool,
+) -> Result<bool, DataFusionError> {
+    let Some(calls) = aggregate.aggr_expr.iter().map(call).collect::<Option<Vec<_>>>() else {
+        return Ok(true);
+    };
+    for call in &calls {
+        // What has no state at all is computed by affected keys where it stands.
+        if part(call, aggregate.input.schema())?.is_none() {
+            return Ok(true);
+        }
+    }
+    let is_shown = top(plan)
+        .is_some_and(|top| !top.is_filtered && top.shown(0..aggregate.schema.fields().len()).is_some());
+    let is_average = |call: &AggregateFunction| call.func.name() == "avg";
+    if !is_shown || calls.iter().any(is_average) {
+        return Ok(false);
+    }
+    let mut only_comes = true;
+    aggregate.input.apply(|node| {
+        only_comes &= match node {
+            LogicalPlan::TableScan(scan) => !loses(&name_of(&scan.table_name)),
+            LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => true,
+            LogicalPlan::Union(_) => true,
+            LogicalPlan::Join(join) => join.join_type == datafusion::common::JoinType::Inner,
+            _ => false,
+        };
+        Ok(if only_comes { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(only_comes)
+}
+
+/// What is kept of an aggregate call.
+enum Part {
+    /// Its value.
+    Value,
+    /// Its value and how many values made it.
+    Sum,
+    /// The sum of its values and how many they are.
+    Average,
+}
+
+fn part(call: &AggregateFunction, input: &DFSchema) -> Result<Option<Part>, DataFusionError> {
+    let params = &call.params;
+    if call.func.name() == "avg" && !params.distinct && params.order_by.is_empty() {
+        let of_decimals = matches!(
+            params.args.first().map(|arg| datafusion::logical_expr::ExprSchemable::get_type(arg, input)),
+            Some(Ok(DataType::Decimal128(..)))
+        );
+        return Ok(of_decimals.then_some(Part::Average));
+    }
+    Ok(combine(call, input)?.map(|how| match how {
+        Combine::Sum => Part::Sum,
+        Combine::Count | Combine::Least | Combine::Greatest => Part::Value,
+    }))
+}
+
+/// The aggregate as a state, and what the query sees of it; `None` when it has none.
+fn state(aggregate: &Aggregate, name: TableName) -> Result<Option<(State, LogicalPlan)>, DataFusionError> {
+    let groups = &aggregate.group_expr;
+    if groups.is_empty() || groups.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
+        return Ok(None);
+    }
+    let input = aggregate.input.schema();
+    let rows = Expr::AggregateFunction(AggregateFunction::new_udf(
+        count_udaf(),
+        vec![lit(1i64)],
+        false,
+        None,
+        Vec::new(),
+        None,
+    ));
+    let mut kept = vec![rows.alias("n")];
+    let mut seen: Vec<Expr> = (0..groups.len()).map(|i| ident(key_name(i))).collect();
+    for (i, expr) in aggregate.aggr_expr.iter().enumerate() {
+        let Some(call) = call(expr) else { return Ok(None) };
+        let Some(part) = part(&call, input)? else { return Ok(None) };
+        if counts_rows(&call) {
+            seen.push(ident("n"));
+            continue;
+        }
+        let (value, counted) = (format!("v{i}"), format!("c{i}"));
+        let of_same = |func| {
+            let params = call.params.clone();
+            Expr::AggregateFunction(AggregateFunction { func, params })
+        };
+        match part {
+            Part::Value => kept.push(Expr::AggregateFunction(call).alias(&value)),
+            Part::Sum | Part::Average => {
+                kept.push(of_same(sum_udaf()).alias(&value));
+                kept.push(of_same(count_udaf()).alias(&counted));
+            }
+        }
+        seen.push(match part {
+            Part::Value | Part::Sum => ident(value),
+            Part::Average => {
+                let result = aggregate.schema.field(groups.len() + i).data_type();
+                average(ident(value), ident(counted), result)
+            }
+        });
+    }
+    let named = groups.iter().enumerate();
+    let named = named.map(|(i, group)| group.clone().unalias_nested().data.alias(key_name(i))).collect();
+    let plan = LogicalPlan::Aggregate(Aggregate::try_new(Arc::clone(&aggregate.input), named, kept)?);
+    let Ok(stored) = storable(plan.schema().as_arrow()) else { return Ok(None) };
+    let schema: SchemaRef = Arc::new(Schema::new(
+        stored.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
+    ));
+    let source = Arc::new(LogicalTableSource::new(query_schema(&schema)));
+    let table = TableReference::partial(name.schema.clone(), name.name.clone());
+    let scan = LogicalPlanBuilder::scan(table, source, None)?.build()?;
+    let seen = seen.into_iter().zip(aggregate.schema.iter()).map(|(value, (qualifier, field))| {
+        cast(value, field.data_type().clone()).alias_qualified(qualifier.cloned(), field.name().clone())
+    });
+    let seen = LogicalPlan::Projection(Projection::try_new(seen.collect(), Arc::new(scan))?);
+    Ok(Some((State { name, schema, plan }, seen)))
+}
