@@ -37,7 +37,7 @@ use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateS
 use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
 use datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
-use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -80,9 +80,12 @@ fn no_rule<T>(why: impl Into<String>) -> Derived<T> {
 
 /// A plan as the rules read it: typed, DISTINCT as GROUP BY, subqueries as joins, equalities as join keys; nothing
 /// pushed down or simplified yet.
-pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
-    let options: &ConfigOptions = state.config_options();
-    let typed = state.analyzer().execute_and_check(plan, options, |_, _| {})?;
+pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<LogicalPlan> {
+    let mut options: ConfigOptions = state.config_options().as_ref().clone();
+    let typed = state.analyzer().execute_and_check(plan, &options, |_, _| {})?;
+    // Left in its expression, a subquery's own change would go unseen.
+    options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    let context = OptimizerContext::new_with_config_options(Arc::new(options));
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
         Arc::new(ReplaceDistinctWithAggregate::new()),
         Arc::new(DecorrelatePredicateSubquery::new()),
@@ -90,7 +93,22 @@ pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Result<Logic
         Arc::new(DecorrelateLateralJoin::new()),
         Arc::new(ExtractEquijoinPredicate::new()),
     ];
-    Optimizer::with_rules(rules).optimize(typed, state, |_, _| {})
+    let plan = Optimizer::with_rules(rules).optimize(typed, &context, |_, _| {})?;
+    match has_subquery(&plan)? {
+        true => no_rule("a subquery that is no join has no rule"),
+        false => Ok(plan),
+    }
+}
+
+fn has_subquery(plan: &LogicalPlan) -> Derived<bool> {
+    let mut found = false;
+    plan.apply(|node| {
+        node.apply_subqueries(|_| {
+            found = true;
+            Ok(TreeNodeRecursion::Stop)
+        })
+    })?;
+    Ok(found)
 }
 
 /// The change of a plan; `None` when none of its inputs has changed.
