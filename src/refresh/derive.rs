@@ -34,6 +34,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
+use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
 use datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
@@ -78,8 +79,8 @@ fn no_rule<T>(why: impl Into<String>) -> Derived<T> {
     Err(Refusal::NoRule(why.into()))
 }
 
-/// A plan as the rules read it: typed, DISTINCT as GROUP BY, subqueries as joins, equalities as join keys; nothing
-/// pushed down or simplified yet.
+/// A plan as the rules read it: typed, DISTINCT as GROUP BY, subqueries as joins, tables of a list joined by what WHERE
+/// asks of them, equalities as join keys; nothing else pushed down or simplified yet.
 pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<LogicalPlan> {
     let mut options: ConfigOptions = state.config_options().as_ref().clone();
     let typed = state.analyzer().execute_and_check(plan, &options, |_, _| {})?;
@@ -91,6 +92,7 @@ pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<Logi
         Arc::new(DecorrelatePredicateSubquery::new()),
         Arc::new(ScalarSubqueryToJoin::new()),
         Arc::new(DecorrelateLateralJoin::new()),
+        Arc::new(EliminateCrossJoin::new()),
         Arc::new(ExtractEquijoinPredicate::new()),
     ];
     let plan = Optimizer::with_rules(rules).optimize(typed, &context, |_, _| {})?;
