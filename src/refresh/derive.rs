@@ -39,15 +39,20 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
+use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
+use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
 use datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
-use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The last column of a derived plan.
 pub(super) const WEIGHT: &str = "__weight";
+
+/// Where hidden tables stand: no reader sees them.
+pub(super) const HIDDEN_SCHEMA: &str = "sluice_state";
 
 /// An input that has changed.
 pub(super) struct Source {
@@ -83,19 +88,62 @@ fn no_rule<T>(why: impl Into<String>) -> Derived<T> {
     Err(Refusal::NoRule(why.into()))
 }
 
-/// A plan as the rules read it: typed, DISTINCT as GROUP BY, subqueries as joins, equalities as join keys; nothing
-/// pushed down or simplified yet.
-pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
-    let options: &ConfigOptions = state.config_options();
-    let typed = state.analyzer().execute_and_check(plan, options, |_, _| {})?;
+/// A plan as the rules read it: typed, DISTINCT as GROUP BY, subqueries as joins, tables of a list joined by what WHERE
+/// asks of them, equalities as join keys, conditions where they first hold; nothing else simplified yet.
+pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<LogicalPlan> {
+    let mut options: ConfigOptions = state.config_options().as_ref().clone();
+    let typed = state.analyzer().execute_and_check(plan, &options, |_, _| {})?;
+    // Left in its expression, a subquery's own change would go unseen.
+    options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    let context = OptimizerContext::new_with_config_options(Arc::new(options));
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
         Arc::new(ReplaceDistinctWithAggregate::new()),
         Arc::new(DecorrelatePredicateSubquery::new()),
         Arc::new(ScalarSubqueryToJoin::new()),
         Arc::new(DecorrelateLateralJoin::new()),
+        Arc::new(EliminateCrossJoin::new()),
         Arc::new(ExtractEquijoinPredicate::new()),
+        Arc::new(PushDownFilter::new()),
     ];
-    Optimizer::with_rules(rules).optimize(typed, state, |_, _| {})
+    let plan = Optimizer::with_rules(rules).optimize(typed, &context, |_, _| {})?;
+    let plan = plan.transform_up(one_row_always_joins)?.data;
+    match has_subquery(&plan)? {
+        true => no_rule("a subquery that is no join has no rule"),
+        false => Ok(plan),
+    }
+}
+
+/// A left join on nothing with what always has one row, as an uncorrelated subquery is, is a product.
+fn one_row_always_joins(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>, DataFusionError> {
+    let LogicalPlan::Join(join) = &plan else { return Ok(Transformed::no(plan)) };
+    let is_product = join.on.is_empty() && join.filter.is_none();
+    if join.join_type != JoinType::Left || !is_product || !has_one_row(&join.right) {
+        return Ok(Transformed::no(plan));
+    }
+    let inner = Join { join_type: JoinType::Inner, ..join.clone() };
+    let (left, right) = (LogicalPlan::clone(&join.left), LogicalPlan::clone(&join.right));
+    Ok(Transformed::yes(rejoin(&inner, left, right)?))
+}
+
+fn has_one_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => has_one_row(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => has_one_row(&alias.input),
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
+        _ => false,
+    }
+}
+
+fn has_subquery(plan: &LogicalPlan) -> Derived<bool> {
+    let mut found = false;
+    plan.apply(|node| {
+        node.apply_subqueries(|_| {
+            found = true;
+            Ok(TreeNodeRecursion::Stop)
+        })
+    })?;
+    Ok(found)
 }
 
 /// The change of a plan; `None` when none of its inputs has changed.
@@ -138,13 +186,17 @@ pub(super) fn change(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<Lo
             };
             by_keys(&aggregate.input, group_keys(aggregate)?, sources, build)
         }
+        LogicalPlan::Window(window) if partition_keys(window).is_err() => {
+            anew(plan, &window.input, "a window without PARTITION BY has no key", sources)
+        }
         LogicalPlan::Window(window) => {
             let build =
                 |input| Window::try_new(window.window_expr.clone(), Arc::new(input)).map(LogicalPlan::Window);
             by_keys(&window.input, &partition_keys(window)?, sources, build)
         }
         LogicalPlan::Distinct(Distinct::All(_) | Distinct::On(_)) => no_rule("DISTINCT was not rewritten"),
-        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => no_rule("LIMIT has no key"),
+        LogicalPlan::Limit(limit) => anew(plan, &limit.input, "LIMIT has no key", sources),
+        LogicalPlan::Sort(sort) => anew(plan, &sort.input, "LIMIT has no key", sources),
         other => no_rule(format!("{} has no rule", operator(other))),
     }
 }
@@ -292,6 +344,19 @@ fn by_keys(
     let new = build(restrict(input.clone(), keys, affected.clone())?)?;
     let old = build(restrict(before(input, sources)?, keys, affected)?)?;
     Ok(Some(difference(new, old)?))
+}
+
+/// The change of an operator without a key: its rows before and after, where its input is kept in a hidden table.
+fn anew(
+    plan: &LogicalPlan,
+    input: &LogicalPlan,
+    why: &str,
+    sources: &Sources,
+) -> Derived<Option<LogicalPlan>> {
+    if !split::reads_only_hidden(input)? {
+        return no_rule(why);
+    }
+    Ok(Some(difference(plan.clone(), before(plan, sources)?)?))
 }
 
 fn group_keys(aggregate: &Aggregate) -> Derived<&[Expr]> {

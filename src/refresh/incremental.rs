@@ -70,7 +70,10 @@ pub(super) async fn refresh(
         return Ok(Attempt::Refused(why));
     }
     let state = engine.state_at(cut, cut.wave_time);
-    let chain = chain_of(model, &state, base.tables).await?;
+    let chain = match chain_of(model, &state, base.tables).await? {
+        Ok(chain) => chain,
+        Err(why) => return Ok(Attempt::Refused(why)),
+    };
     let evaluator = Evaluator::new(&state);
     let mut ground = Ground { base: &base, cut, states: BTreeMap::new() };
     let (mut rows_compared, mut below) = (0, Vec::new());
@@ -148,7 +151,10 @@ pub(super) async fn why_not(
         return Ok(Some(why));
     }
     let state = engine.state_at(cut, cut.wave_time);
-    let chain = chain_of(model, &state, base.tables).await?;
+    let chain = match chain_of(model, &state, base.tables).await? {
+        Ok(chain) => chain,
+        Err(why) => return Ok(Some(why)),
+    };
     let all = |rows: Arc<dyn TableSource>| Source {
         old: Arc::clone(&rows),
         inserted: Some(Arc::clone(&rows)),
@@ -182,13 +188,15 @@ async fn chain_of(
     model: &Model,
     state: &Opaque<SessionState>,
     tables: &BTreeMap<TableName, Arc<Table>>,
-) -> Result<Opaque<Split>, Error> {
-    let plan = derive::normalise(state, LogicalPlan::clone(&*logical_plan(state, &model.query).await?))?;
+) -> Result<Result<Opaque<Split>, String>, Error> {
+    let plan = logical_plan(state, &model.query).await?;
     let loses = |name: &TableName| tables.get(name).is_none_or(|table| !table.snapshot().is_append_only());
-    match derive::split(&plan, |number| model.hidden_name(number), loses) {
-        Ok(chain) => Ok(Opaque::new(chain)),
+    let chain = derive::normalise(state, LogicalPlan::clone(&plan))
+        .and_then(|plan| derive::split(&plan, |number| model.hidden_name(number), loses));
+    match chain {
+        Ok(chain) => Ok(Ok(Opaque::new(chain))),
+        Err(Refusal::NoRule(why)) => Ok(Err(why)),
         Err(Refusal::Engine(error)) => Err(error.into()),
-        Err(Refusal::NoRule(why)) => Err(Error::Output(format!("{}: {why}", model.name))),
     }
 }
 

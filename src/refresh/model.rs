@@ -1,5 +1,6 @@
 //! A model as the engine runs it: its definition, its tables, what it reads, how it is doing.
 
+use super::derive::HIDDEN_SCHEMA;
 use crate::catalog::cut::{Cut, Freshness};
 use crate::catalog::project::Model as Definition;
 use crate::lake::{Error, Lake, Table, TableDefinition, TableKind, TableName};
@@ -21,8 +22,6 @@ pub(super) const CONSUMED: &str = "sluice.consumed.";
 /// Application version: refreshes that changed the table.
 pub(super) const REFRESH: &str = "sluice.refresh";
 
-/// Where hidden aggregates stand: no reader sees them.
-const HIDDEN_SCHEMA: &str = "sluice_state";
 /// Changes when hidden aggregates are kept in another way than before.
 const HIDDEN_FORMAT: u32 = 1;
 

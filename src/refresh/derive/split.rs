@@ -8,21 +8,25 @@
 //! ```
 //!
 //! A state shows all that its own upkeep needs ([`super::merge`]), rows that go included, and above it the query meets
-//! one row a group instead of all the rows that make it. States come in order: later ones may read earlier ones.
+//! one row a group instead of all the rows that make it. An aggregate over everything is a state of at most one row. What
+//! must see all of its input whenever a row changes (LIMIT, a window without partitions) has that input kept as a hidden
+//! table, so that it need not be computed as well. States come in order: later ones may read earlier ones.
 
 use super::average::average;
 use super::merge::{Combine, call, combine, counts_rows};
 use super::top::top;
-use super::{Derived, key_name, name_of};
+use super::{Derived, HIDDEN_SCHEMA, key_name, name_of, partition_keys};
 use crate::lake::{TableName, query_schema, storable};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, TableReference};
+use datafusion::common::{DFSchema, DataFusionError, JoinType, NullEquality, TableReference};
+use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
-    Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, LogicalTableSource, Projection, cast, ident, lit,
+    Aggregate, Expr, Join, JoinConstraint, LogicalPlan, LogicalPlanBuilder, LogicalTableSource, Projection,
+    cast, ident, lit,
 };
 use std::sync::Arc;
 
@@ -56,14 +60,26 @@ pub(in crate::refresh) fn split(
     };
     let mut states: Vec<State> = Vec::new();
     let query = plan.clone().transform_up(|node| {
-        let LogicalPlan::Aggregate(aggregate) = &node else { return Ok(Transformed::no(node)) };
-        if shown.as_ref().is_some_and(|input| is_same(input, &aggregate.input)) {
+        if let LogicalPlan::Aggregate(aggregate) = &node {
+            if shown.as_ref().is_some_and(|input| Arc::ptr_eq(input, &aggregate.input)) {
+                return Ok(Transformed::no(node));
+            }
+            return match state(aggregate, named(states.len()))? {
+                Some((state, seen)) => {
+                    states.push(state);
+                    Ok(Transformed::yes(seen))
+                }
+                None => Ok(Transformed::no(node)),
+            };
+        }
+        let [input] = node.inputs()[..] else { return Ok(Transformed::no(node)) };
+        if !sees_all(&node) || reads_only_hidden(input)? {
             return Ok(Transformed::no(node));
         }
-        match state(aggregate, named(states.len()))? {
+        match kept(input, named(states.len()))? {
             Some((state, seen)) => {
                 states.push(state);
-                Ok(Transformed::yes(seen))
+                Ok(Transformed::yes(node.with_new_exprs(node.expressions(), vec![seen])?))
             }
             None => Ok(Transformed::no(node)),
         }
@@ -71,9 +87,59 @@ pub(in crate::refresh) fn split(
     Ok(Split { states, query: query.data })
 }
 
-/// True for the aggregate whose input this is, changed below or not: the one that a query ends in has its own place.
-fn is_same(input: &Arc<LogicalPlan>, other: &Arc<LogicalPlan>) -> bool {
-    Arc::ptr_eq(input, other)
+/// True for operators whose rows may all change when one row of their input does.
+fn sees_all(plan: &LogicalPlan) -> bool {
+    match plan {
+        // Under a limit, the order picks the rows.
+        LogicalPlan::Limit(limit) => !matches!(limit.input.as_ref(), LogicalPlan::Sort(_)),
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Window(window) => partition_keys(window).is_err(),
+        _ => false,
+    }
+}
+
+/// True when a plan does no more than pick and show rows of a hidden table.
+pub(super) fn reads_only_hidden(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
+    let mut only = true;
+    plan.apply(|node| {
+        only &= match node {
+            LogicalPlan::TableScan(scan) => scan.table_name.schema() == Some(HIDDEN_SCHEMA),
+            LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => true,
+            LogicalPlan::Sort(_) | LogicalPlan::Window(_) => true,
+            _ => false,
+        };
+        Ok(if only { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(only)
+}
+
+/// A plan's rows as a hidden table, and what the query sees of it.
+fn kept(plan: &LogicalPlan, name: TableName) -> Result<Option<(State, LogicalPlan)>, DataFusionError> {
+    let columns = plan.schema().columns().into_iter().enumerate();
+    let columns = columns.map(|(i, column)| Expr::Column(column).alias(format!("v{i}"))).collect();
+    let stored = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan.clone()))?);
+    let seen = (0..plan.schema().fields().len()).map(|i| ident(format!("v{i}"))).collect();
+    hidden(stored, name, seen, plan.schema())
+}
+
+/// A plan as a hidden table, and a plan over it that shows `seen` as columns of `schema`.
+fn hidden(
+    plan: LogicalPlan,
+    name: TableName,
+    seen: Vec<Expr>,
+    schema: &DFSchema,
+) -> Result<Option<(State, LogicalPlan)>, DataFusionError> {
+    let Ok(stored) = storable(plan.schema().as_arrow()) else { return Ok(None) };
+    let fields = stored.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let stored: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let source = Arc::new(LogicalTableSource::new(query_schema(&stored)));
+    let table = TableReference::partial(name.schema.clone(), name.name.clone());
+    let scan = LogicalPlanBuilder::scan(table, source, None)?.build()?;
+    let seen = seen.into_iter().zip(schema.iter()).map(|(value, (qualifier, field))| {
+        cast(value, field.data_type().clone()).alias_qualified(qualifier.cloned(), field.name().clone())
+    });
+    let seen = LogicalPlan::Projection(Projection::try_new(seen.collect(), Arc::new(scan))?);
+    Ok(Some((State { name, schema: stored, plan }, seen)))
 }
 
 /// True when the stored rows of the query are all the state that its last aggregate needs.
@@ -94,7 +160,7 @@ fn is_own_state(
     let is_shown = top(plan)
         .is_some_and(|top| !top.is_filtered && top.shown(0..aggregate.schema.fields().len()).is_some());
     let is_average = |call: &AggregateFunction| call.func.name() == "avg";
-    if !is_shown || calls.iter().any(is_average) {
+    if aggregate.group_expr.is_empty() || !is_shown || calls.iter().any(is_average) {
         return Ok(false);
     }
     let mut only_comes = true;
@@ -138,8 +204,9 @@ fn part(call: &AggregateFunction, input: &DFSchema) -> Result<Option<Part>, Data
 
 /// The aggregate as a state, and what the query sees of it; `None` when it has none.
 fn state(aggregate: &Aggregate, name: TableName) -> Result<Option<(State, LogicalPlan)>, DataFusionError> {
-    let groups = &aggregate.group_expr;
-    if groups.is_empty() || groups.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
+    let over_all = aggregate.group_expr.is_empty();
+    let groups = if over_all { vec![lit(true)] } else { aggregate.group_expr.clone() };
+    if groups.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
         return Ok(None);
     }
     let input = aggregate.input.schema();
@@ -152,7 +219,7 @@ fn state(aggregate: &Aggregate, name: TableName) -> Result<Option<(State, Logica
         None,
     ));
     let mut kept = vec![rows.alias("n")];
-    let mut seen: Vec<Expr> = (0..groups.len()).map(|i| ident(key_name(i))).collect();
+    let mut seen: Vec<Expr> = (0..aggregate.group_expr.len()).map(|i| ident(key_name(i))).collect();
     for (i, expr) in aggregate.aggr_expr.iter().enumerate() {
         let Some(call) = call(expr) else { return Ok(None) };
         let Some(part) = part(&call, input)? else { return Ok(None) };
@@ -175,7 +242,7 @@ fn state(aggregate: &Aggregate, name: TableName) -> Result<Option<(State, Logica
         seen.push(match part {
             Part::Value | Part::Sum => ident(value),
             Part::Average => {
-                let result = aggregate.schema.field(groups.len() + i).data_type();
+                let result = aggregate.schema.field(aggregate.group_expr.len() + i).data_type();
                 average(ident(value), ident(counted), result)
             }
         });
@@ -183,16 +250,32 @@ fn state(aggregate: &Aggregate, name: TableName) -> Result<Option<(State, Logica
     let named = groups.iter().enumerate();
     let named = named.map(|(i, group)| group.clone().unalias_nested().data.alias(key_name(i))).collect();
     let plan = LogicalPlan::Aggregate(Aggregate::try_new(Arc::clone(&aggregate.input), named, kept)?);
-    let Ok(stored) = storable(plan.schema().as_arrow()) else { return Ok(None) };
-    let schema: SchemaRef = Arc::new(Schema::new(
-        stored.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
-    ));
-    let source = Arc::new(LogicalTableSource::new(query_schema(&schema)));
-    let table = TableReference::partial(name.schema.clone(), name.name.clone());
-    let scan = LogicalPlanBuilder::scan(table, source, None)?.build()?;
-    let seen = seen.into_iter().zip(aggregate.schema.iter()).map(|(value, (qualifier, field))| {
-        cast(value, field.data_type().clone()).alias_qualified(qualifier.cloned(), field.name().clone())
+    let Some((state, seen)) = hidden(plan, name, seen, &aggregate.schema)? else { return Ok(None) };
+    Ok(Some((state, if over_all { always(seen, aggregate)? } else { seen })))
+}
+
+/// An aggregate over everything has a row also when its state has none: then counts are 0 and all else is NULL.
+fn always(seen: LogicalPlan, aggregate: &Aggregate) -> Result<LogicalPlan, DataFusionError> {
+    let one = LogicalPlanBuilder::empty(true).project(vec![lit(true).alias("one")])?.build()?;
+    let LogicalPlan::Projection(seen) = seen else { return Ok(seen) };
+    let joined = Join::try_new(
+        Arc::new(one),
+        Arc::clone(&seen.input),
+        vec![(ident("one"), ident(key_name(0)))],
+        None,
+        JoinType::Left,
+        JoinConstraint::On,
+        NullEquality::NullEqualsNothing,
+        false,
+    )?;
+    let joined = LogicalPlan::Join(joined);
+    let values = seen.expr.into_iter().zip(&aggregate.aggr_expr).map(|(value, of)| {
+        let counts = call(of).is_some_and(|call| call.func.name() == "count");
+        if !counts {
+            return value;
+        }
+        let (qualifier, name) = value.qualified_name();
+        coalesce(vec![value.unalias(), lit(0i64)]).alias_qualified(qualifier, name)
     });
-    let seen = LogicalPlan::Projection(Projection::try_new(seen.collect(), Arc::new(scan))?);
-    Ok(Some((State { name, schema, plan }, seen)))
+    Ok(LogicalPlan::Projection(Projection::try_new(values.collect(), Arc::new(joined))?))
 }
