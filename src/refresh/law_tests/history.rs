@@ -1,0 +1,212 @@
+//! Histories: what is committed to the tables between refreshes.
+
+use super::house::{self, House};
+use super::run::table_name;
+use super::values::{self, Column, Columns, Kind, NULL, Row};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::row::{RowConverter, SortField};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use std::sync::Arc;
+
+/// What happens to one table.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    Insert(Vec<Row>),
+    /// Rows without a key.
+    InsertNullKeys(Vec<Row>),
+    /// Rows from before all others.
+    InsertLate(Vec<Row>),
+    /// The rows of a key once more.
+    Duplicate(u8),
+    Delete(Rows),
+    DeleteAll,
+    /// A column's cells are replaced, in one commit.
+    Update(Rows, Index, u8),
+    /// Rows go and others come, in one commit.
+    Replace(Rows, Vec<Row>),
+    Fold,
+    AddColumn(Kind),
+}
+
+/// Which rows.
+#[derive(Clone, Debug)]
+pub(super) enum Rows {
+    /// Those of one key.
+    OfKey(u8),
+    /// Each n-th, from one on.
+    Each(usize, usize),
+    /// Those with one value in a column.
+    Valued(Index, u8),
+}
+
+/// A change, and the table that it happens to.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    table: Index,
+    change: Change,
+}
+
+/// All commits between two refreshes; and whether the refresh is the first after a restart.
+#[derive(Clone, Debug)]
+pub(super) struct Round {
+    pub(super) steps: Vec<Step>,
+    pub(super) restarts: bool,
+}
+
+fn rows(most: usize) -> impl Strategy<Value = Vec<Row>> {
+    prop::collection::vec(any::<Row>(), 1..=most)
+}
+
+/// The rows that tables start with.
+pub(super) fn first_rows() -> impl Strategy<Value = Vec<Vec<Row>>> {
+    prop::collection::vec(prop::collection::vec(any::<Row>(), 2..10), 4)
+}
+
+fn which() -> impl Strategy<Value = Rows> {
+    prop_oneof![
+        any::<u8>().prop_map(Rows::OfKey),
+        (1usize..4, 0usize..4).prop_map(|(by, from)| Rows::Each(by, from)),
+        (any::<Index>(), any::<u8>()).prop_map(|(column, value)| Rows::Valued(column, value)),
+    ]
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        6 => rows(4).prop_map(Change::Insert),
+        1 => rows(2).prop_map(Change::InsertNullKeys),
+        1 => rows(2).prop_map(Change::InsertLate),
+        1 => any::<u8>().prop_map(Change::Duplicate),
+        4 => which().prop_map(Change::Delete),
+        4 => (which(), any::<Index>(), any::<u8>()).prop_map(|(which, column, value)| Change::Update(which, column, value)),
+        2 => (which(), rows(2)).prop_map(|(which, rows)| Change::Replace(which, rows)),
+        1 => Just(Change::Fold),
+        1 => values::kind().prop_map(Change::AddColumn),
+        1 => Just(Change::DeleteAll),
+    ]
+}
+
+pub(super) fn rounds() -> impl Strategy<Value = Vec<Round>> {
+    let step = (any::<Index>(), change()).prop_map(|(table, change)| Step { table, change });
+    let steps = prop::collection::vec(step, 1..5);
+    let round = (steps, prop::bool::weighted(0.2)).prop_map(|(steps, restarts)| Round { steps, restarts });
+    prop::collection::vec(round, 1..3)
+}
+
+impl Step {
+    /// What the run counts it as.
+    pub(super) fn kind(&self) -> &'static str {
+        match &self.change {
+            Change::Insert(_) => "insert",
+            Change::InsertNullKeys(_) => "insert of NULL keys",
+            Change::InsertLate(_) => "insert of late rows",
+            Change::Duplicate(_) => "insert of duplicates",
+            Change::Delete(_) => "delete",
+            Change::DeleteAll => "delete of all rows",
+            Change::Update(..) => "update",
+            Change::Replace(..) => "replacement",
+            Change::Fold => "fold",
+            Change::AddColumn(_) => "new column",
+        }
+    }
+
+    /// Commits the change; tells whether it changed any row.
+    pub(super) async fn take(&self, house: &House, tables: &mut [Columns], shared: bool) -> bool {
+        let number = self.table.index(tables.len());
+        let table = house.table(&table_name(number));
+        let columns = &mut tables[number];
+        let batch = |columns: &[Column], rows: &[Row]| values::batch(columns, rows, false, shared);
+        let changed = match &self.change {
+            Change::Insert(rows) => house::append(&table, batch(columns, rows)).await,
+            Change::InsertNullKeys(rows) => {
+                let rows: Vec<Row> = rows.iter().map(|row| without_key(*row)).collect();
+                house::append(&table, batch(columns, &rows)).await
+            }
+            Change::InsertLate(rows) => {
+                house::append(&table, values::batch(columns, rows, true, shared)).await
+            }
+            Change::Duplicate(key) => {
+                let mut which = Rows::OfKey(*key).among(columns, shared);
+                house::append(&table, house::rows_where(&table, |rows| which.of(rows))).await
+            }
+            Change::Delete(which) => {
+                let mut which = which.among(columns, shared);
+                house::replace(&table, |rows| which.of(rows), |_| None).await
+            }
+            Change::DeleteAll => house::replace(&table, |rows| vec![true; rows.num_rows()], |_| None).await,
+            Change::Update(which, column, value) => {
+                let mut which = which.among(columns, shared);
+                let column = column.index(columns.len());
+                let kind = columns[column].kind;
+                let updated = |old: RecordBatch| {
+                    let cells = kind.column(&vec![*value; old.num_rows()], false, shared);
+                    Some(with_column(&old, column, cells))
+                };
+                house::replace(&table, |rows| which.of(rows), updated).await
+            }
+            Change::Replace(which, rows) => {
+                let mut which = which.among(columns, shared);
+                house::replace(&table, |rows| which.of(rows), |_| Some(batch(columns, rows))).await
+            }
+            Change::Fold => house::fold(&table).await,
+            // As many as a row has cells.
+            Change::AddColumn(_) if columns.len() == std::mem::size_of::<Row>() => 0,
+            Change::AddColumn(kind) => {
+                columns.push(Column { name: format!("c{}", columns.len()), kind: *kind });
+                house.widen(&table, values::schema(columns));
+                1
+            }
+        };
+        changed > 0
+    }
+}
+
+/// Tells which of a table's rows are meant, batch after batch.
+enum Which {
+    Each { by: usize, next: usize },
+    Valued { column: usize, value: ArrayRef },
+}
+
+impl Which {
+    fn of(&mut self, rows: &RecordBatch) -> Vec<bool> {
+        match self {
+            Which::Each { by, next } => {
+                let first = *next;
+                *next += rows.num_rows();
+                (first..*next).map(|row| row % *by == 0).collect()
+            }
+            Which::Valued { column, value } => {
+                let kind = value.data_type().clone();
+                let converter = RowConverter::new(vec![SortField::new(kind)]).unwrap();
+                let wanted = converter.convert_columns(&[Arc::clone(value)]).unwrap();
+                let cells = converter.convert_columns(&[Arc::clone(rows.column(*column))]).unwrap();
+                cells.iter().map(|cell| cell == wanted.row(0)).collect()
+            }
+        }
+    }
+}
+
+impl Rows {
+    fn among(&self, columns: &[Column], shared: bool) -> Which {
+        let valued = |column: usize, value: u8| Which::Valued {
+            column,
+            value: columns[column].kind.column(&[value], false, shared),
+        };
+        match self {
+            Rows::OfKey(value) => valued(0, *value),
+            Rows::Each(by, from) => Which::Each { by: *by, next: *from },
+            Rows::Valued(column, value) => valued(column.index(columns.len()), *value),
+        }
+    }
+}
+
+fn without_key(mut row: Row) -> Row {
+    row[0] = NULL;
+    row
+}
+
+fn with_column(rows: &RecordBatch, column: usize, cells: ArrayRef) -> RecordBatch {
+    let mut columns = rows.columns().to_vec();
+    columns[column] = cells;
+    RecordBatch::try_new(rows.schema(), columns).unwrap()
+}
