@@ -131,7 +131,7 @@ pub(super) fn change(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<Lo
                 let (groups, aggregates) = (aggregate.group_expr.clone(), aggregate.aggr_expr.clone());
                 Aggregate::try_new(Arc::new(input), groups, aggregates).map(LogicalPlan::Aggregate)
             };
-            by_keys(&aggregate.input, group_keys(aggregate)?, sources, build)
+            by_keys(&aggregate.input, &group_keys(aggregate)?, sources, build)
         }
         LogicalPlan::Window(window) => {
             let build =
@@ -265,14 +265,21 @@ fn by_keys(
     Ok(Some(difference(new, old)?))
 }
 
-fn group_keys(aggregate: &Aggregate) -> Derived<&[Expr]> {
+/// What groups are made by. A key that is given twice is one column.
+fn group_keys(aggregate: &Aggregate) -> Derived<Vec<Expr>> {
     if aggregate.group_expr.is_empty() {
         return no_rule("an aggregate over everything has no key");
     }
     if aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
         return no_rule("GROUPING SETS have no common key");
     }
-    Ok(&aggregate.group_expr)
+    let mut keys: Vec<Expr> = Vec::with_capacity(aggregate.group_expr.len());
+    for key in &aggregate.group_expr {
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+    }
+    Ok(keys)
 }
 
 /// What all window functions of a node are partitioned by.

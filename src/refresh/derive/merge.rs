@@ -116,8 +116,7 @@ pub(in crate::refresh) fn merge(plan: &LogicalPlan, sources: &Sources) -> Derive
         columns.push(Merged { how, data_type: fields[position].data_type().clone(), place: *place });
     }
     let Some(changed) = change(&aggregate.input, sources)? else { return Ok(None) };
-    let came =
-        Aggregate::try_new(Arc::new(unweighted(changed)?), keys.to_vec(), aggregate.aggr_expr.clone())?;
+    let came = Aggregate::try_new(Arc::new(unweighted(changed)?), keys.clone(), aggregate.aggr_expr.clone())?;
     let named = came.schema.columns().into_iter().enumerate();
     let named = named.map(|(i, column)| Expr::Column(column).alias(column_name(i))).collect();
     let came = Projection::try_new(named, Arc::new(LogicalPlan::Aggregate(came)))?;

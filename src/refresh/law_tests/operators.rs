@@ -45,6 +45,10 @@ const QUERIES: &[(&str, &str)] = &[
         "SELECT d.name, count(*) AS n, sum(f.v) AS s FROM s.f JOIN s.d ON f.k = d.k GROUP BY d.name",
     ),
     ("hidden key", "SELECT count(*) AS n, sum(v) AS s FROM s.f GROUP BY k"),
+    (
+        "key given twice",
+        "SELECT k, k AS j, count(*) AS n, max(v) AS most FROM (SELECT k, v FROM s.f) g GROUP BY g.k, g.k",
+    ),
     ("key by expression", "SELECT k % 2 AS odd, sum(v) AS s FROM s.f GROUP BY k % 2"),
     (
         "join, group, having",
