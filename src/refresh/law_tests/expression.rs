@@ -81,7 +81,7 @@ impl Grammar<'_, '_> {
     }
 
     pub(super) fn literal(&mut self, kind: Kind) -> String {
-        kind.some_literal(self.tape, self.shared)
+        kind.some_literal(self.tape)
     }
 
     /// A whole number, of whatever there is.
@@ -168,6 +168,7 @@ impl Grammar<'_, '_> {
         let Some(column) = self.column_where(scope, |kind| match choice {
             2 => kind.sums_exactly(),
             6 | 7 => kind == Kind::Big || kind == Kind::Int || (kind == Kind::Decimal && !shared),
+            3 | 4 => kind.has_extremes(shared),
             8 => kind == Kind::Bool,
             9 => kind == Kind::Text,
             _ => PLAIN.contains(&kind),

@@ -5,6 +5,7 @@ use super::run::table_name;
 use super::values::{self, Column, Columns, Kind, NULL, Row};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::row::{RowConverter, SortField};
+use arrow::util::pretty::pretty_format_batches;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::sync::Arc;
@@ -94,6 +95,30 @@ pub(super) fn rounds() -> impl Strategy<Value = Vec<Round>> {
 }
 
 impl Step {
+    /// In words, with the rows that come. `tables` is as long as the story's.
+    pub(super) fn told(&self, tables: &[Columns]) -> String {
+        let number = self.table.index(tables.len());
+        let columns = &tables[number];
+        let rows = |rows: &[Row]| {
+            let rows = values::batch(columns, rows, matches!(self.change, Change::InsertLate(_)));
+            pretty_format_batches(&[rows]).unwrap().to_string()
+        };
+        let what = match &self.change {
+            Change::Insert(come) | Change::InsertLate(come) | Change::InsertNullKeys(come) => rows(come),
+            Change::Replace(which, come) => format!("{}\n{}", which.told(columns), rows(come)),
+            Change::Delete(which) => which.told(columns),
+            Change::Update(which, column, value) => {
+                let column = &columns[column.index(columns.len())];
+                let value = column.kind.value(*value).map(|value| column.kind.literal(value));
+                format!("{} to {} {}", which.told(columns), column.name, value.unwrap_or_default())
+            }
+            Change::Duplicate(key) => Rows::OfKey(*key).told(columns),
+            Change::AddColumn(kind) => kind.sql().to_string(),
+            Change::DeleteAll | Change::Fold => String::new(),
+        };
+        format!("{} of {}: {what}", self.kind(), table_name(number))
+    }
+
     /// What the run counts it as.
     pub(super) fn kind(&self) -> &'static str {
         match &self.change {
@@ -111,41 +136,39 @@ impl Step {
     }
 
     /// Commits the change; tells whether it changed any row.
-    pub(super) async fn take(&self, house: &House, tables: &mut [Columns], shared: bool) -> bool {
+    pub(super) async fn take(&self, house: &House, tables: &mut [Columns]) -> bool {
         let number = self.table.index(tables.len());
         let table = house.table(&table_name(number));
         let columns = &mut tables[number];
-        let batch = |columns: &[Column], rows: &[Row]| values::batch(columns, rows, false, shared);
+        let batch = |columns: &[Column], rows: &[Row]| values::batch(columns, rows, false);
         let changed = match &self.change {
             Change::Insert(rows) => house::append(&table, batch(columns, rows)).await,
             Change::InsertNullKeys(rows) => {
                 let rows: Vec<Row> = rows.iter().map(|row| without_key(*row)).collect();
                 house::append(&table, batch(columns, &rows)).await
             }
-            Change::InsertLate(rows) => {
-                house::append(&table, values::batch(columns, rows, true, shared)).await
-            }
+            Change::InsertLate(rows) => house::append(&table, values::batch(columns, rows, true)).await,
             Change::Duplicate(key) => {
-                let mut which = Rows::OfKey(*key).among(columns, shared);
+                let mut which = Rows::OfKey(*key).among(columns);
                 house::append(&table, house::rows_where(&table, |rows| which.of(rows))).await
             }
             Change::Delete(which) => {
-                let mut which = which.among(columns, shared);
+                let mut which = which.among(columns);
                 house::replace(&table, |rows| which.of(rows), |_| None).await
             }
             Change::DeleteAll => house::replace(&table, |rows| vec![true; rows.num_rows()], |_| None).await,
             Change::Update(which, column, value) => {
-                let mut which = which.among(columns, shared);
+                let mut which = which.among(columns);
                 let column = column.index(columns.len());
                 let kind = columns[column].kind;
                 let updated = |old: RecordBatch| {
-                    let cells = kind.column(&vec![*value; old.num_rows()], false, shared);
+                    let cells = kind.column(&vec![*value; old.num_rows()], false);
                     Some(with_column(&old, column, cells))
                 };
                 house::replace(&table, |rows| which.of(rows), updated).await
             }
             Change::Replace(which, rows) => {
-                let mut which = which.among(columns, shared);
+                let mut which = which.among(columns);
                 house::replace(&table, |rows| which.of(rows), |_| Some(batch(columns, rows))).await
             }
             Change::Fold => house::fold(&table).await,
@@ -187,10 +210,22 @@ impl Which {
 }
 
 impl Rows {
-    fn among(&self, columns: &[Column], shared: bool) -> Which {
+    fn told(&self, columns: &[Column]) -> String {
+        let valued = |column: &Column, value: u8| {
+            let value = column.kind.value(value).map(|value| column.kind.literal(value));
+            format!("where {} is {}", column.name, value.as_deref().unwrap_or("NULL"))
+        };
+        match self {
+            Rows::OfKey(value) => valued(&columns[0], *value),
+            Rows::Each(by, from) => format!("every {by}th from {from}"),
+            Rows::Valued(column, value) => valued(&columns[column.index(columns.len())], *value),
+        }
+    }
+
+    fn among(&self, columns: &[Column]) -> Which {
         let valued = |column: usize, value: u8| Which::Valued {
             column,
-            value: columns[column].kind.column(&[value], false, shared),
+            value: columns[column].kind.column(&[value], false),
         };
         match self {
             Rows::OfKey(value) => valued(0, *value),

@@ -92,6 +92,8 @@ impl Grammar<'_, '_> {
         let condition = match self.tape.weighted(&[6, 2, 2]) {
             0 => condition,
             1 => format!("{condition} AND {}", self.condition(&outer.columns, 1)),
+            // A NULL is not known to be in or not in, but the engine's mark is false, and its negation true.
+            _ if choice == 3 && self.shared => condition,
             _ => {
                 self.uses("subquery under OR");
                 format!("{condition} OR {}", self.condition(&outer.columns, 0))
@@ -119,7 +121,8 @@ impl Grammar<'_, '_> {
     }
 
     fn subquery_value(&mut self, scope: &[Column]) -> (String, Kind) {
-        let column = self.plain_column(scope);
+        let shared = self.shared;
+        let column = self.column_where(scope, |kind| kind.has_extremes(shared));
         match (self.tape.pick(3), column) {
             (0, Some(column)) => (format!("max({})", column.name), column.kind),
             (1, Some(column)) => (format!("min({})", column.name), column.kind),

@@ -294,7 +294,10 @@ impl Grammar<'_, '_> {
         self.uses("window");
         let from = self.base(depth);
         let sorted: Columns = from.columns.iter().filter(|c| c.kind != Kind::Other).cloned().collect();
-        let Some(column) = self.plain_column(&sorted) else { return self.plain(depth) };
+        let shared = self.shared;
+        let Some(column) = self.column_where(&sorted, |kind| kind.has_extremes(shared)) else {
+            return self.plain(depth);
+        };
         let shown = self.items(&from.columns, 3);
         let mut items = shown;
         let partition = self.partition(&sorted);

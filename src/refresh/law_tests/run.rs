@@ -84,7 +84,7 @@ pub(super) async fn run(story: &Story, shared: bool, stage: &Stage<'_>) -> Resul
     let house = House::open(stage.root, stage.engine, &schemas.collect::<Vec<_>>());
     let mut told = Vec::new();
     for ((name, columns), rows) in names.iter().zip(&tables).zip(&story.rows) {
-        let rows = values::batch(columns, rows, false, shared);
+        let rows = values::batch(columns, rows, false);
         told.push(format!("{name} is\n{}", shown(std::slice::from_ref(&rows))));
         house::append(&house.table(name), rows).await;
     }
@@ -101,8 +101,8 @@ pub(super) async fn run(story: &Story, shared: bool, stage: &Stage<'_>) -> Resul
     for round in &story.rounds {
         let mut commits = 0;
         for step in &round.steps {
-            told.push(format!("{step:?}"));
-            if step.take(&house, &mut tables, shared).await {
+            told.push(step.told(&tables));
+            if step.take(&house, &mut tables).await {
                 commits += 1;
                 *tally.changes.entry(step.kind().to_string()).or_default() += 1;
             }
