@@ -18,8 +18,8 @@ pub(super) enum Change {
     InsertNullKeys(Vec<Row>),
     /// Rows from before all others.
     InsertLate(Vec<Row>),
-    /// The rows of a key once more.
-    Duplicate(u8),
+    /// Rows come once more.
+    Duplicate(Rows),
     Delete(Rows),
     DeleteAll,
     /// A column's cells are replaced, in one commit.
@@ -74,24 +74,27 @@ fn which() -> impl Strategy<Value = Rows> {
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
-        6 => rows(4).prop_map(Change::Insert),
-        1 => rows(2).prop_map(Change::InsertNullKeys),
-        1 => rows(2).prop_map(Change::InsertLate),
-        1 => any::<u8>().prop_map(Change::Duplicate),
-        4 => which().prop_map(Change::Delete),
-        4 => (which(), any::<Index>(), any::<u8>()).prop_map(|(which, column, value)| Change::Update(which, column, value)),
-        2 => (which(), rows(2)).prop_map(|(which, rows)| Change::Replace(which, rows)),
-        1 => Just(Change::Fold),
+        12 => rows(4).prop_map(Change::Insert),
+        3 => rows(2).prop_map(Change::InsertNullKeys),
+        3 => rows(2).prop_map(Change::InsertLate),
+        3 => which().prop_map(Change::Duplicate),
+        8 => which().prop_map(Change::Delete),
+        8 => (which(), any::<Index>(), any::<u8>())
+            .prop_map(|(which, column, value)| Change::Update(which, column, value)),
+        5 => (which(), rows(2)).prop_map(|(which, rows)| Change::Replace(which, rows)),
+        4 => Just(Change::Fold),
         1 => values::kind().prop_map(Change::AddColumn),
-        1 => Just(Change::DeleteAll),
+        2 => Just(Change::DeleteAll),
     ]
 }
 
+/// Two rounds, mostly.
 pub(super) fn rounds() -> impl Strategy<Value = Vec<Round>> {
     let step = (any::<Index>(), change()).prop_map(|(table, change)| Step { table, change });
     let steps = prop::collection::vec(step, 1..5);
     let round = (steps, prop::bool::weighted(0.2)).prop_map(|(steps, restarts)| Round { steps, restarts });
-    prop::collection::vec(round, 1..3)
+    let rounds = prop::collection::vec(prop::option::weighted(0.9, round), 2);
+    rounds.prop_map(|rounds| rounds.into_iter().flatten().collect())
 }
 
 impl Step {
@@ -112,7 +115,7 @@ impl Step {
                 let value = column.kind.value(*value).map(|value| column.kind.literal(value));
                 format!("{} to {} {}", which.told(columns), column.name, value.unwrap_or_default())
             }
-            Change::Duplicate(key) => Rows::OfKey(*key).told(columns),
+            Change::Duplicate(which) => which.told(columns),
             Change::AddColumn(kind) => kind.sql().to_string(),
             Change::DeleteAll | Change::Fold => String::new(),
         };
@@ -148,8 +151,8 @@ impl Step {
                 house::append(&table, batch(columns, &rows)).await
             }
             Change::InsertLate(rows) => house::append(&table, values::batch(columns, rows, true)).await,
-            Change::Duplicate(key) => {
-                let mut which = Rows::OfKey(*key).among(columns);
+            Change::Duplicate(which) => {
+                let mut which = which.among(columns);
                 house::append(&table, house::rows_where(&table, |rows| which.of(rows))).await
             }
             Change::Delete(which) => {

@@ -78,6 +78,8 @@ impl Grammar<'_, '_> {
                     None => correlated,
                 }
             }
+            // Among NULLs nothing is known not to be.
+            3 if self.tape.chance(60) => format!("SELECT {b} FROM {} WHERE {b} IS NOT NULL", inner.sql),
             _ => format!("SELECT {b} FROM {}{}", inner.sql, self.where_clause(&inner.columns, 40)),
         };
         if choice < 2 && self.tape.chance(25) {

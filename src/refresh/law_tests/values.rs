@@ -46,8 +46,9 @@ const DECIMALS: [i128; 6] = [0, 150, 200, 1, -325, 9_999_999_999];
 const LARGES: [i128; 5] = [0, 100, 999_999_999_999_999_999_999_999_999_999_999, -(10i128.pow(33)), 1];
 /// The last are left out, see [`LEFT_OUT`].
 const DOUBLES: [f64; 8] = [0.0, 1.0, 2.5, -1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -0.0];
-/// How many doubles are left out. Scans prune by bounds that parquet writers compute without NaNs, so that rows with a
-/// NaN are lost by filters and joins; and -0.0 is one group with 0.0 or another, as the engine happens to hash.
+/// How many doubles are left out. NaN: bounds of files are computed without it, so that a scan with `v = NaN` pushed
+/// into it, or a join's keys, loses the row. -0.0: it is another value than 0.0 in Arrow's order, and the same one in
+/// PostgreSQL's and DuckDB's.
 const LEFT_OUT: usize = 2;
 const TEXTS: [&str; 6] = ["", "a", "b", "ab", "B", "c"];
 /// 2024-02-27.
