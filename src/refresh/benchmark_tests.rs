@@ -68,27 +68,9 @@ const SSB_PARAMETERS: Parameters = &[
 /// Queries that some refresh computes anew, and why; the others are refreshed from changes at every step.
 type Recomputed = &'static [(&'static str, &'static str)];
 
-const TPCH_RECOMPUTED: Recomputed = &[
-    ("q02", "LIMIT has no key"),
-    ("q03", "LIMIT has no key"),
-    ("q06", "an aggregate over everything has no key"),
-    ("q10", "LIMIT has no key"),
-    ("q11", "an aggregate over everything has no key"),
-    ("q14", "an aggregate over everything has no key"),
-    ("q15", "an aggregate over everything has no key"),
-    ("q16", "NOT IN depends on every row"),
-    ("q17", "an aggregate over everything has no key"),
-    ("q18", "LIMIT has no key"),
-    ("q19", "an aggregate over everything has no key"),
-    ("q21", "LIMIT has no key"),
-    ("q22", "an aggregate over everything has no key"),
-];
+const TPCH_RECOMPUTED: Recomputed = &[("q16", "NOT IN depends on every row")];
 
-const SSB_RECOMPUTED: Recomputed = &[
-    ("q11", "an aggregate over everything has no key"),
-    ("q12", "an aggregate over everything has no key"),
-    ("q13", "an aggregate over everything has no key"),
-];
+const SSB_RECOMPUTED: Recomputed = &[];
 
 #[test]
 fn tpch_is_kept() {

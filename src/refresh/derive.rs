@@ -30,7 +30,6 @@ pub(super) use split::{Split, split};
 use crate::lake::TableName;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, NullEquality, TableReference};
-use datafusion::config::ConfigOptions;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
@@ -44,7 +43,7 @@ use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
 use datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
-use datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -91,11 +90,10 @@ fn no_rule<T>(why: impl Into<String>) -> Derived<T> {
 /// A plan as the rules read it: typed, DISTINCT as GROUP BY, subqueries as joins, tables of a list joined by what WHERE
 /// asks of them, equalities as join keys, conditions where they first hold; nothing else simplified yet.
 pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<LogicalPlan> {
-    let mut options: ConfigOptions = state.config_options().as_ref().clone();
-    let typed = state.analyzer().execute_and_check(plan, &options, |_, _| {})?;
+    let typed = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
+    let mut state = state.clone();
     // Left in its expression, a subquery's own change would go unseen.
-    options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
-    let context = OptimizerContext::new_with_config_options(Arc::new(options));
+    state.config_mut().options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
         Arc::new(ReplaceDistinctWithAggregate::new()),
         Arc::new(DecorrelatePredicateSubquery::new()),
@@ -105,7 +103,7 @@ pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<Logi
         Arc::new(ExtractEquijoinPredicate::new()),
         Arc::new(PushDownFilter::new()),
     ];
-    let plan = Optimizer::with_rules(rules).optimize(typed, &context, |_, _| {})?;
+    let plan = Optimizer::with_rules(rules).optimize(typed, &state, |_, _| {})?;
     let plan = plan.transform_up(one_row_always_joins)?.data;
     match has_subquery(&plan)? {
         true => no_rule("a subquery that is no join has no rule"),
@@ -184,7 +182,7 @@ pub(super) fn change(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<Lo
                 let (groups, aggregates) = (aggregate.group_expr.clone(), aggregate.aggr_expr.clone());
                 Aggregate::try_new(Arc::new(input), groups, aggregates).map(LogicalPlan::Aggregate)
             };
-            by_keys(&aggregate.input, group_keys(aggregate)?, sources, build)
+            by_keys(&aggregate.input, &group_keys(aggregate)?, sources, build)
         }
         LogicalPlan::Window(window) if partition_keys(window).is_err() => {
             anew(plan, &window.input, "a window without PARTITION BY has no key", sources)
@@ -359,14 +357,21 @@ fn anew(
     Ok(Some(difference(plan.clone(), before(plan, sources)?)?))
 }
 
-fn group_keys(aggregate: &Aggregate) -> Derived<&[Expr]> {
+/// What groups are made by. A key that is given twice is one column.
+fn group_keys(aggregate: &Aggregate) -> Derived<Vec<Expr>> {
     if aggregate.group_expr.is_empty() {
         return no_rule("an aggregate over everything has no key");
     }
     if aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
         return no_rule("GROUPING SETS have no common key");
     }
-    Ok(&aggregate.group_expr)
+    let mut keys: Vec<Expr> = Vec::with_capacity(aggregate.group_expr.len());
+    for key in &aggregate.group_expr {
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+    }
+    Ok(keys)
 }
 
 /// What all window functions of a node are partitioned by.

@@ -42,7 +42,7 @@ const SMALL_ROWS: u64 = 10_000;
 pub(super) struct Base<'a> {
     pub(super) lake: &'a Arc<Lake>,
     pub(super) tables: &'a BTreeMap<TableName, Arc<Table>>,
-    /// The versions that the stored rows were computed from.
+    /// The versions that the stored rows were computed from, those of hidden tables too.
     pub(super) consumed: &'a BTreeMap<TableName, i64>,
     /// A cut of these versions, if there is one in memory.
     pub(super) cut: Option<&'a Arc<Cut>>,
@@ -90,15 +90,12 @@ pub(super) async fn refresh(
     let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
     let mut inputs = model.versions_in(cut);
     inputs.extend(ground.states.iter().map(|(name, (_, snapshot))| (name.clone(), snapshot.version)));
-    let mut consumed = base.consumed.clone();
-    consumed
-        .extend(ground.states.keys().filter_map(|name| Some((name.clone(), model.consumed_version(name)?))));
     let change = if model.is_outdated() {
         Err("first computation by this definition".to_string())
     } else if base.consumed.is_empty() {
         Err("what stands is in no epoch yet".to_string())
     } else {
-        change_of(model, &plan, &consumed, &ground, &evaluator, &mut rules).await?
+        change_of(model, &plan, base.consumed, &ground, &evaluator, &mut rules).await?
     };
     let applied = match change {
         Ok((target, how)) => match apply(model, target, &inputs, false).await? {
@@ -123,6 +120,7 @@ pub(super) async fn refresh(
         snapshot: applied.snapshot,
         quarantine: None,
         inputs: model.versions_in(cut),
+        consumed: inputs,
         record: RefreshRecord {
             epoch: 0,
             model: model.name.clone(),

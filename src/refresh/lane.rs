@@ -65,8 +65,7 @@ impl Lane {
         let mut failures = 0u32;
         loop {
             let cut = Arc::clone(&self.cuts.borrow_and_update());
-            let inputs = self.model.versions_in(&cut);
-            let moved = !is_published || inputs != consumed || self.model.is_outdated();
+            let moved = !is_published || !self.model.is_up_to(&cut, &consumed) || self.model.is_outdated();
             let clock_owes = self.depends_on_clock
                 && last.is_none_or(|last| (clock::now() - last).to_std().unwrap_or_default() >= CLOCK_PERIOD);
             if !(moved || clock_owes) || !is_grounded(&self.model, &cut) {
@@ -92,7 +91,7 @@ impl Lane {
             last = Some(clock::now());
             let pause = match &result {
                 Ok(done) => {
-                    consumed = done.inputs.clone();
+                    consumed = done.consumed.clone();
                     base = Some(Arc::clone(&cut));
                     is_published = true;
                     failures = 0;

@@ -57,14 +57,25 @@ pub struct Model {
 }
 
 impl Model {
-    /// The versions that the stored rows were computed from.
+    /// The versions that the stored rows were computed from, those of hidden tables too.
     pub(super) fn consumed(&self) -> BTreeMap<TableName, i64> {
         let snapshot = self.table.snapshot();
-        let versions = self
-            .inputs
-            .iter()
-            .filter_map(|input| Some((input.clone(), snapshot.transaction(&format!("{CONSUMED}{input}"))?)));
-        versions.collect()
+        let named = |(name, version): (&str, i64)| {
+            let (schema, name) = name.split_once('.')?;
+            Some((TableName::new(schema, name), version)).filter(|_| version >= 0)
+        };
+        snapshot.transactions_of(CONSUMED).filter_map(named).collect()
+    }
+
+    /// True when nothing has moved since these versions were consumed.
+    pub(super) fn is_up_to(&self, cut: &Cut, consumed: &BTreeMap<TableName, i64>) -> bool {
+        self.versions_in(cut).iter().all(|(name, version)| consumed.get(name) == Some(version))
+    }
+
+    /// What says of the hidden tables consumed so far that the rows are not computed from them any more.
+    pub(super) fn hidden_forgotten(&self) -> BTreeMap<TableName, i64> {
+        let consumed = self.consumed().into_keys();
+        consumed.filter(|name| name.schema == HIDDEN_SCHEMA).map(|name| (name, -1)).collect()
     }
 
     /// The name of a hidden aggregate of its own.

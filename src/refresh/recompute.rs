@@ -32,11 +32,14 @@ pub(super) async fn refresh(
     let rows = judge_all(model, &mut rules, &batches)?;
     let inputs = model.versions_in(cut);
     let never_computed = model.is_outdated();
-    let applied = apply(model, Target::All(rows), &inputs, never_computed).await?;
+    let mut consumed = inputs.clone();
+    consumed.extend(model.hidden_forgotten());
+    let applied = apply(model, Target::All(rows), &consumed, never_computed).await?;
     let applied = applied.ok_or_else(|| lake::Error::Stopped { table: model.name.clone() })?;
     Ok(Refreshed {
         snapshot: applied.snapshot,
         quarantine: None,
+        consumed: inputs.clone(),
         inputs,
         record: RefreshRecord {
             epoch: 0,

@@ -19,7 +19,10 @@ use std::sync::Arc;
 pub(super) struct Refreshed {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) quarantine: Option<Arc<Snapshot>>,
+    /// The versions of its inputs.
     pub(super) inputs: BTreeMap<TableName, i64>,
+    /// The same, and those of its hidden tables: what the next refresh starts from.
+    pub(super) consumed: BTreeMap<TableName, i64>,
     pub(super) record: RefreshRecord,
 }
 
@@ -79,6 +82,7 @@ pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option
     Ok(Some(Refreshed {
         snapshot,
         quarantine,
+        consumed: inputs.clone(),
         inputs,
         record: RefreshRecord {
             epoch: 0,

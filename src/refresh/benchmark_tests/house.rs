@@ -6,7 +6,6 @@ use crate::engine::Engine;
 use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableKind, TableName, storable};
 use crate::ops::clock;
 use crate::quality::Rules;
-use crate::refresh::apply::{Target, apply};
 use crate::refresh::incremental::{self, Attempt, Base};
 use crate::refresh::model::{Model, RefreshRecord};
 use crate::refresh::output::judge_all;
@@ -18,11 +17,13 @@ use arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use tempfile::TempDir;
 
 pub struct House {
     lake: Arc<Lake>,
+    /// What each view was computed from last.
+    consumed: Mutex<HashMap<TableName, BTreeMap<TableName, i64>>>,
     engine: Engine,
     schema: &'static str,
     tables: BTreeMap<TableName, Arc<Table>>,
@@ -42,7 +43,7 @@ impl House {
             tables.insert(table.name().clone(), table);
         }
         let engine = Engine::new(1 << 30, 2).unwrap();
-        Self { lake, engine, schema, tables, _folder: folder }
+        Self { lake, consumed: Mutex::default(), engine, schema, tables, _folder: folder }
     }
 
     /// What stands now.
@@ -100,8 +101,7 @@ impl House {
             is_streaming: false,
             why_not: OnceLock::new(),
         };
-        let rows = self.whole(&model, &cut).await;
-        apply(&model, Target::All(rows), &model.versions_in(&cut), true).await.unwrap().unwrap();
+        self.bring(&model, &cut, None).await;
         model
     }
 
@@ -116,19 +116,25 @@ impl House {
 
     /// Brings a view from one cut to another, by changes where it can be done so.
     pub async fn refresh(&self, model: &Model, from: &Arc<Cut>, to: &Arc<Cut>) -> RefreshRecord {
+        self.bring(model, to, Some(from)).await
+    }
+
+    async fn bring(&self, model: &Model, to: &Arc<Cut>, from: Option<&Arc<Cut>>) -> RefreshRecord {
+        let consumed = self.consumed.lock().unwrap().get(&model.name).cloned().unwrap_or_default();
         let base = Base {
             lake: &self.lake,
             tables: &self.tables,
-            consumed: &model.versions_in(from),
-            cut: Some(from),
+            consumed: &consumed,
+            cut: from,
             depends_on_clock: false,
         };
         let attempt = incremental::refresh(model, &self.engine, to, base).await;
-        let why = match attempt.unwrap_or_else(|error| panic!("{}: {error:?}", model.name)) {
-            Attempt::Done(done) => return done.record,
-            Attempt::Refused(why) => why,
+        let done = match attempt.unwrap_or_else(|error| panic!("{}: {error:?}", model.name)) {
+            Attempt::Done(done) => *done,
+            Attempt::Refused(why) => recompute::refresh(model, &self.engine, to, &why).await.unwrap(),
         };
-        recompute::refresh(model, &self.engine, to, &why).await.unwrap().record
+        self.consumed.lock().unwrap().insert(model.name.clone(), done.consumed);
+        done.record
     }
 
     /// Commits a change: rows go by deletion vectors, rows come in a file.

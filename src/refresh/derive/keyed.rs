@@ -49,7 +49,8 @@ pub(in crate::refresh) fn keyed(plan: &LogicalPlan, sources: &Sources) -> Derive
     let (input, keys, at) = match top.node {
         LogicalPlan::Aggregate(aggregate) => {
             let Ok(keys) = group_keys(aggregate) else { return Ok(None) };
-            (&aggregate.input, keys.to_vec(), (0..keys.len()).map(Some).collect::<Vec<_>>())
+            let at = (0..keys.len()).map(Some).collect::<Vec<_>>();
+            (&aggregate.input, keys, at)
         }
         LogicalPlan::Window(window) => {
             let Ok(keys) = partition_keys(window) else { return Ok(None) };

@@ -15,7 +15,7 @@
 use super::average::average;
 use super::merge::{Combine, call, combine, counts_rows};
 use super::top::top;
-use super::{Derived, HIDDEN_SCHEMA, key_name, name_of, partition_keys};
+use super::{Derived, HIDDEN_SCHEMA, group_keys, key_name, name_of, partition_keys};
 use crate::lake::{TableName, query_schema, storable};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
@@ -205,10 +205,12 @@ fn part(call: &AggregateFunction, input: &DFSchema) -> Result<Option<Part>, Data
 /// The aggregate as a state, and what the query sees of it; `None` when it has none.
 fn state(aggregate: &Aggregate, name: TableName) -> Result<Option<(State, LogicalPlan)>, DataFusionError> {
     let over_all = aggregate.group_expr.is_empty();
-    let groups = if over_all { vec![lit(true)] } else { aggregate.group_expr.clone() };
-    if groups.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
-        return Ok(None);
-    }
+    let groups = match group_keys(aggregate) {
+        Ok(keys) => keys,
+        Err(_) if over_all => vec![lit(true)],
+        Err(_) => return Ok(None),
+    };
+    let shown = if over_all { 0 } else { groups.len() };
     let input = aggregate.input.schema();
     let rows = Expr::AggregateFunction(AggregateFunction::new_udf(
         count_udaf(),
@@ -219,7 +221,7 @@ fn state(aggregate: &Aggregate, name: TableName) -> Result<Option<(State, Logica
         None,
     ));
     let mut kept = vec![rows.alias("n")];
-    let mut seen: Vec<Expr> = (0..aggregate.group_expr.len()).map(|i| ident(key_name(i))).collect();
+    let mut seen: Vec<Expr> = (0..shown).map(|i| ident(key_name(i))).collect();
     for (i, expr) in aggregate.aggr_expr.iter().enumerate() {
         let Some(call) = call(expr) else { return Ok(None) };
         let Some(part) = part(&call, input)? else { return Ok(None) };
@@ -242,7 +244,7 @@ fn state(aggregate: &Aggregate, name: TableName) -> Result<Option<(State, Logica
         seen.push(match part {
             Part::Value | Part::Sum => ident(value),
             Part::Average => {
-                let result = aggregate.schema.field(aggregate.group_expr.len() + i).data_type();
+                let result = aggregate.schema.field(shown + i).data_type();
                 average(ident(value), ident(counted), result)
             }
         });

@@ -1,25 +1,21 @@
-//! The law of incremental refreshes: whatever has changed, the stored rows are the query's rows, as a bag.
+//! Fixed queries: one for each operator that has a rule, and what has none.
 //!
 //! Random changes (inserts with NULL keys and duplicates, deletes, updates, several commits at once, folds) of two real
 //! tables; after each refresh every query's stored rows are compared with the query computed whole.
 
-use super::apply::{Target, apply};
-use super::incremental::{self, Attempt, Base};
-use super::model::Model;
-use super::output::judge_all;
-use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
+use super::house::{self, House, bag, stored};
+use crate::catalog::cut::Cut;
 use crate::engine::Engine;
-use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableKind, TableName};
-use crate::quality::Rules;
-use crate::sql::{RefreshPolicy, Trigger};
+use crate::lake::Table;
+use crate::refresh::incremental::Attempt;
+use crate::refresh::model::Model;
 use arrow::array::{ArrayRef, AsArray as _, Decimal128Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
-use arrow::row::{RowConverter, SortField};
 use arrow::util::pretty::pretty_format_batches;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 /// A query for each operator that has a rule, and some for several at once.
 const QUERIES: &[(&str, &str)] = &[
@@ -58,6 +54,10 @@ const QUERIES: &[(&str, &str)] = &[
         "SELECT d.name, count(*) AS n, sum(f.v) AS s FROM s.f JOIN s.d ON f.k = d.k GROUP BY d.name",
     ),
     ("hidden key", "SELECT count(*) AS n, sum(v) AS s FROM s.f GROUP BY k"),
+    (
+        "key given twice",
+        "SELECT k, k AS j, count(*) AS n, max(v) AS most FROM (SELECT k, v FROM s.f) g GROUP BY g.k, g.k",
+    ),
     ("key by expression", "SELECT k % 2 AS odd, sum(v) AS s FROM s.f GROUP BY k % 2"),
     (
         "join, group, having",
@@ -71,6 +71,17 @@ const QUERIES: &[(&str, &str)] = &[
         "join with groups",
         "SELECT d.name, g.s FROM s.d JOIN (SELECT k, sum(v) AS s FROM s.f GROUP BY k) g ON g.k = d.k",
     ),
+    (
+        "aggregates over everything",
+        "SELECT count(*) AS n, sum(v) AS s, min(id) AS low, max(t) AS high, avg(v) AS mean FROM s.f WHERE k > 1",
+    ),
+    ("share of everything", "SELECT id, v FROM s.f WHERE v > (SELECT avg(v) FROM s.f)"),
+    ("first rows", "SELECT id, v, t, k FROM s.f ORDER BY v DESC, id, t, k LIMIT 5"),
+    (
+        "first groups",
+        "SELECT d.name, sum(f.v) AS s FROM s.f JOIN s.d ON f.k = d.k GROUP BY d.name ORDER BY s DESC, 1 LIMIT 2",
+    ),
+    ("window over everything", "SELECT id, row_number() OVER (ORDER BY id, k, v, t) AS n FROM s.f"),
     ("distinct", "SELECT DISTINCT k, t FROM s.f"),
     ("distinct on", "SELECT DISTINCT ON (k) k, id, v FROM s.f ORDER BY k, v DESC, id, t"),
     ("union all", "SELECT k FROM s.f UNION ALL SELECT k FROM s.d"),
@@ -92,9 +103,8 @@ const QUERIES: &[(&str, &str)] = &[
 
 /// What has no rule yet, and says so.
 const REFUSED: &[(&str, &str)] = &[
-    ("SELECT count(*) AS n FROM s.f", "no key"),
-    ("SELECT id FROM s.f ORDER BY v, id, t LIMIT 3", "LIMIT"),
-    ("SELECT id, row_number() OVER (ORDER BY id, v, t) AS n FROM s.f", "PARTITION BY"),
+    ("SELECT k, t, count(*) AS n FROM s.f GROUP BY ROLLUP (k, t)", "GROUPING SETS"),
+    ("SELECT count(DISTINCT k) AS n FROM s.f", "no key"),
     ("SELECT id FROM s.f WHERE k NOT IN (SELECT k FROM s.d)", "NOT IN"),
 ];
 
@@ -148,110 +158,38 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-struct House {
-    lake: Arc<Lake>,
-    engine: Engine,
+struct Shop {
+    house: House,
     facts: Arc<Table>,
     members: Arc<Table>,
-    tables: BTreeMap<TableName, Arc<Table>>,
 }
 
-impl House {
+impl Shop {
     fn open(root: &std::path::Path) -> Self {
-        let lake = Arc::new(Lake::open(root).unwrap());
-        let facts = ensure(&lake, "f", facts());
-        let members = ensure(&lake, "d", dimension());
-        let tables = [&facts, &members].map(|table| (table.name().clone(), Arc::clone(table)));
-        let engine = Engine::new(1 << 30, 2).unwrap();
-        Self { lake, engine, facts, members, tables: BTreeMap::from(tables) }
-    }
-
-    fn cut(&self) -> Arc<Cut> {
-        let tables = self.tables.iter().map(|(name, table)| {
-            let snapshot = table.snapshot();
-            let relation = Relation {
-                name: name.clone(),
-                kind: RelationKind::StreamingTable,
-                schema: Arc::clone(&snapshot.schema),
-                comment: None,
-                column_comments: HashMap::new(),
-                primary_key: Vec::new(),
-                query: None,
-            };
-            let table = CutTable {
-                relation: Arc::new(relation),
-                version: snapshot.version,
-                freshness: Freshness::Fresh,
-                provider: Some(self.lake.provider(&snapshot)),
-            };
-            (name.clone(), table)
-        });
-        let tables = tables.collect();
-        Arc::new(Cut { epoch: 1, wave_time: crate::ops::clock::now(), tables, shape: 1 })
+        let tables = [("f", facts()), ("d", dimension())];
+        let house = House::open(root, &Engine::new(1 << 30, 2).unwrap(), &tables);
+        let (facts, members) = (house.table("f"), house.table("d"));
+        Self { house, facts, members }
     }
 
     async fn model(&self, number: usize, query: &str) -> Model {
-        let batches = self.engine.collect_over(&self.cut(), query).await.unwrap();
-        let schema = match batches.first() {
-            Some(batch) => batch.schema(),
-            None => {
-                let plan = self.engine.plan_over(&self.cut(), query).await.unwrap();
-                Arc::new(plan.schema().as_arrow().clone())
-            }
+        // As one declares it: a sum's own type is wider.
+        let declared = |stored: &DataType| match stored {
+            DataType::Decimal128(_, 2) => DataType::Decimal128(18, 2),
+            other => other.clone(),
         };
-        let fields = schema.fields().iter().map(|field| {
-            let data_type = match field.data_type() {
-                DataType::Utf8View => DataType::Utf8,
-                DataType::UInt64 => DataType::Int64,
-                // As one declares it: a sum's own type is wider.
-                DataType::Decimal128(_, 2) => DataType::Decimal128(18, 2),
-                other => other.clone(),
-            };
-            Field::new(field.name(), data_type, true)
-        });
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let table = ensure(&self.lake, &format!("q{number}"), Arc::clone(&schema));
-        Model {
-            name: table.name().clone(),
-            table,
-            quarantine: None,
-            schema,
-            query: query.to_string(),
-            streams: Vec::new(),
-            inputs: self.tables.keys().cloned().collect(),
-            trigger: Trigger::default(),
-            policy: RefreshPolicy::Auto,
-            expectations: Vec::new(),
-            definition_hash: 1,
-            is_streaming: false,
-            why_not: OnceLock::new(),
-        }
+        let cut = self.house.cut();
+        let model =
+            self.house.model(&format!("q{number}"), query, &["d", "f"], &cut, declared).await.unwrap();
+        self.house.first(&model, &cut).await.unwrap();
+        model
     }
 
-    /// The query's rows now, as they would be stored.
-    async fn whole(&self, model: &Model) -> Vec<RecordBatch> {
-        let batches = self.engine.collect_over(&self.cut(), &model.query).await.unwrap();
-        let state = self.engine.state_at(&self.cut(), crate::ops::clock::now());
-        let mut rules = Rules::compile(&state, &[], &model.schema).unwrap();
-        judge_all(model, &mut rules, &batches).unwrap()
-    }
-
-    async fn first(&self, model: &Model) {
-        let rows = self.whole(model).await;
-        apply(model, Target::All(rows), &model.versions_in(&self.cut()), true).await.unwrap().unwrap();
-    }
-
+    /// Now and then the old versions come from the log, as after a restart.
     async fn refresh(&self, model: &Model, base: &Arc<Cut>) -> Attempt {
         let consumed = model.consumed();
-        let base = Base {
-            lake: &self.lake,
-            tables: &self.tables,
-            consumed: &consumed,
-            // Now and then the old versions come from the log, as after a restart.
-            cut: (consumed == model.versions_in(base)).then_some(base),
-            depends_on_clock: false,
-        };
-        incremental::refresh(model, &self.engine, &self.cut(), base).await.unwrap()
+        let base = model.is_up_to(base, &consumed).then_some(base);
+        self.house.refresh(model, &self.house.cut(), &consumed, base).await.unwrap()
     }
 
     async fn take(&self, step: &Step) {
@@ -273,25 +211,12 @@ impl House {
                 replace(&self.facts, Some(fact_rows(facts)), gone).await;
             }
             Step::Fold => {
-                for table in self.tables.values() {
-                    let files = table.snapshot().files.clone();
-                    if files.len() > 1 {
-                        table.fold(files).await.unwrap();
-                    }
+                for table in [&self.facts, &self.members] {
+                    house::fold(table).await;
                 }
             }
         }
     }
-}
-
-fn ensure(lake: &Lake, name: &str, schema: SchemaRef) -> Arc<Table> {
-    let definition = TableDefinition {
-        schema,
-        partition_columns: Vec::new(),
-        kind: TableKind::Maintained,
-        properties: BTreeMap::new(),
-    };
-    lake.ensure(&TableName::new("s", name), &definition).unwrap()
 }
 
 fn number(rows: &RecordBatch, column: &str, row: usize) -> Option<i64> {
@@ -322,58 +247,9 @@ fn member_rows(members: &[Member]) -> RecordBatch {
     RecordBatch::try_new(dimension(), columns).unwrap()
 }
 
-/// One commit: rows that go by deletion vectors, rows that come.
 async fn replace(table: &Arc<Table>, rows: Option<RecordBatch>, goes: impl Fn(&RecordBatch, usize) -> bool) {
-    let snapshot = table.snapshot();
-    let mut deletes = Vec::new();
-    for file in &snapshot.files {
-        let mut gone = Table::deleted_rows(file);
-        let before = gone.len();
-        table
-            .read_file::<Error>(&snapshot, file, |batch, positions| {
-                gone.extend(
-                    positions.into_iter().enumerate().filter(|(row, _)| goes(&batch, *row)).map(|(_, at)| at),
-                );
-                Ok(())
-            })
-            .unwrap();
-        if gone.len() > before {
-            deletes.push((Arc::clone(file), gone));
-        }
-    }
-    let adds = match rows {
-        Some(rows) => table.write(vec![rows], Effort::Fast).await.unwrap(),
-        None => Vec::new(),
-    };
-    table.commit(Commit { deletes, ..Commit::append(adds, Vec::new()) }).await.unwrap();
-}
-
-/// Rows as a bag that can be compared.
-fn bag(schema: &Schema, batches: &[RecordBatch]) -> Vec<Vec<u8>> {
-    let fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
-    let converter = RowConverter::new(fields).unwrap();
-    let mut rows: Vec<Vec<u8>> = Vec::new();
-    for batch in batches {
-        rows.extend(
-            converter.convert_columns(batch.columns()).unwrap().iter().map(|row| row.data().to_vec()),
-        );
-    }
-    rows.sort_unstable();
-    rows
-}
-
-fn stored(table: &Arc<Table>) -> Vec<RecordBatch> {
-    let snapshot = table.snapshot();
-    let mut batches = Vec::new();
-    for file in &snapshot.files {
-        table
-            .read_file::<Error>(&snapshot, file, |batch, _| {
-                batches.push(batch);
-                Ok(())
-            })
-            .unwrap();
-    }
-    batches
+    let goes = |batch: &RecordBatch| (0..batch.num_rows()).map(|row| goes(batch, row)).collect();
+    house::replace(table, goes, |_| rows).await;
 }
 
 /// For each query and way of refreshing it: how many refreshes changed rows, and how many there were.
@@ -381,27 +257,27 @@ type Moved = Arc<Mutex<BTreeMap<(&'static str, &'static str), (u32, u32)>>>;
 
 async fn run(rounds: Vec<Vec<Step>>, moved: Moved) {
     let folder = tempfile::tempdir().unwrap();
-    let house = House::open(folder.path());
+    let shop = Shop::open(folder.path());
     let some = (0..12).map(|n| (n, (n % 6 > 0).then_some(n % 5), Some(n * 75), Some(u8::from(n % 2 == 0))));
-    house.take(&Step::Facts(some.collect())).await;
-    house.take(&Step::Members((0..4).map(|k| (Some(k), u8::from(k > 1))).collect())).await;
+    shop.take(&Step::Facts(some.collect())).await;
+    shop.take(&Step::Members((0..4).map(|k| (Some(k), u8::from(k > 1))).collect())).await;
     let mut models = Vec::new();
     for (number, (_, query)) in QUERIES.iter().enumerate() {
-        let model = house.model(number, query).await;
-        house.first(&model).await;
+        let model = shop.model(number, query).await;
         models.push(model);
     }
-    let mut base = house.cut();
+    let mut base = shop.house.cut();
     for steps in rounds {
         for step in &steps {
-            house.take(step).await;
+            shop.take(step).await;
         }
         for (model, (what, _)) in models.iter().zip(QUERIES) {
-            let record = match house.refresh(model, &base).await {
+            let record = match shop.refresh(model, &base).await {
                 Attempt::Done(done) => done.record,
                 Attempt::Refused(why) => panic!("{what}: {why}"),
             };
-            let (is, should) = (stored(&model.table), house.whole(model).await);
+            let (is, should) =
+                (stored(&model.table), shop.house.whole(model, &shop.house.cut()).await.unwrap());
             assert!(
                 bag(&model.schema, &is) == bag(&model.schema, &should),
                 "{what} after {steps:?}\nstored:\n{}\nshould be:\n{}",
@@ -415,20 +291,18 @@ async fn run(rounds: Vec<Vec<Step>>, moved: Moved) {
             counts.0 += u32::from(record.rows_inserted + record.rows_deleted > 0);
             counts.1 += 1;
         }
-        base = house.cut();
+        base = shop.house.cut();
     }
 }
 
-/// How many random histories are run; `SLUICE_LAW_CASES` asks for more.
-fn cases() -> u32 {
-    std::env::var("SLUICE_LAW_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(8)
-}
+/// How many random histories are run.
+const HISTORIES: u32 = 8;
 
 #[test]
 fn incremental_equals_full() {
     let moved = Moved::default();
     let histories = prop::collection::vec(prop::collection::vec(step(), 1..5), 1..4);
-    let config = ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: HISTORIES, failure_persistence: None, ..ProptestConfig::default() };
     let outcome = TestRunner::new(config).run(&histories, |rounds| {
         // Planning recurses deeply, and unoptimised frames are large.
         let runtime =
@@ -451,17 +325,16 @@ fn incremental_equals_full() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_rule_says_why() {
     let folder = tempfile::tempdir().unwrap();
-    let house = House::open(folder.path());
-    house.take(&Step::Facts(vec![(1, Some(1), Some(5), None), (2, Some(2), None, None)])).await;
-    house.take(&Step::Members(vec![(Some(1), 0)])).await;
-    let base = house.cut();
+    let shop = Shop::open(folder.path());
+    shop.take(&Step::Facts(vec![(1, Some(1), Some(5), None), (2, Some(2), None, None)])).await;
+    shop.take(&Step::Members(vec![(Some(1), 0)])).await;
+    let base = shop.house.cut();
     let mut seen = BTreeSet::new();
     for (number, (query, why)) in REFUSED.iter().enumerate() {
-        let model = house.model(100 + number, query).await;
-        house.first(&model).await;
-        house.take(&Step::Facts(vec![(3, Some(1), Some(5), None)])).await;
-        house.take(&Step::Members(vec![(Some(3), 0)])).await;
-        match house.refresh(&model, &base).await {
+        let model = shop.model(100 + number, query).await;
+        shop.take(&Step::Facts(vec![(3, Some(1), Some(5), None)])).await;
+        shop.take(&Step::Members(vec![(Some(3), 0)])).await;
+        match shop.refresh(&model, &base).await {
             Attempt::Refused(reason) => assert!(reason.contains(why), "{query}: {reason}"),
             Attempt::Done(_) => panic!("{query} was refreshed incrementally"),
         }

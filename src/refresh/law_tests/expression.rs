@@ -1,0 +1,237 @@
+//! Scalar expressions over the columns in scope, and conditions.
+
+use super::query::Grammar;
+use super::values::{Column, Kind};
+
+/// Kinds that literals and conditions can be made of.
+const PLAIN: [Kind; 9] = [
+    Kind::Big,
+    Kind::Int,
+    Kind::Decimal,
+    Kind::Large,
+    Kind::Double,
+    Kind::Text,
+    Kind::Bool,
+    Kind::Date,
+    Kind::Time,
+];
+
+impl Grammar<'_, '_> {
+    /// A column in scope that conditions can be made of.
+    pub(super) fn plain_column(&mut self, scope: &[Column]) -> Option<Column> {
+        let plain: Vec<&Column> = scope.iter().filter(|c| c.kind != Kind::Other).collect();
+        self.tape.one_of(&plain).map(|column| Column::clone(column))
+    }
+
+    /// A column in scope of one of these kinds.
+    pub(super) fn column_where(&mut self, scope: &[Column], fits: impl Fn(Kind) -> bool) -> Option<Column> {
+        let fitting: Vec<&Column> = scope.iter().filter(|c| fits(c.kind)).collect();
+        self.tape.one_of(&fitting).map(|column| Column::clone(column))
+    }
+
+    /// Two columns of one kind, one of each scope.
+    pub(super) fn pair(&mut self, left: &[Column], right: &[Column]) -> Option<(Column, Column)> {
+        let pairs: Vec<(&Column, &Column)> = left
+            .iter()
+            .filter(|l| l.kind != Kind::Other)
+            .flat_map(|l| right.iter().filter(|r| r.kind == l.kind).map(move |r| (l, r)))
+            .collect();
+        self.tape.one_of(&pairs).map(|(l, r)| (Column::clone(l), Column::clone(r)))
+    }
+
+    /// Any expression, with its kind.
+    pub(super) fn expression(&mut self, scope: &[Column]) -> (String, Kind) {
+        let Some(column) = self.tape.one_of(scope).cloned() else { return ("1".to_string(), Kind::Big) };
+        if column.kind == Kind::Other || !self.tape.chance(40) {
+            return (column.name, column.kind);
+        }
+        let kind = if self.tape.chance(20) { Kind::Big } else { column.kind };
+        (self.of_kind(kind, scope), kind)
+    }
+
+    /// An expression of this kind.
+    pub(super) fn of_kind(&mut self, kind: Kind, scope: &[Column]) -> String {
+        let Some(column) = self.column_where(scope, |k| k == kind) else {
+            return match kind {
+                Kind::Big => self.big(scope),
+                _ if self.tape.chance(20) => format!("CAST(NULL AS {})", kind.sql()),
+                _ => self.literal(kind),
+            };
+        };
+        let name = column.name;
+        match self.tape.weighted(&[6, 2, 2, 2]) {
+            0 => name,
+            1 => format!("coalesce({name}, {})", self.literal(kind)),
+            2 => {
+                let condition = self.condition(scope, 0);
+                format!("CASE WHEN {condition} THEN {name} ELSE {} END", self.literal(kind))
+            }
+            _ => match kind {
+                Kind::Big => self.big(scope),
+                Kind::Text => self.text(&name),
+                Kind::Bool => format!("NOT {name}"),
+                Kind::Double => format!("abs({name})"),
+                Kind::Date => format!("CAST(date_trunc('month', {name}) AS DATE)"),
+                Kind::Time => format!("date_trunc('day', {name})"),
+                Kind::Int | Kind::Decimal | Kind::Large | Kind::Other => {
+                    format!("nullif({name}, {})", self.literal(kind))
+                }
+            },
+        }
+    }
+
+    pub(super) fn literal(&mut self, kind: Kind) -> String {
+        kind.some_literal(self.tape)
+    }
+
+    /// A whole number, of whatever there is.
+    fn big(&mut self, scope: &[Column]) -> String {
+        let Some(column) = self.plain_column(scope) else { return self.literal(Kind::Big) };
+        let name = column.name;
+        match column.kind {
+            Kind::Big => match self.tape.pick(4) {
+                0 => format!("{name} + 1"),
+                1 => format!("{name} % 3"),
+                2 => format!("-{name}"),
+                _ => format!("{name} * 2"),
+            },
+            Kind::Int => format!("CAST({name} AS BIGINT)"),
+            Kind::Text => format!("CAST(length({name}) AS BIGINT)"),
+            Kind::Date | Kind::Time => format!("CAST(extract(day FROM {name}) AS BIGINT)"),
+            Kind::Bool => format!("CASE WHEN {name} THEN 1 WHEN NOT {name} THEN 0 END"),
+            _ => format!("CASE WHEN {name} > {} THEN 1 ELSE 2 END", self.literal(column.kind)),
+        }
+    }
+
+    fn text(&mut self, name: &str) -> String {
+        match self.tape.pick(4) {
+            0 => format!("upper({name})"),
+            1 => format!("{name} || 'x'"),
+            2 => format!("lower({name})"),
+            _ => format!("substr({name}, 1, 1)"),
+        }
+    }
+
+    /// A condition of one to a few comparisons.
+    pub(super) fn condition(&mut self, scope: &[Column], depth: usize) -> String {
+        if depth > 0 {
+            match self.tape.weighted(&[6, 1, 1, 1]) {
+                1 => {
+                    let (a, b) = (self.condition(scope, depth - 1), self.condition(scope, 0));
+                    return format!("({a} AND {b})");
+                }
+                2 => {
+                    let (a, b) = (self.condition(scope, depth - 1), self.condition(scope, 0));
+                    return format!("({a} OR {b})");
+                }
+                3 => return format!("NOT ({})", self.condition(scope, depth - 1)),
+                _ => {}
+            }
+        }
+        let Some(column) = self.plain_column(scope) else { return "TRUE".to_string() };
+        let (name, kind) = (column.name, column.kind);
+        match self.tape.weighted(&[3, 4, 1, 1, 2, 1, 1, 1]) {
+            0 => format!("{name} IS NOT NULL"),
+            1 => format!("{name} {} {}", self.comparison(), self.literal(kind)),
+            2 => format!("{name} IS NULL"),
+            3 => format!("{name} IS DISTINCT FROM {}", self.literal(kind)),
+            4 => match self.column_where(scope, |k| k == kind) {
+                Some(other) => format!("{name} {} {}", self.comparison(), other.name),
+                None => format!("{name} IS NOT NULL"),
+            },
+            5 => format!("{name} IN ({}, {})", self.literal(kind), self.literal(kind)),
+            6 => format!("{name} BETWEEN {} AND {}", self.literal(kind), self.literal(kind)),
+            _ if kind == Kind::Text => format!("{name} LIKE 'a%'"),
+            _ if kind == Kind::Bool => name,
+            _ => format!("{name} NOT IN ({}, {})", self.literal(kind), self.literal(kind)),
+        }
+    }
+
+    pub(super) fn comparison(&mut self) -> &'static str {
+        self.tape.one_of(&["=", ">", "<", ">=", "<=", "<>"]).copied().unwrap_or("=")
+    }
+
+    /// An aggregate function's call, with the kind of its values.
+    pub(super) fn aggregate(&mut self, scope: &[Column]) -> (String, Kind) {
+        let (call, kind) = self.aggregate_call(scope);
+        if self.tape.chance(15) {
+            self.uses("FILTER");
+            return (format!("{call} FILTER (WHERE {})", self.condition(scope, 0)), kind);
+        }
+        (call, kind)
+    }
+
+    fn aggregate_call(&mut self, scope: &[Column]) -> (String, Kind) {
+        let count = ("count(*)".to_string(), Kind::Big);
+        let choice = self.tape.weighted(&[4, 3, 6, 3, 3, 3, 2, 2, 2, 2, 1]);
+        let shared = self.shared;
+        let Some(column) = self.column_where(scope, |kind| match choice {
+            2 => kind.sums_exactly(),
+            6 | 7 => kind == Kind::Big || kind == Kind::Int || (kind == Kind::Decimal && !shared),
+            3 | 4 => kind.has_extremes(shared),
+            8 => kind == Kind::Bool,
+            9 => kind == Kind::Text,
+            _ => PLAIN.contains(&kind),
+        }) else {
+            self.uses("count");
+            return count;
+        };
+        let (name, kind) = (column.name, column.kind);
+        let summed = if kind == Kind::Decimal { Kind::Large } else { kind };
+        let summed = if summed == Kind::Int { Kind::Big } else { summed };
+        match choice {
+            0 => {
+                self.uses("count");
+                count
+            }
+            1 => {
+                self.uses("count");
+                (format!("count({name})"), Kind::Big)
+            }
+            2 => {
+                self.uses("sum");
+                (format!("sum({name})"), summed)
+            }
+            3 => {
+                self.uses("min");
+                (format!("min({name})"), kind)
+            }
+            4 => {
+                self.uses("max");
+                (format!("max({name})"), kind)
+            }
+            5 => {
+                self.uses("count(DISTINCT)");
+                (format!("count(DISTINCT {name})"), Kind::Big)
+            }
+            6 => {
+                self.uses("avg");
+                (format!("avg({name})"), if kind == Kind::Decimal { Kind::Other } else { Kind::Double })
+            }
+            7 if kind != Kind::Decimal => {
+                self.uses("sum(DISTINCT)");
+                (format!("sum(DISTINCT {name})"), summed)
+            }
+            8 => {
+                self.uses("bool_and");
+                let function = if self.tape.chance(50) { "bool_or" } else { "bool_and" };
+                (format!("{function}({name})"), Kind::Bool)
+            }
+            9 => {
+                self.uses("string_agg");
+                // Equal texts are the same in whatever order.
+                (format!("string_agg({name}, ',' ORDER BY {name} ASC NULLS LAST)"), Kind::Text)
+            }
+            // DuckDB's lists are not compared.
+            10 if !self.shared => {
+                self.uses("array_agg");
+                (format!("array_agg({name} ORDER BY {name} ASC NULLS LAST)"), Kind::Other)
+            }
+            // Of an exact sum of small whole numbers, a float is exact too.
+            _ => {
+                self.uses("count");
+                (format!("count({name})"), Kind::Big)
+            }
+        }
+    }
+}
