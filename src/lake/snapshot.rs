@@ -3,7 +3,7 @@
 use super::action::{Add, Descriptor, Line, MetaData, Protocol, Remove};
 use super::stats::FileStatistics;
 use super::vector::DeletionVector;
-use super::{Error, TableName};
+use super::{Error, TableKind, TableName};
 use arrow::datatypes::SchemaRef;
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, HashSet};
@@ -147,6 +147,14 @@ impl Snapshot {
     /// A table property, such as `sluice.definition`.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.metadata.configuration.get(name).map(String::as_str)
+    }
+
+    /// How the table takes changes.
+    pub(super) fn kind(&self) -> TableKind {
+        match self.property("delta.enableDeletionVectors") {
+            Some("true") => TableKind::Maintained,
+            _ => TableKind::AppendOnly,
+        }
     }
 
     /// What the next version is, given its lines. Vectors of added files are attached by the caller.

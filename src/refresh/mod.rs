@@ -18,6 +18,8 @@
 //! tried again with backoff; the others go on.
 
 mod apply;
+#[cfg(test)]
+mod cdc_tests;
 mod compare;
 mod derive;
 mod epochs;
