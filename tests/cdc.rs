@@ -10,6 +10,7 @@ pub fn trials() -> Vec<Trial> {
         trial("cdc::late_changes_find_their_place_in_history", late_changes_find_their_place_in_history),
         trial("cdc::what_reads_a_feed_follows_its_changes", what_reads_a_feed_follows_its_changes),
         trial("cdc::a_streaming_table_becomes_a_feed", a_streaming_table_becomes_a_feed),
+        trial("cdc::nested_columns_are_tracked_too", nested_columns_are_tracked_too),
         trial("cdc::mistakes_are_placed", mistakes_are_placed),
     ]
 }
@@ -160,6 +161,37 @@ fn a_streaming_table_becomes_a_feed() {
     server.wait_until(rows, "1|Rome");
     send(&server, 3, &[(1, "U", "Bonn", 2, 6)]);
     server.wait_until(rows, "1|Bonn");
+}
+
+fn nested_columns_are_tracked_too() {
+    let warehouse = Warehouse::new();
+    warehouse.write(
+        "catalog/parts.sql",
+        "CREATE SOURCE bronze.parts (shop STRING, part INT, size STRUCT<w INT, h INT>, tags ARRAY<STRING>, prices MAP<STRING, \
+         INT>, seq INT) WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;",
+    );
+    warehouse.write(
+        "sql/silver/parts.sql",
+        "CREATE STREAMING TABLE silver.parts FLOW AUTO CDC FROM STREAM bronze.parts KEYS (shop, part) SEQUENCE BY seq\nCOLUMNS \
+         (size, tags, prices) STORED AS SCD TYPE 2;",
+    );
+    let server = warehouse.serve();
+    let part = |rest: &str, seq: i64| format!("{{\"shop\": \"a\", \"part\": 1, {rest}, \"seq\": {seq}}}\n");
+    let first = "\"size\": {\"w\": 1, \"h\": 2}, \"tags\": [\"x\"], \"prices\": {\"eur\": 1}";
+    let wider = "\"size\": {\"w\": 2, \"h\": 2}, \"tags\": [\"x\"], \"prices\": {\"eur\": 1}";
+    let tagged = "\"size\": {\"w\": 2, \"h\": 2}, \"tags\": [\"x\", null], \"prices\": {\"eur\": 1}";
+    let priced = "\"size\": {\"w\": 2, \"h\": 2}, \"tags\": [\"x\", null], \"prices\": {\"eur\": 2}";
+    let changes = [first, first, wider, wider, tagged, tagged, priced, priced];
+    // The last comes first.
+    for (token, (number, rest)) in changes.iter().enumerate().rev().enumerate() {
+        let reply =
+            push(&server, "parts", Some(("one", token as i64 + 1)), &part(rest, number as i64)).unwrap();
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    server.wait_until(
+        "SELECT shop, part, size['w'], array_length(tags), __start_at, __end_at FROM silver.parts ORDER BY __start_at",
+        "a|1|1|1|0|2\na|1|2|1|2|4\na|1|2|2|4|6\na|1|2|2|6|",
+    );
 }
 
 fn mistakes_are_placed() {

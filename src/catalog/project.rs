@@ -48,7 +48,7 @@ impl Model {
     /// The change feed that it keeps, if it is `FLOW AUTO CDC`.
     pub fn auto_cdc(&self) -> Option<&AutoCdc> {
         match self {
-            Model::StreamingTable(d) => d.auto_cdc.as_ref(),
+            Model::StreamingTable(d) => d.auto_cdc.as_deref(),
             Model::MaterializedView(_) | Model::View(_) => None,
         }
     }

@@ -295,7 +295,7 @@ pub struct StreamingTableDefinition {
     /// What it computes; of a change feed, the changes.
     pub query: ModelQuery,
     /// What is kept of its changes, if it is `FLOW AUTO CDC`: its rows then come and go.
-    pub auto_cdc: Option<AutoCdc>,
+    pub auto_cdc: Option<Box<AutoCdc>>,
     /// The whole statement, for display.
     pub sql: String,
     /// Where it is defined.

@@ -33,7 +33,7 @@ pub(super) fn streaming_table(cursor: &mut Cursor<'_>) -> Result<StreamingTableD
     let (query, auto_cdc) = match cursor.at_word("FLOW") {
         true => {
             let (flow, changes) = auto_cdc(cursor)?;
-            (changes, Some(flow))
+            (changes, Some(Box::new(flow)))
         }
         false => (query_of(cursor)?, None),
     };

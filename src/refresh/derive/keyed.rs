@@ -1,5 +1,6 @@
 //! Queries whose result has a key: the keys that a change affects are computed anew, and only they are compared with
-//! what stands.
+//! what stands. Where windows stand on windows that one key divides, only the innermost one's input is narrowed down to
+//! the affected keys: all above it follows.
 
 use super::top::top;
 use super::{Derived, Refusal, Sources, change, distinct, group_keys, key_rows, partition_keys, restrict};
