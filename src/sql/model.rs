@@ -167,7 +167,7 @@ fn body(cursor: &mut Cursor<'_>, owner: Owner) -> Result<Body, Error> {
             refresh = trigger(cursor)?;
         } else {
             return Err(cursor.unexpected("AS and the query").with_hint(
-                "Before AS (or FLOW AUTO CDC) may stand, each once, PARTITIONED BY, TRIGGER or SCHEDULE, REFRESH POLICY.",
+                "Before AS may stand, each once, PARTITIONED BY, TRIGGER or SCHEDULE, REFRESH POLICY.",
             ));
         }
     }
