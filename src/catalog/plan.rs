@@ -106,7 +106,9 @@ impl Planner {
             Some(flow) => self.change_feed(flow, &place).await?,
             None => {
                 let query = &model.query().ast;
-                let output = self.query(query).await.map_err(|error| errors_of(&error, &place))?;
+                let statement = SqlStatement::Query(Box::new(Query::clone(query)));
+                let statement = Statement::Statement(Box::new(statement));
+                let output = self.query(statement).await.map_err(|error| errors_of(&error, &place))?;
                 (query.to_string(), output)
             }
         };
@@ -165,23 +167,14 @@ impl Planner {
             found.map_err(|error| prefixed(errors_of(&error, &place), "APPLY AS DELETE WHEN"))?;
         }
         let query = defining_query(flow, &input)?;
-        let parsed = self.state.sql_to_statement(&query, &Dialect::PostgreSQL).map_err(unplanned)?;
-        let Statement::Statement(statement) = parsed else {
-            let message = "a change feed's query is no SELECT".to_string();
-            return Err(unplanned(DataFusionError::Plan(message)));
-        };
-        let SqlStatement::Query(parsed) = *statement else {
-            let message = "a change feed's query is no SELECT".to_string();
-            return Err(unplanned(DataFusionError::Plan(message)));
-        };
-        let output = self.query(&parsed).await.map_err(unplanned)?;
+        let statement = self.state.sql_to_statement(&query, &Dialect::PostgreSQL).map_err(unplanned)?;
+        let output = self.query(statement).await.map_err(unplanned)?;
         Ok((query, output))
     }
 
     /// The columns that a query gives. It is planned down to operators, since some mistakes show only there.
-    async fn query(&self, query: &Query) -> PlanResult<SchemaRef> {
-        let statement = SqlStatement::Query(Box::new(query.clone()));
-        let plan = self.state.statement_to_plan(Statement::Statement(Box::new(statement))).await?;
+    async fn query(&self, statement: Statement) -> PlanResult<SchemaRef> {
+        let plan = self.state.statement_to_plan(statement).await?;
         refuse_volatile(&plan)?;
         let physical = self.state.create_physical_plan(&plan).await?;
         // Names are the logical plan's: operators below may have shortened theirs.

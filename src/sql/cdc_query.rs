@@ -40,72 +40,32 @@ struct Chosen {
 
 impl Chosen {
     fn new(cdc: &AutoCdc, input: &Schema) -> Result<Self, Vec<Error>> {
-        let mut errors: Vec<Error> = vec![];
-        let ordered = cdc.keys.iter().map(|key| ("KEYS", key)).chain([("SEQUENCE BY", &cdc.sequence_by)]);
-        for (clause, column) in ordered {
-            match input.field_with_name(&column.name) {
-                Err(_) => errors.push(missing(column, clause, input)),
-                Ok(field) if field.data_type().is_nested() || *field.data_type() == DataType::Binary => {
-                    let message = format!(
-                        "{clause} column \"{}\" is {}, which has no order",
-                        column.name,
-                        type_name(field.data_type())
-                    );
-                    errors.push(
-                        Error::new("42804", column.origin.clone(), message)
-                            .with_hint("Choose a number, a text, a date or a timestamp."),
-                    );
-                }
-                Ok(_) => {}
-            }
-        }
         let is_key = |name: &str| cdc.keys.iter().any(|key| key.name == name);
         let all: Vec<&str> = input.fields().iter().map(|f| f.name().as_str()).collect();
-        let own = all
-            .iter()
-            .copied()
-            .filter(|name| !BRONZE_COLUMNS.contains(name) && !is_key(name))
-            .collect::<Vec<_>>();
-        for column in named(&cdc.columns).iter().filter(|column| !all.contains(&column.name.as_str())) {
-            errors.push(missing(column, "COLUMNS", input));
-        }
-        if let Selection::AllBut(left_out) = &cdc.columns {
-            errors.extend(left_out.iter().filter(|column| is_key(&column.name)).map(|column| {
-                let message = format!("key \"{}\" cannot be left out of COLUMNS", column.name);
-                Error::new("42P16", column.origin.clone(), message)
-                    .with_hint("Without it nobody could tell whose row it is.")
-            }));
-        }
+        let own: Vec<&str> =
+            all.iter().copied().filter(|name| !BRONZE_COLUMNS.contains(name) && !is_key(name)).collect();
         let kept = select(&cdc.columns, &own, is_key);
-        let mut tracked = vec![];
-        if let History::Versions { tracked: selection } = &cdc.history {
-            for column in named(selection) {
-                if !all.contains(&column.name.as_str()) {
-                    errors.push(missing(column, "TRACK HISTORY ON", input));
-                } else if !kept.contains(&column.name.as_str()) && !is_key(&column.name) {
-                    let message = format!("TRACK HISTORY ON column \"{}\" is not kept", column.name);
-                    errors.push(
-                        Error::new("42P16", column.origin.clone(), message)
-                            .with_hint("Name it in COLUMNS, or leave it out here."),
-                    );
-                }
-            }
-            // That a row was seen again later is no change of it.
-            let told = kept.iter().copied().filter(|name| *name != cdc.sequence_by.name).collect::<Vec<_>>();
-            tracked = select(selection, &told, is_key);
-        }
+        let errors = mistakes(cdc, input, &kept);
         if !errors.is_empty() {
             return Err(errors);
         }
+        let tracked = match &cdc.history {
+            History::Newest => vec![],
+            History::Versions { tracked } => {
+                // That a row was seen again later is no change of it.
+                let told: Vec<&str> =
+                    kept.iter().copied().filter(|name| *name != cdc.sequence_by.name).collect();
+                select(tracked, &told, is_key)
+            }
+        };
         let quoted = |names: Vec<&str>| names.into_iter().map(quote).collect::<Vec<_>>();
+        let position = ["_partition", "_offset"].into_iter().filter(|name| all.contains(name)).collect();
         Ok(Self {
             keys: cdc.keys.iter().map(|key| quote(&key.name)).collect(),
-            sequence: quote(&cdc.sequence_by.name),
-            position: quoted(
-                ["_partition", "_offset"].into_iter().filter(|name| all.contains(name)).collect(),
-            ),
-            kept: quoted(kept),
             tracked: quoted(tracked),
+            kept: quoted(kept),
+            sequence: quote(&cdc.sequence_by.name),
+            position: quoted(position),
         })
     }
 
@@ -141,6 +101,52 @@ fn select<'a>(selection: &'a Selection, all: &[&'a str], is_key: impl Fn(&str) -
             all.iter().copied().filter(|name| !is_left_out(name)).collect()
         }
     }
+}
+
+/// Columns that are named and cannot stand where they do.
+fn mistakes(cdc: &AutoCdc, input: &Schema, kept: &[&str]) -> Vec<Error> {
+    let mut errors = vec![];
+    let is_key = |name: &str| cdc.keys.iter().any(|key| key.name == name);
+    let ordered = cdc.keys.iter().map(|key| ("KEYS", key)).chain([("SEQUENCE BY", &cdc.sequence_by)]);
+    for (clause, column) in ordered {
+        let Ok(field) = input.field_with_name(&column.name) else {
+            errors.push(missing(column, clause, input));
+            continue;
+        };
+        if field.data_type().is_nested() || *field.data_type() == DataType::Binary {
+            let (name, its_type) = (&column.name, type_name(field.data_type()));
+            let message = format!("{clause} column \"{name}\" is {its_type}, which has no order");
+            errors.push(
+                Error::new("42804", column.origin.clone(), message)
+                    .with_hint("Choose a number, a text, a date or a timestamp."),
+            );
+        }
+    }
+    let exists = |column: &ColumnName| input.field_with_name(&column.name).is_ok();
+    for column in named(&cdc.columns) {
+        if !exists(column) {
+            errors.push(missing(column, "COLUMNS", input));
+        } else if matches!(cdc.columns, Selection::AllBut(_)) && is_key(&column.name) {
+            let message = format!("key \"{}\" cannot be left out of COLUMNS", column.name);
+            errors.push(
+                Error::new("42P16", column.origin.clone(), message)
+                    .with_hint("Without it nobody could tell whose row it is."),
+            );
+        }
+    }
+    let History::Versions { tracked } = &cdc.history else { return errors };
+    for column in named(tracked) {
+        if !exists(column) {
+            errors.push(missing(column, "TRACK HISTORY ON", input));
+        } else if !kept.contains(&column.name.as_str()) && !is_key(&column.name) {
+            let message = format!("TRACK HISTORY ON column \"{}\" is not kept", column.name);
+            errors.push(
+                Error::new("42P16", column.origin.clone(), message)
+                    .with_hint("Name it in COLUMNS, or leave it out here."),
+            );
+        }
+    }
+    errors
 }
 
 fn missing(column: &ColumnName, clause: &str, input: &Schema) -> Error {
