@@ -36,14 +36,15 @@ CREATE SOURCE bronze.order_items (
 WITH (connector = 'datagen', generator = 'shopsmart.order_items', seed = 42)
 FORMAT PLAIN ENCODE CSV;
 
--- A REST API.
+-- A REST API. Customers who were changed come again, with the time of it.
 CREATE SOURCE bronze.customers (
   customer_id BIGINT NOT NULL,
   name STRUCT<first TEXT, last TEXT>,
   contact STRUCT<email TEXT, phone TEXT>,
   address STRUCT<street TEXT, city TEXT, state TEXT, postal_code TEXT, country TEXT>,
   preferences STRUCT<newsletter BOOLEAN, language TEXT>,
-  created_at TIMESTAMPTZ
+  created_at TIMESTAMPTZ,
+  updated_at TIMESTAMPTZ
 )
 WITH (connector = 'datagen', generator = 'shopsmart.customers', seed = 42)
 FORMAT PLAIN ENCODE JSON;

@@ -290,7 +290,7 @@ impl House {
             let open = |definition: &Definition| {
                 let plan = planned.get(definition.name())?;
                 let inputs = stored_inputs(&project, definition);
-                let opened = open_model(&lake, definition, Arc::clone(&plan.schema), inputs);
+                let opened = open_model(&lake, definition, plan, inputs);
                 Some((definition.name().clone(), opened))
             };
             project.models.iter().filter_map(open).collect::<Vec<_>>()
@@ -345,7 +345,7 @@ impl House {
                 Definition::MaterializedView(d) => (RelationKind::MaterializedView, d.primary_key.clone()),
                 Definition::View(_) => (RelationKind::View, Vec::new()),
             };
-            let query = Some(definition.query().ast.to_string());
+            let query = Some(plan.query.clone());
             let described = relation(project, name, kind, Arc::clone(&plan.schema));
             add(Relation { primary_key, query, ..described });
         }
@@ -470,7 +470,7 @@ fn stored_inputs(project: &Project, definition: &Definition) -> Vec<TableName> {
 
 /// True when a query, or a view that it reads, asks for the time.
 fn depends_on_clock(project: &Project, definition: &Definition) -> bool {
-    let asks = |definition: &Definition| sql::asks_for_time(&definition.query().ast);
+    let asks = |definition: &Definition| sql::asks_for_time(&*definition.query().ast);
     asks(definition)
         || definition.query().inputs.iter().any(|input| {
             project.models.iter().any(|m| {

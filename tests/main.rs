@@ -6,6 +6,7 @@
 //! seed; `SLUICE_TEST_SEED=n` replays it. `SLUICE_TEST_KEEP=1` keeps the folders of the tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
 
+mod cdc;
 mod check;
 mod check_messages;
 mod crash;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         full_disk::trials(),
         push::trials(),
         expectations::trials(),
+        cdc::trials(),
         system::trials(),
         readers::trials(),
         flight::trials(),

@@ -1,6 +1,6 @@
--- Customers as they are now (type 1), with their first and last order.
+-- Customers as they were and are: a row a version (SCD type 2), with first and last order on the current one.
 CREATE MATERIALIZED VIEW gold.dim_customer (
-  customer_key TEXT NOT NULL,
+  customer_key BIGINT NOT NULL,
   customer_id BIGINT NOT NULL,
   customer_name TEXT,
   email_hash TEXT,
@@ -12,6 +12,9 @@ CREATE MATERIALIZED VIEW gold.dim_customer (
   country TEXT,
   newsletter BOOLEAN,
   customer_since DATE,
+  valid_from TIMESTAMPTZ,
+  valid_to TIMESTAMPTZ,
+  is_current BOOLEAN NOT NULL,
   first_order_date DATE,
   last_order_date DATE,
   order_count BIGINT NOT NULL,
@@ -23,8 +26,8 @@ AS WITH behaviour AS (
   GROUP BY customer_id
 )
 SELECT
-  -- A hash of the key, so that it stays the same when the table is computed anew.
-  substr(sha256('customer ' || CAST(c.customer_id AS TEXT)), 1, 16) AS customer_key,
+  -- A hash of who it is and since when: the same in every refresh, and in every table computed anew.
+  surrogate_key(c.customer_id, c.__start_at) AS customer_key,
   c.customer_id,
   concat_ws(' ', c.first_name, c.last_name) AS customer_name,
   c.email_hash,
@@ -36,12 +39,17 @@ SELECT
   c.country,
   c.newsletter,
   CAST(c.created_at AS DATE) AS customer_since,
+  c.__start_at AS valid_from,
+  c.__end_at AS valid_to,
+  c.__end_at IS NULL AS is_current,
   b.first_order_date,
   b.last_order_date,
   coalesce(b.order_count, 0) AS order_count
 FROM silver.customers c
-LEFT JOIN behaviour b ON b.customer_id = c.customer_id;
+LEFT JOIN behaviour b ON b.customer_id = c.customer_id AND c.__end_at IS NULL;
 
-COMMENT ON TABLE gold.dim_customer IS 'Customers as they are now, a row a customer';
-COMMENT ON COLUMN gold.dim_customer.customer_key IS 'Surrogate key, the same in every refresh';
+COMMENT ON TABLE gold.dim_customer IS 'Customers, a row a version; is_current for those of today';
+COMMENT ON COLUMN gold.dim_customer.customer_key IS 'Surrogate key of the version, a hash of customer_id and valid_from that never changes';
 COMMENT ON COLUMN gold.dim_customer.email_missing IS 'True for customers who left no e-mail address';
+COMMENT ON COLUMN gold.dim_customer.valid_to IS 'When the next version begins; NULL while this one is current';
+COMMENT ON COLUMN gold.dim_customer.order_count IS 'Orders of the customer so far, on the current version';

@@ -5,7 +5,7 @@ CREATE MATERIALIZED VIEW gold.fact_sales (
   line_number INT,
   date_key INT NOT NULL,
   order_date DATE NOT NULL,
-  customer_key TEXT,
+  customer_key BIGINT,
   customer_id BIGINT NOT NULL,
   product_id BIGINT NOT NULL,
   order_status TEXT NOT NULL,
@@ -42,11 +42,12 @@ AS SELECT
 FROM silver.order_items i
 JOIN silver.orders o ON o.order_id = i.order_id
 LEFT JOIN gold.dim_customer c ON c.customer_id = o.customer_id
+  AND (c.valid_from IS NULL OR o.ordered_at >= c.valid_from) AND (c.valid_to IS NULL OR o.ordered_at < c.valid_to)
 LEFT JOIN gold.dim_product p ON p.product_id = i.product_id;
 
 COMMENT ON TABLE gold.fact_sales IS 'Sales, a row an order line';
 COMMENT ON COLUMN gold.fact_sales.date_key IS 'To gold.dim_date';
-COMMENT ON COLUMN gold.fact_sales.customer_key IS 'To gold.dim_customer';
+COMMENT ON COLUMN gold.fact_sales.customer_key IS 'To gold.dim_customer: the customer as of the order';
 COMMENT ON COLUMN gold.fact_sales.product_id IS 'To gold.dim_product';
 COMMENT ON COLUMN gold.fact_sales.net_amount IS 'After discount, without shipping';
 COMMENT ON COLUMN gold.fact_sales.margin_amount IS 'Net amount less what the goods cost';

@@ -1,4 +1,4 @@
--- Customers, flattened and without their e-mail and phone: a hash still joins and counts, a mask still helps support.
+-- Customers and how they changed: a row a version (SCD type 2), whatever order the records came in.
 CREATE OR REFRESH STREAMING TABLE silver.customers (
   customer_id BIGINT NOT NULL,
   first_name TEXT,
@@ -13,26 +13,17 @@ CREATE OR REFRESH STREAMING TABLE silver.customers (
   newsletter BOOLEAN,
   language TEXT,
   created_at TIMESTAMPTZ,
-  PRIMARY KEY (customer_id),
-  CONSTRAINT email_given EXPECT (email_hash IS NOT NULL)
+  updated_at TIMESTAMPTZ,
+  __start_at TIMESTAMPTZ,
+  __end_at TIMESTAMPTZ,
+  PRIMARY KEY (customer_id, __start_at)
 )
-AS SELECT
-  customer_id,
-  initcap(trim(name['first'])) AS first_name,
-  initcap(trim(name['last'])) AS last_name,
-  sha256(nullif(lower(trim(contact['email'])), '')) AS email_hash,
-  nullif(trim(contact['email']), '') IS NULL AS email_missing,
-  mask_phone(contact['phone']) AS phone,
-  initcap(trim(address['city'])) AS city,
-  upper(trim(address['state'])) AS state,
-  address['postal_code'] AS postal_code,
-  upper(trim(address['country'])) AS country,
-  preferences['newsletter'] AS newsletter,
-  lower(preferences['language']) AS language,
-  created_at
-FROM STREAM bronze.customers;
+FLOW AUTO CDC FROM STREAM silver.customer_changes KEYS (customer_id) SEQUENCE BY updated_at STORED AS SCD TYPE 2;
 
-COMMENT ON TABLE silver.customers IS 'Customers, cleaned and flattened; personal data hashed or masked';
+COMMENT ON TABLE silver.customers IS 'Customers, a row a version; those of today have no __end_at';
 COMMENT ON COLUMN silver.customers.email_hash IS 'SHA-256 of the trimmed, lower-case e-mail address, as hex; NULL where there is none';
 COMMENT ON COLUMN silver.customers.email_missing IS 'True for customers who left no e-mail address; they are kept';
 COMMENT ON COLUMN silver.customers.phone IS 'Masked but for the last four digits';
+COMMENT ON COLUMN silver.customers.updated_at IS 'When the version was last told';
+COMMENT ON COLUMN silver.customers.__start_at IS 'When the version began';
+COMMENT ON COLUMN silver.customers.__end_at IS 'When the next one began; NULL while this one is current';

@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub enum RelationKind {
     /// A bronze table, or a quarantine table.
     Source,
-    /// A streaming table.
+    /// A streaming table, change feeds included.
     StreamingTable,
     /// A materialized view.
     MaterializedView,

@@ -8,14 +8,15 @@ use super::project::{Model, Project};
 use crate::engine::{DATABASE, Engine};
 use crate::lake::{TableName, storable};
 use crate::sql::{
-    ColumnDefinition, Error, Expectation, hint_did_you_mean, quarantine_schema, schema_of, table_schema,
-    type_name,
+    AutoCdc, ColumnDefinition, Error, Expectation, defining_query, hint_did_you_mean, quarantine_schema,
+    schema_of, table_schema, type_name,
 };
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, DataFusionError, Result as PlanResult};
+use datafusion::config::Dialect;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
@@ -30,6 +31,8 @@ pub struct PlannedModel {
     /// Its columns as they are stored: the query's output, by position, is cast to them. A column is not nullable only
     /// when it is declared NOT NULL; the query's output may still hold NULL there, which the writer must check.
     pub schema: SchemaRef,
+    /// Its query's text as the engine reads it, without `STREAM`; of a change feed, what it stands for.
+    pub query: String,
 }
 
 /// Plans all models in dependency order over empty tables. All errors are reported together, in that order.
@@ -55,12 +58,12 @@ pub async fn plan(
         }
         // Boxed: a planning future is large.
         match Box::pin(planner.model(model, project)).await {
-            Ok(schema) => {
-                planner.register(name, Arc::clone(&schema));
+            Ok(plan) => {
+                planner.register(name, Arc::clone(&plan.schema));
                 if !matches!(model, Model::View(_)) {
                     planner.register(&name.quarantine(), quarantine_schema());
                 }
-                planned.insert(name.clone(), PlannedModel { schema });
+                planned.insert(name.clone(), plan);
             }
             Err(found) => {
                 failed.insert(name);
@@ -96,10 +99,19 @@ impl Planner {
         let _ = tables.register_table(name.name.clone(), Arc::new(EmptyTable::new(schema)));
     }
 
-    /// The model's columns.
-    async fn model(&self, model: &Model, project: &Project) -> Result<SchemaRef, Vec<Error>> {
+    /// The model's columns and query.
+    async fn model(&self, model: &Model, project: &Project) -> Result<PlannedModel, Vec<Error>> {
         let place = Place::of(model);
-        let output = self.query(model).await.map_err(|error| errors_of(&error, &place))?;
+        let (query, output) = match model.auto_cdc() {
+            Some(flow) => self.change_feed(flow, &place).await?,
+            None => {
+                let query = &model.query().ast;
+                let statement = SqlStatement::Query(Box::new(Query::clone(query)));
+                let statement = Statement::Statement(Box::new(statement));
+                let output = self.query(statement).await.map_err(|error| errors_of(&error, &place))?;
+                (query.to_string(), output)
+            }
+        };
         named_columns(&output, &place)?;
         let output = storable(&output).map_err(|error| {
             let origin = place.of_word(&error.column).unwrap_or_else(|| place.query());
@@ -132,13 +144,37 @@ impl Planner {
         errors.extend(key.iter().filter_map(|column| missing(&schema, column, "PRIMARY KEY's", &place)));
         let commented = project.column_comments.keys().filter(|(table, _)| table == model.name());
         errors.extend(commented.filter_map(|(_, column)| missing(&schema, column, "comment's", &place)));
-        if errors.is_empty() { Ok(schema) } else { Err(errors) }
+        if errors.is_empty() { Ok(PlannedModel { schema, query }) } else { Err(errors) }
+    }
+
+    /// The query that a change feed stands for, and its columns.
+    async fn change_feed(
+        &self,
+        flow: &AutoCdc,
+        place: &Place<'_>,
+    ) -> Result<(String, SchemaRef), Vec<Error>> {
+        let place = place.with_default(flow.origin.clone());
+        let unplanned = |error| errors_of(&error, &place);
+        let tables = self.catalog.schema(&flow.input.schema);
+        let input = match tables {
+            Some(tables) => tables.table(&flow.input.name).await.map_err(unplanned)?,
+            None => None,
+        };
+        let input = input.map_or_else(|| Arc::new(Schema::empty()), |table| table.schema());
+        if let Some(delete) = &flow.delete_when {
+            let place = place.with_default(delete.origin.clone());
+            let found = self.condition(&delete.text, &input);
+            found.map_err(|error| prefixed(errors_of(&error, &place), "APPLY AS DELETE WHEN"))?;
+        }
+        let query = defining_query(flow, &input)?;
+        let statement = self.state.sql_to_statement(&query, &Dialect::PostgreSQL).map_err(unplanned)?;
+        let output = self.query(statement).await.map_err(unplanned)?;
+        Ok((query, output))
     }
 
     /// The columns that a query gives. It is planned down to operators, since some mistakes show only there.
-    async fn query(&self, model: &Model) -> PlanResult<SchemaRef> {
-        let statement = SqlStatement::Query(Box::new(Query::clone(&model.query().ast)));
-        let plan = self.state.statement_to_plan(Statement::Statement(Box::new(statement))).await?;
+    async fn query(&self, statement: Statement) -> PlanResult<SchemaRef> {
+        let plan = self.state.statement_to_plan(statement).await?;
         refuse_volatile(&plan)?;
         let physical = self.state.create_physical_plan(&plan).await?;
         // Names are the logical plan's: operators below may have shortened theirs.
@@ -156,23 +192,29 @@ impl Planner {
         place: &Place<'_>,
     ) -> Result<(), Vec<Error>> {
         let place = place.with_default(expectation.origin.clone());
-        let check = || -> PlanResult<()> {
-            let schema = Arc::new(DFSchema::try_from(schema.clone())?);
-            let predicate = self.state.create_logical_expr(&expectation.predicate, &schema)?;
-            let row = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });
-            let plan = LogicalPlanBuilder::from(row).filter(predicate)?.build()?;
-            refuse_volatile(&plan)?;
-            refuse_aggregates(&plan)?;
-            self.state.optimize(&plan).map(|_| ())
-        };
-        check().map_err(|error| {
-            let mut errors = errors_of(&error, &place);
-            for error in &mut errors {
-                error.message = format!("expectation \"{}\": {}", expectation.name, error.message);
-            }
-            errors
+        self.condition(&expectation.predicate, schema).map_err(|error| {
+            prefixed(errors_of(&error, &place), &format!("expectation \"{}\"", expectation.name))
         })
     }
+
+    /// A condition over one row of these columns.
+    fn condition(&self, text: &str, schema: &Schema) -> PlanResult<()> {
+        let schema = Arc::new(DFSchema::try_from(schema.clone())?);
+        let predicate = self.state.create_logical_expr(text, &schema)?;
+        let row = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });
+        let plan = LogicalPlanBuilder::from(row).filter(predicate)?.build()?;
+        refuse_volatile(&plan)?;
+        refuse_aggregates(&plan)?;
+        self.state.optimize(&plan).map(|_| ())
+    }
+}
+
+/// Errors that say what they are about.
+fn prefixed(mut errors: Vec<Error>, what: &str) -> Vec<Error> {
+    for error in &mut errors {
+        error.message = format!("{what}: {}", error.message);
+    }
+    errors
 }
 
 /// Refuses functions that give another value each time: a model must be the same however often it is computed. The
@@ -189,11 +231,11 @@ fn refuse_volatile(plan: &LogicalPlan) -> PlanResult<()> {
 fn refuse_aggregates(plan: &LogicalPlan) -> PlanResult<()> {
     each_expression(plan, &mut |expr| match expr {
         Expr::AggregateFunction(_) | Expr::WindowFunction(_) => Err(DataFusionError::NotImplemented(
-            "an aggregate cannot be an expectation, which looks at one row".to_string(),
+            "an aggregate cannot be a condition that looks at one row".to_string(),
         )),
         Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) => {
             Err(DataFusionError::NotImplemented(
-                "a subquery cannot be an expectation, which looks at one row".to_string(),
+                "a subquery cannot be a condition that looks at one row".to_string(),
             ))
         }
         _ => Ok(()),

@@ -7,9 +7,9 @@ use super::files::{Place, SqlFile, file_origin, sql_files};
 use super::order::dependency_order;
 use crate::lake::TableName;
 use crate::sql::{
-    CommentTarget, ConnectionDefinition, Definition, Error, MaterializedViewDefinition, OptionValue, Options,
-    Origin, SecretDefinition, SourceDefinition, StreamingTableDefinition, ViewDefinition, did_you_mean,
-    hint_did_you_mean, parse_file, relations,
+    AutoCdc, CommentTarget, ConnectionDefinition, Definition, Error, MaterializedViewDefinition, OptionValue,
+    Options, Origin, SecretDefinition, SourceDefinition, StreamingTableDefinition, ViewDefinition,
+    did_you_mean, hint_did_you_mean, parse_file, relations,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -42,6 +42,14 @@ impl Model {
             Model::StreamingTable(d) => &d.query,
             Model::MaterializedView(d) => &d.query,
             Model::View(d) => &d.query,
+        }
+    }
+
+    /// The change feed that it keeps, if it is `FLOW AUTO CDC`.
+    pub fn auto_cdc(&self) -> Option<&AutoCdc> {
+        match self {
+            Model::StreamingTable(d) => d.auto_cdc.as_deref(),
+            Model::MaterializedView(_) | Model::View(_) => None,
         }
     }
 
@@ -381,7 +389,10 @@ impl Loader {
             return None;
         }
         let why = match self.models.get(name) {
-            Some(Model::StreamingTable(_)) => return None,
+            Some(Model::StreamingTable(d)) if d.auto_cdc.is_none() => return None,
+            Some(Model::StreamingTable(_)) => {
+                "kept by AUTO CDC, whose rows come and go with the changes that it takes"
+            }
             Some(Model::MaterializedView(_)) => {
                 "a materialized view, whose rows come and go with every refresh"
             }

@@ -3,7 +3,7 @@
 use super::action::{Add, Descriptor, Line, MetaData, Protocol, Remove};
 use super::stats::FileStatistics;
 use super::vector::DeletionVector;
-use super::{Error, TableName};
+use super::{Error, TableKind, TableName};
 use arrow::datatypes::SchemaRef;
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, HashSet};
@@ -139,12 +139,6 @@ impl Snapshot {
             .filter_map(move |(name, version)| Some((name.strip_prefix(prefix)?, *version)))
     }
 
-    /// True when its rows only ever come: it was made so that none can go.
-    pub fn is_append_only(&self) -> bool {
-        let features = self.protocol.reader_features.iter().flatten();
-        !features.into_iter().any(|feature| feature == "deletionVectors")
-    }
-
     /// Rows that are there, when every file says so.
     pub fn rows(&self) -> Option<u64> {
         self.files.iter().map(|f| f.live_rows(&self.schema)).sum()
@@ -158,6 +152,14 @@ impl Snapshot {
     /// A table property, such as `sluice.definition`.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.metadata.configuration.get(name).map(String::as_str)
+    }
+
+    /// How the table takes changes.
+    pub fn kind(&self) -> TableKind {
+        match self.property("delta.enableDeletionVectors") {
+            Some("true") => TableKind::Maintained,
+            _ => TableKind::AppendOnly,
+        }
     }
 
     /// What the next version is, given its lines. Vectors of added files are attached by the caller.

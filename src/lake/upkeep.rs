@@ -274,10 +274,6 @@ fn evolved(snapshot: &Snapshot, wanted: &TableDefinition) -> Result<Option<Table
     }
     let mut properties = snapshot.metadata.configuration.clone();
     properties.extend(wanted.properties.clone());
-    let kind = if snapshot.property("delta.enableDeletionVectors") == Some("true") {
-        TableKind::Maintained
-    } else {
-        wanted.kind
-    };
+    let kind = if snapshot.kind() == TableKind::Maintained { TableKind::Maintained } else { wanted.kind };
     Ok(Some(TableDefinition { schema, properties, kind, ..wanted.clone() }))
 }

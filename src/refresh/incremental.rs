@@ -188,7 +188,8 @@ async fn chain_of(
     tables: &BTreeMap<TableName, Arc<Table>>,
 ) -> Result<Result<Opaque<Split>, String>, Error> {
     let plan = logical_plan(state, &model.query).await?;
-    let loses = |name: &TableName| tables.get(name).is_none_or(|table| !table.snapshot().is_append_only());
+    let loses =
+        |name: &TableName| tables.get(name).is_none_or(|table| table.snapshot().kind() == TableKind::Maintained);
     let chain = derive::normalise(state, LogicalPlan::clone(&plan))
         .and_then(|plan| derive::split(&plan, |number| model.hidden_name(number), loses));
     match chain {

@@ -1,16 +1,16 @@
-//! A materialized view's lane: it is refreshed beside the waves and joins an epoch when done, so that one slow view
+//! A materialized view's lane, or a change feed's: it is refreshed beside the waves and joins an epoch when done, so that one slow view
 //! never holds up the rest.
 
 use super::incremental::{self, Attempt, Base};
 use super::model::Model;
 use super::streaming::Refreshed;
 use super::{Error, recompute, trigger};
-use crate::catalog::cut::{Cut, Freshness, RelationKind};
+use crate::catalog::cut::{Cut, Freshness};
 use crate::engine::Engine;
 use crate::lake::{Lake, Table, TableName, chain};
 use crate::ops::clock;
 use chrono::{DateTime, Utc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -34,6 +34,8 @@ pub(super) struct Lane {
     pub(super) lake: Arc<Lake>,
     /// Every table that keeps changes.
     pub(super) tables: Arc<BTreeMap<TableName, Arc<Table>>>,
+    /// The models that have lanes.
+    pub(super) maintained: Arc<BTreeSet<TableName>>,
     pub(super) engine: Engine,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// Bounds how many views are computed at once.
@@ -68,7 +70,7 @@ impl Lane {
             let moved = !is_published || !self.model.is_up_to(&cut, &consumed) || self.model.is_outdated();
             let clock_owes = self.depends_on_clock
                 && last.is_none_or(|last| (clock::now() - last).to_std().unwrap_or_default() >= CLOCK_PERIOD);
-            if !(moved || clock_owes) || !is_grounded(&self.model, &cut) {
+            if !(moved || clock_owes) || !is_grounded(&self.model, &self.maintained, &cut) {
                 let pause = if self.depends_on_clock { CLOCK_PERIOD } else { Duration::MAX };
                 if !self.wait(pause).await {
                     return;
@@ -160,10 +162,9 @@ impl Lane {
 }
 
 /// A view that was never computed has nothing to say yet: those above it wait for it.
-fn is_grounded(model: &Model, cut: &Cut) -> bool {
-    model.inputs.iter().filter_map(|input| cut.tables.get(input)).all(|table| {
-        table.relation.kind != RelationKind::MaterializedView
-            || table.version > 0
-            || table.freshness != Freshness::Stale
-    })
+fn is_grounded(model: &Model, maintained: &BTreeSet<TableName>, cut: &Cut) -> bool {
+    let maintained = model.inputs.iter().filter(|input| maintained.contains(input));
+    maintained
+        .filter_map(|input| cut.tables.get(input))
+        .all(|table| table.version > 0 || table.freshness != Freshness::Stale)
 }

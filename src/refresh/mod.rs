@@ -8,7 +8,7 @@
 //!                     streaming tables, inputs first: only the files that are new to them
 //!                     results of lanes that are done join
 //!                   EPOCH: one commit to sluice.epochs ─► the cut that readers see
-//!                                                      └► LANES: each materialized view, refreshed beside the waves
+//!                                                      └► LANES: each materialized view and change feed, beside the waves
 //!                                                         when the cut moved under it, from its inputs' changes
 //!                                                         or, where that has no rule, recomputed and compared
 //! ```
@@ -20,6 +20,8 @@
 mod apply;
 #[cfg(test)]
 mod benchmark_tests;
+#[cfg(test)]
+mod cdc_tests;
 mod compare;
 mod derive;
 mod epochs;

@@ -2,6 +2,7 @@
 
 use super::derive::HIDDEN_SCHEMA;
 use crate::catalog::cut::{Cut, Freshness};
+use crate::catalog::plan::PlannedModel;
 use crate::catalog::project::Model as Definition;
 use crate::lake::{Error, Lake, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
@@ -38,7 +39,7 @@ pub struct Model {
     pub schema: SchemaRef,
     /// Its query's text as the engine reads it, without `STREAM`.
     pub query: String,
-    /// Inputs whose rows are each taken once; empty for materialized views.
+    /// Inputs whose rows are each taken once; empty for what is kept equal to its query.
     pub streams: Vec<TableName>,
     /// Every stored table it reads, views looked through.
     pub inputs: Vec<TableName>,
@@ -50,7 +51,7 @@ pub struct Model {
     pub expectations: Vec<Expectation>,
     /// Which definition this is.
     pub definition_hash: i64,
-    /// Streaming table or materialized view.
+    /// Its rows are appended, never taken back: a streaming table that is no change feed.
     pub is_streaming: bool,
     /// Why its refreshes recompute it; known once it has been planned over its inputs.
     pub why_not: OnceLock<Option<String>>,
@@ -120,24 +121,25 @@ impl Model {
     }
 }
 
-/// Opens (and creates) a model's tables. `schema` is the query's output as planned; `inputs` are its stored tables.
-/// Blocks.
+/// Opens (and creates) a model's tables; `inputs` are the stored tables it reads. Blocks.
 pub fn open_model(
     lake: &Lake,
     definition: &Definition,
-    schema: SchemaRef,
+    planned: &PlannedModel,
     inputs: Vec<TableName>,
 ) -> Result<Option<Model>, Error> {
     let (name, expectations, partitioned_by, trigger, sql, policy, is_streaming) = match definition {
         Definition::StreamingTable(d) => {
             let policy = RefreshPolicy::Auto;
-            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, &d.sql, policy, true)
+            let is_streaming = d.auto_cdc.is_none();
+            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, &d.sql, policy, is_streaming)
         }
         Definition::MaterializedView(d) => {
             (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, &d.sql, d.refresh_policy, false)
         }
         Definition::View(_) => return Ok(None),
     };
+    let schema = Arc::clone(&planned.schema);
     let table_definition = TableDefinition {
         schema: Arc::clone(&schema),
         partition_columns: partitioned_by.clone(),
@@ -147,7 +149,7 @@ pub fn open_model(
     let table = if is_streaming {
         lake.ensure(name, &table_definition)?
     } else {
-        // A view's rows can always be computed again, so a changed shape replaces the old one.
+        // These rows can always be computed again, so a changed shape replaces the old one.
         lake.ensure_exact(name, &table_definition)?
     };
     let sets_apart = expectations.iter().any(|e| e.action == ViolationAction::QuarantineRow)
@@ -163,8 +165,8 @@ pub fn open_model(
         table,
         quarantine,
         schema,
-        query: definition.query().ast.to_string(),
-        streams: definition.query().streams.clone(),
+        query: planned.query.clone(),
+        streams: if is_streaming { definition.query().streams.clone() } else { Vec::new() },
         inputs,
         trigger: trigger.clone(),
         policy,

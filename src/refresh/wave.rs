@@ -13,7 +13,7 @@ use crate::ops::clock;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use futures::future::join_all;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
@@ -215,11 +215,14 @@ impl Run {
     ) -> Vec<tokio::task::JoinHandle<()>> {
         let permits = Arc::new(Semaphore::new(self.waves.settings.lanes_max));
         let tables = Arc::new(self.tables.clone());
+        let in_lanes = || self.waves.shape.models.iter().filter(|m| !m.is_streaming);
+        let maintained: Arc<BTreeSet<TableName>> = Arc::new(in_lanes().map(|m| m.name.clone()).collect());
         let start = |model: &Arc<Model>| {
             let lane = Lane {
                 model: Arc::clone(model),
                 lake: Arc::clone(&self.waves.lake),
                 tables: Arc::clone(&tables),
+                maintained: Arc::clone(&maintained),
                 engine: self.waves.engine.clone(),
                 cuts: self.waves.cuts.subscribe(),
                 permits: Arc::clone(&permits),
@@ -229,7 +232,7 @@ impl Run {
             };
             tokio::spawn(lane.run())
         };
-        self.waves.shape.models.iter().filter(|m| !m.is_streaming).map(start).collect()
+        in_lanes().map(start).collect()
     }
 
     /// How long until the clock owes something.

@@ -1,6 +1,6 @@
-//! Does a query ask for the time? Then its result changes although no input does.
+//! Does a query (or a part of one) ask for the time? Then its result changes although no input does.
 
-use datafusion::sql::sqlparser::ast::{Expr, Query, visit_expressions};
+use datafusion::sql::sqlparser::ast::{Expr, Visit, visit_expressions};
 use std::ops::ControlFlow;
 
 const CLOCK_FUNCTIONS: [&str; 8] = [
@@ -15,7 +15,7 @@ const CLOCK_FUNCTIONS: [&str; 8] = [
 ];
 
 /// True when the query calls a function that reads the clock.
-pub fn asks_for_time(query: &Query) -> bool {
+pub fn asks_for_time(query: &impl Visit) -> bool {
     let found = visit_expressions(query, |expression| match expression {
         Expr::Function(function) if is_clock(&function.name.to_string()) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),

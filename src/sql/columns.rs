@@ -3,10 +3,11 @@
 use super::cursor::{Cursor, Name};
 use super::refusal::{self, refuse};
 use super::types::data_type;
-use super::{ColumnDefinition, Error, Expectation, ViolationAction, Watermark};
+use super::{ColumnDefinition, Error, Expectation, Origin, ViolationAction, Watermark};
+use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::Token;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// What a list held.
 #[derive(Default)]
@@ -184,17 +185,27 @@ fn predicate(cursor: &mut Cursor<'_>) -> Result<String, Error> {
     let mut inside = cursor.parenthesized()?;
     let end = inside.end_origin();
     let tokens = inside.rest();
-    if tokens.is_empty() {
-        return Err(Error::syntax(end, "this expectation has no condition"));
-    }
-    super::query::check_size(&inside, tokens)?;
-    let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens.to_vec());
-    let parsed = parser.parse_expr().and_then(|_| match parser.peek_token_ref() {
-        token if token.token == Token::EOF => Ok(()),
-        token => parser.expected_ref("\")\"", token),
-    });
-    parsed.map_err(|error| super::query::placed(&inside, &end, error))?;
+    condition(&inside, tokens, &end, "this expectation has no condition")?;
     Ok(inside.source.covered(tokens).to_string())
+}
+
+/// These tokens as an expression; `end` is where they end, `none` what is said when there are none.
+pub(super) fn condition(
+    cursor: &Cursor<'_>,
+    tokens: &[TokenWithSpan],
+    end: &Origin,
+    none: &str,
+) -> Result<Expr, Error> {
+    if tokens.is_empty() {
+        return Err(Error::syntax(end.clone(), none));
+    }
+    super::query::check_size(cursor, tokens)?;
+    let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens.to_vec());
+    let parsed = parser.parse_expr().and_then(|expression| match parser.peek_token_ref() {
+        token if token.token == Token::EOF => Ok(expression),
+        token => parser.expected_ref("the end of the condition", token),
+    });
+    parsed.map_err(|error| super::query::placed(cursor, end, error))
 }
 
 fn violation_action(cursor: &mut Cursor<'_>) -> Result<ViolationAction, Error> {

@@ -1,5 +1,6 @@
 //! What a project's SQL files define, typed. The parser makes these; every later stage reads them.
 
+use super::AutoCdc;
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -291,8 +292,10 @@ pub struct StreamingTableDefinition {
     pub trigger: Trigger,
     /// Declared key, shown to BI tools.
     pub primary_key: Vec<String>,
-    /// What it computes.
+    /// What it computes; of a change feed, the changes.
     pub query: ModelQuery,
+    /// What is kept of its changes, if it is `FLOW AUTO CDC`: its rows then come and go.
+    pub auto_cdc: Option<Box<AutoCdc>>,
     /// The whole statement, for display.
     pub sql: String,
     /// Where it is defined.

@@ -4,6 +4,10 @@ use super::{IncludeKind, SourceDefinition};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use std::sync::Arc;
 
+/// What bronze keeps of each record beside its own columns.
+pub(super) const BRONZE_COLUMNS: [&str; 7] =
+    ["_raw", "_source", "_partition", "_offset", "_batch", "_watermark", "_ingested_at"];
+
 /// The rows that a decoder makes: declared columns, included columns, then `_raw`, `_source`, `_partition`, `_offset`.
 /// Bronze adds `_batch`, `_watermark` and `_ingested_at`.
 pub fn row_schema(source: &SourceDefinition) -> SchemaRef {

@@ -5,9 +5,11 @@
 //! the language knows but this server does not do yet is refused by name.
 //!
 //! Reading order: [`parse_file`] splits a file into statements and dispatches on their first words; `outside` holds the
-//! statements of `catalog/`, `model` those of `sql/`; both stand on `columns`, `clauses`, `types`, `query` and the
+//! statements of `catalog/`, `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries; all stand on `columns`, `clauses`, `types`, `query` and the
 //! `cursor` over tokens. `refusal` lists what is known and not done.
 
+mod cdc;
+mod cdc_query;
 mod clauses;
 mod clock;
 mod columns;
@@ -24,6 +26,8 @@ mod refusal;
 mod suggest;
 mod types;
 
+pub use cdc::{AutoCdc, ColumnName, DeleteCondition, History, Selection};
+pub use cdc_query::{END_AT, START_AT, defining_query};
 pub use clock::asks_for_time;
 pub use definition::*;
 pub use error::Error;

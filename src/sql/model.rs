@@ -1,7 +1,8 @@
 //! The statements of `sql/`: streaming tables, materialized views, views, comments.
 
+use super::cdc::auto_cdc;
 use super::clauses::trigger;
-use super::columns::{ColumnList, Owner, column_list};
+use super::columns::{ColumnList, Owner as ListOwner, column_list};
 use super::cursor::Cursor;
 use super::query::model_query;
 use super::refusal::{self, refuse};
@@ -19,24 +20,33 @@ struct Body {
     partitioned_by: Vec<String>,
     trigger: Option<Trigger>,
     refresh_policy: Option<RefreshPolicy>,
-    query: ModelQuery,
 }
 
 /// `CREATE OR REFRESH STREAMING TABLE ...`, the cursor behind `TABLE`.
 pub(super) fn streaming_table(cursor: &mut Cursor<'_>) -> Result<StreamingTableDefinition, Error> {
     let origin = cursor.statement_origin();
-    let body = body(cursor)?;
+    let body = body(cursor, Owner::StreamingTable)?;
     if body.refresh_policy.is_some() {
         return Err(Error::syntax(origin, "a streaming table has no REFRESH POLICY")
             .with_hint("Each of its input rows is taken once: leave the policy out."));
     }
-    if body.query.streams.is_empty() {
+    let (query, auto_cdc) = match cursor.at_word("FLOW") {
+        true => {
+            let (flow, changes) = auto_cdc(cursor)?;
+            (changes, Some(Box::new(flow)))
+        }
+        false => (query_of(cursor)?, None),
+    };
+    if query.streams.is_empty() {
         let message = format!("streaming table \"{}\" reads no STREAM", body.name);
         return Err(Error::new("42P16", origin, message).with_hint(
             "Write FROM STREAM schema.table for the input whose rows are taken once each, or make it a materialized view.",
         ));
     }
     let list = Declared::new(body.list)?;
+    if auto_cdc.is_some() {
+        reject_quarantine(&list, "a table kept by AUTO CDC")?;
+    }
     Ok(StreamingTableDefinition {
         name: body.name,
         columns: list.columns,
@@ -45,7 +55,8 @@ pub(super) fn streaming_table(cursor: &mut Cursor<'_>) -> Result<StreamingTableD
         partitioned_by: body.partitioned_by,
         trigger: body.trigger.unwrap_or_default(),
         primary_key: list.primary_key,
-        query: body.query,
+        query,
+        auto_cdc,
         sql: cursor.statement_text().to_string(),
         origin,
     })
@@ -54,17 +65,11 @@ pub(super) fn streaming_table(cursor: &mut Cursor<'_>) -> Result<StreamingTableD
 /// `CREATE MATERIALIZED VIEW ...`, the cursor behind `VIEW`.
 pub(super) fn materialized_view(cursor: &mut Cursor<'_>) -> Result<MaterializedViewDefinition, Error> {
     let origin = cursor.statement_origin();
-    let body = body(cursor)?;
-    reject_streams(&body, &origin, "a materialized view")?;
+    let body = body(cursor, Owner::View)?;
+    let query = query_of(cursor)?;
+    reject_streams(&query, &origin, "a materialized view")?;
     let list = Declared::new(body.list)?;
-    let sets_apart = |e: &&Expectation| e.action == ViolationAction::QuarantineRow;
-    if let Some(expectation) = list.expectations.iter().find(sets_apart) {
-        let message =
-            "QUARANTINE ROW in a materialized view is not supported: its rows come and go with its inputs";
-        return Err(Error::unsupported(expectation.origin.clone(), message).with_hint(
-            "Write ON VIOLATION DROP ROW here, or QUARANTINE ROW in the streaming table that it reads.",
-        ));
-    }
+    reject_quarantine(&list, "a materialized view")?;
     Ok(MaterializedViewDefinition {
         name: body.name,
         columns: list.columns,
@@ -74,7 +79,7 @@ pub(super) fn materialized_view(cursor: &mut Cursor<'_>) -> Result<MaterializedV
         trigger: body.trigger.unwrap_or_default(),
         primary_key: list.primary_key,
         refresh_policy: body.refresh_policy.unwrap_or_default(),
-        query: body.query,
+        query,
         sql: cursor.statement_text().to_string(),
         origin,
     })
@@ -83,8 +88,9 @@ pub(super) fn materialized_view(cursor: &mut Cursor<'_>) -> Result<MaterializedV
 /// `CREATE VIEW ...`, the cursor behind `VIEW`.
 pub(super) fn view(cursor: &mut Cursor<'_>) -> Result<ViewDefinition, Error> {
     let origin = cursor.statement_origin();
-    let body = body(cursor)?;
-    reject_streams(&body, &origin, "a view")?;
+    let body = body(cursor, Owner::View)?;
+    let query = query_of(cursor)?;
+    reject_streams(&query, &origin, "a view")?;
     let stored = body.trigger.is_some() || body.refresh_policy.is_some() || !body.partitioned_by.is_empty();
     let list = Declared::new(body.list)?;
     if stored || list.columns.is_some() || !list.expectations.is_empty() || !list.primary_key.is_empty() {
@@ -97,30 +103,61 @@ pub(super) fn view(cursor: &mut Cursor<'_>) -> Result<ViewDefinition, Error> {
     Ok(ViewDefinition {
         name: body.name,
         column_names: list.names,
-        query: body.query,
+        query,
         sql: cursor.statement_text().to_string(),
         origin,
     })
 }
 
-fn reject_streams(body: &Body, origin: &Origin, what: &str) -> Result<(), Error> {
-    let Some(stream) = body.query.streams.first() else { return Ok(()) };
+/// Rows that come and go cannot be set apart once and for all.
+fn reject_quarantine(list: &Declared, what: &str) -> Result<(), Error> {
+    let sets_apart = |e: &&Expectation| e.action == ViolationAction::QuarantineRow;
+    let Some(expectation) = list.expectations.iter().find(sets_apart) else { return Ok(()) };
+    let message = format!("QUARANTINE ROW in {what} is not supported: its rows come and go with its inputs");
+    Err(Error::unsupported(expectation.origin.clone(), message).with_hint(
+        "Write ON VIOLATION DROP ROW here, or QUARANTINE ROW in the streaming table that it reads.",
+    ))
+}
+
+fn reject_streams(query: &ModelQuery, origin: &Origin, what: &str) -> Result<(), Error> {
+    let Some(stream) = query.streams.first() else { return Ok(()) };
     let message = format!("{what} reads whole tables, not STREAM {stream}");
     Err(Error::new("42P16", origin.clone(), message)
         .with_hint("Leave STREAM out, or write CREATE OR REFRESH STREAMING TABLE."))
 }
 
-fn body(cursor: &mut Cursor<'_>) -> Result<Body, Error> {
+/// Whose body it is: a streaming table may be a change feed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    StreamingTable,
+    View,
+}
+
+/// `AS` and the query.
+fn query_of(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> {
+    cursor.expect_words(&["AS"])?;
+    model_query(cursor)
+}
+
+/// What comes before `AS` or `FLOW AUTO CDC`.
+fn body(cursor: &mut Cursor<'_>, owner: Owner) -> Result<Body, Error> {
     super::parser::refuse_if_not_exists(cursor)?;
     let (name, _) = cursor.table_name("a table")?;
     let list = match cursor.peek() {
-        Some(Token::LParen) => Some(column_list(cursor, Owner::Model)?),
+        Some(Token::LParen) => Some(column_list(cursor, ListOwner::Model)?),
         _ => None,
     };
     let mut partitioned_by: Option<Vec<String>> = None;
     let mut refresh: Option<Trigger> = None;
     let mut refresh_policy: Option<RefreshPolicy> = None;
-    while !cursor.take_word("AS") {
+    while !cursor.at_word("AS") {
+        if cursor.at_words(&["FLOW", "AUTO", "CDC"]) {
+            if owner == Owner::StreamingTable {
+                break;
+            }
+            return Err(Error::new("42P16", cursor.origin(), "only a streaming table takes FLOW AUTO CDC")
+                .with_hint("Write CREATE OR REFRESH STREAMING TABLE."));
+        }
         refuse(cursor, refusal::MODEL_CLAUSES)?;
         if partitioned_by.is_none() && cursor.take_words(&["PARTITIONED", "BY"]) {
             partitioned_by = Some(partitions(cursor)?);
@@ -134,14 +171,12 @@ fn body(cursor: &mut Cursor<'_>) -> Result<Body, Error> {
             ));
         }
     }
-    let query = model_query(cursor)?;
     Ok(Body {
         name,
         list,
         partitioned_by: partitioned_by.unwrap_or_default(),
         trigger: refresh,
         refresh_policy,
-        query,
     })
 }
 

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 use std::ops::ControlFlow;
 
 /// Tokens of one query at most.
@@ -51,6 +51,24 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
         }
     }
     Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams, inputs })
+}
+
+/// All rows of a table that is named `at` a place, each taken once.
+pub(super) fn stream_of(cursor: &Cursor<'_>, name: &TableName, at: Location) -> Result<ModelQuery, Error> {
+    let quoted = |part: &str| Token::make_word(part, Some('"'));
+    let sql = [
+        Token::make_keyword("SELECT"),
+        Token::Mul,
+        Token::make_keyword("FROM"),
+        quoted(&name.schema),
+        Token::Period,
+        quoted(&name.name),
+    ];
+    let tokens = sql.map(|token| TokenWithSpan::new(token, Span::new(at, at)));
+    let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens.to_vec());
+    let ast = parser.parse_query().map_err(|error| placed(cursor, &cursor.source.origin(at), error))?;
+    let (sql, names) = (ast.to_string(), vec![name.clone()]);
+    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams: names.clone(), inputs: names })
 }
 
 /// Refuses a query or an expression that is too long, or whose operators lean on each other too deep.

@@ -100,7 +100,10 @@ pub(super) const STATEMENTS: &[Known] = &[
     known(&["MERGE"], WRITES),
     known(&["TRUNCATE"], WRITES),
     known(&["COPY"], WRITES),
-    known(&["APPLY", "CHANGES"], "Write a materialized view that keeps the newest row of each key."),
+    known(
+        &["APPLY", "CHANGES"],
+        "Write CREATE OR REFRESH STREAMING TABLE name FLOW AUTO CDC FROM STREAM ....",
+    ),
     known(&["SET"], "Settings stand in catalog/warehouse.toml."),
     known(&["RESET"], "Settings stand in catalog/warehouse.toml."),
     known(&["USE"], "Write names as schema.name."),
@@ -127,10 +130,7 @@ pub(super) const SOURCE_CLAUSES: &[Known] = &[
     known(&["VALIDATE"], VALIDATE),
     known(&["SCHEDULE"], "Folders are watched all the time: leave the schedule out."),
     known(&["FORMAT", "DEBEZIUM"], "Declare before, after and op as columns of FORMAT PLAIN ENCODE JSON."),
-    known(
-        &["FORMAT", "UPSERT"],
-        "Write FORMAT PLAIN, and keep the newest row of each key in a materialized view.",
-    ),
+    known(&["FORMAT", "UPSERT"], "Write FORMAT PLAIN, and keep the newest row of each key by FLOW AUTO CDC."),
     known(&["FORMAT", "NATIVE"], "Write FORMAT PLAIN ENCODE JSON."),
     known(&["FORMAT", "CANAL"], "Write FORMAT PLAIN ENCODE JSON."),
     known(&["FORMAT", "MAXWELL"], "Write FORMAT PLAIN ENCODE JSON."),
@@ -159,10 +159,9 @@ const JSON_OR_CSV: &str = "Write ENCODE JSON, ENCODE CSV (...) or, for files, EN
 /// Clauses of tables and views, between the column list and AS.
 pub(super) const MODEL_CLAUSES: &[Known] = &[
     known(
-        &["FLOW", "AUTO", "CDC"],
-        "Write a materialized view that keeps the newest row of each key (row_number() = 1).",
+        &["FLOW"],
+        "Write AS SELECT ..., or FLOW AUTO CDC FROM STREAM table KEYS (...) SEQUENCE BY column.",
     ),
-    known(&["FLOW"], "Write AS SELECT ...."),
     known(&["REFRESH", "POLICY", "INCREMENTAL", "STRICT"], REFRESH_POLICIES),
     known(&["REFRESH", "POLICY", "INCREMENTAL"], REFRESH_POLICIES),
     known(&["TBLPROPERTIES"], "Leave it out: upkeep chooses them."),
@@ -181,6 +180,14 @@ pub(super) const MODEL_CLAUSES: &[Known] = &[
         &["TRIGGER", "ON", "UPDATE", "AFTER"],
         "Write TRIGGER ON UPDATE AT MOST EVERY INTERVAL '1' SECOND.",
     ),
+];
+
+/// Clauses of FLOW AUTO CDC.
+pub(super) const CDC_CLAUSES: &[Known] = &[
+    known(&["FROM", "SNAPSHOT"], "Write FROM STREAM schema.table, whose rows are changes."),
+    known(&["IGNORE", "NULL", "UPDATES"], "Write coalesce(new, old) in a view, or send whole rows."),
+    known(&["APPLY", "AS", "TRUNCATE", "WHEN"], "Write APPLY AS DELETE WHEN for each key that goes."),
+    known(&["WHERE"], "Filter in the streaming table that the flow reads."),
 ];
 
 const REFRESH_POLICIES: &str = "Write REFRESH POLICY AUTO or FULL.";

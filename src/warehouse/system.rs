@@ -7,7 +7,7 @@ use crate::catalog::project::{Model, Project};
 use crate::lake::{Lake, TableName};
 use crate::ops::clock;
 use crate::refresh::{EpochTable, RefreshRecord, StatusBoard};
-use crate::sql::{RefreshPolicy, Trigger, ViolationAction};
+use crate::sql::{History, RefreshPolicy, Trigger, ViolationAction};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
@@ -240,23 +240,25 @@ fn progress_of(source: &RunningSource) -> Vec<Row> {
 fn model_row(model: &Model, opened: Option<&Arc<crate::refresh::Model>>) -> Row {
     // Whether changes alone are computed; not known before the first refresh.
     let why_not = opened.and_then(|model| model.why_not.get());
+    let incremental = why_not.map(Option::is_none);
+    let why_not = why_not.and_then(Option::as_deref);
     let (kind, policy, trigger, keys, sql, incremental, why_not) = match model {
-        Model::StreamingTable(d) => (
-            "streaming table",
-            "append",
-            Some(&d.trigger),
-            d.primary_key.join(", "),
-            &d.sql,
-            Some(true),
-            None,
-        ),
+        Model::StreamingTable(d) => {
+            let keys = d.primary_key.join(", ");
+            match &d.auto_cdc {
+                None => ("streaming table", "append", Some(&d.trigger), keys, &d.sql, Some(true), None),
+                Some(flow) => {
+                    let policy = if flow.history == History::Newest { "scd type 1" } else { "scd type 2" };
+                    let keys = flow.key_columns().join(", ");
+                    ("streaming table", policy, Some(&d.trigger), keys, &d.sql, incremental, why_not)
+                }
+            }
+        }
         Model::MaterializedView(d) => {
             let policy = match d.refresh_policy {
                 RefreshPolicy::Auto => "auto",
                 RefreshPolicy::Full => "full",
             };
-            let incremental = why_not.map(Option::is_none);
-            let why_not = why_not.and_then(Option::as_deref);
             (
                 "materialized view",
                 policy,

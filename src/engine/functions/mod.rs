@@ -1,7 +1,7 @@
-//! Functions beyond DataFusion's: hashing and masking of personal data.
+//! Functions beyond DataFusion's: hashing and masking of personal data, surrogate keys.
 //!
-//! Comes in: text. Goes out: text, NULL for NULL. All are immutable: the same text gives the same result in every
-//! query, on every machine, so that models which use them can be kept up to date from changes alone.
+//! All are immutable: the same values give the same result in every query, on every machine, so that models which use
+//! them can be kept up to date from changes alone. Of text they make text, and NULL of NULL; a surrogate key is never NULL.
 //!
 //! | function | `'...'` | result |
 //! |---|---|---|
@@ -9,12 +9,15 @@
 //! | `mask_email(text)` | `'anna.smith@example.com'` | `a***@example.com` |
 //! | `mask_phone(text)` | `'+1 (555) 123-4567'` | `+* (***) ***-4567` |
 //! | `mask_name(text)` | `'Anna Smith'` | `A*** S***` |
+//! | `surrogate_key(any, ...)` | `7, 'abc'` | a BIGINT: 64 bits of a hash of all values |
 
 mod mask;
+mod surrogate;
 mod text;
 
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
+use surrogate::SurrogateKey;
 use text::{TextFunction, TextOperation};
 
 /// Makes the functions known to a session. `sha256` replaces DataFusion's, which gives bytes.
@@ -22,6 +25,7 @@ pub fn register(context: &SessionContext) {
     for operation in TextOperation::ALL {
         context.register_udf(ScalarUDF::from(TextFunction::new(operation)));
     }
+    context.register_udf(ScalarUDF::from(SurrogateKey::new()));
 }
 
 #[cfg(test)]

@@ -293,3 +293,35 @@ fn nothing_is_nothing() {
         assert_eq!(parse(text).map(|d| d.len()), Ok(0), "{text:?}");
     }
 }
+
+#[test]
+fn change_feeds() {
+    let table = streaming_table(
+        "CREATE OR REFRESH STREAMING TABLE silver.customers (customer_id BIGINT) PARTITIONED BY (city) TRIGGER ON UPDATE AT MOST \
+         EVERY INTERVAL '1' SECOND\nFLOW AUTO CDC FROM STREAM bronze.customers KEYS (customer_id, \"Shop\") APPLY AS DELETE WHEN (op = \
+         'D' AND columns > 1) SEQUENCE BY updated_at COLUMNS * EXCEPT (op) STORED AS SCD TYPE 2 TRACK HISTORY ON city, name;",
+    );
+    let flow = table.auto_cdc.unwrap();
+    let names = |columns: &[ColumnName]| columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+    assert_eq!(flow.input, TableName::new("bronze", "customers"));
+    assert_eq!(names(&flow.keys), ["customer_id", "Shop"]);
+    assert_eq!((flow.keys[1].origin.line, flow.keys[1].origin.column), (2, 63));
+    assert_eq!(flow.delete_when.unwrap().text, "(op = 'D' AND columns > 1)");
+    assert_eq!(flow.sequence_by.name, "updated_at");
+    assert!(matches!(&flow.columns, Selection::AllBut(columns) if names(columns) == ["op"]));
+    let History::Versions { tracked: Selection::Only(tracked) } = &flow.history else {
+        panic!("{:?}", flow.history)
+    };
+    assert_eq!(names(tracked), ["city", "name"]);
+    assert_eq!(table.query.streams, [TableName::new("bronze", "customers")]);
+    assert_eq!(table.partitioned_by, ["city"]);
+
+    let plain = streaming_table(
+        "CREATE STREAMING TABLE silver.c FLOW AUTO CDC FROM STREAM bronze.c KEYS (a) SEQUENCE BY b;",
+    );
+    let flow = plain.auto_cdc.unwrap();
+    assert_eq!(
+        (flow.history, flow.columns, flow.delete_when),
+        (History::Newest, Selection::AllBut(vec![]), None)
+    );
+}

@@ -231,3 +231,66 @@ fn models() {
          SCHEDULE, REFRESH POLICY.",
     );
 }
+
+#[test]
+fn change_feeds() {
+    const ORDER: &str = "The order is FLOW AUTO CDC FROM STREAM table KEYS (...) [APPLY AS DELETE WHEN ...] SEQUENCE BY column \
+                         [COLUMNS ...] [STORED AS SCD TYPE 1 | 2] [TRACK HISTORY ON ...].";
+    let feed = |clauses: &str| {
+        let found = errors(&format!("CREATE STREAMING TABLE silver.x FLOW AUTO CDC\n{clauses};"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.into_iter().next().unwrap()
+    };
+    let with_order = |message: &str| format!("{message} / {ORDER}");
+    for (clauses, expected) in [
+        (
+            "FROM bronze.x KEYS (a) SEQUENCE BY b",
+            "42601 2:6 expected STREAM, found \"bronze\" / Each change is taken once: write FROM STREAM schema.table."
+                .to_string(),
+        ),
+        (
+            "FROM STREAM(bronze.x) KEYS (a) SEQUENCE BY b",
+            "42601 2:12 STREAM takes no parentheses / Write FROM STREAM schema.table.".to_string(),
+        ),
+        (
+            "FROM STREAM bronze.x SEQUENCE BY b KEYS (a)",
+            with_order("42601 2:36 KEYS stands behind SEQUENCE BY"),
+        ),
+        ("FROM STREAM bronze.x KEYS (a) KEYS (b) SEQUENCE BY b", "42601 2:31 KEYS stands twice".to_string()),
+        ("FROM STREAM bronze.x KEYS (a, b, a) SEQUENCE BY b", "42701 2:34 \"a\" stands twice in KEYS".to_string()),
+        ("FROM STREAM bronze.x KEYS (a)", with_order("42601 2:30 expected SEQUENCE BY, found the end of the statement")),
+        ("FROM STREAM bronze.x SEQUENCE BY a", with_order("42601 2:35 expected KEYS, found the end of the statement")),
+        (
+            "FROM STREAM bronze.x KEYS (a) SEQUENCE BY b COLUMS (c)",
+            "42601 2:45 expected COLUMNS, STORED AS, TRACK HISTORY ON, found \"COLUMS\" / Did you mean \"COLUMNS\"?".to_string(),
+        ),
+        (
+            "FROM STREAM bronze.x KEYS (a) APPLY AS DELETE WHEN SEQUENCE BY b",
+            "42601 2:52 APPLY AS DELETE WHEN has no condition".to_string(),
+        ),
+        (
+            "FROM STREAM bronze.x KEYS (a) APPLY AS DELETE WHEN op = SEQUENCE BY b",
+            "42601 2:57 expected an expression, found the end of the statement".to_string(),
+        ),
+        (
+            "FROM STREAM bronze.x KEYS (a) SEQUENCE BY b STORED AS SCD TYPE 3",
+            "42601 2:64 expected 1 or 2, found \"3\" / Write STORED AS SCD TYPE 1 for the newest row of each key, SCD TYPE 2 for every \
+             version."
+                .to_string(),
+        ),
+        (
+            "FROM STREAM bronze.x KEYS (a) SEQUENCE BY b TRACK HISTORY ON c",
+            "42P16 2:45 SCD TYPE 1 keeps no history to track / Write STORED AS SCD TYPE 2, or leave TRACK HISTORY out.".to_string(),
+        ),
+        (
+            "FROM STREAM bronze.x KEYS (a) SEQUENCE BY b TRIGGER ON UPDATE",
+            "42601 2:45 TRIGGER stands behind FLOW AUTO CDC / Put it before FLOW.".to_string(),
+        ),
+    ] {
+        assert_eq!(feed(clauses), expected);
+    }
+    check(
+        "CREATE MATERIALIZED VIEW gold.x FLOW AUTO CDC FROM STREAM bronze.x KEYS (a) SEQUENCE BY b",
+        "42P16 1:33 only a streaming table takes FLOW AUTO CDC / Write CREATE OR REFRESH STREAMING TABLE.",
+    );
+}

@@ -134,14 +134,26 @@ fn the_outside_world() {
 fn models() {
     let stream = |head: &str, query: &str| format!("CREATE STREAMING TABLE silver.x {head} AS {query};");
     let view = |head: &str, query: &str| format!("CREATE MATERIALIZED VIEW gold.x {head} AS {query};");
+    let cdc = |flow: &str| format!("CREATE STREAMING TABLE silver.x FLOW AUTO CDC {flow};");
     let one = "SELECT 1 AS one";
     for (text, name) in [
+        (cdc("FROM SNAPSHOT bronze.x KEYS (a)"), "FROM SNAPSHOT"),
+        (cdc("FROM STREAM bronze.x KEYS (a) IGNORE NULL UPDATES SEQUENCE BY b"), "IGNORE NULL UPDATES"),
         (
-            "CREATE OR REFRESH STREAMING TABLE silver.customers FLOW AUTO CDC FROM STREAM bronze.customers KEYS (customer_id) APPLY \
-             AS DELETE WHEN op = 'D' SEQUENCE BY updated_at COLUMNS * EXCEPT (op) STORED AS SCD TYPE 2 TRACK HISTORY ON * EXCEPT \
-             (last_seen);"
+            cdc("FROM STREAM bronze.x KEYS (a) APPLY AS TRUNCATE WHEN op = 'T' SEQUENCE BY b"),
+            "APPLY AS TRUNCATE WHEN",
+        ),
+        (cdc("FROM STREAM bronze.x KEYS (a) WHERE a > 1 SEQUENCE BY b"), "WHERE"),
+        (cdc("FROM STREAM bronze.x KEYS (a) SEQUENCE BY STRUCT(b, c)"), "SEQUENCE BY several columns"),
+        (
+            cdc("FROM STREAM bronze.x KEYS (a) APPLY AS DELETE WHEN b < now() SEQUENCE BY b"),
+            "a delete that depends on the time",
+        ),
+        (
+            "CREATE STREAMING TABLE silver.x (a INT, CONSTRAINT c EXPECT (a > 0) ON VIOLATION QUARANTINE ROW) FLOW AUTO CDC FROM \
+             STREAM bronze.x KEYS (a) SEQUENCE BY b;"
                 .to_string(),
-            "FLOW AUTO CDC",
+            "QUARANTINE ROW in a table kept by AUTO CDC",
         ),
         (
             view("REFRESH POLICY INCREMENTAL STRICT", "SELECT * FROM TUMBLE(silver.sales, event_time, INTERVAL '5' MINUTE)"),

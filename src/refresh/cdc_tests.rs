@@ -1,0 +1,426 @@
+//! The law of change feeds: whatever order the changes come in and however they are cut into batches, what is stored
+//! follows from them alone, and is what the plainest program makes of them.
+
+use super::apply::{Target, apply};
+use super::derive::{self, Source, Sources};
+use super::incremental::{self, Attempt, Base};
+use super::model::Model;
+use super::recompute;
+use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
+use crate::engine::{Engine, logical_plan};
+use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableKind, TableName};
+use crate::sql::{Definition, RefreshPolicy, Trigger, defining_query, parse_file};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::LogicalPlan;
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+
+/// A change as it comes. `NULL` as key and as sequence are values like any other.
+#[derive(Clone, Debug)]
+struct Change {
+    id: Option<i64>,
+    at: Option<i64>,
+    deletes: bool,
+    v: Option<i64>,
+    t: Option<u8>,
+    /// `_partition` and `_offset`, which no two changes share.
+    position: (u8, i64),
+}
+
+/// A statement, and what it means.
+struct Feed {
+    clauses: &'static str,
+    versions: bool,
+    deletes: bool,
+    /// The columns beside the key and, of them, those of which a change opens a version.
+    kept: fn(&Change) -> Vec<String>,
+    tracked: fn(&Change) -> Vec<String>,
+}
+
+const FEEDS: &[Feed] = &[
+    Feed {
+        clauses: "APPLY AS DELETE WHEN op = 'D' SEQUENCE BY at COLUMNS * EXCEPT (op, at) STORED AS SCD TYPE 1",
+        versions: false,
+        deletes: true,
+        kept: |c| vec![number(c.v), letter(c.t)],
+        tracked: |_| vec![],
+    },
+    Feed {
+        clauses: "SEQUENCE BY at COLUMNS (t, at)",
+        versions: false,
+        deletes: false,
+        kept: |c| vec![letter(c.t), number(c.at)],
+        tracked: |_| vec![],
+    },
+    Feed {
+        clauses: "APPLY AS DELETE WHEN op = 'D' SEQUENCE BY at COLUMNS * EXCEPT (op) STORED AS SCD TYPE 2",
+        versions: true,
+        deletes: true,
+        kept: |c| vec![number(c.at), number(c.v), letter(c.t)],
+        tracked: |c| vec![number(c.v), letter(c.t)],
+    },
+    Feed {
+        clauses: "APPLY AS DELETE WHEN op = 'D' SEQUENCE BY at COLUMNS (v, t) STORED AS SCD TYPE 2 TRACK HISTORY ON * EXCEPT (t)",
+        versions: true,
+        deletes: true,
+        kept: |c| vec![number(c.v), letter(c.t)],
+        tracked: |c| vec![number(c.v)],
+    },
+    Feed {
+        clauses: "SEQUENCE BY at COLUMNS (t) STORED AS SCD TYPE 2",
+        versions: true,
+        deletes: false,
+        kept: |c| vec![letter(c.t)],
+        tracked: |c| vec![letter(c.t)],
+    },
+];
+
+const NULL: &str = "NULL";
+
+fn number(value: Option<i64>) -> String {
+    value.map_or(NULL.to_string(), |value| value.to_string())
+}
+
+fn letter(value: Option<u8>) -> String {
+    value.map_or(NULL.to_string(), |value| char::from(b'a' + value).to_string())
+}
+
+/// What a feed makes of changes, written straight from its definition.
+fn reference(feed: &Feed, changes: &[Change]) -> Vec<Vec<String>> {
+    let mut by_key: BTreeMap<Option<i64>, Vec<&Change>> = BTreeMap::new();
+    for change in changes {
+        by_key.entry(change.id).or_default().push(change);
+    }
+    let mut rows = vec![];
+    for (key, mut changes) in by_key {
+        // NULL comes first, in sequence as in Rust's order of Option.
+        changes.sort_by_key(|change| (change.at, change.position));
+        let is_last = |i: &usize| changes.get(i + 1).is_none_or(|next| next.at != changes[*i].at);
+        let settled: Vec<&Change> = (0..changes.len()).filter(is_last).map(|i| changes[i]).collect();
+        let row =
+            |change: &Change, rest: Vec<String>| [vec![number(key)], (feed.kept)(change), rest].concat();
+        let deletes = |change: &Change| feed.deletes && change.deletes;
+        if !feed.versions {
+            rows.extend(settled.last().filter(|last| !deletes(last)).map(|last| row(last, vec![])));
+            continue;
+        }
+        let mut open: Option<(Option<i64>, &Change)> = None;
+        for change in settled {
+            open = match open {
+                Some((start, before))
+                    if !deletes(change) && (feed.tracked)(before) == (feed.tracked)(change) =>
+                {
+                    Some((start, change))
+                }
+                before => {
+                    if let Some((start, last)) = before {
+                        rows.push(row(last, vec![number(start), number(change.at)]));
+                    }
+                    (!deletes(change)).then_some((change.at, change))
+                }
+            };
+        }
+        rows.extend(open.map(|(start, last)| row(last, vec![number(start), NULL.to_string()])));
+    }
+    rows.sort();
+    rows
+}
+
+fn input_schema(has_positions: bool) -> SchemaRef {
+    let mut fields = vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("op", DataType::Utf8, true),
+        Field::new("at", DataType::Int64, true),
+        Field::new("v", DataType::Int64, true),
+        Field::new("t", DataType::Utf8, true),
+    ];
+    if has_positions {
+        fields.push(Field::new("_partition", DataType::Utf8, true));
+        fields.push(Field::new("_offset", DataType::Int64, true));
+    }
+    Arc::new(Schema::new(fields))
+}
+
+fn rows_of(changes: &[Change], has_positions: bool) -> RecordBatch {
+    let texts =
+        |text: fn(&Change) -> Option<String>| Arc::new(StringArray::from_iter(changes.iter().map(text)));
+    let numbers =
+        |number: fn(&Change) -> Option<i64>| Arc::new(Int64Array::from_iter(changes.iter().map(number)));
+    let mut columns: Vec<ArrayRef> = vec![
+        numbers(|c| c.id),
+        // No op at all is no delete.
+        texts(|c| if c.deletes { Some("D".to_string()) } else { c.v.map(|_| "U".to_string()) }),
+        numbers(|c| c.at),
+        numbers(|c| c.v),
+        texts(|c| c.t.map(|_| letter(c.t))),
+    ];
+    if has_positions {
+        columns.push(texts(|c| Some(c.position.0.to_string())));
+        columns.push(numbers(|c| Some(c.position.1)));
+    }
+    RecordBatch::try_new(input_schema(has_positions), columns).unwrap()
+}
+
+/// A table of changes and the feeds that read it.
+struct House {
+    lake: Arc<Lake>,
+    engine: Engine,
+    tables: BTreeMap<TableName, Arc<Table>>,
+    changes: Arc<Table>,
+    has_positions: bool,
+    models: Vec<Model>,
+    base: Arc<Cut>,
+    /// How many refreshes were incremental, and how many were not.
+    refreshes: (u32, u32),
+}
+
+impl House {
+    async fn open(root: &std::path::Path, has_positions: bool) -> Self {
+        let lake = Arc::new(Lake::open(root).unwrap());
+        let changes = ensure(&lake, "changes", input_schema(has_positions), TableKind::AppendOnly);
+        let tables = BTreeMap::from([(changes.name().clone(), Arc::clone(&changes))]);
+        let engine = Engine::new(1 << 30, 2).unwrap();
+        let base = cut(&lake, &tables);
+        let mut house =
+            Self { lake, engine, tables, changes, has_positions, models: vec![], base, refreshes: (0, 0) };
+        for (number, feed) in FEEDS.iter().enumerate() {
+            let model = house.model(number, feed.clauses).await;
+            let inputs = model.versions_in(&house.base);
+            apply(&model, Target::All(vec![]), &inputs, true).await.unwrap().unwrap();
+            house.models.push(model);
+        }
+        house
+    }
+
+    async fn model(&self, number: usize, clauses: &str) -> Model {
+        let name = TableName::new("s", format!("feed_{number}"));
+        let statement =
+            format!("CREATE STREAMING TABLE {name} FLOW AUTO CDC FROM STREAM s.changes KEYS (id) {clauses};");
+        let definitions = parse_file(std::path::Path::new("feed.sql"), &statement).unwrap();
+        let [Definition::StreamingTable(definition)] = definitions.as_slice() else {
+            panic!("{definitions:?}")
+        };
+        let feed = definition.auto_cdc.as_ref().unwrap();
+        let query = defining_query(feed, &input_schema(self.has_positions)).unwrap();
+        let plan = self.engine.plan_over(&self.base, &query).await.unwrap();
+        let fields = plan.schema().fields().iter().map(|field| {
+            let data_type = match field.data_type() {
+                DataType::Utf8View => DataType::Utf8,
+                other => other.clone(),
+            };
+            Field::new(field.name(), data_type, true)
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let table = ensure(&self.lake, &name.name, Arc::clone(&schema), TableKind::Maintained);
+        Model {
+            name,
+            table,
+            quarantine: None,
+            schema,
+            query,
+            streams: vec![],
+            inputs: vec![self.changes.name().clone()],
+            trigger: Trigger::default(),
+            policy: RefreshPolicy::Auto,
+            expectations: vec![],
+            definition_hash: 1,
+            is_streaming: false,
+            why_not: OnceLock::new(),
+        }
+    }
+
+    /// Appends changes in one commit and refreshes every feed.
+    async fn take(&mut self, changes: &[Change]) {
+        let rows = rows_of(changes, self.has_positions);
+        let files = self.changes.write(vec![rows], Effort::Fast).await.unwrap();
+        self.changes.commit(Commit::append(files, vec![])).await.unwrap();
+        let now = cut(&self.lake, &self.tables);
+        for model in &self.models {
+            let consumed = model.consumed();
+            let base = Base {
+                lake: &self.lake,
+                tables: &self.tables,
+                consumed: &consumed,
+                cut: Some(&self.base),
+                depends_on_clock: false,
+            };
+            match incremental::refresh(model, &self.engine, &now, base).await.unwrap() {
+                Attempt::Done(_) => self.refreshes.0 += 1,
+                Attempt::Refused(why) => {
+                    self.refreshes.1 += 1;
+                    recompute::refresh(model, &self.engine, &now, &why).await.unwrap();
+                }
+            }
+        }
+        self.base = now;
+    }
+
+    fn stored(&self, feed: usize) -> Vec<Vec<String>> {
+        let table = &self.models[feed].table;
+        let (snapshot, options) = (table.snapshot(), FormatOptions::new().with_null(NULL));
+        let mut rows = vec![];
+        for file in &snapshot.files {
+            table
+                .read_file::<Error>(&snapshot, file, |batch, _| {
+                    let columns: Vec<_> = batch
+                        .columns()
+                        .iter()
+                        .map(|c| ArrayFormatter::try_new(c, &options).unwrap())
+                        .collect();
+                    let row = |row| columns.iter().map(|column| column.value(row).to_string()).collect();
+                    rows.extend((0..batch.num_rows()).map(row));
+                    Ok(())
+                })
+                .unwrap();
+        }
+        rows.sort();
+        rows
+    }
+}
+
+fn ensure(lake: &Lake, name: &str, schema: SchemaRef, kind: TableKind) -> Arc<Table> {
+    let properties = BTreeMap::new();
+    let definition = TableDefinition { schema, partition_columns: vec![], kind, properties };
+    lake.ensure(&TableName::new("s", name), &definition).unwrap()
+}
+
+fn cut(lake: &Lake, tables: &BTreeMap<TableName, Arc<Table>>) -> Arc<Cut> {
+    let tables = tables.iter().map(|(name, table)| {
+        let snapshot = table.snapshot();
+        let relation = Relation {
+            name: name.clone(),
+            kind: RelationKind::Source,
+            schema: Arc::clone(&snapshot.schema),
+            comment: None,
+            column_comments: HashMap::new(),
+            primary_key: vec![],
+            query: None,
+        };
+        let table = CutTable {
+            relation: Arc::new(relation),
+            version: snapshot.version,
+            freshness: Freshness::Fresh,
+            provider: Some(lake.provider(&snapshot)),
+        };
+        (name.clone(), table)
+    });
+    Arc::new(Cut { epoch: 1, wave_time: crate::ops::clock::now(), tables: tables.collect(), shape: 1 })
+}
+
+/// Changes of few keys and times, so that they tie, repeat and come late; and two ways of cutting them up.
+type Case = (Vec<Change>, Vec<Change>, Vec<usize>);
+
+fn case() -> impl Strategy<Value = Case> {
+    let rare = |values: std::ops::Range<i64>| prop_oneof![1 => Just(None), 7 => values.prop_map(Some)];
+    let change =
+        (rare(0..3), rare(0..6), prop::bool::weighted(0.25), rare(0..2), prop::option::of(0u8..2), 0u8..2);
+    let changes = prop::collection::vec(change, 1..16).prop_map(|changes| {
+        let placed = changes.into_iter().enumerate();
+        placed
+            .map(|(offset, (id, at, deletes, v, t, partition))| {
+                // Offsets do not grow with the order in which changes were made up: they are a property of a change.
+                let position = (partition, (offset as i64 * 7) % 17);
+                Change { id, at, deletes, v, t, position }
+            })
+            .collect::<Vec<_>>()
+    });
+    let shuffled = changes.prop_flat_map(|changes| (Just(changes.clone()), Just(changes).prop_shuffle()));
+    (shuffled, prop::collection::vec(1usize..5, 1..6)).prop_map(|((a, b), sizes)| (a, b, sizes))
+}
+
+/// Cuts a list into pieces of these sizes, over and over.
+fn batches<'a>(mut changes: &'a [Change], sizes: &[usize]) -> Vec<&'a [Change]> {
+    let mut batches = vec![];
+    for size in sizes.iter().cycle() {
+        if changes.is_empty() {
+            break;
+        }
+        let (batch, rest) = changes.split_at((*size).min(changes.len()));
+        batches.push(batch);
+        changes = rest;
+    }
+    batches
+}
+
+async fn follow(case: Case) {
+    let (ordered, shuffled, sizes) = case;
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::open(folder.path(), true).await;
+    let mut seen: Vec<Change> = vec![];
+    for batch in batches(&shuffled, &sizes) {
+        house.take(batch).await;
+        seen.extend(batch.iter().cloned());
+        for (number, feed) in FEEDS.iter().enumerate() {
+            let expected = reference(feed, &seen);
+            assert_eq!(house.stored(number), expected, "{} after {seen:?}", feed.clauses);
+        }
+    }
+    assert!(
+        house.refreshes.0 > 0 && house.refreshes.1 == 0,
+        "incremental, recomputed: {:?}",
+        house.refreshes
+    );
+    // The reference knows no order of arrival: what is stored is the same for every other one.
+    for (number, feed) in FEEDS.iter().enumerate() {
+        assert_eq!(house.stored(number), reference(feed, &ordered), "{}", feed.clauses);
+    }
+    // Without positions it is the rows themselves that settle ties.
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut at_once = House::open(one.path(), false).await;
+    at_once.take(&ordered).await;
+    let mut in_batches = House::open(other.path(), false).await;
+    for batch in batches(&shuffled, &sizes) {
+        in_batches.take(batch).await;
+    }
+    for (number, feed) in FEEDS.iter().enumerate() {
+        assert_eq!(in_batches.stored(number), at_once.stored(number), "{} of {ordered:?}", feed.clauses);
+    }
+}
+
+/// How many random histories are run; `SLUICE_LAW_CASES` asks for more, `SLUICE_TEST_SEED` for the same again.
+#[test]
+fn a_change_feed_is_a_function_of_its_changes() {
+    let asked = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let seed = asked("SLUICE_TEST_SEED").unwrap_or_else(|| crate::ops::clock::now_us().unsigned_abs());
+    println!("SLUICE_TEST_SEED={seed}");
+    let mut bytes = [0_u8; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let cases = asked("SLUICE_LAW_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(4);
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let outcome = runner.run(&case(), |case| {
+        // Planning recurses deeply, and unoptimised frames are large.
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().thread_stack_size(16 << 20).enable_all().build();
+        let followed = runtime.unwrap().block_on(async { tokio::spawn(follow(case)).await });
+        followed.map_err(|error| TestCaseError::fail(error.to_string()))
+    });
+    outcome.unwrap_or_else(|error| panic!("SLUICE_TEST_SEED={seed}: {error}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn windows_see_the_keys_that_changed_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::open(folder.path(), true).await;
+    let rows = provider_as_source(house.base.tables[house.changes.name()].provider.clone().unwrap());
+    let source = Source { old: Arc::clone(&rows), inserted: Some(rows), deleted: None };
+    let sources: Sources = HashMap::from([(house.changes.name().clone(), source)]);
+    let state = house.engine.state_at(&house.base, house.base.wave_time);
+    for (model, feed) in house.models.iter().zip(FEEDS) {
+        let plan = logical_plan(&state, &model.query).await.unwrap();
+        let plan = derive::normalise(&state, LogicalPlan::clone(&plan)).unwrap();
+        let Ok(Some(keyed)) = derive::keyed(&plan, &sources) else { panic!("{}: no key", feed.clauses) };
+        let Ok(rows) = keyed.rows(keyed.affected.as_ref().unwrap()) else {
+            panic!("{}: no rows", feed.clauses)
+        };
+        let shown = rows.display_indent().to_string();
+        let (windows, below) = shown.split_once("LeftSemi Join").unwrap();
+        assert_eq!(windows.matches("WindowAggr").count(), if feed.versions { 3 } else { 1 }, "{shown}");
+        assert!(!below.contains("WindowAggr"), "{shown}");
+    }
+}
