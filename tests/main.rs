@@ -15,6 +15,7 @@ mod flight;
 mod full_disk;
 mod kafka;
 mod lake_readers;
+mod models;
 mod psql;
 mod push;
 mod readers;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         push::trials(),
         expectations::trials(),
         system::trials(),
+        models::trials(),
         readers::trials(),
         flight::trials(),
         psql::trials(),

@@ -12,7 +12,7 @@ use super::Error;
 use super::apply::{Applied, Target, apply};
 use super::compare::{KeySet, consolidate};
 use super::derive::{self, KEYS, Keyed, Merge, Refusal, Source, Sources, WEIGHT};
-use super::model::{Model, RefreshRecord};
+use super::model::{Model, Outline, RefreshRecord};
 use super::output::{judge_all, nullable, shape};
 use super::streaming::Refreshed;
 use crate::catalog::cut::Cut;
@@ -66,7 +66,8 @@ pub(super) async fn refresh(
     base: Base<'_>,
 ) -> Result<Attempt, Error> {
     let started = clock::instant();
-    if let Some(why) = not_by_definition(model, base.depends_on_clock) {
+    let outline = model.outline(base.depends_on_clock);
+    if let Some(why) = not_by_definition(&outline) {
         return Ok(Attempt::Refused(why));
     }
     if model.is_outdated() {
@@ -81,7 +82,7 @@ pub(super) async fn refresh(
     };
     let state = engine.state_at(cut, cut.wave_time);
     let plan = logical_plan(&state, &model.query).await?;
-    let derived = match derive_for(model, &state, &plan, &gathered.sources) {
+    let derived = match derive_for(&outline, &state, &plan, &gathered.sources) {
         Ok(derived) => derived,
         Err(Refusal::NoRule(why)) => return Ok(Attempt::Refused(why)),
         Err(Refusal::Engine(error)) => return Err(error.into()),
@@ -125,34 +126,39 @@ pub(super) async fn refresh(
 /// Why a view is never refreshed incrementally; `None` when it is as soon as that is worth it. Derived as if every input
 /// had changed.
 pub(super) async fn why_not(
-    model: &Model,
+    outline: &Outline<'_>,
     engine: &Engine,
     cut: &Arc<Cut>,
-    depends_on_clock: bool,
 ) -> Result<Option<String>, Error> {
-    if let Some(why) = not_by_definition(model, depends_on_clock) {
+    if let Some(why) = not_by_definition(outline) {
         return Ok(Some(why));
     }
-    let all = |input: &TableName| {
-        let rows = provider_as_source(cut.tables.get(input)?.provider.clone()?);
-        let (inserted, deleted) = (Some(Arc::clone(&rows)), Some(Arc::clone(&rows)));
-        Some((input.clone(), Source { old: rows, inserted, deleted }))
-    };
-    let sources: Opaque<Sources> = Opaque::new(model.inputs.iter().filter_map(all).collect());
+    let sources = all_changed(cut, true);
     let state = engine.state_at(cut, cut.wave_time);
-    let plan = logical_plan(&state, &model.query).await?;
-    match derive_for(model, &state, &plan, &sources) {
+    let plan = logical_plan(&state, outline.query).await?;
+    match derive_for(outline, &state, &plan, &sources) {
         Ok(_) => Ok(None),
         Err(Refusal::NoRule(why)) => Ok(Some(why)),
         Err(Refusal::Engine(error)) => Err(error.into()),
     }
 }
 
-fn not_by_definition(model: &Model, depends_on_clock: bool) -> Option<String> {
-    if model.policy == RefreshPolicy::Full {
+/// A change of every table: rows came and, when `also_deleted`, went. For deriving without running.
+pub(super) fn all_changed(cut: &Cut, also_deleted: bool) -> Opaque<Sources> {
+    let changed = cut.tables.iter().filter_map(|(name, table)| {
+        let rows = provider_as_source(table.provider.clone()?);
+        let (inserted, deleted) = (Some(Arc::clone(&rows)), also_deleted.then(|| Arc::clone(&rows)));
+        Some((name.clone(), Source { old: rows, inserted, deleted }))
+    });
+    Opaque::new(changed.collect())
+}
+
+/// What keeps a definition from being refreshed incrementally, whatever its query is.
+pub(super) fn not_by_definition(outline: &Outline<'_>) -> Option<String> {
+    if outline.policy == RefreshPolicy::Full {
         return Some("REFRESH POLICY FULL".to_string());
     }
-    depends_on_clock.then(|| "the query asks for the time".to_string())
+    outline.depends_on_clock.then(|| "the query asks for the time".to_string())
 }
 
 /// The changed inputs.
@@ -191,7 +197,11 @@ async fn gather(model: &Model, cut: &Arc<Cut>, base: &Base<'_>) -> Result<Result
         }
         sources.insert(name, source(base.lake, table, old, changes));
     }
-    if all_rows > SMALL_ROWS && changed_rows > all_rows / CHANGED_SHARE_MAX {
+    // Who asked for INCREMENTAL has weighed it.
+    if model.policy == RefreshPolicy::Auto
+        && all_rows > SMALL_ROWS
+        && changed_rows > all_rows / CHANGED_SHARE_MAX
+    {
         return Ok(Err(format!("{changed_rows} of {all_rows} input rows have changed")));
     }
     Ok(Ok(Gathered { sources: Opaque::new(sources), changed_rows }))
@@ -223,22 +233,22 @@ fn source(lake: &Lake, table: &Table, old: Arc<dyn TableProvider>, changes: Chan
 }
 
 /// How a view's change is found.
-enum Way {
+pub(super) enum Way {
     Nothing,
     Merge(Opaque<Merge>),
     OfKeys(Opaque<Keyed>),
     Change(Opaque<LogicalPlan>),
 }
 
-fn derive_for(
-    model: &Model,
+pub(super) fn derive_for(
+    outline: &Outline<'_>,
     state: &SessionState,
     plan: &LogicalPlan,
     sources: &Sources,
 ) -> derive::Derived<Way> {
     let plan = derive::normalise(state, plan.clone())?;
-    let stored_type = |column: usize| model.schema.field(column).data_type();
-    let drops_rows = model.expectations.iter().any(|rule| rule.action != ViolationAction::Warn);
+    let stored_type = |column: usize| outline.schema.field(column).data_type();
+    let drops_rows = outline.expectations.iter().any(|rule| rule.action != ViolationAction::Warn);
     if !drops_rows
         && let Some(merge) = derive::merge(&plan, sources)?
         && merge.types().all(|(column, data_type)| is_same_value(data_type, stored_type(column)))

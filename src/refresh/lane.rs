@@ -1,6 +1,7 @@
 //! A materialized view's lane: it is refreshed beside the waves and joins an epoch when done, so that one slow view
 //! never holds up the rest.
 
+use super::control::{Ask, Asks};
 use super::incremental::{self, Attempt, Base};
 use super::model::Model;
 use super::streaming::Refreshed;
@@ -26,6 +27,8 @@ pub(super) struct LaneReport {
     pub(super) as_of: DateTime<Utc>,
     pub(super) seconds: f64,
     pub(super) result: Result<Refreshed, Error>,
+    /// Who asked for this refresh.
+    pub(super) asks: Vec<Ask>,
 }
 
 /// What a lane needs.
@@ -39,6 +42,7 @@ pub(super) struct Lane {
     /// Bounds how many views are computed at once.
     pub(super) permits: Arc<Semaphore>,
     pub(super) reports: mpsc::Sender<LaneReport>,
+    pub(super) asks: Asks,
     pub(super) depends_on_clock: bool,
     pub(super) stop: CancellationToken,
 }
@@ -69,7 +73,13 @@ impl Lane {
             let moved = !is_published || inputs != consumed || self.model.is_outdated();
             let clock_owes = self.depends_on_clock
                 && last.is_none_or(|last| (clock::now() - last).to_std().unwrap_or_default() >= CLOCK_PERIOD);
-            if !(moved || clock_owes) || !is_grounded(&self.model, &cut) {
+            let is_asked = self.asks.are_there();
+            if let Some(input) = ungrounded(&self.model, &cut).filter(|_| is_asked) {
+                let (model, input) = (self.model.name.clone(), input.clone());
+                self.asks.refuse(Error::NotComputed { model, input });
+                continue;
+            }
+            if !(moved || clock_owes || is_asked) || ungrounded(&self.model, &cut).is_some() {
                 let pause = if self.depends_on_clock { CLOCK_PERIOD } else { Duration::MAX };
                 if !self.wait(pause).await {
                     return;
@@ -78,16 +88,18 @@ impl Lane {
             }
             if let Some(wait) = trigger::next_due(&self.model.trigger, last)
                 .and_then(|due| (due - clock::now()).to_std().ok())
-                .filter(|wait| !wait.is_zero())
+                .filter(|wait| !wait.is_zero() && !is_asked)
             {
-                tokio::time::sleep(wait).await;
+                self.rest(wait).await;
                 continue;
             }
             let Ok(_permit) = self.permits.acquire().await else { return };
             // The cut may have moved on while waiting for a turn: the newest is computed.
             let cut = Arc::clone(&self.cuts.borrow_and_update());
+            let asks = self.asks.take();
+            let is_full = asks.iter().any(|ask| ask.full);
             let started = clock::instant();
-            let result = self.refresh(&cut, &consumed, base.as_ref()).await;
+            let result = self.refresh(&cut, &consumed, base.as_ref(), is_full).await;
             let spent = started.elapsed();
             last = Some(clock::now());
             let pause = match &result {
@@ -112,12 +124,13 @@ impl Lane {
                 as_of: cut.wave_time,
                 seconds: spent.as_secs_f64(),
                 result,
+                asks,
             };
             drop(_permit);
             if self.reports.send(report).await.is_err() {
                 return;
             }
-            tokio::time::sleep(pause).await;
+            self.rest(pause).await;
         }
     }
 
@@ -127,6 +140,7 @@ impl Lane {
         cut: &Arc<Cut>,
         consumed: &BTreeMap<TableName, i64>,
         base: Option<&Arc<Cut>>,
+        is_full: bool,
     ) -> Result<Refreshed, Error> {
         let base = Base {
             lake: &self.lake,
@@ -136,8 +150,12 @@ impl Lane {
             depends_on_clock: self.depends_on_clock,
         };
         if self.model.why_not.get().is_none() {
-            let why_not = incremental::why_not(&self.model, &self.engine, cut, self.depends_on_clock).await?;
+            let why_not =
+                incremental::why_not(&self.model.outline(self.depends_on_clock), &self.engine, cut).await?;
             self.model.why_not.get_or_init(|| why_not);
+        }
+        if is_full {
+            return recompute::refresh(&self.model, &self.engine, cut, "REFRESH ... FULL").await;
         }
         let why = match incremental::refresh(&self.model, &self.engine, cut, base).await {
             Ok(Attempt::Done(done)) => return Ok(*done),
@@ -148,23 +166,37 @@ impl Lane {
         recompute::refresh(&self.model, &self.engine, cut, &why).await
     }
 
-    /// Waits for the next cut, at most `pause`; false when there will be none.
+    /// Waits for the next cut or until asked, at most `pause`; false when there will be no cut.
     async fn wait(&mut self, pause: Duration) -> bool {
-        if pause == Duration::MAX {
-            return self.cuts.changed().await.is_ok();
+        let due = async {
+            match pause {
+                Duration::MAX => std::future::pending().await,
+                pause => tokio::time::sleep(pause).await,
+            }
+        };
+        tokio::select! {
+            changed = self.cuts.changed() => changed.is_ok(),
+            () = self.asks.come() => true,
+            () = due => true,
         }
-        match tokio::time::timeout(pause, self.cuts.changed()).await {
-            Ok(changed) => changed.is_ok(),
-            Err(_) => true,
+    }
+
+    /// Rests for so long, or until asked.
+    async fn rest(&mut self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.asks.come() => {}
         }
     }
 }
 
-/// A view that was never computed has nothing to say yet: those above it wait for it.
-fn is_grounded(model: &Model, cut: &Cut) -> bool {
-    model.inputs.iter().filter_map(|input| cut.tables.get(input)).all(|table| {
-        table.relation.kind != RelationKind::MaterializedView
-            || table.version > 0
-            || table.freshness != Freshness::Stale
+/// An input that was never computed: it has nothing to say yet, and those above wait for it.
+fn ungrounded<'a>(model: &'a Model, cut: &Cut) -> Option<&'a TableName> {
+    model.inputs.iter().find(|input| {
+        cut.tables.get(*input).is_some_and(|table| {
+            table.relation.kind == RelationKind::MaterializedView
+                && table.version == 0
+                && table.freshness == Freshness::Stale
+        })
     })
 }

@@ -52,7 +52,24 @@ pub struct Model {
     pub why_not: OnceLock<Option<String>>,
 }
 
+/// What decides how a view is refreshed: known from its definition alone.
+pub(super) struct Outline<'a> {
+    /// Its query's text.
+    pub(super) query: &'a str,
+    /// Its columns as they are stored.
+    pub(super) schema: &'a SchemaRef,
+    pub(super) expectations: &'a [Expectation],
+    pub(super) policy: RefreshPolicy,
+    /// The query's result changes with time.
+    pub(super) depends_on_clock: bool,
+}
+
 impl Model {
+    pub(super) fn outline(&self, depends_on_clock: bool) -> Outline<'_> {
+        let Self { query, schema, expectations, policy, .. } = self;
+        Outline { query, schema, expectations, policy: *policy, depends_on_clock }
+    }
+
     /// The versions that the stored rows were computed from.
     pub(super) fn consumed(&self) -> BTreeMap<TableName, i64> {
         let snapshot = self.table.snapshot();

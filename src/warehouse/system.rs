@@ -7,7 +7,7 @@ use crate::catalog::project::{Model, Project};
 use crate::lake::{Lake, TableName};
 use crate::ops::clock;
 use crate::refresh::{EpochTable, RefreshRecord, StatusBoard};
-use crate::sql::{RefreshPolicy, Trigger, ViolationAction};
+use crate::sql::{Trigger, ViolationAction};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
@@ -251,15 +251,11 @@ fn model_row(model: &Model, opened: Option<&Arc<crate::refresh::Model>>) -> Row 
             None,
         ),
         Model::MaterializedView(d) => {
-            let policy = match d.refresh_policy {
-                RefreshPolicy::Auto => "auto",
-                RefreshPolicy::Full => "full",
-            };
             let incremental = why_not.map(Option::is_none);
             let why_not = why_not.and_then(Option::as_deref);
             (
                 "materialized view",
-                policy,
+                d.refresh_policy.as_str(),
                 Some(&d.trigger),
                 d.primary_key.join(", "),
                 &d.sql,
