@@ -4,10 +4,12 @@ use crate::push::push;
 use crate::support::{Server, Warehouse, trial};
 use libtest_mimic::Trial;
 use std::fs;
+use std::thread;
 
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("models::refresh_comes_before_the_trigger", refresh_comes_before_the_trigger),
+        trial("models::who_refreshes_reads_what_they_pushed", who_refreshes_reads_what_they_pushed),
         trial("models::a_refresh_that_fails_says_why", a_refresh_that_fails_says_why),
         trial("models::incremental_is_not_weighed", incremental_is_not_weighed),
         trial("models::strict_without_a_rule_is_left_out", strict_without_a_rule_is_left_out),
@@ -125,6 +127,42 @@ fn refresh_comes_before_the_trigger() {
         assert_eq!(found, code, "{sql}: {message}");
         assert!(message.contains(word), "{sql}: {message}");
     }
+}
+
+/// Many at once, of one view and of the streaming table below it: each is answered with an epoch that holds theirs.
+fn who_refreshes_reads_what_they_pushed() {
+    let warehouse = project(&[
+        (
+            "sql/silver/readings.sql",
+            "CREATE STREAMING TABLE silver.readings SCHEDULE EVERY 1 HOUR\n\
+             AS SELECT sensor FROM STREAM bronze.readings;\n",
+        ),
+        (
+            "sql/gold/counts.sql",
+            "CREATE MATERIALIZED VIEW gold.counts SCHEDULE EVERY 1 HOUR\n\
+             AS SELECT sensor, count(*) AS n FROM silver.readings GROUP BY sensor;\n",
+        ),
+    ]);
+    let server = warehouse.serve();
+    thread::scope(|scope| {
+        for sender in 0..6 {
+            let server = &server;
+            scope.spawn(move || {
+                let session = server.connect();
+                let name = format!("s{sender}");
+                for token in 1..=5 {
+                    let body = format!("{{\"sensor\": \"{name}\", \"value\": 1}}");
+                    let reply = push(server, "readings", Some((&name, token)), &body).unwrap().json();
+                    let read_token = reply["read_token"].as_str().unwrap();
+                    session.text(&format!("SET sluice.read_after = '{read_token}'"));
+                    session.text("REFRESH TABLE silver.readings; REFRESH TABLE gold.counts");
+                    let seen = session.text(&format!("SELECT n FROM gold.counts WHERE sensor = '{name}'"));
+                    assert_eq!(seen, token.to_string(), "{name}");
+                }
+            });
+        }
+    });
+    assert_eq!(verified(&server, "gold.counts"), "gold.counts|6|0|0|equal|");
 }
 
 fn a_refresh_that_fails_says_why() {

@@ -35,12 +35,21 @@ pub async fn explain(
     cut: &Arc<Cut>,
 ) -> Result<Vec<String>, Error> {
     let query = definition.query.ast.to_string();
-    let outline = outline(definition, &query, schema, depends_on_clock);
+    of_outline(&outline(definition, &query, schema, depends_on_clock), engine, cut).await
+}
+
+/// As [`explain`], for a definition of which only what decides is known.
+pub(super) async fn of_outline(
+    outline: &Outline<'_>,
+    engine: &Engine,
+    cut: &Arc<Cut>,
+) -> Result<Vec<String>, Error> {
+    let schema = outline.schema;
     let state = engine.state_at(cut, cut.wave_time);
-    let plan = logical_plan(&state, &query).await?;
+    let plan = logical_plan(&state, outline.query).await?;
     let (came, went) = (all_changed(cut, false), all_changed(cut, true));
-    let when_rows_come = way(&outline, &state, &plan, &came)?;
-    let when_rows_go = way(&outline, &state, &plan, &went)?;
+    let when_rows_come = way(outline, &state, &plan, &came)?;
+    let when_rows_go = way(outline, &state, &plan, &went)?;
     let ending = match (&when_rows_come, &when_rows_go) {
         (Ok(Way::Merge(_)), _) => Ending::Merged,
         (_, Ok(Way::OfKeys(_))) => Ending::Keyed,
@@ -63,7 +72,7 @@ pub async fn explain(
     lines.push(format!("Policy: {}", outline.policy.as_str().to_uppercase()));
     lines.push(format!("Key: {key}"));
     lines.extend(outline.expectations.iter().map(expectation));
-    let why_not = not_by_definition(&outline).or(when_rows_go.as_ref().err().cloned());
+    let why_not = not_by_definition(outline).or(when_rows_go.as_ref().err().cloned());
     lines.push(format!("Verdict: {}", verdict(outline.policy, ending, why_not)));
     Ok(lines)
 }

@@ -4,6 +4,7 @@
 //! tables; after each refresh every query's stored rows are compared with the query computed whole.
 
 use super::apply::{Target, apply};
+use super::explain;
 use super::incremental::{self, Attempt, Base};
 use super::model::Model;
 use super::output::judge_all;
@@ -460,4 +461,36 @@ async fn what_has_no_rule_says_why() {
         seen.insert(*why);
     }
     assert_eq!(seen.len(), REFUSED.len());
+}
+
+/// What EXPLAIN says of a query is what its refreshes do, operator by operator.
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_what_refreshes_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::open(folder.path());
+    let cut = house.cut();
+    let queries = QUERIES.iter().map(|(_, query)| (*query, None));
+    let queries = queries.chain(REFUSED.iter().map(|(query, why)| (*query, Some(*why))));
+    for (number, (query, why)) in queries.enumerate() {
+        let model = house.model(number, query).await;
+        let outline = model.outline(false);
+        let lines = explain::of_outline(&outline, &house.engine, &cut).await.unwrap();
+        let text = lines.join("\n");
+        let verdict = lines.last().unwrap();
+        let why_not = incremental::why_not(&outline, &house.engine, &cut).await.unwrap();
+        match why {
+            None => {
+                assert_eq!(why_not, None, "{text}");
+                assert!(
+                    !text.contains("(recomputed") && verdict.starts_with("Verdict: incremental"),
+                    "{text}"
+                );
+            }
+            Some(why) => {
+                assert!(why_not.is_some_and(|said| said.contains(why)), "{why}: {text}");
+                let blamed = lines.iter().filter(|line| line.contains("(recomputed: ")).count();
+                assert!(blamed >= 1 && verdict.contains(why), "{why}: {text}");
+            }
+        }
+    }
 }
