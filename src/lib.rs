@@ -19,7 +19,8 @@
 //! - [`catalog`]: definitions → dependency graph; the cut that readers see; system tables.
 //! - [`ingest`]: sources produce records with positions; decoders make Arrow batches; knows nothing of Delta.
 //! - [`bronze`]: rows + positions → one Delta commit; where to resume.
-//! - [`refresh`]: models: waves, lanes, epochs; the change of a query derived from the changes of its inputs.
+//! - [`refresh`]: models: waves, lanes, epochs; the change of a query derived from the changes of its inputs;
+//!   refresh now, verify, explain.
 //! - [`quality`]: expectations and quarantine.
 //! - [`lake`]: the only code that touches object stores and Delta: snapshots, scan, commit, upkeep.
 //! - [`engine`]: DataFusion: sessions, memory, functions.

@@ -8,6 +8,7 @@
 //! ```
 
 mod sources;
+pub(crate) mod strict;
 mod system;
 mod upkeep;
 
@@ -21,7 +22,7 @@ use crate::lake::{Lake, TableName};
 use crate::ops::clock;
 use crate::ops::shutdown::Shutdown;
 use crate::refresh::{
-    EpochTable, Model, RefreshRecord, Shape, StatusBoard, WaveSettings, Waves, open_model, run_waves,
+    Control, EpochTable, Model, RefreshRecord, Shape, StatusBoard, WaveSettings, Waves, open_model, run_waves,
 };
 use crate::serve::{Readers, flight, http, postgres};
 use crate::sql;
@@ -68,8 +69,8 @@ pub async fn run(
 
     let empty = Cut { epoch: 0, wave_time: clock::now(), tables: BTreeMap::new(), shape: 0 };
     let (cuts, mut published) = watch::channel(Arc::new(empty));
-    let inboxes = Inboxes::default();
-    let house = House { settings, engine, lake, journals, epochs, cuts, inboxes };
+    let (inboxes, control) = (Inboxes::default(), Control::default());
+    let house = House { settings, engine, lake, journals, epochs, cuts, inboxes, control };
     let stop_serving = Shutdown::new();
     let mut ready = Some(ready);
     let mut listeners = Some(listeners);
@@ -107,7 +108,7 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
 
-type Planned = BTreeMap<TableName, PlannedModel>;
+pub(crate) type Planned = BTreeMap<TableName, PlannedModel>;
 
 async fn load(folder: &Path, engine: &Engine) -> Result<(Arc<Project>, Planned), Vec<sql::Error>> {
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
@@ -182,6 +183,7 @@ struct House {
     epochs: EpochTable,
     cuts: watch::Sender<Arc<Cut>>,
     inboxes: Inboxes,
+    control: Control,
 }
 
 /// A project's running tasks.
@@ -213,6 +215,7 @@ impl House {
             catalogs: Arc::default(),
             limits: self.settings.limits.clone(),
             inboxes: Arc::clone(&self.inboxes),
+            control: self.control.clone(),
             shutdown: shutdown.clone(),
         }
     }
@@ -239,6 +242,7 @@ impl House {
             cuts: self.cuts.clone(),
             board,
             record: Arc::new(move |record| journals.note_refresh(&record)),
+            control: self.control.clone(),
             settings: WaveSettings {
                 period_min: Duration::from_secs(1) / self.settings.limits.waves_per_second_max.max(1),
                 lanes_max: (processors() / 2).max(1),
@@ -278,13 +282,18 @@ impl House {
         })
     }
 
-    /// Opens the models' tables. A model that cannot be opened is shown as failed; the others go on.
+    /// Opens the models' tables. A model that cannot be opened, or is not what it says, is shown as failed; the others
+    /// go on.
     async fn open_models(
         &self,
         project: &Arc<Project>,
-        planned: Planned,
+        mut planned: Planned,
         board: &StatusBoard,
     ) -> anyhow::Result<Vec<Arc<Model>>> {
+        for (name, error) in strict::refused(project, &planned, &self.engine).await {
+            planned.remove(&name);
+            self.leave_out(&name, board, error.to_string());
+        }
         let (lake, project) = (Arc::clone(&self.lake), Arc::clone(project));
         let open = move || {
             let open = |definition: &Definition| {
@@ -304,14 +313,18 @@ impl House {
                         "{}; if its definition has changed, give it another name or move its folder away",
                         crate::lake::chain(&error)
                     );
-                    tracing::error!(model = %name, error = reason, "model could not be opened");
-                    let epoch = self.cuts.borrow().epoch;
-                    self.journals.note_refresh(&RefreshRecord::unopened(epoch, &name, reason.clone()));
-                    board.fail(&name, None, reason);
+                    self.leave_out(&name, board, reason);
                 }
             }
         }
         Ok(models)
+    }
+
+    fn leave_out(&self, name: &TableName, board: &StatusBoard, reason: String) {
+        tracing::error!(model = %name, error = reason, "model could not be opened");
+        let epoch = self.cuts.borrow().epoch;
+        self.journals.note_refresh(&RefreshRecord::unopened(epoch, name, reason.clone()));
+        board.fail(name, None, reason);
     }
 
     fn shape(

@@ -157,6 +157,36 @@ hint: Take it out: a model must give the same rows however often it is computed.
 ",
     },
     Mistake {
+        name: "strict",
+        file: (
+            "sql/gold/a.sql",
+            "CREATE MATERIALIZED VIEW gold.a\nREFRESH POLICY INCREMENTAL STRICT\nAS SELECT order_id FROM bronze.orders ORDER BY 1 \
+             LIMIT 3;\n",
+        ),
+        says: "error: \"gold.a\" cannot be refreshed incrementally: LIMIT has no key
+ --> sql/gold/a.sql:2:28
+  |
+2 | REFRESH POLICY INCREMENTAL STRICT
+  |                            ^^^^^^
+hint: Change the query where EXPLAIN CREATE MATERIALIZED VIEW says \"recomputed\", or leave STRICT out.
+",
+    },
+    Mistake {
+        name: "strict_clock",
+        file: (
+            "sql/gold/a.sql",
+            "CREATE MATERIALIZED VIEW gold.a REFRESH POLICY INCREMENTAL STRICT\nAS SELECT order_id FROM bronze.orders WHERE ts > \
+             now() - INTERVAL '1' DAY;\n",
+        ),
+        says: "error: \"gold.a\" cannot be refreshed incrementally: the query asks for the time
+ --> sql/gold/a.sql:1:60
+  |
+1 | CREATE MATERIALIZED VIEW gold.a REFRESH POLICY INCREMENTAL STRICT
+  |                                                            ^^^^^^
+hint: Change the query where EXPLAIN CREATE MATERIALIZED VIEW says \"recomputed\", or leave STRICT out.
+",
+    },
+    Mistake {
         name: "secret_value",
         file: ("catalog/a.sql", "CREATE SECRET s AS 'hunter2';\n"),
         says: "error: secret \"s\" cannot be read

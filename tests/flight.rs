@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("flight::answers_what_psql_answers", answers_what_psql_answers),
         trial("flight::parameters", parameters),
+        trial("flight::models_are_explained_and_verified", models_are_explained_and_verified),
         trial("flight::catalogue", catalogue),
         trial("flight::wrong_passwords_and_statements", wrong_passwords_and_statements),
         trial("flight::a_large_result_streams", a_large_result_streams),
@@ -122,6 +123,17 @@ fn parameters() {
         }
         prepared.close().await.unwrap();
     });
+}
+
+fn models_are_explained_and_verified() {
+    let server = shared::server();
+    let mut flight = Flight::connect(&server, "sluice", "").unwrap();
+    let explain = "EXPLAIN CREATE MATERIALIZED VIEW gold.x AS SELECT status, count(*) AS n FROM silver.orders GROUP BY status";
+    assert_eq!(text(&flight.query(explain).unwrap()), server.query(explain));
+    let verified = text(&flight.query("VERIFY MATERIALIZED VIEW gold.daily_sales").unwrap());
+    assert!(verified.starts_with("gold.daily_sales|") && verified.ends_with("|2|0|0|equal|"), "{verified}");
+    let refused = flight.query("REFRESH TABLE gold.daily_sales").unwrap_err().to_string();
+    assert!(refused.contains("REFRESH TABLE is not supported over Flight SQL"), "{refused}");
 }
 
 fn catalogue() {

@@ -16,6 +16,7 @@ mod flight;
 mod full_disk;
 mod kafka;
 mod lake_readers;
+mod models;
 mod psql;
 mod push;
 mod readers;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         expectations::trials(),
         cdc::trials(),
         system::trials(),
+        models::trials(),
         readers::trials(),
         flight::trials(),
         psql::trials(),

@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
         trial("psql::describes_a_view", describes_a_view),
         trial("psql::describes_everything", describes_everything),
         trial("psql::says_what_is_wrong", says_what_is_wrong),
+        trial("psql::refreshes_and_verifies", refreshes_and_verifies),
         trial("psql::variables_and_settings", variables_and_settings),
     ])
 }
@@ -164,4 +165,15 @@ fn variables_and_settings() {
     assert_eq!(psql(&server, &["-A", "-t", "-q"], &["BEGIN; SELECT 1; COMMIT"]).trim(), "1");
     let version = rows(&server, "SELECT version()");
     assert!(version.contains("Sluice") || version.contains("sluice"), "{version}");
+}
+
+fn refreshes_and_verifies() {
+    let server = shared::server();
+    let commands = ["REFRESH MATERIALIZED VIEW gold.daily_sales", "REFRESH TABLE gold.daily_sales FULL"];
+    assert_eq!(psql(&server, &[], &commands), "REFRESH MATERIALIZED VIEW\nREFRESH TABLE\n");
+    let text = psql(&server, &[], &["VERIFY MATERIALIZED VIEW gold.daily_sales"]);
+    assert!(text.contains("| verdict | examples") && text.contains("| equal   |"), "{text}");
+    let text =
+        psql(&server, &[], &["EXPLAIN CREATE MATERIALIZED VIEW gold.x AS SELECT amount FROM\nsilver.ordres"]);
+    assert!(text.contains("LINE 2: silver.ordres\n               ^"), "{text}");
 }

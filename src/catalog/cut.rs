@@ -74,6 +74,17 @@ pub struct CutTable {
     pub freshness: Freshness,
     /// Its rows, pinned to `version`. `None` for views, which are planned from [`Relation::query`].
     pub provider: Option<Arc<dyn TableProvider>>,
+    /// What the rows were computed from; `None` for what is not computed.
+    pub computed: Option<Arc<Computed>>,
+}
+
+/// What a model's rows were computed from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Computed {
+    /// The versions of its inputs.
+    pub inputs: BTreeMap<TableName, i64>,
+    /// What `now()` was; `None` when it was before this process.
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// One epoch: one version of every table. Immutable; readers hold an `Arc` as long as they need it.

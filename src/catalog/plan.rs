@@ -3,13 +3,14 @@
 //! Comes in: a [`Project`]. Goes out: for each model the columns it will have, or every error that planning finds, placed
 //! in its file. A model whose input failed is left out: one mistake is one error.
 
+use super::cut::Cut;
 use super::plan_error::{Place, errors_of};
 use super::project::{Model, Project};
 use crate::engine::{DATABASE, Engine};
 use crate::lake::{TableName, storable};
 use crate::sql::{
-    AutoCdc, ColumnDefinition, Error, Expectation, defining_query, hint_did_you_mean, quarantine_schema,
-    schema_of, table_schema, type_name,
+    AutoCdc, ColumnDefinition, Error, Expectation, MaterializedViewDefinition, defining_query,
+    hint_did_you_mean, quarantine_schema, schema_of, table_schema, type_name,
 };
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -72,6 +73,20 @@ pub async fn plan(
         }
     }
     if errors.is_empty() { Ok(planned) } else { Err(errors) }
+}
+
+/// The columns of one more view, over the relations of a cut.
+pub async fn plan_beside(
+    definition: Arc<MaterializedViewDefinition>,
+    cut: &Cut,
+    engine: &Engine,
+) -> Result<SchemaRef, Vec<Error>> {
+    let planner = Planner::new(engine);
+    for (name, table) in &cut.tables {
+        planner.register(name, Arc::clone(&table.relation.schema));
+    }
+    let planned = Box::pin(planner.model(&Model::MaterializedView(definition), &Project::default())).await;
+    planned.map(|planned| planned.schema)
 }
 
 struct Planner {

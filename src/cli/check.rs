@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::ingest::open::open_source;
 use crate::ops::clock;
 use crate::sql::{Error, OptionValue, Origin, word_origin};
+use crate::warehouse::strict;
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
@@ -79,8 +80,13 @@ fn check(folder: &Path) -> anyhow::Result<Report> {
         .build()
         .context("no thread could be started")?;
     // On a worker, which has the stack.
-    let planned = runtime.block_on(runtime.spawn(async move { plan(&project, &engine).await }));
-    errors.extend(planned.context("planning stopped")?.err().into_iter().flatten());
+    let found = runtime.block_on(runtime.spawn(async move {
+        match plan(&project, &engine).await {
+            Ok(planned) => strict::refused(&project, &planned, &engine).await.into_values().collect(),
+            Err(errors) => errors,
+        }
+    }));
+    errors.extend(found.context("planning stopped")?);
     Ok(Report { sources, models, read, planned: start.elapsed(), errors })
 }
 

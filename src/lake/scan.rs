@@ -8,7 +8,7 @@ use super::index::{Indexes, Keys};
 use super::lookup::LookupReaders;
 use super::snapshot::{DataFile, Snapshot};
 use super::stats::{ColumnBounds, FileStatistics};
-use super::{Error, schema, vector};
+use super::{Error, TableKind, schema, vector};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -96,6 +96,11 @@ impl FilesProvider {
             order,
             planned: OnceLock::new(),
         }
+    }
+
+    /// How the table takes changes.
+    pub fn kind(&self) -> TableKind {
+        self.snapshot.kind()
     }
 
     /// How many rows there are, when every file says so.

@@ -128,9 +128,12 @@ impl FileStatistics {
     }
 }
 
-/// Which types carry bounds or null counts.
-fn is_bounded(data_type: &DataType) -> bool {
-    !data_type.is_nested() && !matches!(data_type, DataType::Dictionary(..) | DataType::Null)
+/// Which types carry bounds or null counts. Parquet's bounds leave NaN out, which is above all other numbers here: a file
+/// would be passed over that holds it.
+pub(super) fn is_bounded(data_type: &DataType) -> bool {
+    !data_type.is_nested()
+        && !data_type.is_floating()
+        && !matches!(data_type, DataType::Dictionary(..) | DataType::Null)
 }
 
 fn nulls_in_group(metadata: &ParquetMetaData, converter: &StatisticsConverter<'_>, group: usize) -> bool {

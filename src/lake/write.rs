@@ -1,7 +1,7 @@
 //! Record batches become data files: parquet, statistics from the footer, synced.
 
 use super::snapshot::DataFile;
-use super::stats::FileStatistics;
+use super::stats::{FileStatistics, is_bounded};
 use super::store::Store;
 use super::{Error, TableName};
 use crate::ops::clock;
@@ -72,7 +72,7 @@ impl DataWriter {
                 partition_indices.iter().map(|i| SortField::new(schema.field(*i).data_type().clone()));
             Some(RowConverter::new(fields.collect()).map_err(arrow)?)
         };
-        let properties = properties(effort);
+        let properties = properties(effort, &file_schema);
         Ok(Self {
             table,
             store,
@@ -213,21 +213,26 @@ const PAGE_ROWS: usize = 2048;
 /// A dictionary beyond this is given up: it must be read before any row is.
 const DICTIONARY_BYTES_MAX: usize = 64 << 10;
 
-/// `_raw` holds each record's bytes: all different, never filtered on, so neither dictionary nor statistics pay.
-fn properties(effort: Effort) -> WriterProperties {
+/// `_raw` holds each record's bytes: all different, never filtered on, so neither dictionary nor statistics pay. Columns
+/// whose bounds cannot be relied on have none here either: row groups are passed over by them.
+fn properties(effort: Effort, schema: &Schema) -> WriterProperties {
     let compression = match effort {
         Effort::Fast => Compression::SNAPPY,
         Effort::Compact => Compression::ZSTD(ZstdLevel::default()),
     };
     let raw = || ColumnPath::from("_raw");
-    WriterProperties::builder()
+    let mut properties = WriterProperties::builder()
         .set_compression(compression)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_column_dictionary_enabled(raw(), false)
         .set_column_statistics_enabled(raw(), EnabledStatistics::None)
         .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
-        .build()
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX);
+    for field in schema.fields().iter().filter(|field| !is_bounded(field.data_type())) {
+        let column = ColumnPath::from(field.name().as_str());
+        properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
+    }
+    properties.build()
 }
 
 /// A partition value as the protocol writes it ("Partition Value Serialization").

@@ -306,6 +306,7 @@ fn cut(lake: &Lake, tables: &BTreeMap<TableName, Arc<Table>>) -> Arc<Cut> {
             version: snapshot.version,
             freshness: Freshness::Fresh,
             provider: Some(lake.provider(&snapshot)),
+            computed: None,
         };
         (name.clone(), table)
     });

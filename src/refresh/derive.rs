@@ -16,12 +16,14 @@
 //! Pure: nothing is read. What has no rule is refused with the reason, and the caller recomputes.
 
 mod average;
+mod explain;
 mod keyed;
 mod merge;
 mod narrow;
 mod split;
 mod top;
 
+pub(super) use explain::{Ending, explain};
 pub(super) use keyed::{KEYS, Keyed, keyed};
 pub(super) use merge::{Merge, merge};
 pub(super) use narrow::{is_narrowed_by_other, narrow, rows_of};
@@ -264,14 +266,7 @@ fn scan_change(scan: &TableScan, sources: &Sources) -> Derived<Option<LogicalPla
 
 fn join_change(join: &Join, sources: &Sources) -> Derived<Option<LogicalPlan>> {
     let (left, right) = (change(&join.left, sources)?, change(&join.right, sources)?);
-    let keeps_left = matches!(
-        join.join_type,
-        JoinType::Inner | JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark
-    );
-    let keeps_right = matches!(
-        join.join_type,
-        JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
-    );
+    let (keeps_left, keeps_right) = kept_sides(join.join_type);
     let joined = |left: LogicalPlan, right: LogicalPlan| -> Derived<LogicalPlan> {
         let joined = rejoin(join, left, right)?;
         let mut columns: Vec<Expr> = join.schema.columns().into_iter().map(Expr::Column).collect();
@@ -309,6 +304,19 @@ fn join_change(join: &Join, sources: &Sources) -> Derived<Option<LogicalPlan>> {
             Ok(Some(difference(new, old)?))
         }
     }
+}
+
+/// Whether each row of the left, of the right side stands for itself while the other side rests.
+fn kept_sides(join_type: JoinType) -> (bool, bool) {
+    let left = matches!(
+        join_type,
+        JoinType::Inner | JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark
+    );
+    let right = matches!(
+        join_type,
+        JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
+    );
+    (left, right)
 }
 
 pub(super) fn rejoin(

@@ -12,6 +12,7 @@ use super::derive::{KEYS, is_narrowed_by_other, narrow, placed, rejoin, rows_of}
 use crate::engine::physical_plan;
 use crate::ops::opaque::Opaque;
 use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::MemTable;
 use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
@@ -192,7 +193,10 @@ fn affected_keys(plan: &LogicalPlan) -> Option<Opaque<Arc<LogicalPlan>>> {
 
 /// A plan's rows in memory under the names that its columns have.
 fn in_memory(plan: &LogicalPlan, rows: Vec<RecordBatch>) -> Result<Opaque<LogicalPlan>, Error> {
-    let schema = super::output::nullable(plan.schema().as_arrow());
+    // Columns of one name may come from two tables: here they are numbered.
+    let fields = plan.schema().fields().iter().enumerate();
+    let fields = fields.map(|(i, field)| Field::new(format!("c{i}"), field.data_type().clone(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let rows = rows
         .into_iter()
         .map(|batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()))

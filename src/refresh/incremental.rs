@@ -1,42 +1,34 @@
 //! Refreshing a materialized view from the changes of its inputs.
 //!
 //! ```text
-//! changed inputs ── exact aggregates ─────── rows that came ── added to the stored rows of their keys
-//!                ├─ a result with a key ──── affected keys ── their rows, computed anew ── compared with those stored
-//!                └─ any other with rules ─── the derived change, weights summed ── rows more, rows fewer
+//! changed inputs ─► hidden tables, one after another ─► the view
+//!                   each: what has changed (ground) ─► how its change is found (ways, derive) ─► its new rows (apply)
 //! ```
 //!
 //! What cannot be done so is refused with the reason, and the caller recomputes: the result is the same.
 
 use super::Error;
 use super::apply::{Applied, Target, apply};
-use super::compare::{KeySet, consolidate};
-use super::derive::{self, KEYS, Keyed, Merge, Refusal, Source, Sources, Split, WEIGHT};
+use super::derive::{self, Refusal, Source, Sources, Split};
 use super::evaluate::Evaluator;
-use super::model::{Model, RefreshRecord};
-use super::output::{judge_all, nullable, shape};
+use super::ground::{Ground, gather};
+use super::model::{Model, Outline, RefreshRecord};
+use super::output::judge_all;
 use super::streaming::Refreshed;
-use crate::catalog::cut::Cut;
+use super::ways::{Way, derive_for, drops_rows, of_change, of_keys, of_merge};
+use crate::catalog::cut::{Cut, RelationKind};
 use crate::engine::{Engine, logical_plan};
-use crate::lake::{self, Changes, Lake, Snapshot, Table, TableDefinition, TableKind, TableName};
+use crate::lake::{self, FilesProvider, Lake, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
 use crate::quality::Rules;
-use crate::sql::{RefreshPolicy, ViolationAction};
-use arrow::array::{AsArray as _, Int64Array, RecordBatch};
-use arrow::compute::{filter_record_batch, interleave_record_batch, not};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
-use datafusion::catalog::{MemTable, TableProvider};
+use crate::sql::RefreshPolicy;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::SessionState;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, LogicalTableSource, TableSource};
-use std::collections::{BTreeMap, HashMap};
+use datafusion::logical_expr::{LogicalPlan, LogicalTableSource, TableSource};
+use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// When more than one row in so many of the changed inputs has changed, recomputing reads less.
-const CHANGED_SHARE_MAX: u64 = 5;
-/// Inputs of fewer rows are never worth recomputing for.
-const SMALL_ROWS: u64 = 10_000;
 
 /// What an incremental refresh starts from.
 pub(super) struct Base<'a> {
@@ -66,23 +58,26 @@ pub(super) async fn refresh(
     base: Base<'_>,
 ) -> Result<Attempt, Error> {
     let started = clock::instant();
-    if let Some(why) = not_by_definition(model, base.depends_on_clock) {
+    let outline = model.outline(base.depends_on_clock);
+    if let Some(why) = not_by_definition(&outline) {
         return Ok(Attempt::Refused(why));
     }
     let state = engine.state_at(cut, cut.wave_time);
-    let chain = match chain_of(model, &state, base.tables).await? {
+    let chain = match chain_of(&outline, &state, cut).await? {
         Ok(chain) => chain,
         Err(why) => return Ok(Attempt::Refused(why)),
     };
     let evaluator = Evaluator::new(&state);
     let mut ground = Ground { base: &base, cut, states: BTreeMap::new() };
-    let (mut rows_compared, mut below) = (0, Vec::new());
+    let (mut rows_compared, mut below, mut is_recomputed) = (0, Vec::new(), false);
     for number in 0..chain.states.len() {
         let hidden = hidden(model, &chain, number, base.lake).await?;
         let consumed = hidden.consumed();
         let plan = ground.stand_in(&chain.states[number].plan)?;
         let (applied, how) = bring_hidden(&hidden, &plan, &consumed, &ground, &evaluator).await?;
-        below.push(format!("hidden aggregate {}: {how}", number + 1));
+        is_recomputed |= how.is_err();
+        let how = how.unwrap_or_else(|why| format!("recomputed: {why}"));
+        below.push(format!("hidden table {}: {how}", number + 1));
         rows_compared += applied.rows_compared;
         ground.states.insert(hidden.name.clone(), (Arc::clone(&hidden.table), applied.snapshot));
     }
@@ -105,7 +100,7 @@ pub(super) async fn refresh(
         Err(why) => Err(why),
     };
     let (mode, applied, reason) = match applied {
-        Ok((applied, how)) => ("incremental", applied, how),
+        Ok((applied, how)) => (if is_recomputed { "recompute" } else { "incremental" }, applied, how),
         // Without hidden aggregates the query's own text does as well.
         Err(why) if chain.states.is_empty() => return Ok(Attempt::Refused(why)),
         Err(why) => {
@@ -140,33 +135,21 @@ pub(super) async fn refresh(
 /// Why a view is never refreshed incrementally; `None` when it is as soon as that is worth it. Derived as if every input
 /// had changed.
 pub(super) async fn why_not(
-    model: &Model,
+    outline: &Outline<'_>,
     engine: &Engine,
     cut: &Arc<Cut>,
-    base: &Base<'_>,
 ) -> Result<Option<String>, Error> {
-    if let Some(why) = not_by_definition(model, base.depends_on_clock) {
+    if let Some(why) = not_by_definition(outline) {
         return Ok(Some(why));
     }
     let state = engine.state_at(cut, cut.wave_time);
-    let chain = match chain_of(model, &state, base.tables).await? {
+    let chain = match chain_of(outline, &state, cut).await? {
         Ok(chain) => chain,
         Err(why) => return Ok(Some(why)),
     };
-    let all = |rows: Arc<dyn TableSource>| Source {
-        old: Arc::clone(&rows),
-        inserted: Some(Arc::clone(&rows)),
-        deleted: Some(rows),
-    };
-    let of_cut = |name: &TableName| Some(provider_as_source(cut.tables.get(name)?.provider.clone()?));
-    let mut sources: Sources =
-        model.inputs.iter().filter_map(|name| Some((name.clone(), all(of_cut(name)?)))).collect();
-    for state in &chain.states {
-        let rows: Arc<dyn TableSource> = Arc::new(LogicalTableSource::new(lake::query_schema(&state.schema)));
-        sources.insert(state.name.clone(), all(rows));
-    }
+    let sources = all_changed(cut, &chain, true);
     let states = chain.states.iter().map(|state| derive_for(&state.schema, false, &state.plan, &sources));
-    let query = || derive_for(&model.schema, drops_rows(model), &chain.query, &sources);
+    let query = || derive_for(outline.schema, drops_rows(outline.expectations), &chain.query, &sources);
     match states.collect::<Result<Vec<_>, _>>().and_then(|_| query()) {
         Ok(_) => Ok(None),
         Err(Refusal::NoRule(why)) => Ok(Some(why)),
@@ -174,28 +157,54 @@ pub(super) async fn why_not(
     }
 }
 
-fn not_by_definition(model: &Model, depends_on_clock: bool) -> Option<String> {
-    if model.policy == RefreshPolicy::Full {
-        return Some("REFRESH POLICY FULL".to_string());
-    }
-    depends_on_clock.then(|| "the query asks for the time".to_string())
+/// A change of every table, hidden ones too: rows came and, when `also_deleted`, went. For deriving without running.
+pub(super) fn all_changed(cut: &Cut, chain: &Split, also_deleted: bool) -> Opaque<Sources> {
+    let source = |rows: Arc<dyn TableSource>| Source {
+        old: Arc::clone(&rows),
+        inserted: Some(Arc::clone(&rows)),
+        deleted: also_deleted.then_some(rows),
+    };
+    let stored = cut.tables.iter().filter_map(|(name, table)| {
+        Some((name.clone(), source(provider_as_source(table.provider.clone()?))))
+    });
+    let hidden = chain.states.iter().map(|state| {
+        let rows = Arc::new(LogicalTableSource::new(lake::query_schema(&state.schema)));
+        (state.name.clone(), source(rows))
+    });
+    Opaque::new(stored.chain(hidden).collect())
 }
 
-/// The query as a chain of hidden aggregates and what is left of it.
-async fn chain_of(
-    model: &Model,
+/// What keeps a definition from being refreshed incrementally, whatever its query is.
+pub(super) fn not_by_definition(outline: &Outline<'_>) -> Option<String> {
+    if outline.policy == RefreshPolicy::Full {
+        return Some("REFRESH POLICY FULL".to_string());
+    }
+    outline.depends_on_clock.then(|| "the query asks for the time".to_string())
+}
+
+/// The query as a chain of hidden aggregates and what is left of it; or why there is no rule.
+pub(super) async fn chain_of(
+    outline: &Outline<'_>,
     state: &Opaque<SessionState>,
-    tables: &BTreeMap<TableName, Arc<Table>>,
+    cut: &Arc<Cut>,
 ) -> Result<Result<Opaque<Split>, String>, Error> {
-    let plan = logical_plan(state, &model.query).await?;
-    let loses =
-        |name: &TableName| tables.get(name).is_none_or(|table| table.snapshot().kind() == TableKind::Maintained);
+    let plan = logical_plan(state, outline.query).await?;
     let chain = derive::normalise(state, LogicalPlan::clone(&plan))
-        .and_then(|plan| derive::split(&plan, |number| model.hidden_name(number), loses));
+        .and_then(|plan| derive::split(&plan, |number| outline.hidden_name(number), |name| loses(cut, name)));
     match chain {
         Ok(chain) => Ok(Ok(Opaque::new(chain))),
         Err(Refusal::NoRule(why)) => Ok(Err(why)),
         Err(Refusal::Engine(error)) => Err(error.into()),
+    }
+}
+
+/// True when rows of a table may go. Of a table that does not stand yet its kind tells.
+fn loses(cut: &Cut, name: &TableName) -> bool {
+    let Some(table) = cut.tables.get(name) else { return true };
+    let provider = table.provider.as_ref().map(|provider| provider.as_ref() as &dyn Any);
+    match provider.and_then(|provider| provider.downcast_ref::<FilesProvider>()) {
+        Some(files) => files.kind() == TableKind::Maintained,
+        None => table.relation.kind != RelationKind::Source,
     }
 }
 
@@ -215,17 +224,17 @@ async fn hidden(
     };
     let opened = tokio::task::spawn_blocking(move || lake.ensure_exact(&name, &definition)).await;
     let table = opened.map_err(|_| lake::Error::Stopped { table: model.name.clone() })??;
-    Ok(model.hidden(table, tables_of(&chain.states[number].plan)?))
+    Ok(model.hidden(table, derive::tables_of(&chain.states[number].plan)?))
 }
 
-/// Brings a hidden aggregate to where the ground stands.
+/// Brings a hidden aggregate to where the ground stands: how, or why it was recomputed.
 async fn bring_hidden(
     hidden: &Model,
     plan: &Opaque<LogicalPlan>,
     consumed: &BTreeMap<TableName, i64>,
     ground: &Ground<'_>,
     evaluator: &Evaluator<'_>,
-) -> Result<(Applied, String), Error> {
+) -> Result<(Applied, Result<String, String>), Error> {
     let mut rules = Rules::default();
     let inputs: BTreeMap<TableName, i64> =
         hidden.inputs.iter().filter_map(|name| Some((name.clone(), ground.version(name)?))).collect();
@@ -235,7 +244,7 @@ async fn bring_hidden(
     };
     let why = match change {
         Ok((target, how)) => match apply(hidden, target, &inputs, inputs != *consumed).await? {
-            Some(applied) => return Ok((applied, how)),
+            Some(applied) => return Ok((applied, Ok(how))),
             None => "a row that should go is not there".to_string(),
         },
         Err(why) => why,
@@ -243,7 +252,7 @@ async fn bring_hidden(
     let rows = judge_all(hidden, &mut rules, &evaluator.run(plan).await?)?;
     let applied = apply(hidden, Target::All(rows), &inputs, true).await?;
     let applied = applied.ok_or_else(|| lake::Error::Stopped { table: hidden.name.clone() })?;
-    Ok((applied, format!("recomputed: {why}")))
+    Ok((applied, Err(why)))
 }
 
 /// What changes in a table that holds a plan's rows; or why that is not computed.
@@ -255,11 +264,11 @@ async fn change_of(
     evaluator: &Evaluator<'_>,
     rules: &mut Rules,
 ) -> Result<Result<(Target, String), String>, Error> {
-    let gathered = match gather(tables_of(plan)?, consumed, ground).await? {
+    let gathered = match gather(derive::tables_of(plan)?, consumed, ground, model.policy).await? {
         Ok(gathered) => gathered,
         Err(why) => return Ok(Err(why)),
     };
-    let derived = match derive_for(&model.schema, drops_rows(model), plan, &gathered.sources) {
+    let derived = match derive_for(&model.schema, drops_rows(&model.expectations), plan, &gathered.sources) {
         Ok(derived) => derived,
         Err(Refusal::NoRule(why)) => return Ok(Err(why)),
         Err(Refusal::Engine(error)) => return Err(error.into()),
@@ -276,284 +285,4 @@ async fn change_of(
         Way::Change(change) => Ok(of_change(model, evaluator, &change, rules).await?),
     };
     Ok(found.map(|(target, how)| (target, format!("{} changed input rows, {how}", gathered.changed_rows))))
-}
-
-/// What a refresh reads: the tables of a cut, and hidden ones as far as they have come.
-struct Ground<'a> {
-    base: &'a Base<'a>,
-    cut: &'a Arc<Cut>,
-    states: BTreeMap<TableName, (Arc<Table>, Arc<Snapshot>)>,
-}
-
-impl Ground<'_> {
-    fn version(&self, name: &TableName) -> Option<i64> {
-        match self.states.get(name) {
-            Some((_, snapshot)) => Some(snapshot.version),
-            None => self.cut.tables.get(name).map(|table| table.version),
-        }
-    }
-
-    fn table(&self, name: &TableName) -> Option<&Arc<Table>> {
-        self.states.get(name).map(|(table, _)| table).or_else(|| self.base.tables.get(name))
-    }
-
-    fn rows(&self, name: &TableName) -> Option<Arc<dyn TableProvider>> {
-        match self.states.get(name) {
-            Some((_, snapshot)) => Some(self.base.lake.provider(snapshot)),
-            None => self.cut.tables.get(name)?.provider.clone(),
-        }
-    }
-
-    /// The plan with hidden tables where their places are.
-    fn stand_in(&self, plan: &LogicalPlan) -> Result<Opaque<LogicalPlan>, Error> {
-        let rows = |name: &TableName| self.states.contains_key(name).then(|| self.rows(name)).flatten();
-        Ok(Opaque::new(derive::reading(plan, |name| rows(name).map(provider_as_source))?))
-    }
-}
-
-/// The changed inputs.
-struct Gathered {
-    sources: Opaque<Sources>,
-    changed_rows: u64,
-}
-
-async fn gather(
-    inputs: Vec<TableName>,
-    consumed: &BTreeMap<TableName, i64>,
-    ground: &Ground<'_>,
-) -> Result<Result<Gathered, String>, Error> {
-    let (mut sources, mut changed_rows, mut all_rows) = (HashMap::new(), 0, 0);
-    for name in inputs {
-        let Some(to) = ground.version(&name) else { continue };
-        let Some(from) = consumed.get(&name).copied() else {
-            return Ok(Err(format!("{name} is read for the first time")));
-        };
-        if from == to {
-            continue;
-        }
-        let Some(table) = ground.table(&name) else { return Ok(Err(format!("{name} keeps no changes"))) };
-        let changes = match from < to {
-            true => table.changes(from, to).await?,
-            false => None,
-        };
-        let Some(changes) = changes else { return Ok(Err(format!("the changes of {name} are gone"))) };
-        let snapshot = table.snapshot();
-        let Some((inserted, deleted)) = changes.rows(&snapshot) else {
-            return Ok(Err(format!("a file of {name} does not say how many rows it has")));
-        };
-        changed_rows += inserted + deleted;
-        all_rows += snapshot.rows().unwrap_or_default();
-        let Some(old) = old_version(table, from, ground.base).await? else {
-            return Ok(Err(format!("version {from} of {name} is gone")));
-        };
-        if ground.rows(&name).is_none_or(|new| new.schema() != old.schema()) {
-            return Ok(Err(format!("the columns of {name} have changed")));
-        }
-        sources.insert(name, source(ground.base.lake, table, old, changes));
-    }
-    if all_rows > SMALL_ROWS && changed_rows > all_rows / CHANGED_SHARE_MAX {
-        return Ok(Err(format!("{changed_rows} of {all_rows} input rows have changed")));
-    }
-    Ok(Ok(Gathered { sources: Opaque::new(sources), changed_rows }))
-}
-
-async fn old_version(
-    table: &Arc<Table>,
-    version: i64,
-    base: &Base<'_>,
-) -> Result<Option<Arc<dyn TableProvider>>, Error> {
-    let in_memory =
-        base.cut.and_then(|cut| cut.tables.get(table.name())).filter(|old| old.version == version);
-    if let Some(provider) = in_memory.and_then(|old| old.provider.clone()) {
-        return Ok(Some(provider));
-    }
-    match table.snapshot_at(version).await {
-        Ok(snapshot) => Ok(Some(base.lake.provider(&snapshot))),
-        Err(lake::Error::Gone { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The stored tables that a plan scans.
-fn tables_of(plan: &LogicalPlan) -> Result<Vec<TableName>, Error> {
-    Ok(derive::tables_of(plan)?)
-}
-
-fn source(lake: &Lake, table: &Table, old: Arc<dyn TableProvider>, changes: Changes) -> Source {
-    let snapshot = table.snapshot();
-    let rows = |files: Vec<_>| {
-        (!files.is_empty()).then(|| provider_as_source(lake.provider_of_files(&snapshot, files)))
-    };
-    Source { old: provider_as_source(old), inserted: rows(changes.inserted), deleted: rows(changes.deleted) }
-}
-
-/// How a view's change is found.
-enum Way {
-    Nothing,
-    /// And how keys are computed anew whose least or greatest value went.
-    Merge(Opaque<Merge>, Option<Opaque<Keyed>>),
-    OfKeys(Opaque<Keyed>),
-    Change(Opaque<LogicalPlan>),
-}
-
-/// True when the model's rules may keep rows of its query from being stored.
-fn drops_rows(model: &Model) -> bool {
-    model.expectations.iter().any(|rule| rule.action != ViolationAction::Warn)
-}
-
-/// How the change of a table with these columns is found, which holds the plan's rows (but those that rules drop).
-fn derive_for(
-    stored: &SchemaRef,
-    drops_rows: bool,
-    plan: &LogicalPlan,
-    sources: &Sources,
-) -> derive::Derived<Way> {
-    let stored_type = |column: usize| stored.field(column).data_type();
-    if !drops_rows
-        && let Some(merge) = derive::merge(plan, sources)?
-        && merge.types().all(|(column, data_type)| is_same_value(data_type, stored_type(column)))
-    {
-        let keyed = if merge.may_redo() { derive::keyed(plan, sources)? } else { None };
-        return Ok(Way::Merge(Opaque::new(merge), keyed.map(Opaque::new)));
-    }
-    if let Some(keyed) = derive::keyed(plan, sources)? {
-        if keyed.affected.is_none() {
-            return Ok(Way::Nothing);
-        }
-        let keeps_type =
-            |column: &usize| is_same_value(plan.schema().field(*column).data_type(), stored_type(*column));
-        if keyed.columns.iter().all(keeps_type) {
-            return Ok(Way::OfKeys(Opaque::new(keyed)));
-        }
-    }
-    Ok(derive::change(plan, sources)?.map_or(Way::Nothing, |plan| Way::Change(Opaque::new(plan))))
-}
-
-/// True when a cast from one to the other, which fails where a value does not fit, tells all values apart.
-fn is_same_value(from: &DataType, to: &DataType) -> bool {
-    let is_text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    let are_decimals_alike =
-        matches!((from, to), (DataType::Decimal128(_, a), DataType::Decimal128(_, b)) if a == b);
-    from == to
-        || are_decimals_alike
-        || (is_text(from) && is_text(to))
-        || (from.is_integer() && to.is_integer())
-}
-
-/// The rows of the affected keys.
-async fn of_keys(
-    model: &Model,
-    evaluator: &Evaluator<'_>,
-    keyed: &Opaque<Keyed>,
-    rules: &mut Rules,
-) -> Result<Result<(Target, String), String>, Error> {
-    let Some(affected) = keyed.affected.clone() else { return Ok(Err("no key is affected".to_string())) };
-    let affected = Opaque::new(affected);
-    let keys = evaluator.run(&affected).await?;
-    let set = KeySet::new(&model.schema, keyed.columns.clone(), &keys)?;
-    let how = format!("{} keys computed anew", set.len());
-    let plan = match keyed.rows(&scan_of(KEYS, affected.schema().as_arrow(), derive::key_name, keys)?) {
-        Ok(plan) => Opaque::new(plan),
-        Err(Refusal::NoRule(why)) => return Ok(Err(why)),
-        Err(Refusal::Engine(error)) => return Err(error.into()),
-    };
-    let rows = evaluator.run(&plan).await?;
-    let rows = judge_all(model, rules, &rows)?;
-    Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
-}
-
-/// The stored rows of the changed keys, with what came added and what went taken off.
-async fn of_merge(
-    model: &Model,
-    evaluator: &Evaluator<'_>,
-    merge: &Opaque<Merge>,
-    keyed: Option<&Opaque<Keyed>>,
-    lake: &Lake,
-    rules: &mut Rules,
-) -> Result<Result<(Target, String), String>, Error> {
-    let schema = merge.changed.schema().inner();
-    let changed = evaluator.run(&Opaque::new(merge.changed.clone())).await?;
-    let key_columns: Vec<usize> = (0..merge.keys.len()).collect();
-    let keys = changed.iter().map(|batch| batch.project(&key_columns)).collect::<Result<Vec<_>, _>>()?;
-    let set = KeySet::new(&model.schema, merge.keys.clone(), &keys)?;
-    let mut how = format!("added to {} keys", set.len());
-    let plan = {
-        let changed = scan_of("__changed", schema, |column| schema.field(column).name().clone(), changed)?;
-        let stored = provider_as_source(lake.provider(&model.table.snapshot()));
-        match merge.rows(changed, stored) {
-            Ok(plan) => Opaque::new(plan),
-            Err(Refusal::Engine(error)) => return Err(error.into()),
-            Err(Refusal::NoRule(why)) => return Ok(Err(why)),
-        }
-    };
-    let (mut rows, mut redone) = (Vec::new(), Vec::new());
-    for batch in evaluator.run(&plan).await? {
-        let columns: Vec<usize> = (0..batch.num_columns() - 1).collect();
-        let redo = batch.column(columns.len()).as_boolean();
-        let values = batch.project(&columns)?;
-        redone.push(filter_record_batch(&values, redo)?.project(&merge.keys)?);
-        rows.push(filter_record_batch(&values, &not(redo)?)?);
-    }
-    if redone.iter().any(|batch| batch.num_rows() > 0) {
-        let Some(keyed) = keyed else { return Ok(Err("an extreme value went".to_string())) };
-        let count: usize = redone.iter().map(RecordBatch::num_rows).sum();
-        how = format!("{how}, {count} of them computed anew");
-        let schema = schema.project(&key_columns)?;
-        match keyed.rows(&scan_of(KEYS, &schema, derive::key_name, redone)?) {
-            Ok(plan) => rows.extend(evaluator.run(&Opaque::new(plan)).await?),
-            Err(Refusal::NoRule(why)) => return Ok(Err(why)),
-            Err(Refusal::Engine(error)) => return Err(error.into()),
-        }
-    }
-    let rows = judge_all(model, rules, &rows)?;
-    Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
-}
-
-/// A scan of rows in memory, its columns named by their position.
-fn scan_of(
-    name: &str,
-    schema: &Schema,
-    column_name: impl Fn(usize) -> String,
-    rows: Vec<RecordBatch>,
-) -> Result<LogicalPlan, Error> {
-    let fields = schema.fields().iter().enumerate();
-    let fields = fields.map(|(i, field)| Field::new(column_name(i), field.data_type().clone(), true));
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let rows = rows
-        .into_iter()
-        .map(|batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()))
-        .collect::<Result<Vec<_>, _>>()?;
-    let table = MemTable::try_new(schema, vec![rows])?;
-    Ok(LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.build()?)
-}
-
-/// The rows that are more and those that are fewer.
-async fn of_change(
-    model: &Model,
-    evaluator: &Evaluator<'_>,
-    change: &Opaque<LogicalPlan>,
-    rules: &mut Rules,
-) -> Result<(Target, String), Error> {
-    let output = nullable(&model.schema);
-    let mut weighted: Vec<(RecordBatch, Int64Array)> = Vec::new();
-    for batch in evaluator.run(change).await? {
-        let last = batch.num_columns() - 1;
-        debug_assert_eq!(batch.schema().field(last).name(), WEIGHT);
-        let weights = batch.column(last).as_primitive::<Int64Type>().clone();
-        let columns: Vec<usize> = (0..last).collect();
-        weighted.push((shape(&model.name, &batch.project(&columns)?, &output)?, weights));
-    }
-    let (more, fewer) = consolidate(&output, &weighted)?;
-    let sources: Vec<&RecordBatch> = weighted.iter().map(|(batch, _)| batch).collect();
-    let pick = |places: &[(usize, usize)]| -> Result<Vec<RecordBatch>, Error> {
-        if places.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(vec![interleave_record_batch(&sources, places)?])
-    };
-    let how = format!("{} rows more, {} fewer", more.len(), fewer.len());
-    let inserted = judge_all(model, rules, &pick(&more)?)?;
-    // Rows that the rules dropped were never stored.
-    let deleted = judge_all(model, &mut rules.clone(), &pick(&fewer)?)?;
-    Ok((Target::Change { inserted, deleted }, how))
 }

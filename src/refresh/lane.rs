@@ -1,6 +1,7 @@
 //! A materialized view's lane, or a change feed's: it is refreshed beside the waves and joins an epoch when done, so that one slow view
 //! never holds up the rest.
 
+use super::control::{Ask, Asks};
 use super::incremental::{self, Attempt, Base};
 use super::model::Model;
 use super::streaming::Refreshed;
@@ -26,6 +27,8 @@ pub(super) struct LaneReport {
     pub(super) as_of: DateTime<Utc>,
     pub(super) seconds: f64,
     pub(super) result: Result<Refreshed, Error>,
+    /// Who asked for this refresh.
+    pub(super) asks: Vec<Ask>,
 }
 
 /// What a lane needs.
@@ -41,6 +44,7 @@ pub(super) struct Lane {
     /// Bounds how many views are computed at once.
     pub(super) permits: Arc<Semaphore>,
     pub(super) reports: mpsc::Sender<LaneReport>,
+    pub(super) asks: Asks,
     pub(super) depends_on_clock: bool,
     pub(super) stop: CancellationToken,
 }
@@ -70,7 +74,14 @@ impl Lane {
             let moved = !is_published || !self.model.is_up_to(&cut, &consumed) || self.model.is_outdated();
             let clock_owes = self.depends_on_clock
                 && last.is_none_or(|last| (clock::now() - last).to_std().unwrap_or_default() >= CLOCK_PERIOD);
-            if !(moved || clock_owes) || !is_grounded(&self.model, &self.maintained, &cut) {
+            let is_asked = self.asks.are_there();
+            if let Some(input) = ungrounded(&self.model, &self.maintained, &cut).filter(|_| is_asked) {
+                let (model, input) = (self.model.name.clone(), input.clone());
+                self.asks.refuse(Error::NotComputed { model, input });
+                continue;
+            }
+            if !(moved || clock_owes || is_asked) || ungrounded(&self.model, &self.maintained, &cut).is_some()
+            {
                 let pause = if self.depends_on_clock { CLOCK_PERIOD } else { Duration::MAX };
                 if !self.wait(pause).await {
                     return;
@@ -79,16 +90,18 @@ impl Lane {
             }
             if let Some(wait) = trigger::next_due(&self.model.trigger, last)
                 .and_then(|due| (due - clock::now()).to_std().ok())
-                .filter(|wait| !wait.is_zero())
+                .filter(|wait| !wait.is_zero() && !is_asked)
             {
-                tokio::time::sleep(wait).await;
+                self.rest(wait).await;
                 continue;
             }
             let Ok(_permit) = self.permits.acquire().await else { return };
             // The cut may have moved on while waiting for a turn: the newest is computed.
             let cut = Arc::clone(&self.cuts.borrow_and_update());
+            let asks = self.asks.take();
+            let is_full = asks.iter().any(|ask| ask.full);
             let started = clock::instant();
-            let result = self.refresh(&cut, &consumed, base.as_ref()).await;
+            let result = self.refresh(&cut, &consumed, base.as_ref(), is_full).await;
             let spent = started.elapsed();
             last = Some(clock::now());
             let pause = match &result {
@@ -113,12 +126,13 @@ impl Lane {
                 as_of: cut.wave_time,
                 seconds: spent.as_secs_f64(),
                 result,
+                asks,
             };
             drop(_permit);
             if self.reports.send(report).await.is_err() {
                 return;
             }
-            tokio::time::sleep(pause).await;
+            self.rest(pause).await;
         }
     }
 
@@ -128,6 +142,7 @@ impl Lane {
         cut: &Arc<Cut>,
         consumed: &BTreeMap<TableName, i64>,
         base: Option<&Arc<Cut>>,
+        is_full: bool,
     ) -> Result<Refreshed, Error> {
         let base = Base {
             lake: &self.lake,
@@ -137,8 +152,12 @@ impl Lane {
             depends_on_clock: self.depends_on_clock,
         };
         if self.model.why_not.get().is_none() {
-            let why_not = incremental::why_not(&self.model, &self.engine, cut, &base).await?;
+            let why_not =
+                incremental::why_not(&self.model.outline(self.depends_on_clock), &self.engine, cut).await?;
             self.model.why_not.get_or_init(|| why_not);
+        }
+        if is_full {
+            return recompute::refresh(&self.model, &self.engine, cut, "REFRESH ... FULL").await;
         }
         let why = match incremental::refresh(&self.model, &self.engine, cut, base).await {
             Ok(Attempt::Done(done)) => return Ok(*done),
@@ -149,22 +168,34 @@ impl Lane {
         recompute::refresh(&self.model, &self.engine, cut, &why).await
     }
 
-    /// Waits for the next cut, at most `pause`; false when there will be none.
+    /// Waits for the next cut or until asked, at most `pause`; false when there will be no cut.
     async fn wait(&mut self, pause: Duration) -> bool {
-        if pause == Duration::MAX {
-            return self.cuts.changed().await.is_ok();
+        let due = async {
+            match pause {
+                Duration::MAX => std::future::pending().await,
+                pause => tokio::time::sleep(pause).await,
+            }
+        };
+        tokio::select! {
+            changed = self.cuts.changed() => changed.is_ok(),
+            () = self.asks.come() => true,
+            () = due => true,
         }
-        match tokio::time::timeout(pause, self.cuts.changed()).await {
-            Ok(changed) => changed.is_ok(),
-            Err(_) => true,
+    }
+
+    /// Rests for so long, or until asked.
+    async fn rest(&mut self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.asks.come() => {}
         }
     }
 }
 
-/// A view that was never computed has nothing to say yet: those above it wait for it.
-fn is_grounded(model: &Model, maintained: &BTreeSet<TableName>, cut: &Cut) -> bool {
-    let maintained = model.inputs.iter().filter(|input| maintained.contains(input));
-    maintained
-        .filter_map(|input| cut.tables.get(input))
-        .all(|table| table.version > 0 || table.freshness != Freshness::Stale)
+/// An input that was never computed: it has nothing to say yet, and those above wait for it.
+fn ungrounded<'a>(model: &'a Model, maintained: &BTreeSet<TableName>, cut: &Cut) -> Option<&'a TableName> {
+    model.inputs.iter().filter(|input| maintained.contains(input)).find(|input| {
+        let table = cut.tables.get(*input);
+        table.is_some_and(|table| table.version == 0 && table.freshness == Freshness::Stale)
+    })
 }

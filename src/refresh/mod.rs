@@ -13,6 +13,8 @@
 //!                                                         or, where that has no rule, recomputed and compared
 //! ```
 //!
+//! Readers ask through the [`Control`]: refresh now, verify. What would become of a definition is asked of [`explain`].
+//!
 //! Guarantee: at every epoch a model equals its query over the inputs that the epoch records for it; a restart goes on
 //! from what the tables say they consumed. Failure: a model that fails keeps its last good version, is marked, and is
 //! tried again with backoff; the others go on.
@@ -23,9 +25,12 @@ mod benchmark_tests;
 #[cfg(test)]
 mod cdc_tests;
 mod compare;
+mod control;
 mod derive;
 mod epochs;
 mod evaluate;
+mod explain;
+mod ground;
 mod incremental;
 mod lane;
 #[cfg(test)]
@@ -35,10 +40,15 @@ mod output;
 mod recompute;
 mod streaming;
 mod trigger;
+mod verify;
 mod wave;
+mod ways;
 
+pub use control::{Control, Refusal};
 pub use epochs::{EpochRow, EpochTable};
+pub use explain::{explain, why_not};
 pub use model::{Model, ModelStatus, RefreshRecord, StatusBoard, definition_id, open_model};
+pub use verify::{EXAMPLES_MAX, Verified};
 pub use wave::{Shape, WaveSettings, Waves, run_waves};
 
 use crate::lake;
@@ -65,6 +75,14 @@ pub enum Error {
         from: i64,
         /// The version wanted.
         to: i64,
+    },
+    /// A view reads one that was never computed.
+    #[error("{model} reads {input}, which was never computed yet")]
+    NotComputed {
+        /// The view.
+        model: lake::TableName,
+        /// What it reads.
+        input: lake::TableName,
     },
     /// The query's output does not fit the model's table.
     #[error("{0}")]

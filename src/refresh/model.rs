@@ -57,7 +57,32 @@ pub struct Model {
     pub why_not: OnceLock<Option<String>>,
 }
 
+/// What decides how a view is refreshed: known from its definition alone.
+pub(super) struct Outline<'a> {
+    pub(super) name: &'a TableName,
+    /// Its query's text.
+    pub(super) query: &'a str,
+    /// Its columns as they are stored.
+    pub(super) schema: &'a SchemaRef,
+    pub(super) expectations: &'a [Expectation],
+    pub(super) policy: RefreshPolicy,
+    /// The query's result changes with time.
+    pub(super) depends_on_clock: bool,
+}
+
+impl Outline<'_> {
+    /// The name of a hidden aggregate of its own.
+    pub(super) fn hidden_name(&self, number: usize) -> TableName {
+        TableName::new(HIDDEN_SCHEMA, format!("{}.{}", self.name, number + 1))
+    }
+}
+
 impl Model {
+    pub(super) fn outline(&self, depends_on_clock: bool) -> Outline<'_> {
+        let Self { name, query, schema, expectations, policy, .. } = self;
+        Outline { name, query, schema, expectations, policy: *policy, depends_on_clock }
+    }
+
     /// The versions that the stored rows were computed from, those of hidden tables too.
     pub(super) fn consumed(&self) -> BTreeMap<TableName, i64> {
         let snapshot = self.table.snapshot();
@@ -77,11 +102,6 @@ impl Model {
     pub(super) fn hidden_forgotten(&self) -> BTreeMap<TableName, i64> {
         let consumed = self.consumed().into_keys();
         consumed.filter(|name| name.schema == HIDDEN_SCHEMA).map(|name| (name, -1)).collect()
-    }
-
-    /// The name of a hidden aggregate of its own.
-    pub(super) fn hidden_name(&self, number: usize) -> TableName {
-        TableName::new(HIDDEN_SCHEMA, format!("{}.{}", self.name, number + 1))
     }
 
     /// A hidden aggregate as a model that is kept like this one.

@@ -1,12 +1,13 @@
 //! Waves: the newest sources, the streaming tables that follow from them, one epoch.
 
+use super::control::{Ask, Asked, Asks, Control, Running, mailbox};
 use super::epochs::{EpochRow, EpochTable};
 use super::lane::{Lane, LaneReport};
 use super::model::{Model, ModelStatus, RefreshRecord, StatusBoard};
 use super::streaming::{self, Ground, Refreshed};
 use super::{Error, trigger};
 use crate::bronze::Stream;
-use crate::catalog::cut::{Cut, CutTable, Freshness, Relation};
+use crate::catalog::cut::{Computed, Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::engine::Engine;
 use crate::lake::{Lake, Snapshot, Table, TableName, chain};
 use crate::ops::clock;
@@ -61,6 +62,8 @@ pub struct Waves {
     pub board: StatusBoard,
     /// Where refreshes are recorded.
     pub record: Arc<dyn Fn(RefreshRecord) + Send + Sync>,
+    /// Through which models are asked to refresh.
+    pub control: Control,
     /// Bounds.
     pub settings: WaveSettings,
 }
@@ -74,7 +77,8 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
     let (reports, mut reported) = mpsc::channel(64);
     let lanes_stop = stop.child_token();
     let mut tasks = run.ring_on_commits(&bell, &lanes_stop);
-    tasks.extend(run.start_lanes(&reports, &lanes_stop));
+    let (asker, mut asked) = mailbox();
+    tasks.extend(run.start_lanes(&reports, asker, &lanes_stop));
     bell.notify_one();
     loop {
         let wait = run.next_wake();
@@ -82,6 +86,10 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
             () = stop.cancelled() => break,
             () = bell.notified() => None,
             report = reported.recv() => report,
+            Some(ask) = asked.recv() => {
+                run.asked.extend([ask]);
+                None
+            }
             () = tokio::time::sleep(wait) => None,
         };
         let started = clock::instant();
@@ -113,11 +121,19 @@ struct Standing {
     inputs: BTreeMap<TableName, i64>,
     freshness: Freshness,
     fresh_as_of: Option<DateTime<Utc>>,
+    /// What `now()` was when it was computed; `None` when that was before this process.
+    computed_at: Option<DateTime<Utc>>,
 }
 
 impl Standing {
     fn fresh(snapshot: Arc<Snapshot>, inputs: BTreeMap<TableName, i64>, as_of: DateTime<Utc>) -> Self {
-        Self { snapshot, inputs, freshness: Freshness::Fresh, fresh_as_of: Some(as_of) }
+        let as_of = Some(as_of);
+        Self { snapshot, inputs, freshness: Freshness::Fresh, fresh_as_of: as_of, computed_at: as_of }
+    }
+
+    fn computed(&self, kind: RelationKind) -> Option<Arc<Computed>> {
+        let is_view = kind == RelationKind::MaterializedView;
+        is_view.then(|| Arc::new(Computed { inputs: self.inputs.clone(), at: self.computed_at }))
     }
 }
 
@@ -143,6 +159,8 @@ struct Run {
     last_refresh: HashMap<TableName, DateTime<Utc>>,
     /// Records waiting for the epoch that they join.
     records: Vec<RefreshRecord>,
+    /// Who asked for a refresh and waits for the epoch that holds it.
+    asked: Asked,
     /// Something stands that no epoch names yet.
     unpublished: bool,
 }
@@ -182,6 +200,7 @@ impl Run {
             setbacks: HashMap::new(),
             last_refresh: HashMap::new(),
             records: Vec::new(),
+            asked: Asked::default(),
             unpublished: named.is_empty(),
         })
     }
@@ -208,16 +227,21 @@ impl Run {
         self.waves.shape.streams.iter().map(ring).collect()
     }
 
+    /// Starts the lanes and tells the control how they, and the waves, are asked.
     fn start_lanes(
         &self,
         reports: &mpsc::Sender<LaneReport>,
+        waves: mpsc::Sender<Ask>,
         stop: &CancellationToken,
     ) -> Vec<tokio::task::JoinHandle<()>> {
         let permits = Arc::new(Semaphore::new(self.waves.settings.lanes_max));
         let tables = Arc::new(self.tables.clone());
         let in_lanes = || self.waves.shape.models.iter().filter(|m| !m.is_streaming);
         let maintained: Arc<BTreeSet<TableName>> = Arc::new(in_lanes().map(|m| m.name.clone()).collect());
+        let mut lanes = BTreeMap::new();
         let start = |model: &Arc<Model>| {
+            let (asker, asked) = mailbox();
+            lanes.insert(model.name.clone(), asker);
             let lane = Lane {
                 model: Arc::clone(model),
                 lake: Arc::clone(&self.waves.lake),
@@ -227,12 +251,23 @@ impl Run {
                 cuts: self.waves.cuts.subscribe(),
                 permits: Arc::clone(&permits),
                 reports: reports.clone(),
+                asks: Asks::new(asked),
                 depends_on_clock: self.waves.shape.clock_models.contains(&model.name),
                 stop: stop.clone(),
             };
             tokio::spawn(lane.run())
         };
-        in_lanes().map(start).collect()
+        let tasks = in_lanes().map(start).collect();
+        self.waves.control.run(Running {
+            lake: Arc::clone(&self.waves.lake),
+            engine: self.waves.engine.clone(),
+            models: self.waves.shape.models.clone(),
+            clock_models: self.waves.shape.clock_models.clone(),
+            tables,
+            lanes,
+            waves,
+        });
+        tasks
     }
 
     /// How long until the clock owes something.
@@ -265,8 +300,8 @@ impl Run {
         self.wave_time = clock::now();
         self.take_sources();
         for level in 0..self.levels.len() {
-            let due: Vec<_> =
-                self.levels[level].iter().filter(|m| self.has_moved(m) && self.is_due(m)).cloned().collect();
+            let is_due = |m: &&Arc<Model>| self.has_moved(m) && (self.asked.of(&m.name) || self.is_due(m));
+            let due: Vec<_> = self.levels[level].iter().filter(is_due).cloned().collect();
             if due.is_empty() {
                 continue;
             }
@@ -277,6 +312,10 @@ impl Run {
         }
         if self.unpublished {
             self.publish().await;
+        }
+        // What could not be published is answered with the epoch that can.
+        if !self.unpublished {
+            self.asked.answer();
         }
     }
 
@@ -336,7 +375,9 @@ impl Run {
                 let pause = chrono::Duration::from_std(trigger::backoff(failures)).unwrap_or_default();
                 self.setbacks
                     .insert(model.name.clone(), Setback { failures, retry_at: self.wave_time + pause });
+                let error = Arc::new(error);
                 self.take_failure(&model.name, "append", seconds, &error);
+                self.asked.refuse(&model.name, &error);
             }
         }
     }
@@ -355,9 +396,14 @@ impl Run {
 
     fn take_report(&mut self, report: Option<LaneReport>) {
         let Some(report) = report else { return };
+        self.asked.extend(report.asks);
         match report.result {
             Ok(done) => self.take_refreshed(&report.model, done, report.as_of),
-            Err(error) => self.take_failure(&report.model, "recompute", report.seconds, &error),
+            Err(error) => {
+                let error = Arc::new(error);
+                self.take_failure(&report.model, "recompute", report.seconds, &error);
+                self.asked.refuse(&report.model, &error);
+            }
         }
     }
 
@@ -365,8 +411,10 @@ impl Run {
         let before = self.standing.get(name);
         let moved = before
             .is_none_or(|s| s.snapshot.version != done.snapshot.version || s.freshness != Freshness::Fresh);
-        self.unpublished |= moved;
-        if moved || done.record.rules.iter().any(|r| r.failed > 0) {
+        // Who asked for it reads what was done, also when nothing was to do.
+        let shows = moved || self.asked.of(name);
+        self.unpublished |= shows;
+        if shows || done.record.rules.iter().any(|r| r.failed > 0) {
             self.records.push(done.record);
         }
         if let Some(quarantine) = done.quarantine {
@@ -462,12 +510,14 @@ impl Run {
                     version: standing.snapshot.version,
                     freshness: standing.freshness,
                     provider: Some(provider(&mut self.providers, &self.waves.lake, &standing.snapshot)),
+                    computed: standing.computed(relation.kind),
                 },
                 None => CutTable {
                     relation: Arc::clone(relation),
                     version: 0,
                     freshness: Freshness::Fresh,
                     provider: self.waves.shape.live.get(name).cloned(),
+                    computed: None,
                 },
             };
             tables.insert(name.clone(), table);
@@ -524,7 +574,7 @@ async fn stand(
         None if !computed => Freshness::Fresh,
         _ => Freshness::Stale,
     };
-    Standing { snapshot, inputs, freshness, fresh_as_of: named.map(|_| wave_time) }
+    Standing { snapshot, inputs, freshness, fresh_as_of: named.map(|_| wave_time), computed_at: None }
 }
 
 fn inputs_json(inputs: &BTreeMap<TableName, i64>) -> String {

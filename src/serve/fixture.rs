@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::lake::TableName;
 use crate::ops::clock;
 use crate::ops::shutdown::Shutdown;
+use crate::refresh::Control;
 use arrow::array::{ArrayRef, Int64Array, StringViewArray};
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
@@ -39,12 +40,14 @@ pub(crate) fn cut(epoch: i64, rows: i64) -> Arc<Cut> {
         version: epoch,
         freshness: Freshness::Fresh,
         provider: Some(Arc::new(table)),
+        computed: None,
     };
     let names = CutTable {
         relation: Arc::new(relation("silver", "names", RelationKind::View, Some("SELECT * FROM gold.days"))),
         version: 0,
         freshness: Freshness::Fresh,
         provider: None,
+        computed: None,
     };
     let tables = [days, names].map(|t| (t.relation.name.clone(), t));
     Arc::new(Cut { epoch, wave_time: clock::now(), tables: BTreeMap::from(tables), shape: 1 })
@@ -64,6 +67,7 @@ pub(crate) fn readers(limits: LimitSettings, trust_loopback: bool) -> (Readers, 
         catalogs: Arc::default(),
         limits,
         inboxes: Arc::default(),
+        control: Control::default(),
         shutdown: Shutdown::new(),
     };
     (readers, sender)

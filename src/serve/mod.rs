@@ -1,7 +1,7 @@
 //! Readers: the statement list, sessions, and the protocols over them.
 //!
 //! Comes in: connections. Goes out: answers computed on one pinned cut. A statement sees the cut that was published
-//! last when it began. Errors carry a SQLSTATE.
+//! last when it began. They write nothing: models are only asked to refresh. Errors carry a SQLSTATE.
 
 pub mod connections;
 mod error;
@@ -30,6 +30,7 @@ use crate::config::{LimitSettings, UserSettings};
 use crate::engine::Engine;
 use crate::ingest::Inboxes;
 use crate::ops::shutdown::Shutdown;
+use crate::refresh::Control;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -49,6 +50,8 @@ pub struct Readers {
     pub limits: LimitSettings,
     /// Where HTTP pushes go, by source.
     pub inboxes: Inboxes,
+    /// What is asked of the models.
+    pub control: Control,
     /// Stops listeners and sessions.
     pub shutdown: Shutdown,
 }

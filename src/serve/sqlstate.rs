@@ -22,6 +22,16 @@ impl From<ArrowError> for Error {
 }
 
 impl Error {
+    /// What the engine says, for who only borrows it.
+    pub(super) fn of_engine(error: &DataFusionError) -> Self {
+        translate(error)
+    }
+
+    /// What Arrow says, for who only borrows it.
+    pub(super) fn of_arrow(error: &ArrowError) -> Self {
+        arrow(error)
+    }
+
     /// Something that is our fault: logged with an id, of which the client is told.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         let id = uuid::Uuid::new_v4().simple().to_string();

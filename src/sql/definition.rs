@@ -308,8 +308,24 @@ pub enum RefreshPolicy {
     /// The server chooses.
     #[default]
     Auto,
+    /// Never recompute for cost, only where there is no rule.
+    Incremental,
+    /// As `Incremental`; a definition without a rule is refused.
+    IncrementalStrict,
     /// Recompute and compare.
     Full,
+}
+
+impl RefreshPolicy {
+    /// The words in system tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RefreshPolicy::Auto => "auto",
+            RefreshPolicy::Incremental => "incremental",
+            RefreshPolicy::IncrementalStrict => "incremental strict",
+            RefreshPolicy::Full => "full",
+        }
+    }
 }
 
 /// `CREATE MATERIALIZED VIEW`
@@ -329,7 +345,7 @@ pub struct MaterializedViewDefinition {
     pub trigger: Trigger,
     /// Declared key, shown to BI tools.
     pub primary_key: Vec<String>,
-    /// AUTO or FULL; the incremental policies are refused by name until the engine that keeps them exists.
+    /// Whether it may be recomputed.
     pub refresh_policy: RefreshPolicy,
     /// What it computes.
     pub query: ModelQuery,

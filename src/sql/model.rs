@@ -195,10 +195,14 @@ fn partitions(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Error> {
 fn policy(cursor: &mut Cursor<'_>) -> Result<RefreshPolicy, Error> {
     if cursor.take_word("AUTO") {
         Ok(RefreshPolicy::Auto)
+    } else if cursor.take_words(&["INCREMENTAL", "STRICT"]) {
+        Ok(RefreshPolicy::IncrementalStrict)
+    } else if cursor.take_word("INCREMENTAL") {
+        Ok(RefreshPolicy::Incremental)
     } else if cursor.take_word("FULL") {
         Ok(RefreshPolicy::Full)
     } else {
-        Err(cursor.unexpected("AUTO or FULL"))
+        Err(cursor.unexpected("AUTO, INCREMENTAL, INCREMENTAL STRICT or FULL"))
     }
 }
 

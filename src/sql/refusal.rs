@@ -81,10 +81,10 @@ pub(super) const STATEMENTS: &[Known] = &[
     known(&["REVOKE"], USERS),
     known(&["EXECUTE", "UNIT", "TEST"], "Query the table after a run with known input meanwhile."),
     known(&["EXPLAIN"], "Type EXPLAIN in psql."),
-    known(&["REFRESH"], "Models are refreshed with every wave; the trigger says how often."),
+    known(&["REFRESH"], "Models are refreshed with every wave; type REFRESH in psql to have it at once."),
     known(&["BACKFILL"], "Delete the model's folder to have it rebuilt."),
     known(&["REPLAY"], "Read the quarantine table, and push the corrected records to the source."),
-    known(&["VERIFY"], "Compare the table with its query in psql."),
+    known(&["VERIFY"], "Type VERIFY in psql."),
     known(&["PLAN"], "Run sluice check."),
     known(&["APPLY"], "Restart sluice serve, or run it with --watch."),
     known(&["SUBSCRIBE"], "Poll the table meanwhile."),
@@ -162,8 +162,6 @@ pub(super) const MODEL_CLAUSES: &[Known] = &[
         &["FLOW"],
         "Write AS SELECT ..., or FLOW AUTO CDC FROM STREAM table KEYS (...) SEQUENCE BY column.",
     ),
-    known(&["REFRESH", "POLICY", "INCREMENTAL", "STRICT"], REFRESH_POLICIES),
-    known(&["REFRESH", "POLICY", "INCREMENTAL"], REFRESH_POLICIES),
     known(&["TBLPROPERTIES"], "Leave it out: upkeep chooses them."),
     known(&["CLUSTER", "BY"], "Write PARTITIONED BY for a column of few values."),
     known(&["CLUSTERED", "BY"], "Write PARTITIONED BY for a column of few values."),
@@ -189,8 +187,6 @@ pub(super) const CDC_CLAUSES: &[Known] = &[
     known(&["APPLY", "AS", "TRUNCATE", "WHEN"], "Write APPLY AS DELETE WHEN for each key that goes."),
     known(&["WHERE"], "Filter in the streaming table that the flow reads."),
 ];
-
-const REFRESH_POLICIES: &str = "Write REFRESH POLICY AUTO or FULL.";
 
 /// What may stand behind a column's type.
 pub(super) const COLUMN_CLAUSES: &[Known] = &[

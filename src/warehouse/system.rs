@@ -7,7 +7,7 @@ use crate::catalog::project::{Model, Project};
 use crate::lake::{Lake, TableName};
 use crate::ops::clock;
 use crate::refresh::{EpochTable, RefreshRecord, StatusBoard};
-use crate::sql::{History, RefreshPolicy, Trigger, ViolationAction};
+use crate::sql::{History, Trigger, ViolationAction};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
@@ -254,21 +254,15 @@ fn model_row(model: &Model, opened: Option<&Arc<crate::refresh::Model>>) -> Row 
                 }
             }
         }
-        Model::MaterializedView(d) => {
-            let policy = match d.refresh_policy {
-                RefreshPolicy::Auto => "auto",
-                RefreshPolicy::Full => "full",
-            };
-            (
-                "materialized view",
-                policy,
-                Some(&d.trigger),
-                d.primary_key.join(", "),
-                &d.sql,
-                incremental,
-                why_not,
-            )
-        }
+        Model::MaterializedView(d) => (
+            "materialized view",
+            d.refresh_policy.as_str(),
+            Some(&d.trigger),
+            d.primary_key.join(", "),
+            &d.sql,
+            incremental,
+            why_not,
+        ),
         Model::View(d) => ("view", "none", None, String::new(), &d.sql, Some(false), Some("not stored")),
     };
     vec![

@@ -64,6 +64,7 @@ impl House {
                 version: snapshot.version,
                 freshness: Freshness::Fresh,
                 provider: Some(self.lake.provider(&snapshot)),
+                computed: None,
             };
             (name.clone(), table)
         });

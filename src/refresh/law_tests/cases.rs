@@ -109,7 +109,7 @@ fn tell(seed: u64, number: u64, engines: &[Engine], oracle: Option<&Oracle>) -> 
     let mut runner = TestRunner::new_with_rng(config, rng);
     let tree = stories().new_tree(&mut runner).map_err(|reason| reason.to_string())?;
     // Plans for one processor and for several are not alike.
-    let engine = &engines[usize::from(number % 3 == 0)];
+    let engine = &engines[usize::from(number.is_multiple_of(3))];
     let shared = number % SHARED_EVERY == SHARED_EVERY - 1;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;

@@ -140,7 +140,7 @@ impl Grammar<'_, '_> {
                 None => format!("{name} IS NOT NULL"),
             },
             5 => format!("{name} IN ({}, {})", self.literal(kind), self.literal(kind)),
-            6 => format!("{name} BETWEEN {} AND {}", self.literal(kind), self.literal(kind)),
+            6 => format!("({name} BETWEEN {} AND {})", self.literal(kind), self.literal(kind)),
             _ if kind == Kind::Text => format!("{name} LIKE 'a%'"),
             _ if kind == Kind::Bool => name,
             _ => format!("{name} NOT IN ({}, {})", self.literal(kind), self.literal(kind)),

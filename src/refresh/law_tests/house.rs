@@ -25,7 +25,7 @@ use std::sync::{Arc, OnceLock};
 /// The tables, all of schema `s`, and the engine that reads them.
 pub(super) struct House {
     lake: Arc<Lake>,
-    engine: Engine,
+    pub(super) engine: Engine,
     tables: BTreeMap<TableName, Arc<Table>>,
 }
 
@@ -67,6 +67,7 @@ impl House {
                 version: snapshot.version,
                 freshness: Freshness::Fresh,
                 provider: Some(self.lake.provider(&snapshot)),
+                computed: None,
             };
             (name.clone(), table)
         });

@@ -7,7 +7,8 @@ use super::house::{self, House, bag, stored};
 use crate::catalog::cut::Cut;
 use crate::engine::Engine;
 use crate::lake::Table;
-use crate::refresh::incremental::Attempt;
+use crate::refresh::explain;
+use crate::refresh::incremental::{self, Attempt};
 use crate::refresh::model::Model;
 use arrow::array::{ArrayRef, AsArray as _, Decimal128Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
@@ -341,4 +342,36 @@ async fn what_has_no_rule_says_why() {
         seen.insert(*why);
     }
     assert_eq!(seen.len(), REFUSED.len());
+}
+
+/// What EXPLAIN says of a query is what its refreshes do, operator by operator.
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_what_refreshes_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = Shop::open(folder.path());
+    let cut = shop.house.cut();
+    let queries = QUERIES.iter().map(|(_, query)| (*query, None));
+    let queries = queries.chain(REFUSED.iter().map(|(query, why)| (*query, Some(*why))));
+    for (number, (query, why)) in queries.enumerate() {
+        let model = shop.model(number, query).await;
+        let outline = model.outline(false);
+        let lines = explain::of_outline(&outline, &shop.house.engine, &cut).await.unwrap();
+        let text = lines.join("\n");
+        let verdict = lines.last().unwrap();
+        let why_not = incremental::why_not(&outline, &shop.house.engine, &cut).await.unwrap();
+        match why {
+            None => {
+                assert_eq!(why_not, None, "{text}");
+                assert!(
+                    !text.contains("(recomputed") && verdict.starts_with("Verdict: incremental"),
+                    "{text}"
+                );
+            }
+            Some(why) => {
+                assert!(why_not.is_some_and(|said| said.contains(why)), "{why}: {text}");
+                let blamed = lines.iter().filter(|line| line.contains("(recomputed: ")).count();
+                assert!(blamed >= 1 && verdict.contains(why), "{why}: {text}");
+            }
+        }
+    }
 }

@@ -300,9 +300,10 @@ impl Grammar<'_, '_> {
         };
         let shown = self.items(&from.columns, 3);
         let mut items = shown;
+        // One order for all: two orders number the copies of a row in pairs that are left to the engine.
+        let order = self.total_order(&sorted);
         let partition = self.partition(&sorted);
         for _ in 0..1 + self.tape.pick(2) {
-            let order = self.total_order(&sorted);
             let (name, kind) = (&column.name, column.kind);
             let summed = self.column_where(&sorted, Kind::sums_exactly);
             items.push(match (self.tape.pick(9), summed) {

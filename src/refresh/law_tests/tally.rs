@@ -103,7 +103,7 @@ pub(super) fn count(counts: &mut BTreeMap<String, u64>, message: &str) {
 }
 
 fn percent(part: u64, all: u64) -> u64 {
-    if all == 0 { 0 } else { part * 100 / all }
+    (part * 100).checked_div(all).unwrap_or(0)
 }
 
 impl fmt::Display for Tally {

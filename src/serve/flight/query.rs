@@ -54,9 +54,12 @@ pub(super) fn read(sql: &str) -> Result<Statement, Error> {
         return Err(Error::new("42601", "only one statement can be run at a time"));
     }
     match statement {
-        Statement::Query(_) | Statement::Explain { .. } | Statement::Show(_) | Statement::ShowAll => {
-            Ok(statement)
-        }
+        Statement::Query(_)
+        | Statement::Explain { .. }
+        | Statement::ExplainModel(_)
+        | Statement::Verify(_)
+        | Statement::Show(_)
+        | Statement::ShowAll => Ok(statement),
         other => Err(not_a_query(other.tag())),
     }
 }

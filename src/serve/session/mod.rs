@@ -6,6 +6,7 @@
 
 mod cut;
 mod manage;
+mod models;
 mod scope;
 mod search_path;
 
@@ -175,7 +176,8 @@ impl Session {
                 planned = Some((Arc::downgrade(&cut), found));
                 Some(columns)
             }
-            Statement::Explain { .. } => Some(explain::columns()),
+            Statement::Explain { .. } | Statement::ExplainModel(_) => Some(explain::columns()),
+            Statement::Verify(_) => Some(models::verify_columns()),
             Statement::Show(name) => Some(manage::show_columns(name)),
             Statement::ShowAll => Some(manage::show_all_columns()),
             Statement::Execute { name, .. } => self.kept(name)?.columns.clone(),
@@ -256,6 +258,11 @@ impl Session {
                     Ok(Answer::Rows { schema, rows, tag: "EXPLAIN", deadline })
                 };
                 within(deadline, explained).await
+            }
+            Statement::ExplainModel(text) => within(deadline, self.explain_model(text, deadline)).await,
+            Statement::Verify(name) => within(deadline, self.verify(name, deadline)).await,
+            Statement::Refresh { name, full, only_view } => {
+                within(deadline, self.refresh(name, *full, *only_view, deadline)).await
             }
             Statement::Execute { name, arguments } => {
                 let inner = self.kept(name)?;

@@ -3,11 +3,14 @@
 //! Comes in: the text of one message, possibly several statements. Goes out: [`Statement`]s; everything that is not on
 //! the list is refused by name, before anything is planned. Nothing here touches data.
 
+mod models;
 mod refused;
 mod utility;
 
 #[cfg(test)]
 mod tests;
+
+pub use models::Named;
 
 use super::Error;
 use crate::ops::opaque::Opaque;
@@ -35,6 +38,19 @@ pub enum Statement {
         analyze: bool,
         /// All plans, not only the last of each kind.
         verbose: bool,
+    },
+    /// `EXPLAIN CREATE MATERIALIZED VIEW ...`: the definition's text.
+    ExplainModel(String),
+    /// `VERIFY MATERIALIZED VIEW <name>`.
+    Verify(Named),
+    /// `REFRESH TABLE | MATERIALIZED VIEW <name>`.
+    Refresh {
+        /// The model.
+        name: Named,
+        /// Compute it whole and compare.
+        full: bool,
+        /// It was called a materialized view.
+        only_view: bool,
     },
     /// `SHOW <setting>`.
     Show(String),
@@ -114,7 +130,10 @@ impl Statement {
         match self {
             Statement::Empty => "",
             Statement::Query(_) => "SELECT",
-            Statement::Explain { .. } => "EXPLAIN",
+            Statement::Explain { .. } | Statement::ExplainModel(_) => "EXPLAIN",
+            Statement::Verify(_) => "VERIFY MATERIALIZED VIEW",
+            Statement::Refresh { only_view: true, .. } => "REFRESH MATERIALIZED VIEW",
+            Statement::Refresh { only_view: false, .. } => "REFRESH TABLE",
             Statement::Show(_) | Statement::ShowAll => "SHOW",
             Statement::Set { .. } | Statement::SetUser(_) | Statement::SetTransaction => "SET",
             Statement::Reset(_) | Statement::ResetAll => "RESET",
@@ -232,6 +251,13 @@ fn explain(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
         cursor = utility::Cursor::new(sql, &tokens[1..]);
         analyze = cursor.take_word("ANALYZE") || cursor.take_word("ANALYSE");
         verbose = cursor.take_word("VERBOSE");
+    }
+    if let Some(explained) = models::explained(sql, cursor.rest()) {
+        return match analyze {
+            false => Ok(explained),
+            true => Err(Error::new("0A000", "EXPLAIN ANALYZE of a definition is not supported")
+                .with_hint("Leave ANALYZE out; sluice.refreshes has what each refresh did.")),
+        };
     }
     let rest = cursor.rest().to_vec();
     match parse_one(sql, rest)? {
@@ -351,6 +377,13 @@ fn location_in(message: &str) -> Option<Location> {
     let (line, column) = place.split_once(", Column: ")?;
     let column = column.split(|c: char| !c.is_ascii_digit()).next()?;
     Some(Location { line: line.parse().ok()?, column: column.parse().ok()? })
+}
+
+/// The byte offset of a line and column.
+fn byte_of(sql: &str, location: Location) -> Option<usize> {
+    let position = position_of(sql, location.line, location.column)?.checked_sub(1)?;
+    let mut offsets = sql.char_indices().map(|(at, _)| at).chain([sql.len()]);
+    offsets.nth(position)
 }
 
 /// The 1-based character position of a line and column; `None` for line 0, which is nowhere.

@@ -30,12 +30,10 @@ pub(super) fn refusal(first: &str, second: Option<&str>) -> Option<Error> {
         }
         "DECLARE" | "FETCH" | "MOVE" => Error::new("0A000", format!("{first} is not supported"))
             .with_hint("Use the extended protocol's row limit to fetch in steps."),
-        "LISTEN" | "NOTIFY" | "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CLUSTER" | "REINDEX"
-        | "REFRESH" | "CALL" | "DO" | "LOAD" | "CHECKPOINT" | "IMPORT" | "USE" | "ATTACH" | "DETACH"
-        | "INSTALL" | "PRAGMA" | "DESCRIBE" | "DESC" | "KILL" | "UNLOAD" | "EXPORT" | "MSCK" | "REPLACE"
-        | "BACKFILL" | "VERIFY" | "PLAN" | "APPLY" | "AUDIT" => {
-            Error::new("0A000", format!("{named} is not supported over a connection"))
-        }
+        "LISTEN" | "NOTIFY" | "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CLUSTER" | "REINDEX" | "CALL"
+        | "DO" | "LOAD" | "CHECKPOINT" | "IMPORT" | "USE" | "ATTACH" | "DETACH" | "INSTALL" | "PRAGMA"
+        | "DESCRIBE" | "DESC" | "KILL" | "UNLOAD" | "EXPORT" | "MSCK" | "REPLACE" | "BACKFILL" | "PLAN"
+        | "APPLY" | "AUDIT" => Error::new("0A000", format!("{named} is not supported over a connection")),
         _ => return None,
     })
 }

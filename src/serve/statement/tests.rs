@@ -1,4 +1,4 @@
-use super::{Discarded, Statement, parse};
+use super::{Discarded, Named, Statement, parse};
 
 fn one(sql: &str) -> Statement {
     let mut statements = parse(sql).unwrap();
@@ -75,6 +75,36 @@ fn explain_and_prepare() {
     assert!(
         matches!(one("execute p (1, 'a')"), Statement::Execute { arguments, .. } if arguments.len() == 2)
     );
+}
+
+#[test]
+fn models() {
+    let named =
+        |schema: Option<&str>, name: &str| Named { schema: schema.map(str::to_string), name: name.into() };
+    let refresh = |full, only_view| Statement::Refresh { name: named(Some("gold"), "x"), full, only_view };
+    assert_eq!(one("refresh table gold.x"), refresh(false, false));
+    assert_eq!(one("REFRESH STREAMING TABLE Gold.X"), refresh(false, false));
+    assert_eq!(one("REFRESH TABLE gold.x FULL ALLOW HISTORY LOSS"), refresh(true, false));
+    assert_eq!(one("REFRESH MATERIALIZED VIEW CONCURRENTLY gold.x WITH DATA"), refresh(false, true));
+    assert_eq!(one("REFRESH MATERIALIZED VIEW gold.x FULL"), refresh(true, true));
+    assert_eq!(one("VERIFY MATERIALIZED VIEW \"X\""), Statement::Verify(named(None, "X")));
+    assert_eq!(refused("refresh view gold.x").0, "42601");
+    assert_eq!(refused("refresh table gold.x full allow").0, "42601");
+    assert_eq!(refused("verify gold.x").0, "42601");
+    // A definition keeps its lines and columns, and loses what stands before and behind it.
+    let text = "select 'ä';\nEXPLAIN CREATE MATERIALIZED VIEW gold.x AS\nSELECT 1 AS a; select 2";
+    let explained = parse(text).unwrap().swap_remove(1);
+    let blank = " ".repeat(11) + "\n" + &" ".repeat(8);
+    assert_eq!(
+        explained,
+        Statement::ExplainModel(blank + "CREATE MATERIALIZED VIEW gold.x AS\nSELECT 1 AS a")
+    );
+    assert!(matches!(
+        one("explain create or replace materialized view x as select 1"),
+        Statement::ExplainModel(_)
+    ));
+    assert_eq!(refused("explain analyze create materialized view gold.x as select 1 as a").0, "0A000");
+    assert_eq!(refused("explain create view gold.x as select 1 as a").0, "0A000");
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! The statements that are about the session, not about data: read token by token, since their grammar is small and
+//! The statements that are not queries: read token by token, since their grammar is small and
 //! PostgreSQL's words (`on`, `ISO, MDY`, `*`) are not expressions.
 
-use super::{Discarded, Statement, near};
+use super::{Discarded, Statement, models, near};
 use crate::serve::Error;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -30,6 +30,8 @@ pub(super) fn parse(sql: &str, first: &str, tokens: &[TokenWithSpan]) -> Option<
             cursor.name_or_all().map(Statement::Deallocate)
         }
         "CLOSE" => cursor.name_or_all().map(Statement::Close),
+        "REFRESH" => models::refresh(&mut cursor),
+        "VERIFY" => models::verify(&mut cursor),
         "UNLISTEN" => if cursor.take(&Token::Mul) { Ok(()) } else { cursor.name().map(drop) }
             .map(|()| Statement::Unlisten),
         _ => return None,
@@ -189,7 +191,7 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    fn expect_word(&mut self, expected: &str) -> Result<(), Error> {
+    pub(super) fn expect_word(&mut self, expected: &str) -> Result<(), Error> {
         if self.take_word(expected) { Ok(()) } else { Err(self.unexpected()) }
     }
 

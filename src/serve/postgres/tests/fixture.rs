@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::lake::TableName;
 use crate::ops::clock;
 use crate::ops::shutdown::Shutdown;
+use crate::refresh::Control;
 use crate::serve::users::verifier;
 use crate::serve::{Readers, postgres};
 use arrow::array::*;
@@ -46,6 +47,7 @@ impl Server {
             catalogs: Arc::default(),
             limits,
             inboxes: Arc::default(),
+            control: Control::default(),
             shutdown: shutdown.clone(),
         };
         let ended = tokio::spawn(postgres::listen(listener, readers));
@@ -168,12 +170,14 @@ pub(super) fn cut(epoch: i64, rows: i64) -> Arc<Cut> {
         version: epoch,
         freshness: Freshness::Fresh,
         provider: Some(Arc::new(MemTable::try_new(schema.clone(), vec![vec![batch]]).unwrap())),
+        computed: None,
     };
     let names = CutTable {
         relation: relation("silver", "names", RelationKind::View, Some("SELECT id, u FROM gold.sales")),
         version: 0,
         freshness: Freshness::Fresh,
         provider: None,
+        computed: None,
     };
     let tables = [sales, names].map(|table| (table.relation.name.clone(), table));
     Arc::new(Cut { epoch, wave_time: clock::now(), tables: BTreeMap::from(tables), shape: 1 })

@@ -232,6 +232,13 @@ fn materialized_views() {
     );
     assert_eq!(full.column_names, Some(vec!["a".to_string(), "b".to_string()]));
     assert_eq!((full.refresh_policy, full.expectations.len()), (RefreshPolicy::Full, 1));
+    for policy in [RefreshPolicy::Auto, RefreshPolicy::Incremental, RefreshPolicy::IncrementalStrict] {
+        let words = policy.as_str().to_uppercase();
+        let view = materialized_view(&format!(
+            "CREATE MATERIALIZED VIEW gold.x REFRESH POLICY {words} PARTITIONED BY (a) AS SELECT 1 AS a, 2 AS b"
+        ));
+        assert_eq!((view.refresh_policy, view.partitioned_by.len()), (policy, 1));
+    }
     let inline =
         materialized_view("CREATE MATERIALIZED VIEW gold.x (a INT PRIMARY KEY NOT NULL) AS SELECT 1 AS a");
     assert_eq!((inline.primary_key, inline.columns.unwrap()[0].nullable), (vec!["a".to_string()], false));

@@ -155,11 +155,6 @@ fn models() {
                 .to_string(),
             "QUARANTINE ROW in a table kept by AUTO CDC",
         ),
-        (
-            view("REFRESH POLICY INCREMENTAL STRICT", "SELECT * FROM TUMBLE(silver.sales, event_time, INTERVAL '5' MINUTE)"),
-            "REFRESH POLICY INCREMENTAL STRICT",
-        ),
-        (view("REFRESH POLICY INCREMENTAL", one), "REFRESH POLICY INCREMENTAL"),
         (view("", "SELECT * FROM TUMBLE(silver.sales, event_time, INTERVAL '5' MINUTE)"), "TUMBLE"),
         (view("", "SELECT * FROM hop(silver.sales, event_time, INTERVAL '5' MINUTE)"), "HOP"),
         (view("", "SELECT * FROM silver.a JOIN session(silver.sales, x) ON true"), "SESSION"),

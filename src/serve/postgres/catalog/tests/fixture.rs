@@ -5,6 +5,7 @@ use crate::config::{LimitSettings, UserSettings};
 use crate::engine::Engine;
 use crate::lake::TableName;
 use crate::ops::shutdown::Shutdown;
+use crate::refresh::Control;
 use crate::serve::postgres::catalog::model::Model;
 use crate::serve::session::{Answer, Session};
 use crate::serve::{Error, Readers, statement};
@@ -76,8 +77,13 @@ pub fn cut() -> Arc<Cut> {
                 let empty = vec![vec![RecordBatch::new_empty(Arc::clone(&relation.schema))]];
                 Arc::new(MemTable::try_new(Arc::clone(&relation.schema), empty).unwrap()) as _
             });
-            let table =
-                CutTable { relation: Arc::new(relation), version: 1, freshness: Freshness::Fresh, provider };
+            let table = CutTable {
+                relation: Arc::new(relation),
+                version: 1,
+                freshness: Freshness::Fresh,
+                provider,
+                computed: None,
+            };
             (table.relation.name.clone(), table)
         })
         .collect();
@@ -103,6 +109,7 @@ pub async fn warehouse(search_path: &str) -> Warehouse {
         catalogs: Arc::default(),
         limits: LimitSettings::default(),
         inboxes: Arc::default(),
+        control: Control::default(),
         shutdown: Shutdown::new(),
     };
     let warehouse = Warehouse { session: Session::new(readers, "anna"), model, _cuts: sender };

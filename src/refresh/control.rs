@@ -1,0 +1,256 @@
+//! What is asked of the models from outside: a refresh now, whatever its trigger says; a comparison with its query.
+//!
+//! Comes in: requests of readers. Goes out: to the model's lane, or to the waves for a streaming table; the answer comes
+//! with the epoch in which the refresh is seen, so that who asked reads what came of it.
+
+use super::Error;
+use super::model::Model;
+use super::verify::{self, Verified};
+use crate::catalog::cut::Cut;
+use crate::engine::Engine;
+use crate::lake::{Lake, Table, TableName};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests that wait for one model at most; more wait to be sent.
+const WAITING_MAX: usize = 64;
+
+/// A refresh that is asked for.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) model: TableName,
+    /// To be computed whole.
+    pub(super) full: bool,
+    done: oneshot::Sender<Result<(), Arc<Error>>>,
+}
+
+impl Ask {
+    /// Tells who asked, if they still wait.
+    pub(super) fn answer(self, outcome: Result<(), Arc<Error>>) {
+        let _ = self.done.send(outcome);
+    }
+}
+
+/// Where requests are put, and where they come out.
+pub(super) fn mailbox() -> (mpsc::Sender<Ask>, mpsc::Receiver<Ask>) {
+    mpsc::channel(WAITING_MAX)
+}
+
+/// The requests of one lane.
+#[derive(Debug)]
+pub(super) struct Asks {
+    receiver: mpsc::Receiver<Ask>,
+    waiting: Vec<Ask>,
+}
+
+impl Asks {
+    pub(super) fn new(receiver: mpsc::Receiver<Ask>) -> Self {
+        Self { receiver, waiting: Vec::new() }
+    }
+
+    /// Resolves when there is a request.
+    pub(super) async fn come(&mut self) {
+        match self.receiver.recv().await {
+            Some(ask) => self.waiting.push(ask),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// True when someone waits. Who has gone does not count.
+    pub(super) fn are_there(&mut self) -> bool {
+        while let Ok(ask) = self.receiver.try_recv() {
+            self.waiting.push(ask);
+        }
+        self.waiting.retain(|ask| !ask.done.is_closed());
+        !self.waiting.is_empty()
+    }
+
+    /// All requests.
+    pub(super) fn take(&mut self) -> Vec<Ask> {
+        self.are_there();
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Answers all requests with one error.
+    pub(super) fn refuse(&mut self, error: Error) {
+        let error = Arc::new(error);
+        self.take().into_iter().for_each(|ask| ask.answer(Err(Arc::clone(&error))));
+    }
+}
+
+/// Who asked for a refresh and waits for the epoch that holds it.
+#[derive(Debug, Default)]
+pub(super) struct Asked(Vec<Ask>);
+
+impl Asked {
+    pub(super) fn extend(&mut self, asks: impl IntoIterator<Item = Ask>) {
+        self.0.extend(asks);
+    }
+
+    /// True when someone asked for this model.
+    pub(super) fn of(&self, model: &TableName) -> bool {
+        self.0.iter().any(|ask| ask.model == *model)
+    }
+
+    /// The epoch stands.
+    pub(super) fn answer(&mut self) {
+        self.0.drain(..).for_each(|ask| ask.answer(Ok(())));
+    }
+
+    /// A model's refresh failed.
+    pub(super) fn refuse(&mut self, model: &TableName, error: &Arc<Error>) {
+        let refused = self.0.extract_if(.., |ask| ask.model == *model);
+        refused.for_each(|ask| ask.answer(Err(Arc::clone(error))));
+    }
+}
+
+/// Models as they run.
+pub(super) struct Running {
+    pub(super) lake: Arc<Lake>,
+    pub(super) engine: Engine,
+    pub(super) models: Vec<Arc<Model>>,
+    /// Models and views whose query asks for the time.
+    pub(super) clock_models: Vec<TableName>,
+    /// Every table that keeps changes.
+    pub(super) tables: Arc<BTreeMap<TableName, Arc<Table>>>,
+    /// How each materialized view is asked.
+    pub(super) lanes: BTreeMap<TableName, mpsc::Sender<Ask>>,
+    /// How streaming tables are asked.
+    pub(super) waves: mpsc::Sender<Ask>,
+}
+
+impl Running {
+    fn model(&self, name: &TableName) -> Result<&Arc<Model>, Refusal> {
+        let found = self.models.iter().find(|model| model.name == *name);
+        found.ok_or_else(|| Refusal::NoModel(name.clone()))
+    }
+}
+
+/// The way from readers to the running models.
+#[derive(Clone, Default)]
+pub struct Control(Arc<RwLock<Option<Arc<Running>>>>);
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").finish_non_exhaustive()
+    }
+}
+
+/// Why a request was not done.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No stored model of this name runs.
+    #[error("{0} is no model that runs")]
+    NoModel(TableName),
+    /// Each input row of a streaming table is taken once: there is no query to compute it whole by.
+    #[error("{0} is a streaming table")]
+    Streaming(TableName),
+    /// The waves have stopped.
+    #[error("the models are stopping")]
+    Stopping,
+    /// The view was not computed by its definition yet.
+    #[error("{0} was not computed yet")]
+    NotComputed(TableName),
+    /// A version of an input that the view was computed from cannot be read any more.
+    #[error("version {version} of {input}, which {model} was computed from, is gone")]
+    Gone {
+        /// The view.
+        model: TableName,
+        /// Its input.
+        input: TableName,
+        /// The input's version.
+        version: i64,
+    },
+    /// It was tried, and failed.
+    #[error(transparent)]
+    Failed(Arc<Error>),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Refusal::Failed(Arc::new(error))
+    }
+}
+
+impl Control {
+    /// From now on these models are asked.
+    pub(super) fn run(&self, running: Running) {
+        *self.0.write() = Some(Arc::new(running));
+    }
+
+    fn running(&self) -> Result<Arc<Running>, Refusal> {
+        self.0.read().clone().ok_or(Refusal::Stopping)
+    }
+
+    /// Refreshes a model now; resolves when readers see the result. `full` computes it whole and compares.
+    pub async fn refresh(&self, name: &TableName, full: bool) -> Result<(), Refusal> {
+        let running = self.running()?;
+        let model = running.model(name)?;
+        if model.is_streaming && full {
+            return Err(Refusal::Streaming(name.clone()));
+        }
+        let asker = running.lanes.get(name).unwrap_or(&running.waves).clone();
+        // While it waits, the models may be replaced: what is not held here then ends with them.
+        drop(running);
+        let (done, answer) = oneshot::channel();
+        let ask = Ask { model: name.clone(), full, done };
+        asker.send(ask).await.map_err(|_| Refusal::Stopping)?;
+        drop(asker);
+        answer.await.map_err(|_| Refusal::Stopping)?.map_err(Refusal::Failed)
+    }
+
+    /// Compares a view's rows in a cut with its query over the inputs that they were computed from.
+    pub async fn verify(&self, name: &TableName, cut: &Arc<Cut>) -> Result<Verified, Refusal> {
+        let running = self.running()?;
+        let model = running.model(name)?;
+        if model.is_streaming {
+            return Err(Refusal::Streaming(name.clone()));
+        }
+        let asks_for_time = running.clock_models.contains(name);
+        let ground = verify::Ground { lake: &running.lake, tables: &running.tables, engine: &running.engine };
+        verify::verify(model, &ground, cut, asks_for_time).await
+    }
+
+    /// True when a model or view asks for the time.
+    pub fn asks_for_time(&self, name: &TableName) -> bool {
+        self.running().is_ok_and(|running| running.clock_models.contains(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(full: bool) -> (Ask, oneshot::Receiver<Result<(), Arc<Error>>>) {
+        let (done, answer) = oneshot::channel();
+        (Ask { model: TableName::new("gold", "x"), full, done }, answer)
+    }
+
+    #[tokio::test]
+    async fn requests_of_those_who_have_gone_are_dropped() {
+        let (sender, receiver) = mailbox();
+        let mut asks = Asks::new(receiver);
+        assert!(!asks.are_there());
+        let (first, gone) = ask(true);
+        let (second, waits) = ask(false);
+        sender.send(first).await.unwrap();
+        sender.send(second).await.unwrap();
+        drop(gone);
+        asks.come().await;
+        let taken = asks.take();
+        assert_eq!(taken.iter().map(|ask| ask.full).collect::<Vec<_>>(), [false]);
+        taken.into_iter().for_each(|ask| ask.answer(Ok(())));
+        assert!(waits.await.unwrap().is_ok());
+        assert!(!asks.are_there());
+    }
+
+    #[tokio::test]
+    async fn a_control_without_models_is_stopping() {
+        let control = Control::default();
+        let refused = control.refresh(&TableName::new("gold", "x"), false).await;
+        assert!(matches!(refused, Err(Refusal::Stopping)), "{refused:?}");
+    }
+}

@@ -1,0 +1,182 @@
+//! How a definition would be refreshed, operator by operator, before anything of it exists: derived as if every input
+//! had changed, over tables of which only the columns matter.
+
+use super::Error;
+use super::derive::{self, Ending, Refusal, Sources};
+use super::incremental::{self, all_changed, chain_of, not_by_definition};
+use super::model::Outline;
+use super::ways::{Way, derive_for, drops_rows};
+use crate::catalog::cut::Cut;
+use crate::engine::Engine;
+use crate::sql::{Expectation, MaterializedViewDefinition, RefreshPolicy, ViolationAction};
+use arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::LogicalPlan;
+use std::sync::Arc;
+
+/// Why a definition is never refreshed incrementally; `None` when it is. `schema` are its columns as planned.
+pub async fn why_not(
+    definition: &MaterializedViewDefinition,
+    schema: &SchemaRef,
+    depends_on_clock: bool,
+    engine: &Engine,
+    cut: &Arc<Cut>,
+) -> Result<Option<String>, Error> {
+    let query = definition.query.ast.to_string();
+    incremental::why_not(&outline(definition, &query, schema, depends_on_clock), engine, cut).await
+}
+
+/// The plan of a definition, a line an operator with how it is refreshed, then what follows from that.
+pub async fn explain(
+    definition: &MaterializedViewDefinition,
+    schema: &SchemaRef,
+    depends_on_clock: bool,
+    engine: &Engine,
+    cut: &Arc<Cut>,
+) -> Result<Vec<String>, Error> {
+    let query = definition.query.ast.to_string();
+    of_outline(&outline(definition, &query, schema, depends_on_clock), engine, cut).await
+}
+
+/// As [`explain`], for a definition of which only what decides is known.
+pub(super) async fn of_outline(
+    outline: &Outline<'_>,
+    engine: &Engine,
+    cut: &Arc<Cut>,
+) -> Result<Vec<String>, Error> {
+    let state = engine.state_at(cut, cut.wave_time);
+    let chain = match chain_of(outline, &state, cut).await? {
+        Ok(chain) => chain,
+        Err(why) => {
+            return Ok(vec![format!("Verdict: {}", verdict(outline.policy, Ending::Derived, Some(why)))]);
+        }
+    };
+    let (came, went) = (all_changed(cut, &chain, false), all_changed(cut, &chain, true));
+    let mut lines = Vec::new();
+    let mut why_not = not_by_definition(outline);
+    for (number, state) in chain.states.iter().enumerate() {
+        let part = Part::of(&state.schema, false, &state.plan, &came, &went)?;
+        lines.push(format!("Hidden table {}", number + 1));
+        lines.extend(part.lines.into_iter().map(|line| format!("  {line}")));
+        why_not = why_not.or(part.way.err());
+    }
+    let Part { lines: query, ending, way } =
+        Part::of(outline.schema, drops_rows(outline.expectations), &chain.query, &came, &went)?;
+    lines.extend(query);
+    let key = match &way {
+        Ok(Way::OfKeys(keyed)) => Some(&keyed.columns),
+        Ok(Way::Merge(merge, _)) => Some(&merge.keys),
+        _ => None,
+    };
+    let key = match key {
+        Some(columns) => {
+            let name = |column: &usize| outline.schema.field(*column).name().as_str();
+            columns.iter().map(name).collect::<Vec<_>>().join(", ")
+        }
+        None => "none that the result shows: rows are found by all their columns".to_string(),
+    };
+    lines.push(format!("Policy: {}", outline.policy.as_str().to_uppercase()));
+    lines.push(format!("Key: {key}"));
+    lines.extend(outline.expectations.iter().map(expectation));
+    lines.push(format!("Verdict: {}", verdict(outline.policy, ending, why_not.or(way.err()))));
+    Ok(lines)
+}
+
+/// One table of a chain.
+struct Part {
+    lines: Vec<String>,
+    ending: Ending,
+    /// How its change is found when rows go.
+    way: Result<Way, String>,
+}
+
+impl Part {
+    fn of(
+        schema: &SchemaRef,
+        drops_rows: bool,
+        plan: &LogicalPlan,
+        came: &Sources,
+        went: &Sources,
+    ) -> Result<Self, Error> {
+        let when_rows_come = found(derive_for(schema, drops_rows, plan, came))?;
+        let way = found(derive_for(schema, drops_rows, plan, went))?;
+        let ending = match (&when_rows_come, &way) {
+            (_, Ok(Way::Merge(..))) => Ending::Merged,
+            (Ok(Way::Merge(..)), _) => Ending::MergedWhileRowsCome,
+            (_, Ok(Way::OfKeys(_))) => Ending::Keyed,
+            _ => Ending::Derived,
+        };
+        let lines = match found(derive::explain(plan, went, ending))? {
+            Ok(lines) => lines,
+            Err(why) => vec![why],
+        };
+        Ok(Self { lines, ending, way })
+    }
+}
+
+fn found<T>(derived: derive::Derived<T>) -> Result<Result<T, String>, Error> {
+    match derived {
+        Ok(way) => Ok(Ok(way)),
+        Err(Refusal::NoRule(why)) => Ok(Err(why)),
+        Err(Refusal::Engine(error)) => Err(error.into()),
+    }
+}
+
+fn outline<'a>(
+    definition: &'a MaterializedViewDefinition,
+    query: &'a str,
+    schema: &'a SchemaRef,
+    depends_on_clock: bool,
+) -> Outline<'a> {
+    let (expectations, policy) = (&definition.expectations, definition.refresh_policy);
+    Outline { name: &definition.name, query, schema, expectations, policy, depends_on_clock }
+}
+
+fn expectation(rule: &Expectation) -> String {
+    let what = match rule.action {
+        ViolationAction::Warn => "rows that break it are counted",
+        ViolationAction::DropRow => {
+            "rows that break it are dropped, so that stored rows alone are no sum to add to"
+        }
+        ViolationAction::QuarantineRow => "rows that break it are set apart",
+    };
+    format!("Expectation {} ({}): {what}", rule.name, rule.predicate)
+}
+
+/// What becomes of a definition, in one sentence. Pure.
+fn verdict(policy: RefreshPolicy, ending: Ending, why_not: Option<String>) -> String {
+    match (why_not, policy) {
+        (Some(why), RefreshPolicy::IncrementalStrict) => format!("refused, it would be recomputed: {why}"),
+        (Some(why), _) => format!("recomputed and compared with every refresh: {why}"),
+        (None, policy) => {
+            let how = match ending {
+                Ending::Merged => "incremental: what comes is added to the stored rows, what goes taken off",
+                Ending::MergedWhileRowsCome => {
+                    "incremental: what comes is added to the stored rows, where rows go their keys are computed anew"
+                }
+                Ending::Keyed => {
+                    "incremental: affected keys are computed anew and compared with the stored rows"
+                }
+                Ending::Derived => "incremental: the derived change is applied to the stored rows",
+            };
+            match policy {
+                RefreshPolicy::Auto => format!("{how}; recomputed when too much has changed"),
+                _ => how.to_string(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_decide_what_no_rule_means() {
+        let none = || Some("LIMIT has no key".to_string());
+        let said = |policy, why| verdict(policy, Ending::Derived, why);
+        assert!(said(RefreshPolicy::IncrementalStrict, none()).starts_with("refused"));
+        assert!(said(RefreshPolicy::Incremental, none()).starts_with("recomputed and compared"));
+        assert!(said(RefreshPolicy::Auto, None).ends_with("recomputed when too much has changed"));
+        assert!(!said(RefreshPolicy::Incremental, None).contains("recomputed"));
+    }
+}

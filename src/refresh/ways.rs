@@ -1,0 +1,197 @@
+//! The ways in which a view's change is found, and what comes of each.
+//!
+//! ```text
+//! exact aggregates ─────── what came and went by key ── added to the stored rows, taken off them
+//! a result with a key ──── affected keys ── their rows, computed anew ── compared with those stored
+//! any other with rules ─── the derived change, weights summed ── rows more, rows fewer
+//! ```
+
+use super::Error;
+use super::apply::Target;
+use super::compare::{KeySet, consolidate};
+use super::derive::{self, KEYS, Keyed, Merge, Refusal, Sources, WEIGHT};
+use super::evaluate::Evaluator;
+use super::model::Model;
+use super::output::{judge_all, nullable, shape};
+use crate::lake::Lake;
+use crate::ops::opaque::Opaque;
+use crate::quality::Rules;
+use crate::sql::{Expectation, ViolationAction};
+use arrow::array::{AsArray as _, Int64Array, RecordBatch};
+use arrow::compute::{filter_record_batch, interleave_record_batch, not};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use datafusion::catalog::MemTable;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use std::sync::Arc;
+
+/// How a view's change is found.
+pub(super) enum Way {
+    Nothing,
+    /// And how keys are computed anew whose least or greatest value went.
+    Merge(Opaque<Merge>, Option<Opaque<Keyed>>),
+    OfKeys(Opaque<Keyed>),
+    Change(Opaque<LogicalPlan>),
+}
+
+/// True when these rules may keep rows of a query from being stored.
+pub(super) fn drops_rows(expectations: &[Expectation]) -> bool {
+    expectations.iter().any(|rule| rule.action != ViolationAction::Warn)
+}
+
+/// How the change of a table with these columns is found, which holds the plan's rows (but those that rules drop).
+pub(super) fn derive_for(
+    stored: &SchemaRef,
+    drops_rows: bool,
+    plan: &LogicalPlan,
+    sources: &Sources,
+) -> derive::Derived<Way> {
+    let stored_type = |column: usize| stored.field(column).data_type();
+    if !drops_rows
+        && let Some(merge) = derive::merge(plan, sources)?
+        && merge.types().all(|(column, data_type)| is_same_value(data_type, stored_type(column)))
+    {
+        let keyed = if merge.may_redo() { derive::keyed(plan, sources)? } else { None };
+        return Ok(Way::Merge(Opaque::new(merge), keyed.map(Opaque::new)));
+    }
+    if let Some(keyed) = derive::keyed(plan, sources)? {
+        if keyed.affected.is_none() {
+            return Ok(Way::Nothing);
+        }
+        let keeps_type =
+            |column: &usize| is_same_value(plan.schema().field(*column).data_type(), stored_type(*column));
+        if keyed.columns.iter().all(keeps_type) {
+            return Ok(Way::OfKeys(Opaque::new(keyed)));
+        }
+    }
+    Ok(derive::change(plan, sources)?.map_or(Way::Nothing, |plan| Way::Change(Opaque::new(plan))))
+}
+
+/// True when a cast from one to the other, which fails where a value does not fit, tells all values apart.
+fn is_same_value(from: &DataType, to: &DataType) -> bool {
+    let is_text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let are_decimals_alike =
+        matches!((from, to), (DataType::Decimal128(_, a), DataType::Decimal128(_, b)) if a == b);
+    from == to
+        || are_decimals_alike
+        || (is_text(from) && is_text(to))
+        || (from.is_integer() && to.is_integer())
+}
+
+/// The rows of the affected keys.
+pub(super) async fn of_keys(
+    model: &Model,
+    evaluator: &Evaluator<'_>,
+    keyed: &Opaque<Keyed>,
+    rules: &mut Rules,
+) -> Result<Result<(Target, String), String>, Error> {
+    let Some(affected) = keyed.affected.clone() else { return Ok(Err("no key is affected".to_string())) };
+    let affected = Opaque::new(affected);
+    let keys = evaluator.run(&affected).await?;
+    let set = KeySet::new(&model.schema, keyed.columns.clone(), &keys)?;
+    let how = format!("{} keys computed anew", set.len());
+    let plan = match keyed.rows(&scan_of(KEYS, affected.schema().as_arrow(), derive::key_name, keys)?) {
+        Ok(plan) => Opaque::new(plan),
+        Err(Refusal::NoRule(why)) => return Ok(Err(why)),
+        Err(Refusal::Engine(error)) => return Err(error.into()),
+    };
+    let rows = evaluator.run(&plan).await?;
+    let rows = judge_all(model, rules, &rows)?;
+    Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
+}
+
+/// The stored rows of the changed keys, with what came added and what went taken off.
+pub(super) async fn of_merge(
+    model: &Model,
+    evaluator: &Evaluator<'_>,
+    merge: &Opaque<Merge>,
+    keyed: Option<&Opaque<Keyed>>,
+    lake: &Lake,
+    rules: &mut Rules,
+) -> Result<Result<(Target, String), String>, Error> {
+    let schema = merge.changed.schema().inner();
+    let changed = evaluator.run(&Opaque::new(merge.changed.clone())).await?;
+    let key_columns: Vec<usize> = (0..merge.keys.len()).collect();
+    let keys = changed.iter().map(|batch| batch.project(&key_columns)).collect::<Result<Vec<_>, _>>()?;
+    let set = KeySet::new(&model.schema, merge.keys.clone(), &keys)?;
+    let mut how = format!("added to {} keys", set.len());
+    let plan = {
+        let changed = scan_of("__changed", schema, |column| schema.field(column).name().clone(), changed)?;
+        let stored = provider_as_source(lake.provider(&model.table.snapshot()));
+        match merge.rows(changed, stored) {
+            Ok(plan) => Opaque::new(plan),
+            Err(Refusal::Engine(error)) => return Err(error.into()),
+            Err(Refusal::NoRule(why)) => return Ok(Err(why)),
+        }
+    };
+    let (mut rows, mut redone) = (Vec::new(), Vec::new());
+    for batch in evaluator.run(&plan).await? {
+        let columns: Vec<usize> = (0..batch.num_columns() - 1).collect();
+        let redo = batch.column(columns.len()).as_boolean();
+        let values = batch.project(&columns)?;
+        redone.push(filter_record_batch(&values, redo)?.project(&merge.keys)?);
+        rows.push(filter_record_batch(&values, &not(redo)?)?);
+    }
+    if redone.iter().any(|batch| batch.num_rows() > 0) {
+        let Some(keyed) = keyed else { return Ok(Err("an extreme value went".to_string())) };
+        let count: usize = redone.iter().map(RecordBatch::num_rows).sum();
+        how = format!("{how}, {count} of them computed anew");
+        let schema = schema.project(&key_columns)?;
+        match keyed.rows(&scan_of(KEYS, &schema, derive::key_name, redone)?) {
+            Ok(plan) => rows.extend(evaluator.run(&Opaque::new(plan)).await?),
+            Err(Refusal::NoRule(why)) => return Ok(Err(why)),
+            Err(Refusal::Engine(error)) => return Err(error.into()),
+        }
+    }
+    let rows = judge_all(model, rules, &rows)?;
+    Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
+}
+
+/// A scan of rows in memory, its columns named by their position.
+fn scan_of(
+    name: &str,
+    schema: &Schema,
+    column_name: impl Fn(usize) -> String,
+    rows: Vec<RecordBatch>,
+) -> Result<LogicalPlan, Error> {
+    let fields = schema.fields().iter().enumerate();
+    let fields = fields.map(|(i, field)| Field::new(column_name(i), field.data_type().clone(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let rows = rows
+        .into_iter()
+        .map(|batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let table = MemTable::try_new(schema, vec![rows])?;
+    Ok(LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.build()?)
+}
+
+/// The rows that are more and those that are fewer.
+pub(super) async fn of_change(
+    model: &Model,
+    evaluator: &Evaluator<'_>,
+    change: &Opaque<LogicalPlan>,
+    rules: &mut Rules,
+) -> Result<(Target, String), Error> {
+    let output = nullable(&model.schema);
+    let mut weighted: Vec<(RecordBatch, Int64Array)> = Vec::new();
+    for batch in evaluator.run(change).await? {
+        let last = batch.num_columns() - 1;
+        debug_assert_eq!(batch.schema().field(last).name(), WEIGHT);
+        let weights = batch.column(last).as_primitive::<Int64Type>().clone();
+        let columns: Vec<usize> = (0..last).collect();
+        weighted.push((shape(&model.name, &batch.project(&columns)?, &output)?, weights));
+    }
+    let (more, fewer) = consolidate(&output, &weighted)?;
+    let sources: Vec<&RecordBatch> = weighted.iter().map(|(batch, _)| batch).collect();
+    let pick = |places: &[(usize, usize)]| -> Result<Vec<RecordBatch>, Error> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![interleave_record_batch(&sources, places)?])
+    };
+    let how = format!("{} rows more, {} fewer", more.len(), fewer.len());
+    let inserted = judge_all(model, rules, &pick(&more)?)?;
+    // Rows that the rules dropped were never stored.
+    let deleted = judge_all(model, &mut rules.clone(), &pick(&fewer)?)?;
+    Ok((Target::Change { inserted, deleted }, how))
+}

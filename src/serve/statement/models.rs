@@ -1,0 +1,73 @@
+//! The statements about models: REFRESH, VERIFY, EXPLAIN CREATE MATERIALIZED VIEW.
+
+use super::utility::Cursor;
+use super::{Statement, byte_of};
+use crate::serve::Error;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+/// A relation's name as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its schema; `None` when it is to be found along the search path.
+    pub schema: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+/// `REFRESH TABLE name [FULL [ALLOW HISTORY LOSS]]`, and PostgreSQL's
+/// `REFRESH MATERIALIZED VIEW [CONCURRENTLY] name [WITH DATA]`.
+pub(super) fn refresh(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
+    let only_view = cursor.take_word("MATERIALIZED");
+    if only_view {
+        cursor.expect_word("VIEW")?;
+        let _ = cursor.take_word("CONCURRENTLY");
+    } else {
+        let _ = cursor.take_word("STREAMING");
+        cursor.expect_word("TABLE")?;
+    }
+    let name = named(cursor)?;
+    let full = cursor.take_word("FULL");
+    if full && cursor.take_word("ALLOW") {
+        cursor.expect_word("HISTORY")?;
+        cursor.expect_word("LOSS")?;
+    }
+    if only_view && cursor.take_word("WITH") {
+        if cursor.take_word("NO") {
+            return Err(Error::new("0A000", "REFRESH MATERIALIZED VIEW ... WITH NO DATA is not supported")
+                .with_hint("A view always has its data: leave WITH NO DATA out."));
+        }
+        cursor.expect_word("DATA")?;
+    }
+    Ok(Statement::Refresh { name, full, only_view })
+}
+
+/// `VERIFY MATERIALIZED VIEW name`.
+pub(super) fn verify(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
+    cursor.expect_word("MATERIALIZED")?;
+    cursor.expect_word("VIEW")?;
+    named(cursor).map(Statement::Verify)
+}
+
+fn named(cursor: &mut Cursor<'_>) -> Result<Named, Error> {
+    let first = cursor.name()?;
+    if !cursor.take(&Token::Period) {
+        return Ok(Named { schema: None, name: first });
+    }
+    Ok(Named { schema: Some(first), name: cursor.name()? })
+}
+
+/// The definition that `EXPLAIN CREATE MATERIALIZED VIEW` explains; `None` when these tokens begin none. What stands
+/// before it in `sql` is blanked, so that its lines and columns are those of the whole text.
+pub(super) fn explained(sql: &str, tokens: &[TokenWithSpan]) -> Option<Statement> {
+    let mut cursor = Cursor::new(sql, tokens);
+    let creates = cursor.take_word("CREATE");
+    if cursor.take_word("OR") && !cursor.take_word("REFRESH") {
+        let _ = cursor.take_word("REPLACE");
+    }
+    let is_view = creates && cursor.take_word("MATERIALIZED") && cursor.take_word("VIEW");
+    let (first, last) = (tokens.first()?, tokens.last()?);
+    let (start, end) = (byte_of(sql, first.span.start)?, byte_of(sql, last.span.end)?);
+    let (before, text) = sql.get(..end).and_then(|text| text.split_at_checked(start))?;
+    let blank: String = before.chars().map(|c| if c == '\n' { c } else { ' ' }).collect();
+    is_view.then(|| Statement::ExplainModel(format!("{blank}{text}")))
+}

@@ -1,0 +1,296 @@
+//! What an engineer says about refreshes: policies, EXPLAIN of a definition, VERIFY, REFRESH.
+
+use crate::push::push;
+use crate::support::{Server, Warehouse, trial};
+use libtest_mimic::Trial;
+use std::fs;
+use std::thread;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("models::refresh_comes_before_the_trigger", refresh_comes_before_the_trigger),
+        trial("models::who_refreshes_reads_what_they_pushed", who_refreshes_reads_what_they_pushed),
+        trial("models::a_refresh_that_fails_says_why", a_refresh_that_fails_says_why),
+        trial("models::incremental_is_not_weighed", incremental_is_not_weighed),
+        trial("models::strict_without_a_rule_is_left_out", strict_without_a_rule_is_left_out),
+        trial("models::verify_finds_what_is_not_the_query", verify_finds_what_is_not_the_query),
+    ]
+}
+
+const READINGS: &str = "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE)\n\
+                        WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n";
+
+fn project(models: &[(&str, &str)]) -> Warehouse {
+    let warehouse = Warehouse::new();
+    warehouse.write("catalog/readings.sql", READINGS);
+    for (path, text) in models {
+        warehouse.write(path, text);
+    }
+    warehouse
+}
+
+/// Pushes readings; gives the token that makes a session see them.
+fn push_readings(server: &Server, token: i64, sensors: &[&str]) -> String {
+    let lines: Vec<String> =
+        sensors.iter().map(|sensor| format!("{{\"sensor\": \"{sensor}\", \"value\": 1.5}}")).collect();
+    let reply = push(server, "readings", Some(("one", token)), &lines.join("\n")).unwrap();
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json()["read_token"].as_str().unwrap().to_string()
+}
+
+/// Waits until these models were computed once, over nothing.
+fn wait_for_first(server: &Server, models: &str, count: usize) {
+    server.wait_until(
+        &format!("SELECT count(*) FROM sluice.freshness WHERE table_name IN ({models}) AND state = 'fresh'"),
+        &count.to_string(),
+    );
+}
+
+/// `model|rows|missing|unexpected|verdict|examples`: the epoch left out.
+fn verified(server: &Server, view: &str) -> String {
+    let answer = server.query(&format!("VERIFY MATERIALIZED VIEW {view}"));
+    let mut cells: Vec<&str> = answer.split('|').collect();
+    assert!(cells.remove(1).parse::<i64>().unwrap() > 0, "{answer}");
+    cells.join("|")
+}
+
+fn refresh_comes_before_the_trigger() {
+    let warehouse = project(&[
+        (
+            "sql/gold/counts.sql",
+            "CREATE MATERIALIZED VIEW gold.counts SCHEDULE EVERY 1 HOUR\n\
+             AS SELECT sensor, count(*) AS n FROM bronze.readings GROUP BY sensor;\n",
+        ),
+        (
+            "sql/silver/readings.sql",
+            "CREATE STREAMING TABLE silver.readings SCHEDULE EVERY 1 HOUR\n\
+             AS SELECT sensor FROM STREAM bronze.readings;\n",
+        ),
+        ("sql/gold/seen.sql", "CREATE VIEW gold.seen AS SELECT * FROM gold.counts;\n"),
+    ]);
+    let server = warehouse.serve();
+    wait_for_first(&server, "'gold.counts'", 1);
+    let session = server.connect();
+    let all = "SELECT sensor, n FROM gold.counts ORDER BY 1";
+
+    push_readings(&server, 1, &["a"]);
+    let token = push_readings(&server, 2, &["a", "b"]);
+    session.text(&format!("SET sluice.read_after = '{token}'"));
+    assert_eq!(session.text(all), "", "not due for an hour");
+    assert_eq!(
+        verified(&server, "gold.counts"),
+        "gold.counts|0|0|0|equal|",
+        "over what it was computed from"
+    );
+
+    session.text("REFRESH TABLE gold.counts");
+    assert_eq!(session.text(all), "a|2\nb|1");
+    assert_eq!(verified(&server, "gold.counts"), "gold.counts|2|0|0|equal|");
+    assert_eq!(session.text("SELECT count(*) FROM silver.readings"), "0", "not due for an hour");
+    session.text("REFRESH TABLE silver.readings");
+    assert_eq!(session.text("SELECT count(*) FROM silver.readings"), "3");
+
+    let token = push_readings(&server, 3, &["c"]);
+    session.text(&format!("SET sluice.read_after = '{token}'"));
+    assert_eq!(
+        verified(&server, "gold.counts"),
+        "gold.counts|2|0|0|equal|",
+        "stale, and right for its inputs"
+    );
+    session.text("REFRESH MATERIALIZED VIEW CONCURRENTLY gold.counts");
+    assert_eq!(session.text(all), "a|2\nb|1\nc|1");
+    session.text("REFRESH TABLE counts FULL");
+    assert_eq!(
+        session.text(
+            "SELECT mode, reason, rows_inserted, rows_deleted FROM sluice.refreshes WHERE model = 'gold.counts' \
+             ORDER BY at DESC LIMIT 1"
+        ),
+        "recompute|REFRESH ... FULL|0|0",
+        "who asked sees what was done, also when nothing was to do"
+    );
+
+    for (sql, code, word) in [
+        ("REFRESH TABLE gold.cuonts", "42P01", "gold.cuonts"),
+        ("REFRESH TABLE gold.seen", "42809", "view"),
+        ("REFRESH TABLE bronze.readings", "42809", "source"),
+        ("REFRESH TABLE sluice.models", "42809", "system"),
+        ("REFRESH MATERIALIZED VIEW silver.readings", "42809", "streaming table"),
+        ("REFRESH TABLE silver.readings FULL", "0A000", "streaming table"),
+        ("REFRESH TABLE silver.readings FULL ALLOW HISTORY LOSS", "0A000", "streaming table"),
+        ("REFRESH MATERIALIZED VIEW gold.counts WITH NO DATA", "0A000", "WITH NO DATA"),
+        ("VERIFY MATERIALIZED VIEW gold.cuonts", "42P01", "gold.cuonts"),
+        ("VERIFY MATERIALIZED VIEW silver.readings", "42809", "streaming table"),
+        ("VERIFY MATERIALIZED VIEW gold.seen", "42809", "view"),
+        ("BEGIN; REFRESH TABLE gold.counts", "25001", "transaction"),
+    ] {
+        let (found, message) = server.connect().refusal(sql);
+        assert_eq!(found, code, "{sql}: {message}");
+        assert!(message.contains(word), "{sql}: {message}");
+    }
+}
+
+/// Many at once, of one view and of the streaming table below it: each is answered with an epoch that holds theirs.
+fn who_refreshes_reads_what_they_pushed() {
+    let warehouse = project(&[
+        (
+            "sql/silver/readings.sql",
+            "CREATE STREAMING TABLE silver.readings SCHEDULE EVERY 1 HOUR\n\
+             AS SELECT sensor FROM STREAM bronze.readings;\n",
+        ),
+        (
+            "sql/gold/counts.sql",
+            "CREATE MATERIALIZED VIEW gold.counts SCHEDULE EVERY 1 HOUR\n\
+             AS SELECT sensor, count(*) AS n FROM silver.readings GROUP BY sensor;\n",
+        ),
+    ]);
+    let server = warehouse.serve();
+    thread::scope(|scope| {
+        for sender in 0..6 {
+            let server = &server;
+            scope.spawn(move || {
+                let session = server.connect();
+                let name = format!("s{sender}");
+                for token in 1..=5 {
+                    let body = format!("{{\"sensor\": \"{name}\", \"value\": 1}}");
+                    let reply = push(server, "readings", Some((&name, token)), &body).unwrap().json();
+                    let read_token = reply["read_token"].as_str().unwrap();
+                    session.text(&format!("SET sluice.read_after = '{read_token}'"));
+                    session.text("REFRESH TABLE silver.readings; REFRESH TABLE gold.counts");
+                    let seen = session.text(&format!("SELECT n FROM gold.counts WHERE sensor = '{name}'"));
+                    assert_eq!(seen, token.to_string(), "{name}");
+                }
+            });
+        }
+    });
+    assert_eq!(verified(&server, "gold.counts"), "gold.counts|6|0|0|equal|");
+}
+
+fn a_refresh_that_fails_says_why() {
+    let warehouse = project(&[
+        (
+            "sql/gold/numbers.sql",
+            "CREATE MATERIALIZED VIEW gold.numbers SCHEDULE EVERY 1 HOUR\n\
+             AS SELECT CAST(sensor AS INT) AS number FROM bronze.readings;\n",
+        ),
+        (
+            "sql/silver/numbers.sql",
+            "CREATE STREAMING TABLE silver.numbers SCHEDULE EVERY 1 HOUR\n\
+             AS SELECT CAST(sensor AS INT) AS number FROM STREAM bronze.readings;\n",
+        ),
+    ]);
+    let server = warehouse.serve();
+    wait_for_first(&server, "'gold.numbers'", 1);
+    let session = server.connect();
+    let token = push_readings(&server, 1, &["7"]);
+    session.text(&format!("SET sluice.read_after = '{token}'; REFRESH TABLE silver.numbers"));
+    assert_eq!(session.text("SELECT number FROM silver.numbers"), "7");
+    let token = push_readings(&server, 2, &["seven"]);
+    session.text(&format!("SET sluice.read_after = '{token}'"));
+    for table in ["gold.numbers", "silver.numbers"] {
+        let (code, message) = session.refusal(&format!("REFRESH TABLE {table}"));
+        assert_eq!(code, "22P02", "{message}");
+        assert!(message.contains("seven"), "{message}");
+    }
+    assert_eq!(session.text("SELECT count(*) FROM gold.numbers"), "0", "the last good version stands");
+    assert_eq!(session.text("SELECT number FROM silver.numbers"), "7", "the last good version stands");
+}
+
+fn incremental_is_not_weighed() {
+    let view = |name: &str, policy: &str| {
+        format!(
+            "CREATE MATERIALIZED VIEW gold.{name} REFRESH POLICY {policy} SCHEDULE EVERY 1 HOUR\n\
+             AS SELECT sensor, count(*) AS n FROM bronze.readings GROUP BY sensor;\n"
+        )
+    };
+    let names = [("a", "AUTO"), ("b", "INCREMENTAL"), ("c", "INCREMENTAL STRICT"), ("d", "FULL")];
+    let warehouse = project(&[]);
+    for (name, policy) in names {
+        warehouse.write(&format!("sql/gold/{name}.sql"), view(name, policy));
+    }
+    let server = warehouse.serve();
+    wait_for_first(&server, "'gold.a', 'gold.b', 'gold.c', 'gold.d'", 4);
+    // More than the size below which recomputing is never weighed.
+    let many: Vec<&str> = ["x", "y"].into_iter().cycle().take(12_000).collect();
+    let token = push_readings(&server, 1, &many);
+    let session = server.connect();
+    session.text(&format!("SET sluice.read_after = '{token}'"));
+    for (name, _) in names {
+        session.text(&format!("REFRESH TABLE gold.{name}"));
+        assert_eq!(session.text(&format!("SELECT * FROM gold.{name} ORDER BY 1")), "x|6000\ny|6000");
+    }
+    assert_eq!(
+        session.text("SELECT model, mode FROM sluice.refreshes WHERE rows_inserted > 0 ORDER BY 1"),
+        "gold.a|recompute\ngold.b|incremental\ngold.c|incremental\ngold.d|recompute"
+    );
+    assert_eq!(
+        session.text("SELECT model, refresh_policy, incremental FROM sluice.models ORDER BY 1"),
+        "gold.a|auto|t\ngold.b|incremental|t\ngold.c|incremental strict|t\ngold.d|full|f"
+    );
+}
+
+fn strict_without_a_rule_is_left_out() {
+    let warehouse = project(&[
+        (
+            "sql/gold/newest.sql",
+            "CREATE MATERIALIZED VIEW gold.newest REFRESH POLICY INCREMENTAL STRICT\n\
+             AS SELECT sensor FROM bronze.readings ORDER BY 1 LIMIT 3;\n",
+        ),
+        (
+            "sql/gold/counts.sql",
+            "CREATE MATERIALIZED VIEW gold.counts REFRESH POLICY INCREMENTAL STRICT\n\
+             AS SELECT sensor, count(*) AS n FROM bronze.readings GROUP BY sensor;\n",
+        ),
+    ]);
+    let server = warehouse.serve();
+    push_readings(&server, 1, &["a"]);
+    server.wait_until("SELECT * FROM gold.counts", "a|1");
+    assert_eq!(server.connect().refusal("SELECT * FROM gold.newest").0, "42P01");
+    let error = server.query("SELECT outcome, error FROM sluice.refreshes WHERE model = 'gold.newest'");
+    assert!(error.starts_with("failed|sql/gold/newest.sql:1:65: "), "{error}");
+    assert!(error.contains("LIMIT has no key"), "{error}");
+    assert!(warehouse.data().join("gold/counts").exists() && !warehouse.data().join("gold/newest").exists());
+}
+
+fn verify_finds_what_is_not_the_query() {
+    let warehouse = project(&[(
+        "sql/gold/counts.sql",
+        "CREATE MATERIALIZED VIEW gold.counts AS SELECT sensor, count(*) AS n FROM bronze.readings GROUP BY sensor;\n",
+    )]);
+    let server = warehouse.serve();
+    wait_for_first(&server, "'gold.counts'", 1);
+    let token = push_readings(&server, 1, &["a", "b", "b"]);
+    let session = server.connect();
+    session.text(&format!("SET sluice.read_after = '{token}'"));
+    session.text("REFRESH TABLE gold.counts");
+    assert_eq!(verified(&server, "gold.counts"), "gold.counts|2|0|0|equal|");
+    drop(session);
+    server.terminate();
+
+    // Behind the server's back the commit that wrote the rows loses its file.
+    let log = warehouse.data().join("gold/counts/_delta_log");
+    let mut commits: Vec<_> = fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().path()).collect();
+    commits.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    commits.sort();
+    let adds = |line: &&str| line.starts_with("{\"add\"");
+    let with_rows =
+        commits.iter().rev().find(|path| fs::read_to_string(path).unwrap().lines().any(|line| adds(&line)));
+    let with_rows = with_rows.expect("a commit with rows");
+    let kept: Vec<String> = fs::read_to_string(with_rows)
+        .unwrap()
+        .lines()
+        .filter(|line| !adds(line))
+        .map(ToString::to_string)
+        .collect();
+    fs::write(with_rows, kept.join("\n") + "\n").unwrap();
+
+    let server = warehouse.serve();
+    let answer = verified(&server, "gold.counts");
+    let (counts, examples) = answer.rsplit_once('|').unwrap();
+    assert_eq!(counts, "gold.counts|0|2|0|differs");
+    let mut examples: Vec<&str> = examples.lines().collect();
+    examples.sort_unstable();
+    assert_eq!(examples, ["missing: sensor = a, n = 1", "missing: sensor = b, n = 2"]);
+    server.query("REFRESH TABLE gold.counts FULL");
+    assert_eq!(verified(&server, "gold.counts"), "gold.counts|2|0|0|equal|");
+    assert_eq!(server.query("SELECT * FROM gold.counts ORDER BY 1"), "a|1\nb|2");
+}
