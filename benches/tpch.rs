@@ -169,8 +169,9 @@ fn report(
          WHERE model = 'gold.{view}' AND at > TIMESTAMP '{before}' ORDER BY at"
     ));
     let refreshes: Vec<Vec<&str>> = rows.lines().map(|line| line.splitn(5, '|').collect()).collect();
+    // Files that were found apart are refreshed for apart.
     let sum =
-        |column: usize| -> f64 { refreshes.iter().map(|row| row[column].parse::<f64>().unwrap()).sum() };
+        |column: usize| refreshes.iter().fold(0.0, |sum, row| sum + row[column].parse::<f64>().unwrap());
     let started = Instant::now();
     let whole = session.text(query);
     let spent = started.elapsed();
