@@ -17,6 +17,7 @@
 
 mod average;
 mod explain;
+mod first;
 mod keyed;
 mod merge;
 mod narrow;
@@ -24,6 +25,7 @@ mod split;
 mod top;
 
 pub(super) use explain::{Ending, explain};
+pub(super) use first::{First, first};
 pub(super) use keyed::{KEYS, Keyed, keyed};
 pub(super) use merge::{Merge, merge};
 pub(super) use narrow::{is_narrowed_by_other, narrow, rows_of};

@@ -15,7 +15,7 @@ use super::ground::{Ground, gather};
 use super::model::{Model, Outline, RefreshRecord};
 use super::output::judge_all;
 use super::streaming::Refreshed;
-use super::ways::{Way, derive_for, drops_rows, of_change, of_keys, of_merge};
+use super::ways::{Way, derive_for, drops_rows, of_change, of_first, of_keys, of_merge};
 use crate::catalog::cut::{Cut, RelationKind};
 use crate::engine::{Engine, logical_plan};
 use crate::lake::{self, FilesProvider, Lake, Table, TableDefinition, TableKind, TableName};
@@ -189,8 +189,10 @@ pub(super) async fn chain_of(
     cut: &Arc<Cut>,
 ) -> Result<Result<Opaque<Split>, String>, Error> {
     let plan = logical_plan(state, outline.query).await?;
+    let stores_all = !drops_rows(outline.expectations);
+    let named = |number| outline.hidden_name(number);
     let chain = derive::normalise(state, LogicalPlan::clone(&plan))
-        .and_then(|plan| derive::split(&plan, |number| outline.hidden_name(number), |name| loses(cut, name)));
+        .and_then(|plan| derive::split(&plan, stores_all, named, |name| loses(cut, name)));
     match chain {
         Ok(chain) => Ok(Ok(Opaque::new(chain))),
         Err(Refusal::NoRule(why)) => Ok(Err(why)),
@@ -281,6 +283,7 @@ async fn change_of(
         Way::Merge(merge, keyed) => {
             of_merge(model, evaluator, &merge, keyed.as_ref(), ground.base.lake, rules).await?
         }
+        Way::First(first) => of_first(model, evaluator, &first, ground.base.lake, rules).await?,
         Way::OfKeys(keyed) => of_keys(model, evaluator, &keyed, rules).await?,
         Way::Change(change) => Ok(of_change(model, evaluator, &change, rules).await?),
     };

@@ -46,22 +46,29 @@ pub(in crate::refresh) struct Split {
     pub(in crate::refresh) query: LogicalPlan,
 }
 
-/// The query as a chain. `named` names the states; `loses` tells of which tables rows may go.
+/// The query as a chain. `stores_all`: what is stored of the query are all its rows. `named` names the states; `loses`
+/// tells of which tables rows may go.
 pub(in crate::refresh) fn split(
     plan: &LogicalPlan,
+    stores_all: bool,
     named: impl Fn(usize) -> TableName,
     loses: impl Fn(&TableName) -> bool,
 ) -> Derived<Split> {
-    let shown = match top(plan).map(|top| top.node) {
-        Some(LogicalPlan::Aggregate(aggregate)) if is_own_state(plan, aggregate, &loses)? => {
-            Some(Arc::clone(&aggregate.input))
-        }
-        _ => None,
+    // The aggregate that a query ends in stands above all others: going up, it comes last.
+    let mut to_come = 0;
+    plan.apply(|node| {
+        to_come += usize::from(matches!(node, LogicalPlan::Aggregate(_)));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let keeps_itself = match top(plan).map(|top| top.node) {
+        Some(LogicalPlan::Aggregate(aggregate)) => is_own_state(plan, aggregate, stores_all, &loses)?,
+        _ => false,
     };
     let mut states: Vec<State> = Vec::new();
     let query = plan.clone().transform_up(|node| {
         if let LogicalPlan::Aggregate(aggregate) = &node {
-            if shown.as_ref().is_some_and(|input| Arc::ptr_eq(input, &aggregate.input)) {
+            to_come -= 1;
+            if to_come == 0 && keeps_itself {
                 return Ok(Transformed::no(node));
             }
             return match state(aggregate, named(states.len()))? {
@@ -146,6 +153,7 @@ fn hidden(
 fn is_own_state(
     plan: &LogicalPlan,
     aggregate: &Aggregate,
+    stores_all: bool,
     loses: impl Fn(&TableName) -> bool,
 ) -> Result<bool, DataFusionError> {
     let Some(calls) = aggregate.aggr_expr.iter().map(call).collect::<Option<Vec<_>>>() else {
@@ -160,7 +168,7 @@ fn is_own_state(
     let is_shown = top(plan)
         .is_some_and(|top| !top.is_filtered && top.shown(0..aggregate.schema.fields().len()).is_some());
     let is_average = |call: &AggregateFunction| call.func.name() == "avg";
-    if aggregate.group_expr.is_empty() || !is_shown || calls.iter().any(is_average) {
+    if aggregate.group_expr.is_empty() || !is_shown || !stores_all || calls.iter().any(is_average) {
         return Ok(false);
     }
     let mut only_comes = true;
