@@ -71,11 +71,9 @@ pub(in crate::refresh) fn split(
             if to_come == 0 && keeps_itself {
                 return Ok(Transformed::no(node));
             }
-            return match state(aggregate, named(states.len()))? {
-                Some((state, seen)) => {
-                    states.push(state);
-                    Ok(Transformed::yes(seen))
-                }
+            let made = |name| state(aggregate, name);
+            return match once(&mut states, &named, made)? {
+                Some(seen) => Ok(Transformed::yes(seen)),
                 None => Ok(Transformed::no(node)),
             };
         }
@@ -83,15 +81,26 @@ pub(in crate::refresh) fn split(
         if !sees_all(&node) || reads_only_hidden(input)? {
             return Ok(Transformed::no(node));
         }
-        match kept(input, named(states.len()))? {
-            Some((state, seen)) => {
-                states.push(state);
-                Ok(Transformed::yes(node.with_new_exprs(node.expressions(), vec![seen])?))
-            }
+        match once(&mut states, &named, |name| kept(input, name))? {
+            Some(seen) => Ok(Transformed::yes(node.with_new_exprs(node.expressions(), vec![seen])?)),
             None => Ok(Transformed::no(node)),
         }
     })?;
     Ok(Split { states, query: query.data })
+}
+
+/// What the query sees of a state, which is one of those that there are already where it holds the same rows.
+fn once(
+    states: &mut Vec<State>,
+    named: impl Fn(usize) -> TableName,
+    made: impl Fn(TableName) -> Result<Option<(State, LogicalPlan)>, DataFusionError>,
+) -> Result<Option<LogicalPlan>, DataFusionError> {
+    let Some((state, seen)) = made(named(states.len()))? else { return Ok(None) };
+    if let Some(same) = states.iter().find(|other| other.plan == state.plan) {
+        return Ok(made(same.name.clone())?.map(|(_, seen)| seen));
+    }
+    states.push(state);
+    Ok(Some(seen))
 }
 
 /// True for operators whose rows may all change when one row of their input does.
