@@ -20,6 +20,7 @@ use crate::catalog::cut::{Cut, RelationKind};
 use crate::engine::{Engine, logical_plan};
 use crate::lake::{self, FilesProvider, Lake, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
+use crate::ops::failpoint::{self, Point};
 use crate::ops::opaque::Opaque;
 use crate::quality::Rules;
 use crate::sql::RefreshPolicy;
@@ -75,6 +76,7 @@ pub(super) async fn refresh(
         let consumed = hidden.consumed();
         let plan = ground.stand_in(&chain.states[number].plan)?;
         let (applied, how) = bring_hidden(&hidden, &plan, &consumed, &ground, &evaluator).await?;
+        failpoint::pass(Point::HiddenCommitted, || model.name.to_string());
         is_recomputed |= how.is_err();
         let how = how.unwrap_or_else(|why| format!("recomputed: {why}"));
         below.push(format!("hidden table {}: {how}", number + 1));
@@ -92,6 +94,7 @@ pub(super) async fn refresh(
     } else {
         change_of(model, &plan, base.consumed, &ground, &evaluator, &mut rules).await?
     };
+    failpoint::pass(Point::ViewComputed, || model.name.to_string());
     let applied = match change {
         Ok((target, how)) => match apply(model, target, &inputs, false).await? {
             Some(applied) => Ok((applied, how)),
@@ -110,6 +113,7 @@ pub(super) async fn refresh(
             ("recompute", applied.ok_or_else(gone)?, why)
         }
     };
+    failpoint::pass(Point::ViewCommitted, || model.name.to_string());
     rows_compared += applied.rows_compared;
     Ok(Attempt::Done(Box::new(Refreshed {
         snapshot: applied.snapshot,

@@ -10,6 +10,7 @@ use crate::catalog::cut::Cut;
 use crate::engine::{Engine, plan_text};
 use crate::lake;
 use crate::ops::clock;
+use crate::ops::failpoint::{self, Point};
 use crate::quality::Rules;
 use arrow::array::RecordBatch;
 use datafusion::physical_plan::collect;
@@ -34,8 +35,10 @@ pub(super) async fn refresh(
     let never_computed = model.is_outdated();
     let mut consumed = inputs.clone();
     consumed.extend(model.hidden_forgotten());
+    failpoint::pass(Point::RecomputeComputed, || model.name.to_string());
     let applied = apply(model, Target::All(rows), &consumed, never_computed).await?;
     let applied = applied.ok_or_else(|| lake::Error::Stopped { table: model.name.clone() })?;
+    failpoint::pass(Point::RecomputeCommitted, || model.name.to_string());
     Ok(Refreshed {
         snapshot: applied.snapshot,
         quarantine: None,
