@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`parse_file`] splits a file into statements and dispatches on their first words; `outside` holds the
 //! statements of `catalog/`, `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries; all stand on `columns`, `clauses`, `types`, `query` and the
-//! `cursor` over tokens. `refusal` lists what is known and not done.
+//! `cursor` over tokens; `windows` turns TUMBLE, HOP and SESSION into plain queries. `refusal` lists what is known and not done.
 
 mod cdc;
 mod cdc_query;
@@ -25,6 +25,7 @@ mod query;
 mod refusal;
 mod suggest;
 mod types;
+mod windows;
 
 pub use cdc::{AutoCdc, ColumnName, DeleteCondition, History, Selection};
 pub use cdc_query::{END_AT, START_AT, defining_query};
@@ -37,3 +38,4 @@ pub use place::word_origin;
 pub use query::{NamedRelation, relations};
 pub use suggest::{did_you_mean, hint_did_you_mean};
 pub use types::type_name;
+pub use windows::{WindowError, expand_windows};

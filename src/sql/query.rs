@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, is_word};
 use super::refusal::{self, refuse};
-use super::{Error, ModelQuery, Origin};
+use super::{Error, ModelQuery, Origin, expand_windows};
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
 use datafusion::sql::sqlparser::ast::{
@@ -36,13 +36,16 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
 
     let sql = cursor.source.between(start, tokens.last().map_or(start, |t| t.span.end)).to_string();
     let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
-    let ast = parser
+    let mut ast = parser
         .parse_query()
         .and_then(|query| match parser.peek_token_ref() {
             token if token.token == Token::EOF => Ok(query),
             token => parser.expected_ref("the end of the query", token),
         })
         .map_err(|error| placed(cursor, &end, error))?;
+    expand_windows(&mut ast).map_err(|error| {
+        Error::new(error.code, cursor.source.origin(error.at), error.message).with_hint(error.hint)
+    })?;
 
     let mut inputs: Vec<TableName> = vec![];
     for relation in walk(&ast).map_err(|misuse| misuse.placed(cursor))? {
@@ -168,7 +171,8 @@ fn refuse_clauses(cursor: &Cursor<'_>, tokens: &[TokenWithSpan]) -> Result<(), E
     Ok(())
 }
 
-/// Takes `STREAM` out of `FROM STREAM schema.table` and `JOIN STREAM schema.table`, and says which tables it stood before.
+/// Takes `STREAM` out of `FROM STREAM schema.table`, `JOIN STREAM schema.table` and `TUMBLE(STREAM schema.table, ...)`, and says
+/// which tables it stood before.
 fn take_streams(
     cursor: &Cursor<'_>,
     tokens: &[TokenWithSpan],
@@ -178,9 +182,15 @@ fn take_streams(
     for (at, token) in tokens.iter().enumerate() {
         let before = |word| kept.last().is_some_and(|t| is_word(&t.token, word));
         let after = |n: usize| tokens.get(at + n).map(|t| &t.token);
+        let in_window = before("(")
+            && kept
+                .iter()
+                .rev()
+                .nth(1)
+                .is_some_and(|t| is_word(&t.token, "TUMBLE") || is_word(&t.token, "HOP"));
         let in_from = before("FROM") || before("JOIN");
         let qualified = matches!((after(1), after(2)), (Some(Token::Word(_)), Some(Token::Period)));
-        let is_stream = is_word(&token.token, "STREAM") && (in_from || before(",")) && qualified;
+        let is_stream = is_word(&token.token, "STREAM") && (in_from || in_window || before(",")) && qualified;
         if is_word(&token.token, "STREAM") && in_from && after(1) == Some(&Token::LParen) {
             let origin = cursor.source.origin(token.span.start);
             return Err(Error::syntax(origin, "STREAM takes no parentheses")

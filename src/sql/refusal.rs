@@ -237,12 +237,6 @@ pub(super) const QUERY_CLAUSES: &[Known] = &[
 
 /// Table functions that are known and not done.
 pub(super) const TABLE_FUNCTIONS: &[Known] = &[
-    known(&["TUMBLE", "("], "Group by date_bin(INTERVAL '5 minutes', event_time)."),
-    known(
-        &["HOP", "("],
-        "Join with generate_series over the window's steps, or write several date_bin queries.",
-    ),
-    known(&["SESSION", "("], "Find gaps with lag(event_time) OVER (PARTITION BY ... ORDER BY event_time)."),
     known(&["CUMULATE", "("], "Write a window function with a frame."),
     known(&["FORECAST", "("], "Write the forecast as a query, for instance an average by weekday."),
     known(&["DETECT_OUTLIERS", "("], "Compare with avg and stddev in a query."),

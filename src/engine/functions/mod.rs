@@ -14,11 +14,13 @@
 mod mask;
 mod surrogate;
 mod text;
+mod windows;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 use surrogate::SurrogateKey;
 use text::{TextFunction, TextOperation};
+use windows::{SessionBound, WindowFloor};
 
 /// Makes the functions known to a session. `sha256` replaces DataFusion's, which gives bytes.
 pub fn register(context: &SessionContext) {
@@ -26,6 +28,10 @@ pub fn register(context: &SessionContext) {
         context.register_udf(ScalarUDF::from(TextFunction::new(operation)));
     }
     context.register_udf(ScalarUDF::from(SurrogateKey::new()));
+    context.register_udf(ScalarUDF::from(WindowFloor::new()));
+    for is_end in [false, true] {
+        context.register_udwf(WindowUDF::from(SessionBound::new(is_end)));
+    }
 }
 
 #[cfg(test)]

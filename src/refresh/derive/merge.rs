@@ -315,7 +315,8 @@ pub(super) fn only_comes(plan: &LogicalPlan, sources: &Sources) -> bool {
         | LogicalPlan::Projection(_)
         | LogicalPlan::Filter(_)
         | LogicalPlan::SubqueryAlias(_)
-        | LogicalPlan::Union(_) => true,
+        | LogicalPlan::Union(_)
+        | LogicalPlan::Values(_) => true,
         LogicalPlan::Join(join) => join.join_type == JoinType::Inner,
         _ => false,
     };

@@ -185,7 +185,7 @@ fn is_own_state(
         only_comes &= match node {
             LogicalPlan::TableScan(scan) => !loses(&name_of(&scan.table_name)),
             LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => true,
-            LogicalPlan::Union(_) => true,
+            LogicalPlan::Union(_) | LogicalPlan::Values(_) => true,
             LogicalPlan::Join(join) => join.join_type == datafusion::common::JoinType::Inner,
             _ => false,
         };

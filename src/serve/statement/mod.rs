@@ -14,6 +14,7 @@ pub use models::Named;
 
 use super::Error;
 use crate::ops::opaque::Opaque;
+use crate::sql::expand_windows;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -211,12 +212,15 @@ fn query(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Box<ast::Query>, Error
     let last = tokens.last().map(|token| token.span.end);
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
-    let query = parser.parse_query().map_err(|error| syntax_error(sql, error, &mut parser, last))?;
+    let mut query = parser.parse_query().map_err(|error| syntax_error(sql, error, &mut parser, last))?;
     let rest = parser.peek_token();
     if rest.token != Token::EOF {
         return Err(near(sql, Some(&rest)));
     }
     refused::check_query(&query)?;
+    expand_windows(&mut query).map_err(|error| {
+        Error::new(error.code, error.message).with_hint(error.hint).with_position(at(sql, error.at))
+    })?;
     Ok(query)
 }
 
