@@ -13,6 +13,7 @@ use crate::support::warehouse::Finished;
 use crate::support::{FLOW, Pg, Server, Warehouse, trial, until};
 use libtest_mimic::Trial;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -74,17 +75,18 @@ const RECOMPUTE: &[&str] = &[
 const RECOMPUTE_ASKED: &[&str] =
     &["refresh.recompute.computed[gold.above]=kill", "refresh.recompute.committed[gold.above]=kill"];
 
-/// Of any table: forty epochs and what they name are enough small or much-deleted files.
+/// Of any table: forty batches make enough small or much-deleted files.
 const FOLDS: &[&str] = &["upkeep.fold.written=kill", "upkeep.fold.committed=kill"];
 
-/// Upkeep that comes soon after a start, of what a hundred commits have left. Tables are gone through by name, so each
-/// of these leaves the next one something to do.
-const TIDYING: &[&str] = &[
-    "upkeep.checkpoint.written[bronze.orders]=kill",
-    "upkeep.log.deleted[bronze.orders]=kill",
-    "upkeep.file.deleted[gold.cities]=kill",
-    "upkeep.checkpoint.hinted[sluice.epochs]=kill",
-];
+/// A hundred commits make a checkpoint, which makes their log superfluous.
+const CHECKPOINT_WRITTEN: &str = "upkeep.checkpoint.written[bronze.ticks]=kill";
+const CHECKPOINT_HINTED: &str = "upkeep.checkpoint.hinted[bronze.ticks]=kill";
+const LOG_DELETED: &str = "upkeep.log.deleted[bronze.ticks]=kill";
+
+/// Of any table: files that a change has removed.
+const FILE_DELETED: &str = "upkeep.file.deleted=kill";
+
+const TIDYING: &[&str] = &[CHECKPOINT_WRITTEN, CHECKPOINT_HINTED, LOG_DELETED, FILE_DELETED];
 
 const VIEWS: &[&str] =
     &["gold.lines", "gold.cities", "gold.above", "gold.dearest", "gold.running", "gold.recomputed"];
@@ -223,6 +225,16 @@ impl Twins {
         server.kill9();
     }
 
+    /// Sends ticks that must be taken; all so far are there, once.
+    fn tick_unarmed(&self, ticks: Range<i64>) {
+        let server = self.killed.serve();
+        let count = ticks.end;
+        assert!(tick(&server, ticks));
+        let all = format!("{count}|{count}|{}", count * (count - 1) / 2);
+        server.wait_until("SELECT count(*), count(DISTINCT tick), sum(tick) FROM bronze.ticks", &all);
+        server.kill9();
+    }
+
     /// Waits until all tables are alike, and has each view verified.
     fn compare(&self, server: &Server, when: &str) {
         until(&format!("{when}: what a server has that was never killed"), FLOW, || {
@@ -295,14 +307,27 @@ fn between_steps_of_a_recompute() {
 fn between_steps_of_upkeep() {
     let mut twins = Twins::new();
     FOLDS.iter().for_each(|step| twins.strike_at_batches(step, 40));
-    // No server lives long enough to tidy what it wrote itself.
-    for _ in 0..4 {
-        let server = twins.killed.serve();
-        twins.send_on(&server, 12);
-        server.kill9();
-    }
-    TIDYING.iter().for_each(|step| twins.strike(step, |_, _| {}));
+    twins.strike_at_batches(FILE_DELETED, 3);
+    // Whenever upkeep comes: a server that is not armed never sees a hundred commits since the last checkpoint.
+    twins.tick_unarmed(0..90);
+    twins.strike(CHECKPOINT_WRITTEN, |_, server| {
+        tick(server, 90..120);
+    });
+    twins.strike(LOG_DELETED, |_, _| {});
+    twins.tick_unarmed(90..180);
+    twins.strike(CHECKPOINT_HINTED, |_, server| {
+        tick(server, 180..230);
+    });
+    twins.tick_unarmed(180..230);
     twins.resume(twins.sent, "after upkeep was killed");
+}
+
+/// Sends ticks, each with a token of its own, until the server does not take them.
+fn tick(server: &Server, ticks: Range<i64>) -> bool {
+    ticks.into_iter().all(|tick| {
+        let sent = push(server, "ticks", Some(("one", tick + 1)), &format!("{{\"tick\": {tick}}}"));
+        sent.is_ok_and(|reply| reply.status == 200)
+    })
 }
 
 /// What a server says that is asked to end at a step which it does not have.
