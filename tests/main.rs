@@ -11,6 +11,7 @@ mod check;
 mod check_messages;
 mod crash;
 mod expectations;
+mod failpoints;
 mod faults;
 mod flight;
 mod full_disk;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         lake_readers::trials(),
         kafka::trials(),
         crash::trials(),
+        failpoints::trials(),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
     support::shared::stop();

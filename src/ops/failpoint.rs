@@ -134,7 +134,7 @@ pub fn pass(point: Point, table: impl FnOnce() -> String) {
 }
 
 fn end_if_due(armed: &[Armed], point: Point, table: &str) {
-    for armed in armed.iter().filter(|armed| is_due(armed, point, table)) {
+    if let Some(armed) = armed.iter().find(|armed| is_due(armed, point, table)) {
         eprintln!("failpoint {} reached at {table}: the process ends", armed.name);
         std::process::abort();
     }

@@ -44,7 +44,7 @@ pub(super) async fn recover(model: &Model) -> Result<(), Error> {
     Ok(quarantine.take_back(REFRESH, done).await?)
 }
 
-/// Takes what is new in the streams; `None` when nothing is.
+/// Takes what is new in the streams; `None` when nothing is, and what stands was shown.
 pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option<Refreshed>, Error> {
     let started = clock::instant();
     let consumed = model.consumed();
@@ -63,7 +63,7 @@ pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option
         }
     }
     if rows_read == 0 && model.streams.iter().all(|s| consumed.contains_key(s)) {
-        return Ok(None);
+        return Ok(unshown(model, ground, inputs));
     }
     let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
     let written = run_query(model, ground, Arc::new(overlay), number).await?;
@@ -102,6 +102,31 @@ pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option
             at: clock::now(),
         },
     }))
+}
+
+/// The rows that a kill kept out of the last epoch, or a commit that looked failed: taken, and nobody's news yet.
+fn unshown(model: &Model, ground: &Ground<'_>, inputs: BTreeMap<TableName, i64>) -> Option<Refreshed> {
+    let snapshot = model.table.snapshot();
+    let shown = ground.snapshots.get(&model.name).and_then(|shown| shown.transaction(REFRESH));
+    (shown != snapshot.transaction(REFRESH)).then(|| Refreshed {
+        snapshot,
+        quarantine: model.quarantine.as_ref().map(|table| table.snapshot()),
+        consumed: inputs.clone(),
+        inputs,
+        record: RefreshRecord {
+            epoch: 0,
+            model: model.name.clone(),
+            mode: "append",
+            reason: "what stands is in no epoch yet".to_string(),
+            rows_read: 0,
+            rows_inserted: 0,
+            rows_deleted: 0,
+            seconds: 0.0,
+            error: None,
+            rules: Vec::new(),
+            at: clock::now(),
+        },
+    })
 }
 
 async fn new_files(

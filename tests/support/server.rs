@@ -146,6 +146,14 @@ impl Server {
         (status, start.elapsed())
     }
 
+    /// Waits until the process has ended by itself: its exit and what it said.
+    pub fn ended(mut self) -> Finished {
+        let status = until("end by itself", FLOW, || {
+            self.child.try_wait().unwrap().ok_or_else(|| "still running".to_string())
+        });
+        Finished { code: status.code(), stdout: String::new(), stderr: self.log() }
+    }
+
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
         let status =
