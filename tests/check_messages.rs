@@ -175,7 +175,7 @@ hint: Change the query where EXPLAIN CREATE MATERIALIZED VIEW says \"recomputed\
         name: "strict_clock",
         file: (
             "sql/gold/a.sql",
-            "CREATE MATERIALIZED VIEW gold.a REFRESH POLICY INCREMENTAL STRICT\nAS SELECT order_id, now() - ts AS age FROM \
+            "CREATE MATERIALIZED VIEW gold.a REFRESH POLICY INCREMENTAL STRICT\nAS SELECT order_id, now() AS seen FROM \
              bronze.orders;\n",
         ),
         says: "error: \"gold.a\" cannot be refreshed incrementally: the time has a rule in conditions of WHERE and HAVING alone

@@ -27,6 +27,7 @@ mod sql;
 mod support;
 mod system;
 mod tidy;
+mod time;
 
 use libtest_mimic::Arguments;
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         cdc::trials(),
         system::trials(),
         models::trials(),
+        time::trials(),
         readers::trials(),
         flight::trials(),
         psql::trials(),
