@@ -25,7 +25,7 @@
 //! - [`lake`]: the only code that touches object stores and Delta: snapshots, scan, commit, upkeep.
 //! - [`engine`]: DataFusion: sessions, memory, functions.
 //! - [`serve`]: readers: statement list, sessions, Postgres wire, Flight SQL, HTTP.
-//! - [`ops`]: clock, shutdown, secrets.
+//! - [`ops`]: clock, shutdown, secrets, failpoints.
 //! - [`config`], [`warehouse`], [`cli`]: settings, wiring, commands.
 //!
 //! # Invariants

@@ -14,6 +14,7 @@ use super::watermark::{advance, newest_event_us};
 use crate::ingest::{Batch, Committed, FileProgress, Position, Rejected, Reporter as _};
 use crate::lake::{Commit, DataFile, Effort, Error, Snapshot, Table, chain};
 use crate::ops::clock;
+use crate::ops::failpoint::{self, Point};
 use crate::sql::table_schema;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::SchemaRef;
@@ -176,12 +177,15 @@ async fn commit(stream: &Arc<Stream>, pending: &Pending) -> Result<Done, Error> 
 
     let adds = write_rows(stream, &pending.rows, batch, watermark).await?;
     let main = stream.main.commit(Commit::append(adds, transactions)).await?;
+    failpoint::pass(Point::BronzeCommitted, || stream.main.name().to_string());
     Ok(Done { batch, cut: BronzeCut { main, quarantine }, newest_event_us })
 }
 
 async fn commit_side(table: &Arc<Table>, rows: RecordBatch, batch: i64) -> Result<Arc<Snapshot>, Error> {
     let adds = table.write(vec![rows], Effort::Fast).await?;
-    table.commit_beside(BATCH, batch, adds).await
+    let committed = table.commit_beside(BATCH, batch, adds).await?;
+    failpoint::pass(Point::BronzeSideCommitted, || table.name().to_string());
+    Ok(committed)
 }
 
 async fn write_rows(

@@ -2,8 +2,8 @@
 
 use super::{STACK_BYTES, ServeArguments};
 use crate::config::Settings;
-use crate::ops::clock;
 use crate::ops::shutdown::Shutdown;
+use crate::ops::{clock, failpoint, secret};
 use crate::serve::http::Addresses;
 use crate::warehouse;
 use anyhow::Context as _;
@@ -24,6 +24,8 @@ pub(super) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     if let Some(project) = &arguments.project {
         warehouse::check_project(project)?;
     }
+    failpoint::arm(&secret::from_environment("SLUICE_FAILPOINTS").unwrap_or_default())
+        .context("SLUICE_FAILPOINTS")?;
     let settings = Settings::load(&arguments)?;
     warehouse::check_project(&settings.project)?;
     let runtime =

@@ -5,6 +5,7 @@
 
 pub mod functions;
 mod pauses;
+mod planner;
 mod tables;
 
 pub use tables::{CutCatalog, FixedSchema};
@@ -49,6 +50,7 @@ impl Engine {
             .with_config(config(target_partitions))
             .with_runtime_env(runtime)
             .with_physical_optimizer_rule(Arc::new(pauses::Pauses))
+            .with_query_planner(Arc::new(planner::Planner))
             .build();
         let context = SessionContext::new_with_state(state);
         functions::register(&context);

@@ -38,6 +38,10 @@ const INDEX_BYTES_MAX: u64 = 256 << 20;
 const FOOTER_BYTES_MAX: u64 = 64 << 20;
 /// Files whose footers are expected to be kept.
 const FILES_EXPECTED: usize = 1024;
+/// When more than one row in so many has one of the keys, a file is read whole.
+const ROWS_A_FOUND_ROW_MIN: usize = 4;
+/// So many rows are always looked up.
+const FEW_ROWS: usize = 1024;
 /// Rows a batch when key columns are read.
 const BATCH_ROWS: usize = 65_536;
 
@@ -106,7 +110,8 @@ impl Indexes {
         Ok(footer)
     }
 
-    /// The live rows of `files` that may have one of the keys, as files that stand for these rows alone. Blocks.
+    /// The live rows of `files` that may have one of the keys, as files that stand for these rows alone; files of which
+    /// most rows may have one stay whole. Blocks.
     pub(super) fn narrow(
         &self,
         snapshot: &Snapshot,
@@ -120,7 +125,10 @@ impl Indexes {
                 continue;
             }
             let index = self.index(&snapshot.table, root, file, keys)?;
-            let mut rows = index.rows(&keys.hashes);
+            let Some(mut rows) = index.rows(&keys.hashes) else {
+                narrowed.push(Arc::clone(file));
+                continue;
+            };
             if let Some(only) = &file.only {
                 rows &= only.as_ref();
             } else if let Some(vector) = &file.deletion_vector {
@@ -270,18 +278,22 @@ impl KeyIndex {
         Self { entries }
     }
 
-    /// The rows with one of these hashes, which are sorted.
-    fn rows(&self, hashes: &[u32]) -> RoaringTreemap {
+    /// The rows with one of these hashes, which are sorted; `None` when they are so many that reading all costs no more.
+    fn rows(&self, hashes: &[u32]) -> Option<RoaringTreemap> {
+        let rows_max = (self.entries.len() / ROWS_A_FOUND_ROW_MIN).max(FEW_ROWS);
         let mut rows = Vec::new();
         let mut from = 0;
         for hash in hashes {
             let first = u64::from(*hash) << 32;
             from += gallop(&self.entries[from..], first);
             let same = self.entries[from..].iter().take_while(|entry| **entry >> 32 == u64::from(*hash));
-            rows.extend(same.map(|entry| entry & u64::from(u32::MAX)));
+            rows.extend(same.map(|entry| entry & u64::from(u32::MAX)).take(rows_max + 1));
+            if rows.len() > rows_max {
+                return None;
+            }
         }
         rows.sort_unstable();
-        rows.into_iter().collect()
+        Some(rows.into_iter().collect())
     }
 }
 
@@ -317,7 +329,7 @@ mod tests {
         ) {
             wanted.sort_unstable();
             wanted.dedup();
-            let found: Vec<u64> = KeyIndex::of(&stored).rows(&wanted).iter().collect();
+            let found: Vec<u64> = KeyIndex::of(&stored).rows(&wanted).unwrap().iter().collect();
             let rows = stored.iter().zip(0u64..).filter(|(hash, _)| wanted.contains(hash));
             prop_assert_eq!(found, rows.map(|(_, row)| row).collect::<Vec<_>>());
         }

@@ -8,6 +8,7 @@ use super::snapshot::{DataFile, Replay, Snapshot};
 use super::store::Store;
 use super::table::Tombstone;
 use super::{Error, TableName, vector};
+use crate::ops::failpoint::{self, Point};
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::json::{LineDelimitedWriter, ReaderBuilder};
 use bytes::Bytes;
@@ -181,6 +182,7 @@ pub(super) fn write_checkpoint(
     writer.close().map_err(parquet)?;
     // Written beside and renamed, so that a crash never leaves half a checkpoint under its name.
     store.replace(&path, &bytes)?;
+    failpoint::pass(Point::CheckpointWritten, || table.to_string());
     let hint = serde_json::json!({"version": snapshot.version, "size": lines.len()}).to_string();
     store.replace(&format!("{FOLDER}/_last_checkpoint"), hint.as_bytes())
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
@@ -21,27 +22,29 @@ use std::path::Path;
 use std::sync::Arc;
 use url::Url;
 
-/// Opens files of one table for lookups.
+/// Marks a file of a scan as one of which few rows are wanted, and known.
 #[derive(Debug)]
-pub(super) struct LookupReaders {
-    table: TableName,
-    indexes: Arc<Indexes>,
+pub(super) struct LookedUp;
+
+/// Opens files of one table: those that are looked up here, the others as DataFusion does.
+#[derive(Debug)]
+pub(super) struct Readers {
+    pub(super) table: TableName,
+    pub(super) indexes: Arc<Indexes>,
+    pub(super) whole: CachedParquetFileReaderFactory,
 }
 
-impl LookupReaders {
-    pub(super) fn new(table: &TableName, indexes: &Arc<Indexes>) -> Self {
-        Self { table: table.clone(), indexes: Arc::clone(indexes) }
-    }
-}
-
-impl ParquetFileReaderFactory for LookupReaders {
+impl ParquetFileReaderFactory for Readers {
     fn create_reader(
         &self,
-        _partition: usize,
+        partition: usize,
         file: PartitionedFile,
-        _size_hint: Option<usize>,
-        _metrics: &ExecutionPlanMetricsSet,
+        size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        if file.extensions.get::<LookedUp>().is_none() {
+            return self.whole.create_reader(partition, file, size_hint, metrics);
+        }
         let external = |e: Box<dyn std::error::Error + Send + Sync>| DataFusionError::External(e);
         // A location is a path with its special characters escaped, as in a URL.
         let url = Url::parse(&format!("file:///{}", file.object_meta.location))

@@ -5,7 +5,7 @@
 //! mark as inexact whatever might be widened, cut or counted before deletions, so that no query is answered from them.
 
 use super::index::{Indexes, Keys};
-use super::lookup::LookupReaders;
+use super::lookup::{LookedUp, Readers};
 use super::snapshot::{DataFile, Snapshot};
 use super::stats::{ColumnBounds, FileStatistics};
 use super::{Error, TableKind, schema, vector};
@@ -21,7 +21,6 @@ use datafusion::common::{
 };
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -63,8 +62,6 @@ pub struct FilesProvider {
 struct PlannedFile {
     file: PartitionedFile,
     planning: Arc<Statistics>,
-    /// Few rows of it are wanted, and they are known.
-    is_looked_up: bool,
 }
 
 impl FilesProvider {
@@ -154,11 +151,14 @@ impl FilesProvider {
         if let Some(selection) = vector::selection_of(file, rows) {
             planned = planned.with_extension(ParquetRowSelection::new(selection));
         }
+        if file.only.is_some() {
+            planned = planned.with_extension(LookedUp);
+        }
         let bounds = |exactness| self.statistics(file, &statistics, exactness);
         let planning = planned.clone().with_statistics(Arc::new(bounds(Exactness::Planning)));
         let pruning = planned.with_statistics(Arc::new(bounds(Exactness::Pruning)));
         let planning = planning.statistics.unwrap_or_default();
-        Ok(PlannedFile { file: pruning, planning, is_looked_up: file.only.is_some() })
+        Ok(PlannedFile { file: pruning, planning })
     }
 
     /// Statistics of the file's own columns; [`PartitionedFile::with_statistics`] adds the partition columns.
@@ -311,15 +311,15 @@ impl TableProvider for FilesProvider {
             global: state.config_options().execution.parquet.clone(),
             ..TableParquetOptions::default()
         };
-        let readers: Arc<dyn ParquetFileReaderFactory> = if files.iter().all(|f| f.is_looked_up) {
-            Arc::new(LookupReaders::new(&self.snapshot.table, &self.indexes))
-        } else {
-            let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
-            Arc::new(CachedParquetFileReaderFactory::new(store, footers))
+        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let readers = Readers {
+            table: self.snapshot.table.clone(),
+            indexes: Arc::clone(&self.indexes),
+            whole: CachedParquetFileReaderFactory::new(store, footers),
         };
         let source = ParquetSource::new(self.table_schema.clone())
             .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(readers);
+            .with_parquet_file_reader_factory(Arc::new(readers));
         let scan = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)

@@ -5,6 +5,7 @@
 
 use super::Error;
 use crate::ops::clock;
+use crate::ops::failpoint::{self, Point};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,12 @@ impl Store {
 
     pub(super) fn path(&self, relative: &str) -> PathBuf {
         self.root.join(relative)
+    }
+
+    /// The table whose folder this is, as its last two names say.
+    pub(super) fn table(&self) -> String {
+        let names: Vec<_> = self.root.iter().map(|name| name.to_string_lossy()).collect();
+        names[names.len().saturating_sub(2)..].join(".")
     }
 
     /// Makes a folder and its parents durable.
@@ -88,10 +95,12 @@ impl Store {
         let temporary = format!("{folder}/.{name}.{}.tmp", uuid::Uuid::new_v4());
         self.write(&temporary, bytes)?;
         let (from, to) = (self.path(&temporary), self.path(relative));
+        failpoint::pass(Point::CommitSynced, || self.table());
         let linked = fs::hard_link(&from, &to);
         let _ = fs::remove_file(&from);
         match linked {
             Ok(()) => {
+                failpoint::pass(Point::CommitLinked, || self.table());
                 sync_folder(&self.path(folder))?;
                 Ok(Put::Done)
             }

@@ -21,6 +21,7 @@ use super::vector;
 use super::write::{DataWriter, Effort};
 use super::{Error, TableName};
 use crate::ops::clock;
+use crate::ops::failpoint::{self, Point};
 use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
 use parking_lot::Mutex;
@@ -215,8 +216,12 @@ impl Table {
 
     pub(super) fn commit_blocking(&self, commit: &Commit) -> Result<Arc<Snapshot>, Error> {
         let _one_at_a_time = self.commits.lock();
+        failpoint::pass(Point::DataWritten, || self.name.to_string());
         let bitmaps: Vec<RoaringTreemap> = commit.deletes.iter().map(|(_, rows)| rows.clone()).collect();
         let vectors = if bitmaps.is_empty() { Vec::new() } else { vector::write(&self.store, &bitmaps)? };
+        if !vectors.is_empty() {
+            failpoint::pass(Point::VectorsWritten, || self.name.to_string());
+        }
         let revised: Vec<Arc<DataFile>> = commit
             .deletes
             .iter()
@@ -231,6 +236,7 @@ impl Table {
             let body = render(&self.name, &lines)?;
             match self.store.put_new(&log::commit_path(version), &body, &[self.store.path("")])? {
                 Put::Done => {
+                    failpoint::pass(Point::CommitDurable, || self.name.to_string());
                     let next = Arc::new(base.next(version, &lines, added.clone())?);
                     self.publish(&next, &lines, added);
                     return Ok(next);

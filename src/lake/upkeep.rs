@@ -13,6 +13,7 @@ use super::vector;
 use super::write::Effort;
 use super::{Error, TableKind};
 use crate::ops::clock;
+use crate::ops::failpoint::{self, Point};
 use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
 use std::collections::{BTreeMap, HashSet};
@@ -98,6 +99,7 @@ impl Table {
             })?;
         }
         let mut adds = writer.finish()?;
+        failpoint::pass(Point::FoldWritten, || self.name().to_string());
         // Marks that all the group's files share stay on what they became.
         let tags = group.first().map(|f| f.tags.clone()).unwrap_or_default();
         if group.iter().all(|f| f.tags == tags) {
@@ -113,7 +115,10 @@ impl Table {
             definition: None,
         };
         match self.commit_blocking(&commit) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                failpoint::pass(Point::FoldCommitted, || self.name().to_string());
+                Ok(())
+            }
             Err(error) => {
                 adds.iter().try_for_each(|add| self.store().delete(&add.path))?;
                 if matches!(error, Error::Conflict { .. }) { Ok(()) } else { Err(error) }
@@ -162,9 +167,11 @@ impl Table {
             let tombstones = self.tombstones.lock().clone();
             let buried = tombstones.into_iter().map(|(path, t)| (path, t.removed_ms)).collect();
             log::write_checkpoint(self.store(), &snapshot, &buried)?;
+            failpoint::pass(Point::CheckpointHinted, || self.name().to_string());
         }
         for path in expired_log(&listing, floor) {
             self.store().delete(&path)?;
+            failpoint::pass(Point::LogDeleted, || self.name().to_string());
         }
         self.vacuum(&snapshot, floor, settings.keep)
     }
@@ -185,6 +192,7 @@ impl Table {
         for path in expired {
             if !live.contains(&path) {
                 self.store().delete(&path)?;
+                failpoint::pass(Point::FileDeleted, || self.name().to_string());
             }
             self.tombstones.lock().remove(&path);
         }

@@ -209,7 +209,7 @@ fn write_error(table: &TableName, store: &Store, path: &str, error: parquet::err
 }
 
 /// Rows of a page: single rows are read back by their pages.
-const PAGE_ROWS: usize = 2048;
+const PAGE_ROWS: usize = 1024;
 /// A dictionary beyond this is given up: it must be read before any row is.
 const DICTIONARY_BYTES_MAX: usize = 64 << 10;
 

@@ -1,6 +1,7 @@
-//! What every stage leans on: the clock and shutdown.
+//! What every stage leans on: the clock, shutdown, failpoints.
 
 pub mod clock;
+pub mod failpoint;
 pub mod opaque;
 pub mod secret;
 pub mod shutdown;

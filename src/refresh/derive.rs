@@ -6,6 +6,7 @@
 //! inner join                       ΔA ⋈ B_new  ∪  A_old ⋈ ΔB
 //! outer, semi, anti, mark join     the change of the kept side alone, or else the affected keys
 //! GROUP BY, DISTINCT, window       the affected keys: groups (partitions) of changed rows, computed new and old
+//! GROUPING SETS, NOT IN            rewritten as plain aggregates, as a join that knows of no NULLs
 //! ```
 //!
 //! A derived plan has the columns of the plan that it stands for and, last, a weight: how many times the row has come,
@@ -18,14 +19,18 @@
 mod average;
 mod clock;
 mod explain;
+mod first;
+mod grouping;
 mod keyed;
 mod merge;
 mod narrow;
+mod not_in;
 mod split;
 mod top;
 
 pub(super) use clock::{asks_for_time, clock_input, clock_version};
 pub(super) use explain::{Ending, explain};
+pub(super) use first::{First, first};
 pub(super) use keyed::{KEYS, Keyed, keyed};
 pub(super) use merge::{Merge, merge};
 pub(super) use narrow::{is_narrowed_by_other, narrow, rows_of};
@@ -121,6 +126,8 @@ pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<Logi
     ];
     let plan = Optimizer::with_rules(rules).optimize(typed, &state, |_, _| {})?;
     let plan = plan.transform_up(one_row_always_joins)?.data;
+    let plan = plan.transform_up(not_in::without_nulls)?.data;
+    let plan = plan.transform_up(grouping::by_set)?.data;
     match has_subquery(&plan)? {
         true => no_rule("a subquery that is no join has no rule"),
         false => Ok(plan),
@@ -314,7 +321,9 @@ fn join_change(join: &Join, sources: &Sources) -> Derived<Option<LogicalPlan>> {
                 return no_rule(format!("{} join has no equality to key on", join.join_type));
             }
             if join.null_aware {
-                return no_rule("NOT IN depends on every row: write NOT EXISTS");
+                return no_rule(
+                    "NOT IN whose subquery refers to the outer row has no rule: write NOT EXISTS",
+                );
             }
             let (left_keys, right_keys): (Vec<Expr>, Vec<Expr>) = join.on.iter().cloned().unzip();
             let mut parts = Vec::new();
@@ -397,7 +406,7 @@ fn group_keys(aggregate: &Aggregate) -> Derived<Vec<Expr>> {
         return no_rule("an aggregate over everything has no key");
     }
     if aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
-        return no_rule("GROUPING SETS have no common key");
+        return no_rule("there are too many grouping sets");
     }
     let mut keys: Vec<Expr> = Vec::with_capacity(aggregate.group_expr.len());
     for key in &aggregate.group_expr {

@@ -2,6 +2,7 @@
 
 use super::Error;
 use crate::lake::{Commit, Effort, FileStatistics, Lake, Table, TableDefinition, TableName};
+use crate::ops::failpoint::{self, Point};
 use arrow::array::{
     Array, ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
@@ -70,6 +71,7 @@ impl EpochTable {
         wave_time: DateTime<Utc>,
         rows: &[EpochRow],
     ) -> Result<(), Error> {
+        failpoint::pass(Point::EpochDue, || self.table.name().to_string());
         let times = |time: DateTime<Utc>| -> ArrayRef {
             Arc::new(
                 TimestampMicrosecondArray::from(vec![time.timestamp_micros(); rows.len()])
@@ -88,6 +90,7 @@ impl EpochTable {
         let batch = RecordBatch::try_new(schema(), columns)?;
         let files = self.table.write(vec![batch], Effort::Fast).await?;
         self.table.commit(Commit::append(files, vec![(EPOCH.to_string(), epoch)])).await?;
+        failpoint::pass(Point::EpochCommitted, || self.table.name().to_string());
         Ok(())
     }
 

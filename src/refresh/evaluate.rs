@@ -192,7 +192,7 @@ fn affected_keys(plan: &LogicalPlan) -> Option<Opaque<Arc<LogicalPlan>>> {
 }
 
 /// A plan's rows in memory under the names that its columns have.
-fn in_memory(plan: &LogicalPlan, rows: Vec<RecordBatch>) -> Result<Opaque<LogicalPlan>, Error> {
+pub(super) fn in_memory(plan: &LogicalPlan, rows: Vec<RecordBatch>) -> Result<Opaque<LogicalPlan>, Error> {
     // Columns of one name may come from two tables: here they are numbered.
     let fields = plan.schema().fields().iter().enumerate();
     let fields = fields.map(|(i, field)| Field::new(format!("c{i}"), field.data_type().clone(), true));

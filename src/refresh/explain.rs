@@ -99,7 +99,7 @@ impl Part {
         let way = found(derive_for(schema, drops_rows, plan, went))?;
         let ending = match (&when_rows_come, &way) {
             (_, Ok(Way::Merge(..))) => Ending::Merged,
-            (Ok(Way::Merge(..)), _) => Ending::MergedWhileRowsCome,
+            (Ok(Way::Merge(..) | Way::First(_)), _) => Ending::MergedWhileRowsCome,
             (_, Ok(Way::OfKeys(_))) => Ending::Keyed,
             _ => Ending::Derived,
         };

@@ -7,6 +7,7 @@ use crate::catalog::cut::Cut;
 use crate::lake::{self, Changes, Lake, Snapshot, Table, TableName};
 use crate::ops::opaque::Opaque;
 use crate::sql::RefreshPolicy;
+use arrow::datatypes::SchemaRef;
 use chrono::DateTime;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::provider_as_source;
@@ -86,10 +87,11 @@ pub(super) async fn gather(
         };
         changed_rows += inserted + deleted;
         all_rows += snapshot.rows().unwrap_or_default();
-        let Some(old) = old_version(table, from, ground.base).await? else {
+        let Some(new) = ground.rows(&name) else { return Ok(Err(format!("{name} is not read here"))) };
+        let Some(old) = old_version(table, from, &new.schema(), ground.base).await? else {
             return Ok(Err(format!("version {from} of {name} is gone")));
         };
-        if ground.rows(&name).is_none_or(|new| new.schema() != old.schema()) {
+        if new.schema() != old.schema() {
             return Ok(Err(format!("the columns of {name} have changed")));
         }
         tables.insert(name, source(ground.base.lake, table, old, changes));
@@ -110,21 +112,28 @@ pub(super) async fn gather(
     Ok(Ok(Gathered { sources: Opaque::new(Sources { tables, since }), changed_rows }))
 }
 
+/// A version of a table. Columns that it has got since are NULL in it.
 async fn old_version(
     table: &Arc<Table>,
     version: i64,
+    new_schema: &SchemaRef,
     base: &Base<'_>,
 ) -> Result<Option<Arc<dyn TableProvider>>, Error> {
     let in_memory =
         base.cut.and_then(|cut| cut.tables.get(table.name())).filter(|old| old.version == version);
-    if let Some(provider) = in_memory.and_then(|old| old.provider.clone()) {
+    let provider = in_memory.and_then(|old| old.provider.clone());
+    if let Some(provider) = provider.filter(|provider| provider.schema() == *new_schema) {
         return Ok(Some(provider));
     }
-    match table.snapshot_at(version).await {
-        Ok(snapshot) => Ok(Some(base.lake.provider(&snapshot))),
-        Err(lake::Error::Gone { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    let old = match table.snapshot_at(version).await {
+        Ok(snapshot) => snapshot,
+        Err(lake::Error::Gone { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let newest = table.snapshot();
+    let has_got_columns = newest.schema.fields().starts_with(old.schema.fields());
+    let shown = if has_got_columns { &newest } else { &old };
+    Ok(Some(base.lake.provider_of_files(shown, old.files.clone())))
 }
 
 fn source(lake: &Lake, table: &Table, old: Arc<dyn TableProvider>, changes: Changes) -> Source {

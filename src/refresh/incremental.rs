@@ -15,11 +15,12 @@ use super::ground::{Ground, gather};
 use super::model::{Model, Outline, RefreshRecord};
 use super::output::judge_all;
 use super::streaming::Refreshed;
-use super::ways::{Way, derive_for, drops_rows, of_change, of_keys, of_merge};
+use super::ways::{Way, derive_for, drops_rows, of_change, of_first, of_keys, of_merge};
 use crate::catalog::cut::{Cut, RelationKind};
 use crate::engine::{Engine, logical_plan};
 use crate::lake::{self, FilesProvider, Lake, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
+use crate::ops::failpoint::{self, Point};
 use crate::ops::opaque::Opaque;
 use crate::quality::Rules;
 use crate::sql::RefreshPolicy;
@@ -74,6 +75,7 @@ pub(super) async fn refresh(
         let consumed = hidden.consumed();
         let plan = ground.stand_in(&chain.states[number].plan)?;
         let (applied, how) = bring_hidden(&hidden, &plan, &consumed, &ground, &evaluator).await?;
+        failpoint::pass(Point::HiddenCommitted, || model.name.to_string());
         is_recomputed |= how.is_err();
         let how = how.unwrap_or_else(|why| format!("recomputed: {why}"));
         below.push(format!("hidden table {}: {how}", number + 1));
@@ -92,6 +94,7 @@ pub(super) async fn refresh(
     } else {
         change_of(model, &plan, base.consumed, &ground, &evaluator, &mut rules).await?
     };
+    failpoint::pass(Point::ViewComputed, || model.name.to_string());
     let applied = match change {
         Ok((target, how)) => match apply(model, target, &inputs, false).await? {
             Some(applied) => Ok((applied, how)),
@@ -110,6 +113,7 @@ pub(super) async fn refresh(
             ("recompute", applied.ok_or_else(gone)?, why)
         }
     };
+    failpoint::pass(Point::ViewCommitted, || model.name.to_string());
     rows_compared += applied.rows_compared;
     Ok(Attempt::Done(Box::new(Refreshed {
         snapshot: applied.snapshot,
@@ -187,8 +191,10 @@ pub(super) async fn chain_of(
     cut: &Arc<Cut>,
 ) -> Result<Result<Opaque<Split>, String>, Error> {
     let plan = logical_plan(state, outline.query).await?;
+    let stores_all = !drops_rows(outline.expectations);
+    let named = |number| outline.hidden_name(number);
     let chain = derive::normalise(state, LogicalPlan::clone(&plan))
-        .and_then(|plan| derive::split(&plan, |number| outline.hidden_name(number), |name| loses(cut, name)));
+        .and_then(|plan| derive::split(&plan, stores_all, named, |name| loses(cut, name)));
     match chain {
         Ok(chain) => Ok(Ok(Opaque::new(chain))),
         Err(Refusal::NoRule(why)) => Ok(Err(why)),
@@ -283,6 +289,7 @@ async fn change_of(
         Way::Merge(merge, keyed) => {
             of_merge(model, evaluator, &merge, keyed.as_ref(), ground.base.lake, rules).await?
         }
+        Way::First(first) => of_first(model, evaluator, &first, ground.base.lake, rules).await?,
         Way::OfKeys(keyed) => of_keys(model, evaluator, &keyed, rules).await?,
         Way::Change(change) => Ok(of_change(model, evaluator, &change, rules).await?),
     };

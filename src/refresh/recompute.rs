@@ -11,6 +11,7 @@ use crate::catalog::cut::Cut;
 use crate::engine::{Engine, plan_text};
 use crate::lake;
 use crate::ops::clock;
+use crate::ops::failpoint::{self, Point};
 use crate::quality::Rules;
 use arrow::array::RecordBatch;
 use datafusion::physical_plan::collect;
@@ -37,8 +38,10 @@ pub(super) async fn refresh(
     consumed.insert(clock_input(), clock_version(cut.wave_time));
     let mut recorded = consumed.clone();
     recorded.extend(model.hidden_forgotten());
+    failpoint::pass(Point::RecomputeComputed, || model.name.to_string());
     let applied = apply(model, Target::All(rows), &recorded, never_computed).await?;
     let applied = applied.ok_or_else(|| lake::Error::Stopped { table: model.name.clone() })?;
+    failpoint::pass(Point::RecomputeCommitted, || model.name.to_string());
     Ok(Refreshed {
         snapshot: applied.snapshot,
         quarantine: None,

@@ -7,6 +7,7 @@ use crate::catalog::cut::{Cut, CutTable};
 use crate::engine::{Engine, plan_text};
 use crate::lake::{Commit, DataFile, DataWriter, Effort, Lake, Snapshot, Table, TableName, conform};
 use crate::ops::clock;
+use crate::ops::failpoint::{self, Point};
 use crate::quality::Rules;
 use chrono::{DateTime, Utc};
 use datafusion::physical_plan::execute_stream;
@@ -70,7 +71,9 @@ pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option
 
     let quarantine = match &model.quarantine {
         Some(table) if !written.quarantined.is_empty() => {
-            Some(table.commit_beside(REFRESH, number, written.quarantined).await?)
+            let committed = table.commit_beside(REFRESH, number, written.quarantined).await?;
+            failpoint::pass(Point::StreamSideCommitted, || model.name.to_string());
+            Some(committed)
         }
         Some(table) => Some(table.snapshot()),
         None => None,
@@ -79,6 +82,7 @@ pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option
         vec![(REFRESH.to_string(), number), (DEFINITION.to_string(), model.definition_hash)];
     transactions.extend(inputs.iter().map(|(name, version)| (format!("{CONSUMED}{name}"), *version)));
     let snapshot = model.table.commit(Commit::append(written.rows, transactions)).await?;
+    failpoint::pass(Point::StreamCommitted, || model.name.to_string());
     Ok(Some(Refreshed {
         snapshot,
         quarantine,

@@ -1,6 +1,7 @@
 //! The ways in which a view's change is found, and what comes of each.
 //!
 //! ```text
+//! first rows of a key ──── those that stand and those that came ── numbered anew
 //! exact aggregates ─────── what came and went by key ── added to the stored rows, taken off them
 //! a result with a key ──── affected keys ── their rows, computed anew ── compared with those stored
 //! any other with rules ─── the derived change, weights summed ── rows more, rows fewer
@@ -9,8 +10,8 @@
 use super::Error;
 use super::apply::Target;
 use super::compare::{KeySet, consolidate};
-use super::derive::{self, KEYS, Keyed, Merge, Refusal, Sources, WEIGHT};
-use super::evaluate::Evaluator;
+use super::derive::{self, First, KEYS, Keyed, Merge, Refusal, Sources, WEIGHT};
+use super::evaluate::{Evaluator, in_memory};
 use super::model::Model;
 use super::output::{judge_all, nullable, shape};
 use crate::lake::Lake;
@@ -30,6 +31,7 @@ pub(super) enum Way {
     Nothing,
     /// And how keys are computed anew whose least or greatest value went.
     Merge(Opaque<Merge>, Option<Opaque<Keyed>>),
+    First(Opaque<First>),
     OfKeys(Opaque<Keyed>),
     Change(Opaque<LogicalPlan>),
 }
@@ -53,6 +55,12 @@ pub(super) fn derive_for(
     {
         let keyed = if merge.may_redo() { derive::keyed(plan, sources)? } else { None };
         return Ok(Way::Merge(Opaque::new(merge), keyed.map(Opaque::new)));
+    }
+    if !drops_rows
+        && let Some(first) = derive::first(plan, sources)?
+        && first.types().all(|(column, data_type)| is_same_value(data_type, stored_type(column)))
+    {
+        return Ok(Way::First(Opaque::new(first)));
     }
     if let Some(keyed) = derive::keyed(plan, sources)? {
         if keyed.affected.is_none() {
@@ -97,6 +105,37 @@ pub(super) async fn of_keys(
     };
     let rows = evaluator.run(&plan).await?;
     let rows = judge_all(model, rules, &rows)?;
+    Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
+}
+
+/// The first rows of the keys that came, among those that stand and those that came.
+pub(super) async fn of_first(
+    model: &Model,
+    evaluator: &Evaluator<'_>,
+    first: &Opaque<First>,
+    lake: &Lake,
+    rules: &mut Rules,
+) -> Result<Result<(Target, String), String>, Error> {
+    let came = Opaque::new(first.came.clone());
+    let came = in_memory(&came, evaluator.run(&came).await?)?;
+    let affected = match first.affected(LogicalPlan::clone(&came)) {
+        Ok(plan) => Opaque::new(plan),
+        Err(Refusal::NoRule(why)) => return Ok(Err(why)),
+        Err(Refusal::Engine(error)) => return Err(error.into()),
+    };
+    let keys = evaluator.run(&affected).await?;
+    let set = KeySet::new(&model.schema, first.columns.clone(), &keys)?;
+    let how = format!("added to {} keys, first rows kept", set.len());
+    let plan = {
+        let keys = scan_of(KEYS, affected.schema().as_arrow(), derive::key_name, keys)?;
+        let stored = provider_as_source(lake.provider(&model.table.snapshot()));
+        match first.rows(LogicalPlan::clone(&came), keys, stored) {
+            Ok(plan) => Opaque::new(plan),
+            Err(Refusal::NoRule(why)) => return Ok(Err(why)),
+            Err(Refusal::Engine(error)) => return Err(error.into()),
+        }
+    };
+    let rows = judge_all(model, rules, &evaluator.run(&plan).await?)?;
     Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
 }
 

@@ -45,13 +45,6 @@ pub struct Change {
     pub rows: Option<RecordBatch>,
 }
 
-impl Change {
-    /// Rows that come and rows that go; an updated row does both.
-    pub fn row_count(&self) -> usize {
-        self.gone.len() + self.rows.as_ref().map_or(0, RecordBatch::num_rows)
-    }
-}
-
 /// A benchmark: its tables and where its stream stands.
 pub struct Stream {
     pub tables: Vec<Rows>,
@@ -65,6 +58,11 @@ impl Stream {
     /// A stream over these tables, of which those of facts hold `orders` orders.
     pub fn new(tables: Vec<Rows>, orders: usize, seed: u64) -> Self {
         Self { tables, orders, inserted: 0, deleted: 0, random: ChaCha8Rng::seed_from_u64(seed) }
+    }
+
+    /// How many orders there are, those that wait included.
+    pub fn order_count(&self) -> usize {
+        self.orders
     }
 
     /// The rows that a table starts with.

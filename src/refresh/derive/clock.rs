@@ -46,6 +46,19 @@ pub(super) fn asks_itself(plan: &LogicalPlan) -> bool {
     !matches!(plan, LogicalPlan::TableScan(_)) && plan.expressions().iter().any(asks)
 }
 
+/// True when an operator above `input` asks for the time, which has moved: keys whose rows did not change are affected too.
+pub(super) fn asks_above(plan: &LogicalPlan, input: &LogicalPlan, sources: &Sources) -> bool {
+    let mut node = plan;
+    while sources.since.is_some() && !std::ptr::eq(node, input) {
+        let [below] = node.inputs()[..] else { return asks_itself(node) };
+        if asks_itself(node) {
+            return true;
+        }
+        node = below;
+    }
+    false
+}
+
 /// True when the rows of a plan depend on the time.
 pub(in crate::refresh) fn asks_for_time(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
     plan.exists(|node| Ok(asks_itself(node)))

@@ -2,7 +2,7 @@
 //! what stands. Where windows stand on windows that one key divides, only the innermost one's input is narrowed down to
 //! the affected keys: all above it follows.
 
-use super::clock::asks_itself;
+use super::clock::asks_above;
 use super::top::top;
 use super::{Derived, Refusal, Sources, change, distinct, group_keys, key_rows, partition_keys, restrict};
 use datafusion::common::DataFusionError;
@@ -77,7 +77,7 @@ pub(in crate::refresh) fn keyed(plan: &LogicalPlan, sources: &Sources) -> Derive
     let shown = at.into_iter().collect::<Option<Vec<usize>>>().and_then(|at| top.shown(at));
     let Some(columns) = shown else { return Ok(None) };
     let (input, keys, above) = innermost(input, keys);
-    if sources.since.is_some() && asks_above(plan, input) {
+    if asks_above(plan, input, sources) {
         return Ok(None);
     }
     let affected = match change(input, sources)? {
@@ -85,19 +85,6 @@ pub(in crate::refresh) fn keyed(plan: &LogicalPlan, sources: &Sources) -> Derive
         None => None,
     };
     Ok(Some(Keyed { plan: plan.clone(), keys, above, columns, affected }))
-}
-
-/// True when an operator above `input` asks for the time: keys whose rows did not change are then affected too.
-fn asks_above(plan: &LogicalPlan, input: &LogicalPlan) -> bool {
-    let mut node = plan;
-    while !std::ptr::eq(node, input) {
-        let [below] = node.inputs()[..] else { return asks_itself(node) };
-        if asks_itself(node) {
-            return true;
-        }
-        node = below;
-    }
-    false
 }
 
 /// Goes down through windows that these keys divide too: their rows of a key follow from their input's rows of it, so

@@ -313,7 +313,7 @@ fn only_where(mut call: AggregateFunction, condition: &Expr) -> AggregateFunctio
 }
 
 /// True when the change of a plan holds no rows that went.
-fn only_comes(plan: &LogicalPlan, sources: &Sources) -> bool {
+pub(super) fn only_comes(plan: &LogicalPlan, sources: &Sources) -> bool {
     let passes = match plan {
         LogicalPlan::TableScan(_)
         | LogicalPlan::Projection(_)

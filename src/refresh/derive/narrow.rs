@@ -5,7 +5,7 @@
 //! other. What it reaches is narrowed by an index; what it does not reach is read as before. It only ever leaves out
 //! rows that do not matter: the operators above still compare the keys.
 
-use super::partition_keys;
+use super::{group_keys, partition_keys};
 use crate::lake::{self, FilesProvider};
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
@@ -72,10 +72,7 @@ impl Narrowing<'_> {
             LogicalPlan::Filter(filter) => self.of(&filter.input, on)?,
             LogicalPlan::Sort(sort) if sort.fetch.is_none() => self.of(&sort.input, on)?,
             LogicalPlan::Aggregate(aggregate) => {
-                let groups = &aggregate.group_expr;
-                if groups.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
-                    return Ok(plan.clone());
-                }
+                let Ok(groups) = group_keys(aggregate) else { return Ok(plan.clone()) };
                 self.of(&aggregate.input, &moved(on, &aggregate.schema, |place| groups.get(place).cloned()))?
             }
             LogicalPlan::Window(window) => {

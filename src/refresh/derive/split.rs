@@ -47,29 +47,34 @@ pub(in crate::refresh) struct Split {
     pub(in crate::refresh) query: LogicalPlan,
 }
 
-/// The query as a chain. `named` names the states; `loses` tells of which tables rows may go.
+/// The query as a chain. `stores_all`: what is stored of the query are all its rows. `named` names the states; `loses`
+/// tells of which tables rows may go.
 pub(in crate::refresh) fn split(
     plan: &LogicalPlan,
+    stores_all: bool,
     named: impl Fn(usize) -> TableName,
     loses: impl Fn(&TableName) -> bool,
 ) -> Derived<Split> {
-    let shown = match top(plan).map(|top| top.node) {
-        Some(LogicalPlan::Aggregate(aggregate)) if is_own_state(plan, aggregate, &loses)? => {
-            Some(Arc::clone(&aggregate.input))
-        }
-        _ => None,
+    // The aggregate that a query ends in stands above all others: going up, it comes last.
+    let mut to_come = 0;
+    plan.apply(|node| {
+        to_come += usize::from(matches!(node, LogicalPlan::Aggregate(_)));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let keeps_itself = match top(plan).map(|top| top.node) {
+        Some(LogicalPlan::Aggregate(aggregate)) => is_own_state(plan, aggregate, stores_all, &loses)?,
+        _ => false,
     };
     let mut states: Vec<State> = Vec::new();
     let query = plan.clone().transform_up(|node| {
         if let LogicalPlan::Aggregate(aggregate) = &node {
-            if shown.as_ref().is_some_and(|input| Arc::ptr_eq(input, &aggregate.input)) {
+            to_come -= 1;
+            if to_come == 0 && keeps_itself {
                 return Ok(Transformed::no(node));
             }
-            return match state(aggregate, named(states.len()))? {
-                Some((state, seen)) => {
-                    states.push(state);
-                    Ok(Transformed::yes(seen))
-                }
+            let made = |name| state(aggregate, name);
+            return match once(&mut states, &named, made)? {
+                Some(seen) => Ok(Transformed::yes(seen)),
                 None => Ok(Transformed::no(node)),
             };
         }
@@ -77,15 +82,26 @@ pub(in crate::refresh) fn split(
         if !sees_all(&node) || reads_only_hidden(input)? {
             return Ok(Transformed::no(node));
         }
-        match kept(input, named(states.len()))? {
-            Some((state, seen)) => {
-                states.push(state);
-                Ok(Transformed::yes(node.with_new_exprs(node.expressions(), vec![seen])?))
-            }
+        match once(&mut states, &named, |name| kept(input, name))? {
+            Some(seen) => Ok(Transformed::yes(node.with_new_exprs(node.expressions(), vec![seen])?)),
             None => Ok(Transformed::no(node)),
         }
     })?;
     Ok(Split { states, query: query.data })
+}
+
+/// What the query sees of a state, which is one of those that there are already where it holds the same rows.
+fn once(
+    states: &mut Vec<State>,
+    named: impl Fn(usize) -> TableName,
+    made: impl Fn(TableName) -> Result<Option<(State, LogicalPlan)>, DataFusionError>,
+) -> Result<Option<LogicalPlan>, DataFusionError> {
+    let Some((state, seen)) = made(named(states.len()))? else { return Ok(None) };
+    if let Some(same) = states.iter().find(|other| other.plan == state.plan) {
+        return Ok(made(same.name.clone())?.map(|(_, seen)| seen));
+    }
+    states.push(state);
+    Ok(Some(seen))
 }
 
 /// True for operators whose rows may all change when one row of their input does.
@@ -147,6 +163,7 @@ fn hidden(
 fn is_own_state(
     plan: &LogicalPlan,
     aggregate: &Aggregate,
+    stores_all: bool,
     loses: impl Fn(&TableName) -> bool,
 ) -> Result<bool, DataFusionError> {
     let Some(calls) = aggregate.aggr_expr.iter().map(call).collect::<Option<Vec<_>>>() else {
@@ -161,7 +178,7 @@ fn is_own_state(
     let is_shown = top(plan)
         .is_some_and(|top| !top.is_filtered && top.shown(0..aggregate.schema.fields().len()).is_some());
     let is_average = |call: &AggregateFunction| call.func.name() == "avg";
-    if aggregate.group_expr.is_empty() || !is_shown || calls.iter().any(is_average) {
+    if aggregate.group_expr.is_empty() || !is_shown || !stores_all || calls.iter().any(is_average) {
         return Ok(false);
     }
     let mut only_comes = true;

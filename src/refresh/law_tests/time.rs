@@ -145,6 +145,27 @@ async fn follow(rounds: Vec<Round>, counted: &Mutex<(usize, usize)>) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_made_of_the_time_are_recomputed() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::new(1 << 28, 2).unwrap();
+    let house = House::open(folder.path(), &engine, &[("e", schema())]);
+    let cut = house.cut();
+    let queries = [
+        "SELECT id, now() AS seen FROM s.e",
+        "SELECT k, count(*) AS n, current_date AS day FROM s.e GROUP BY k",
+        "SELECT k, count(*) FILTER (WHERE ts > now()) AS n FROM s.e GROUP BY k",
+        "SELECT k, id, CAST(now() AS DATE) AS day FROM (SELECT k, id, row_number() OVER (PARTITION BY k ORDER BY id) AS n \
+         FROM s.e) WHERE n = 1",
+        "SELECT a.id FROM s.e a LEFT JOIN s.e b ON a.id = b.id AND a.ts > now()",
+    ];
+    for (number, query) in queries.iter().enumerate() {
+        let model = house.model(&format!("m{number}"), query, &["e"], &cut, DataType::clone).await.unwrap();
+        let why = incremental::why_not(&model.outline(), &engine, &cut).await.unwrap();
+        assert!(why.as_ref().is_some_and(|why| why.contains("the time has a rule")), "{query}: {why:?}");
+    }
+}
+
 #[test]
 fn views_are_their_queries_while_time_passes() {
     let seed = std::env::var("SLUICE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());

@@ -1,0 +1,352 @@
+//! What it costs to keep TPC-H's 22 queries and the 13 of the star schema benchmark as views while orders and lines come,
+//! go and change, and rows of dimensions change; beside it our own full answer and DuckDB's recompute and write.
+//!
+//! Each table is a change feed (`FLOW AUTO CDC`) from parquet files. After each change every view is compared with its
+//! query. `BENCH_SCALE` is the scale factor, `BENCH_QUERIES` (comma between: `tpch.q01,ssb.q41`) measures a few only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that panics has failed")]
+
+#[path = "../src/refresh/benchmark_tests/columns.rs"]
+mod columns;
+#[path = "../src/refresh/benchmark_tests/ssb.rs"]
+mod ssb;
+#[path = "../src/refresh/benchmark_tests/stream.rs"]
+mod stream;
+mod support;
+#[path = "../src/refresh/benchmark_tests/tpch.rs"]
+mod tpch;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, new_null_array};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Schema};
+use parquet::arrow::ArrowWriter;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use stream::{Change, Rows, Stream};
+use support::Warehouse;
+use support::harness::{Pg, until};
+
+/// Tables and views must have caught up within this.
+const CAUGHT_UP: Duration = Duration::from_secs(3600);
+/// Which rows change and what they become.
+const SEED: u64 = 1;
+
+/// A benchmark's name, which is the schema of its tables; its queries; its tables of dimensions.
+struct Benchmark {
+    schema: &'static str,
+    queries: Vec<(&'static str, String)>,
+    facts: &'static [&'static str],
+    dimensions: &'static [&'static str],
+}
+
+/// A change that is measured.
+#[derive(Clone, Copy)]
+enum Round {
+    /// This share of the orders: of four, one comes, one goes, two have a line that changes.
+    Facts(f64),
+    /// This share of each dimension's rows.
+    Dimensions(f64),
+}
+
+const ROUNDS: [(&str, Round); 3] = [
+    ("facts 0.1 %", Round::Facts(0.001)),
+    ("facts 1 %", Round::Facts(0.01)),
+    ("dims 0.1 %", Round::Dimensions(0.001)),
+];
+
+fn main() {
+    support::announce("tpch");
+    let scale: f64 = std::env::var("BENCH_SCALE").map_or(0.1, |text| text.parse().unwrap());
+    let wanted = std::env::var("BENCH_QUERIES").unwrap_or_default();
+    let wanted: HashSet<&str> = wanted.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let queries = |schema: &str, all: &[(&'static str, &'static str)]| -> Vec<(&'static str, String)> {
+        let is_wanted =
+            |name: &str| wanted.is_empty() || wanted.contains(format!("{schema}.{name}").as_str());
+        let all = all.iter().filter(|(name, _)| is_wanted(name));
+        all.map(|(name, text)| (*name, at_scale(name, text, scale))).collect()
+    };
+    println!("scale {scale}; SF 1 has 6 M lines");
+    let benchmarks = [
+        Benchmark {
+            schema: "tpch",
+            queries: queries("tpch", tpch::QUERIES),
+            facts: &["lineitem"],
+            dimensions: &["customer", "part", "supplier"],
+        },
+        Benchmark {
+            schema: "ssb",
+            queries: queries("ssb", ssb::QUERIES),
+            facts: &["lineorder"],
+            dimensions: &["customer", "part", "supplier"],
+        },
+    ];
+    for benchmark in benchmarks.iter().filter(|benchmark| !benchmark.queries.is_empty()) {
+        let stream = match benchmark.schema {
+            "tpch" => tpch::stream(scale, SEED),
+            _ => ssb::stream(scale, SEED),
+        };
+        measure(benchmark, stream);
+    }
+}
+
+/// The one parameter that the specification makes smaller with the scale.
+fn at_scale(name: &str, text: &str, scale: f64) -> String {
+    match name {
+        "q11" => text.replace("0.0001", &format!("{:.10}", 0.0001 / scale)),
+        _ => text.to_string(),
+    }
+}
+
+fn measure(benchmark: &Benchmark, mut stream: Stream) {
+    let warehouse = Warehouse::new();
+    let mut files = Files::new(benchmark, &warehouse);
+    for table in &stream.tables {
+        files.write(table, &[(stream.base(table), "I")]);
+    }
+    let duckdb = duckdb(benchmark, &warehouse);
+    let server = warehouse.serve();
+    let session = server.connect();
+    settle(&session, &files);
+    println!(
+        "\n{}: {} rows in {} tables",
+        benchmark.schema,
+        files.rows.values().sum::<usize>(),
+        files.rows.len()
+    );
+    println!(
+        "| view | change | mode | read | written | refresh ms | our query ms | DuckDB ms | DuckDB / refresh | how |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for (label, round) in ROUNDS {
+        let before = session.text("SELECT max(at) FROM sluice.refreshes");
+        for change in changes(benchmark, &mut stream, round) {
+            let table = stream.tables.iter().find(|table| table.name == change.table).unwrap();
+            files.write(table, &parts(table, &change));
+        }
+        settle(&session, &files);
+        for (name, query) in &benchmark.queries {
+            report(&session, benchmark, name, query, label, &before, duckdb.get(*name).copied());
+        }
+    }
+}
+
+fn changes(benchmark: &Benchmark, stream: &mut Stream, round: Round) -> Vec<Change> {
+    // A count of rows, at least one.
+    let part = |rows: usize, share: f64| ((rows as f64 * share).round() as usize).max(1);
+    match round {
+        Round::Facts(share) => {
+            let quarter = part(stream.order_count(), share / 4.0);
+            let mut changes = stream.insert_orders(quarter);
+            changes.extend(stream.delete_orders(quarter));
+            changes.extend(benchmark.facts.iter().map(|table| stream.update(table, 2 * quarter)));
+            changes
+        }
+        Round::Dimensions(share) => {
+            let rows = |stream: &Stream, name: &str| {
+                stream.tables.iter().find(|table| table.name == name).unwrap().all.num_rows()
+            };
+            let dimensions = benchmark.dimensions.iter();
+            dimensions.map(|name| stream.update(name, part(rows(stream, name), share))).collect()
+        }
+    }
+}
+
+/// A view's refreshes since `before`, in a line of the table; panics when it is not its query's answer.
+fn report(
+    session: &Pg,
+    benchmark: &Benchmark,
+    name: &str,
+    query: &str,
+    change: &str,
+    before: &str,
+    duckdb: Option<f64>,
+) {
+    let view = format!("{}_{name}", benchmark.schema);
+    let rows = session.text(&format!(
+        "SELECT mode, rows_read, rows_inserted + rows_deleted, seconds, reason FROM sluice.refreshes \
+         WHERE model = 'gold.{view}' AND at > TIMESTAMP '{before}' ORDER BY at"
+    ));
+    let refreshes: Vec<Vec<&str>> = rows.lines().map(|line| line.splitn(5, '|').collect()).collect();
+    // Files that were found apart are refreshed for apart.
+    let sum =
+        |column: usize| refreshes.iter().fold(0.0, |sum, row| sum + row[column].parse::<f64>().unwrap());
+    let started = Instant::now();
+    let whole = session.text(query);
+    let spent = started.elapsed();
+    let stored = session.text(&format!("SELECT * FROM gold.{view}"));
+    assert!(sorted(&stored) == sorted(&whole), "gold.{view} is not its query's answer after {change}");
+    let last = refreshes.last();
+    let ms = sum(3) * 1000.0;
+    let times = duckdb.filter(|_| ms > 0.0).map(|seconds| format!("{:.2}x", seconds * 1000.0 / ms));
+    println!(
+        "| {}.{name} | {change} | {} | {} | {} | {ms:.1} | {} | {} | {} | {} |",
+        benchmark.schema,
+        last.map_or("not affected", |row| row[0]),
+        sum(1),
+        sum(2),
+        support::ms(spent),
+        duckdb.map_or_else(|| "-".to_string(), |seconds| format!("{:.1}", seconds * 1000.0)),
+        times.unwrap_or_else(|| "-".to_string()),
+        last.map_or("", |row| row[4]),
+    );
+}
+
+fn sorted(rows: &str) -> Vec<&str> {
+    let mut rows: Vec<&str> = rows.lines().collect();
+    rows.sort_unstable();
+    rows
+}
+
+/// Waits until all that was written is in bronze and each table and view has caught up with it.
+fn settle(session: &Pg, files: &Files<'_>) {
+    until("everything to catch up", CAUGHT_UP, || {
+        for (table, rows) in &files.rows {
+            let arrived = session.text(&format!("SELECT count(*) FROM bronze.{table}"));
+            if arrived != rows.to_string() {
+                return Err(format!("bronze.{table} has {arrived} of {rows} rows"));
+            }
+        }
+        let behind = session.text("SELECT table_name, state FROM sluice.freshness WHERE state <> 'fresh'");
+        assert!(!behind.contains("failed"), "{behind}");
+        if behind.is_empty() { Ok(()) } else { Err(behind) }
+    });
+}
+
+/// The files that tables are fed from.
+struct Files<'a> {
+    warehouse: &'a Warehouse,
+    schema: &'static str,
+    /// Rows written for each table.
+    rows: BTreeMap<&'static str, usize>,
+    sequence: i64,
+}
+
+impl<'a> Files<'a> {
+    fn new(benchmark: &Benchmark, warehouse: &'a Warehouse) -> Self {
+        for (name, query) in &benchmark.queries {
+            let view = format!("{}_{name}", benchmark.schema);
+            let definition = format!("CREATE MATERIALIZED VIEW gold.{view} AS\n{query};\n");
+            warehouse.write(&format!("sql/gold/{view}.sql"), definition);
+        }
+        Self { warehouse, schema: benchmark.schema, rows: BTreeMap::new(), sequence: 0 }
+    }
+
+    /// Writes a file of changes: rows, and whether each is inserted, updated or deleted.
+    fn write(&mut self, table: &Rows, parts: &[(RecordBatch, &str)]) {
+        if !self.rows.contains_key(table.name) {
+            declare(self.warehouse, self.schema, table);
+        }
+        self.sequence += 1;
+        let parts: Vec<RecordBatch> = parts
+            .iter()
+            .map(|(rows, operation)| {
+                let count = rows.num_rows();
+                let columns = rows.schema_ref().fields().iter().zip(rows.columns());
+                let mut columns: Vec<(&str, ArrayRef)> =
+                    columns.map(|(field, column)| (field.name().as_str(), Arc::clone(column))).collect();
+                columns.push(("op", Arc::new(StringArray::from(vec![*operation; count]))));
+                columns.push(("seq", Arc::new(Int64Array::from(vec![self.sequence; count]))));
+                RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
+                    .unwrap()
+            })
+            .collect();
+        let batch = concat_batches(&parts[0].schema(), &parts).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        let path = format!("input/{}/{:04}.parquet", table.name, self.sequence);
+        self.warehouse.write(&path, writer.into_inner().unwrap());
+        *self.rows.entry(table.name).or_default() += batch.num_rows();
+    }
+}
+
+/// A change as rows of a feed: of those that go for good, the keys.
+fn parts<'a>(table: &Rows, change: &Change) -> Vec<(RecordBatch, &'a str)> {
+    let mut parts = Vec::new();
+    let come = change.rows.as_ref().map(|rows| stream::keys(rows, change.key)).unwrap_or_default();
+    let mut gone: Vec<&Vec<i64>> = change.gone.difference(&come).collect();
+    gone.sort_unstable();
+    if !gone.is_empty() {
+        let columns = table.all.schema_ref().fields().iter().map(|field| -> ArrayRef {
+            match change.key.iter().position(|key| key == field.name()) {
+                Some(at) => {
+                    let keys = Int64Array::from_iter_values(gone.iter().map(|key| key[at]));
+                    arrow::compute::cast(&keys, field.data_type()).unwrap()
+                }
+                None => new_null_array(field.data_type(), gone.len()),
+            }
+        });
+        parts.push((RecordBatch::try_new(table.all.schema(), columns.collect()).unwrap(), "D"));
+    }
+    parts.extend(change.rows.iter().map(|rows| (rows.clone(), "U")));
+    parts
+}
+
+/// A source of changes, and the table that keeps the newest row of each key.
+fn declare(warehouse: &Warehouse, schema: &str, table: &Rows) {
+    let name = table.name;
+    let columns = columns_of(table.all.schema_ref());
+    warehouse.write(
+        &format!("catalog/{name}.sql"),
+        format!(
+            "CREATE SOURCE bronze.{name} ({columns}, op STRING, seq BIGINT)\n\
+             WITH (connector = 'files', path = 'input/{name}')\nFORMAT PLAIN ENCODE PARQUET;\n"
+        ),
+    );
+    warehouse.write(
+        &format!("sql/{schema}/{name}.sql"),
+        format!(
+            "CREATE OR REFRESH STREAMING TABLE {schema}.{name}\n\
+             FLOW AUTO CDC FROM STREAM bronze.{name} KEYS ({})\n  \
+             APPLY AS DELETE WHEN op = 'D'\n  SEQUENCE BY seq\n  COLUMNS * EXCEPT (op, seq)\n  \
+             STORED AS SCD TYPE 1;\n",
+            table.key.join(", ")
+        ),
+    );
+}
+
+fn columns_of(schema: &Schema) -> String {
+    let column = |field: &Arc<arrow::datatypes::Field>| {
+        let data_type = match field.data_type() {
+            DataType::Int64 => "BIGINT".to_string(),
+            DataType::Int32 => "INT".to_string(),
+            DataType::Date32 => "DATE".to_string(),
+            DataType::Decimal128(precision, scale) => format!("DECIMAL({precision},{scale})"),
+            DataType::Utf8 => "STRING".to_string(),
+            other => panic!("{} is of type {other}", field.name()),
+        };
+        format!("{} {data_type}", field.name())
+    };
+    schema.fields().iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
+/// Seconds that DuckDB takes to compute each query anew and write the answer, over the rows that the tables start with.
+fn duckdb(benchmark: &Benchmark, warehouse: &Warehouse) -> BTreeMap<String, f64> {
+    let cache = std::env::var_os("SLUICE_BENCH_CACHE").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/sluice-bench")));
+    let Some(python) = cache.map(|cache| cache.join("duckdb/bin/python")).filter(|python| python.exists())
+    else {
+        println!("DuckDB: not measured, run benches/peers/fetch-duckdb once");
+        return BTreeMap::new();
+    };
+    let queries = warehouse.folder().join("duckdb");
+    std::fs::create_dir_all(&queries).unwrap();
+    for (name, query) in &benchmark.queries {
+        std::fs::write(queries.join(format!("{name}.sql")), query).unwrap();
+    }
+    let output = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/duckdb_recompute.py"))
+        .arg(benchmark.schema)
+        .arg(warehouse.project().join("input"))
+        .arg(&queries)
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "DuckDB failed: {}", output.status);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let said: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    println!("DuckDB {}, {} threads", said["version"].as_str().unwrap(), said["threads"]);
+    let seconds = said["seconds"].as_object().unwrap();
+    seconds.iter().map(|(name, seconds)| (name.clone(), seconds.as_f64().unwrap())).collect()
+}

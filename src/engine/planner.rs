@@ -1,0 +1,126 @@
+//! From logical plans to what can be executed, without the filters that would land on a namesake.
+//!
+//! While they run, joins, top-k and aggregates hand the values that can still matter to the scans below. DataFusion 55
+//! hands them down by a column's bare name: where two columns of an operator are called the same, as in a join of two
+//! tables with an `id` each, the filter of one lands on the other and rows are lost (apache/datafusion issues 25244 and
+//! 25296; what follows 55.2 maps them by place). Such queries are planned without these filters.
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::internal_err;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result;
+use datafusion::execution::context::{QueryPlanner, SessionState};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner as _};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(super) struct Planner;
+
+#[async_trait]
+impl QueryPlanner for Planner {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let planner = DefaultPhysicalPlanner::default();
+        if !has_namesakes(plan, false)? {
+            return planner.create_physical_plan(plan, session).await;
+        }
+        let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
+            return internal_err!("a session that is none of the engine's");
+        };
+        let mut state = state.clone();
+        let options = &mut state.config_mut().options_mut().optimizer;
+        options.enable_dynamic_filter_pushdown = false;
+        options.enable_join_dynamic_filter_pushdown = false;
+        options.enable_topk_dynamic_filter_pushdown = false;
+        options.enable_aggregate_dynamic_filter_pushdown = false;
+        planner.create_physical_plan(plan, &state).await
+    }
+}
+
+/// True when an operator that has two columns of one name stands below one that hands values down.
+fn has_namesakes(plan: &LogicalPlan, is_below: bool) -> Result<bool> {
+    let mut names = HashSet::new();
+    if is_below && !plan.schema().fields().iter().all(|field| names.insert(field.name())) {
+        return Ok(true);
+    }
+    let is_below = is_below
+        || matches!(
+            plan,
+            LogicalPlan::Join(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_)
+        );
+    for input in plan.inputs() {
+        if has_namesakes(input, is_below)? {
+            return Ok(true);
+        }
+    }
+    let mut found = false;
+    plan.apply_subqueries(|subquery| {
+        found |= has_namesakes(subquery, is_below)?;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Engine;
+    use crate::lake::{Commit, Effort, Lake, TableDefinition, TableKind, TableName};
+    use arrow::array::{ArrayRef, RecordBatch, StringArray};
+    use datafusion::catalog::{
+        CatalogProvider as _, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider as _,
+    };
+    use datafusion::physical_plan::displayable;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    /// Both tables of the inner join have an `id`: what the outer join still wants of one is not meant for the other.
+    #[tokio::test]
+    async fn no_filter_lands_on_a_namesake() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(folder.path()).unwrap();
+        let schema = Arc::new(MemorySchemaProvider::new());
+        let tables: [(&str, &[(&str, &[&str])]); 3] = [
+            ("a", &[("id", &["a1", "a2"]), ("b", &["x1", "x2"])]),
+            ("b", &[("id", &["x1", "x2"])]),
+            ("s", &[("id", &["x1"])]),
+        ];
+        for (name, columns) in tables {
+            let cells = columns.iter().map(|(column, cells)| {
+                (*column, Arc::new(StringArray::from(cells.to_vec())) as ArrayRef, true)
+            });
+            let rows = RecordBatch::try_from_iter_with_nullable(cells).unwrap();
+            let definition = TableDefinition {
+                schema: rows.schema(),
+                partition_columns: Vec::new(),
+                kind: TableKind::Maintained,
+                properties: BTreeMap::new(),
+            };
+            let table = lake.ensure(&TableName::new("s", name), &definition).unwrap();
+            let mut commit = Commit::append(Vec::new(), Vec::new());
+            commit.adds = table.write(vec![rows], Effort::Fast).await.unwrap();
+            table.commit(commit).await.unwrap();
+            schema.register_table(name.to_string(), lake.provider(&table.snapshot())).unwrap();
+        }
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        catalog.register_schema("public", schema).unwrap();
+        let session = Engine::new(1 << 30, 1).unwrap().session(catalog);
+        let plan = async |query: &str| {
+            let physical = session.sql(query).await.unwrap().create_physical_plan().await.unwrap();
+            displayable(physical.as_ref()).indent(false).to_string()
+        };
+        let shown = plan("SELECT s.id, a.id FROM s JOIN a ON s.id = a.b").await;
+        assert!(shown.contains("DynamicFilter"), "{shown}");
+        let query = "SELECT s.id, a.id, b.id FROM s JOIN (a JOIN b ON a.b = b.id) ON s.id = b.id";
+        let shown = plan(query).await;
+        assert!(!shown.contains("DynamicFilter"), "{shown}");
+        let rows = session.sql(query).await.unwrap().collect().await.unwrap();
+        assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
+    }
+}
