@@ -28,6 +28,7 @@ mod sql;
 mod support;
 mod system;
 mod tidy;
+mod time;
 
 use libtest_mimic::Arguments;
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         cdc::trials(),
         system::trials(),
         models::trials(),
+        time::trials(),
         readers::trials(),
         flight::trials(),
         psql::trials(),

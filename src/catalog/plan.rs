@@ -127,6 +127,18 @@ impl Planner {
                 (query.to_string(), output)
             }
         };
+        if let Some(source) = model.query().closed_by.as_ref().and_then(|name| project.sources.get(name))
+            && source.watermark.is_none()
+        {
+            let message =
+                format!("source \"{}\" has no watermark: its windows would never close", source.name);
+            let origin = place.of_word("EMIT").unwrap_or_else(|| place.statement());
+            return Err(vec![
+                Error::new("42P16", origin, message).with_hint(
+                    "Declare WATERMARK FOR column AS column - INTERVAL '10' MINUTE in the source.",
+                ),
+            ]);
+        }
         named_columns(&output, &place)?;
         let output = storable(&output).map_err(|error| {
             let origin = place.of_word(&error.column).unwrap_or_else(|| place.query());

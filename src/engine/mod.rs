@@ -13,7 +13,7 @@ pub use tables::{CutCatalog, FixedSchema};
 use crate::catalog::cut::Cut;
 use crate::ops::opaque::Opaque;
 use arrow::array::RecordBatch;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProviderList};
 use datafusion::error::Result;
 use datafusion::execution::SessionStateBuilder;
@@ -71,7 +71,8 @@ impl Engine {
     pub fn state_at(&self, cut: &Arc<Cut>, now: DateTime<Utc>) -> Opaque<SessionState> {
         let mut state = self.context_over(cut).state();
         state.mark_start_execution();
-        state.execution_props_mut().query_execution_start_time = Some(now);
+        // What is recorded of it, and compared with later, has microseconds.
+        state.execution_props_mut().query_execution_start_time = Some(now.trunc_subsecs(6));
         Opaque::new(state)
     }
 

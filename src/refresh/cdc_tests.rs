@@ -242,13 +242,8 @@ impl House {
         let now = cut(&self.lake, &self.tables);
         for model in &self.models {
             let consumed = model.consumed();
-            let base = Base {
-                lake: &self.lake,
-                tables: &self.tables,
-                consumed: &consumed,
-                cut: Some(&self.base),
-                depends_on_clock: false,
-            };
+            let base =
+                Base { lake: &self.lake, tables: &self.tables, consumed: &consumed, cut: Some(&self.base) };
             match incremental::refresh(model, &self.engine, &now, base).await.unwrap() {
                 Attempt::Done(_) => self.refreshes.0 += 1,
                 Attempt::Refused(why) => {
@@ -410,7 +405,7 @@ async fn windows_see_the_keys_that_changed_and_no_others() {
     let house = House::open(folder.path(), true).await;
     let rows = provider_as_source(house.base.tables[house.changes.name()].provider.clone().unwrap());
     let source = Source { old: Arc::clone(&rows), inserted: Some(rows), deleted: None };
-    let sources: Sources = HashMap::from([(house.changes.name().clone(), source)]);
+    let sources = Sources::from(HashMap::from([(house.changes.name().clone(), source)]));
     let state = house.engine.state_at(&house.base, house.base.wave_time);
     for (model, feed) in house.models.iter().zip(FEEDS) {
         let plan = logical_plan(&state, &model.query).await.unwrap();

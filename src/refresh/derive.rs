@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! scan                             the rows that came, weight +1, and those that went, -1
-//! filter, projection, alias, union the change passes through
+//! filter, projection, alias, union the change passes through; what a filter lets in and out as time passes
 //! inner join                       ΔA ⋈ B_new  ∪  A_old ⋈ ΔB
 //! outer, semi, anti, mark join     the change of the kept side alone, or else the affected keys
 //! GROUP BY, DISTINCT, window       the affected keys: groups (partitions) of changed rows, computed new and old
@@ -17,6 +17,7 @@
 //! Pure: nothing is read. What has no rule is refused with the reason, and the caller recomputes.
 
 mod average;
+mod clock;
 mod explain;
 mod first;
 mod grouping;
@@ -27,6 +28,7 @@ mod not_in;
 mod split;
 mod top;
 
+pub(super) use clock::{asks_for_time, clock_input, clock_version};
 pub(super) use explain::{Ending, explain};
 pub(super) use first::{First, first};
 pub(super) use keyed::{KEYS, Keyed, keyed};
@@ -35,6 +37,7 @@ pub(super) use narrow::{is_narrowed_by_other, narrow, rows_of};
 pub(super) use split::{Split, split};
 
 use crate::lake::TableName;
+use chrono::{DateTime, Utc};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, NullEquality, TableReference};
 use datafusion::execution::context::SessionState;
@@ -71,7 +74,18 @@ pub(super) struct Source {
 }
 
 /// The inputs that have changed. A plan's own scans read the new versions of all inputs.
-pub(super) type Sources = HashMap<TableName, Source>;
+#[derive(Default)]
+pub(super) struct Sources {
+    pub(super) tables: HashMap<TableName, Source>,
+    /// What the time was, when it has moved; a plan's own `now()` is the new one.
+    pub(super) since: Option<DateTime<Utc>>,
+}
+
+impl From<HashMap<TableName, Source>> for Sources {
+    fn from(tables: HashMap<TableName, Source>) -> Self {
+        Self { tables, since: None }
+    }
+}
 
 /// Why there is no derived plan.
 #[derive(Debug)]
@@ -158,6 +172,7 @@ pub(super) fn change(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<Lo
     if !is_touched(plan, sources)? {
         return Ok(None);
     }
+    clock::only_filters(plan, sources)?;
     match plan {
         LogicalPlan::TableScan(scan) => scan_change(scan, sources),
         LogicalPlan::Projection(projection) => {
@@ -167,8 +182,12 @@ pub(super) fn change(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<Lo
             Ok(Some(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?)))
         }
         LogicalPlan::Filter(filter) => {
-            let Some(input) = change(&filter.input, sources)? else { return Ok(None) };
-            Ok(Some(LogicalPlan::Filter(Filter::try_new(filter.predicate.clone(), Arc::new(input))?)))
+            let mut parts = Vec::new();
+            if let Some(input) = change(&filter.input, sources)? {
+                parts.push(LogicalPlan::Filter(Filter::try_new(filter.predicate.clone(), Arc::new(input))?));
+            }
+            parts.extend(clock::passing(filter, sources)?);
+            if parts.is_empty() { Ok(None) } else { Ok(Some(union_of(parts)?)) }
         }
         LogicalPlan::SubqueryAlias(alias) => {
             let Some(input) = change(&alias.input, sources)? else { return Ok(None) };
@@ -210,7 +229,11 @@ pub(super) fn change(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<Lo
 
 /// The plan over its inputs as they were.
 pub(super) fn before(plan: &LogicalPlan, sources: &Sources) -> Derived<LogicalPlan> {
-    Ok(reading(plan, |name| Some(Arc::clone(&sources.get(name)?.old)))?)
+    let old = reading(plan, |name| Some(Arc::clone(&sources.tables.get(name)?.old)))?;
+    Ok(match sources.since {
+        Some(time) => clock::plan_at(old, time)?,
+        None => old,
+    })
 }
 
 /// The plan with other rows in some of its tables.
@@ -240,12 +263,15 @@ pub(super) fn tables_of(plan: &LogicalPlan) -> Result<Vec<TableName>, DataFusion
     Ok(tables.into_iter().collect())
 }
 
-/// True when one of a plan's tables has changed.
+/// True when one of a plan's tables has changed, or the time that it asks for has.
 fn is_touched(plan: &LogicalPlan, sources: &Sources) -> Derived<bool> {
-    let mut touched = false;
+    let mut touched = sources.since.is_some() && asks_for_time(plan)?;
+    if touched {
+        return Ok(true);
+    }
     plan.apply(|node| {
         if let LogicalPlan::TableScan(scan) = node {
-            touched |= sources.contains_key(&name_of(&scan.table_name));
+            touched |= sources.tables.contains_key(&name_of(&scan.table_name));
         }
         Ok(if touched { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
@@ -261,7 +287,7 @@ fn rescan(scan: &TableScan, source: &Arc<dyn TableSource>) -> LogicalPlan {
 }
 
 fn scan_change(scan: &TableScan, sources: &Sources) -> Derived<Option<LogicalPlan>> {
-    let Some(source) = sources.get(&name_of(&scan.table_name)) else { return Ok(None) };
+    let Some(source) = sources.tables.get(&name_of(&scan.table_name)) else { return Ok(None) };
     let mut parts = Vec::new();
     for (rows, sign) in [(&source.inserted, 1), (&source.deleted, -1)] {
         if let Some(rows) = rows {

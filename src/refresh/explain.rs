@@ -17,24 +17,22 @@ use std::sync::Arc;
 pub async fn why_not(
     definition: &MaterializedViewDefinition,
     schema: &SchemaRef,
-    depends_on_clock: bool,
     engine: &Engine,
     cut: &Arc<Cut>,
 ) -> Result<Option<String>, Error> {
     let query = definition.query.ast.to_string();
-    incremental::why_not(&outline(definition, &query, schema, depends_on_clock), engine, cut).await
+    incremental::why_not(&outline(definition, &query, schema), engine, cut).await
 }
 
 /// The plan of a definition, a line an operator with how it is refreshed, then what follows from that.
 pub async fn explain(
     definition: &MaterializedViewDefinition,
     schema: &SchemaRef,
-    depends_on_clock: bool,
     engine: &Engine,
     cut: &Arc<Cut>,
 ) -> Result<Vec<String>, Error> {
     let query = definition.query.ast.to_string();
-    of_outline(&outline(definition, &query, schema, depends_on_clock), engine, cut).await
+    of_outline(&outline(definition, &query, schema), engine, cut).await
 }
 
 /// As [`explain`], for a definition of which only what decides is known.
@@ -125,10 +123,9 @@ fn outline<'a>(
     definition: &'a MaterializedViewDefinition,
     query: &'a str,
     schema: &'a SchemaRef,
-    depends_on_clock: bool,
 ) -> Outline<'a> {
     let (expectations, policy) = (&definition.expectations, definition.refresh_policy);
-    Outline { name: &definition.name, query, schema, expectations, policy, depends_on_clock }
+    Outline { name: &definition.name, query, schema, expectations, policy }
 }
 
 fn expectation(rule: &Expectation) -> String {

@@ -8,6 +8,7 @@ use crate::lake::{self, Changes, Lake, Snapshot, Table, TableName};
 use crate::ops::opaque::Opaque;
 use crate::sql::RefreshPolicy;
 use arrow::datatypes::SchemaRef;
+use chrono::DateTime;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlan;
@@ -58,15 +59,15 @@ pub(super) struct Gathered {
     pub(super) changed_rows: u64,
 }
 
-/// What has changed in these inputs since they were consumed; or why that is not to be had, or not worth it.
+/// What has changed in a plan's inputs, and in the time, since they were consumed; or why that is not to be had, or not worth it.
 pub(super) async fn gather(
-    inputs: Vec<TableName>,
+    plan: &Opaque<LogicalPlan>,
     consumed: &BTreeMap<TableName, i64>,
     ground: &Ground<'_>,
     policy: RefreshPolicy,
 ) -> Result<Result<Gathered, String>, Error> {
-    let (mut sources, mut changed_rows, mut all_rows) = (HashMap::new(), 0, 0);
-    for name in inputs {
+    let (mut tables, mut changed_rows, mut all_rows) = (HashMap::new(), 0, 0);
+    for name in derive::tables_of(plan)? {
         let Some(to) = ground.version(&name) else { continue };
         let Some(from) = consumed.get(&name).copied() else {
             return Ok(Err(format!("{name} is read for the first time")));
@@ -93,13 +94,22 @@ pub(super) async fn gather(
         if new.schema() != old.schema() {
             return Ok(Err(format!("the columns of {name} have changed")));
         }
-        sources.insert(name, source(ground.base.lake, table, old, changes));
+        tables.insert(name, source(ground.base.lake, table, old, changes));
     }
     // Who asked for INCREMENTAL has weighed it.
     if policy == RefreshPolicy::Auto && all_rows > SMALL_ROWS && changed_rows > all_rows / CHANGED_SHARE_MAX {
         return Ok(Err(format!("{changed_rows} of {all_rows} input rows have changed")));
     }
-    Ok(Ok(Gathered { sources: Opaque::new(sources), changed_rows }))
+    let since = match derive::asks_for_time(plan)? {
+        false => None,
+        true => match consumed.get(&derive::clock_input()) {
+            None => return Ok(Err("the time of its last refresh is not known".to_string())),
+            Some(since) => DateTime::from_timestamp_micros(*since),
+        },
+    };
+    let since =
+        since.filter(|since| derive::clock_version(*since) != derive::clock_version(ground.cut.wave_time));
+    Ok(Ok(Gathered { sources: Opaque::new(Sources { tables, since }), changed_rows }))
 }
 
 /// A version of a table. Columns that it has got since are NULL in it.

@@ -24,6 +24,7 @@ use crate::ops::failpoint::{self, Point};
 use crate::ops::opaque::Opaque;
 use crate::quality::Rules;
 use crate::sql::RefreshPolicy;
+use chrono::DateTime;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalTableSource, TableSource};
@@ -39,8 +40,6 @@ pub(super) struct Base<'a> {
     pub(super) consumed: &'a BTreeMap<TableName, i64>,
     /// A cut of these versions, if there is one in memory.
     pub(super) cut: Option<&'a Arc<Cut>>,
-    /// The query's result changes with time.
-    pub(super) depends_on_clock: bool,
 }
 
 /// What came of the attempt.
@@ -59,7 +58,7 @@ pub(super) async fn refresh(
     base: Base<'_>,
 ) -> Result<Attempt, Error> {
     let started = clock::instant();
-    let outline = model.outline(base.depends_on_clock);
+    let outline = model.outline();
     if let Some(why) = not_by_definition(&outline) {
         return Ok(Attempt::Refused(why));
     }
@@ -86,6 +85,7 @@ pub(super) async fn refresh(
     let plan = ground.stand_in(&chain.query)?;
     let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
     let mut inputs = model.versions_in(cut);
+    inputs.insert(derive::clock_input(), derive::clock_version(cut.wave_time));
     inputs.extend(ground.states.iter().map(|(name, (_, snapshot))| (name.clone(), snapshot.version)));
     let change = if model.is_outdated() {
         Err("first computation by this definition".to_string())
@@ -161,7 +161,7 @@ pub(super) async fn why_not(
     }
 }
 
-/// A change of every table, hidden ones too: rows came and, when `also_deleted`, went. For deriving without running.
+/// A change of every table, hidden ones too, and of the time: rows came and, when `also_deleted`, went. For deriving without running.
 pub(super) fn all_changed(cut: &Cut, chain: &Split, also_deleted: bool) -> Opaque<Sources> {
     let source = |rows: Arc<dyn TableSource>| Source {
         old: Arc::clone(&rows),
@@ -175,15 +175,13 @@ pub(super) fn all_changed(cut: &Cut, chain: &Split, also_deleted: bool) -> Opaqu
         let rows = Arc::new(LogicalTableSource::new(lake::query_schema(&state.schema)));
         (state.name.clone(), source(rows))
     });
-    Opaque::new(stored.chain(hidden).collect())
+    let tables = stored.chain(hidden).collect();
+    Opaque::new(Sources { tables, since: Some(DateTime::UNIX_EPOCH) })
 }
 
 /// What keeps a definition from being refreshed incrementally, whatever its query is.
 pub(super) fn not_by_definition(outline: &Outline<'_>) -> Option<String> {
-    if outline.policy == RefreshPolicy::Full {
-        return Some("REFRESH POLICY FULL".to_string());
-    }
-    outline.depends_on_clock.then(|| "the query asks for the time".to_string())
+    (outline.policy == RefreshPolicy::Full).then(|| "REFRESH POLICY FULL".to_string())
 }
 
 /// The query as a chain of hidden aggregates and what is left of it; or why there is no rule.
@@ -242,14 +240,18 @@ async fn bring_hidden(
     evaluator: &Evaluator<'_>,
 ) -> Result<(Applied, Result<String, String>), Error> {
     let mut rules = Rules::default();
-    let inputs: BTreeMap<TableName, i64> =
+    let mut inputs: BTreeMap<TableName, i64> =
         hidden.inputs.iter().filter_map(|name| Some((name.clone(), ground.version(name)?))).collect();
+    let has_moved = inputs.iter().any(|(name, version)| consumed.get(name) != Some(version));
+    if derive::asks_for_time(plan)? {
+        inputs.insert(derive::clock_input(), derive::clock_version(ground.cut.wave_time));
+    }
     let change = match hidden.is_outdated() {
         true => Err("first computation by this definition".to_string()),
         false => change_of(hidden, plan, consumed, ground, evaluator, &mut rules).await?,
     };
     let why = match change {
-        Ok((target, how)) => match apply(hidden, target, &inputs, inputs != *consumed).await? {
+        Ok((target, how)) => match apply(hidden, target, &inputs, has_moved).await? {
             Some(applied) => return Ok((applied, Ok(how))),
             None => "a row that should go is not there".to_string(),
         },
@@ -270,7 +272,7 @@ async fn change_of(
     evaluator: &Evaluator<'_>,
     rules: &mut Rules,
 ) -> Result<Result<(Target, String), String>, Error> {
-    let gathered = match gather(derive::tables_of(plan)?, consumed, ground, model.policy).await? {
+    let gathered = match gather(plan, consumed, ground, model.policy).await? {
         Ok(gathered) => gathered,
         Err(why) => return Ok(Err(why)),
     };

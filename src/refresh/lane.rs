@@ -97,7 +97,11 @@ impl Lane {
             }
             let Ok(_permit) = self.permits.acquire().await else { return };
             // The cut may have moved on while waiting for a turn: the newest is computed.
-            let cut = Arc::clone(&self.cuts.borrow_and_update());
+            let mut cut = Arc::clone(&self.cuts.borrow_and_update());
+            if self.depends_on_clock {
+                // Time passes although no epoch comes.
+                cut = Arc::new(Cut { wave_time: clock::now(), ..Cut::clone(&cut) });
+            }
             let asks = self.asks.take();
             let is_full = asks.iter().any(|ask| ask.full);
             let started = clock::instant();
@@ -144,16 +148,9 @@ impl Lane {
         base: Option<&Arc<Cut>>,
         is_full: bool,
     ) -> Result<Refreshed, Error> {
-        let base = Base {
-            lake: &self.lake,
-            tables: &self.tables,
-            consumed,
-            cut: base,
-            depends_on_clock: self.depends_on_clock,
-        };
+        let base = Base { lake: &self.lake, tables: &self.tables, consumed, cut: base };
         if self.model.why_not.get().is_none() {
-            let why_not =
-                incremental::why_not(&self.model.outline(self.depends_on_clock), &self.engine, cut).await?;
+            let why_not = incremental::why_not(&self.model.outline(), &self.engine, cut).await?;
             self.model.why_not.get_or_init(|| why_not);
         }
         if is_full {

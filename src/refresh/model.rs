@@ -66,8 +66,6 @@ pub(super) struct Outline<'a> {
     pub(super) schema: &'a SchemaRef,
     pub(super) expectations: &'a [Expectation],
     pub(super) policy: RefreshPolicy,
-    /// The query's result changes with time.
-    pub(super) depends_on_clock: bool,
 }
 
 impl Outline<'_> {
@@ -78,9 +76,9 @@ impl Outline<'_> {
 }
 
 impl Model {
-    pub(super) fn outline(&self, depends_on_clock: bool) -> Outline<'_> {
+    pub(super) fn outline(&self) -> Outline<'_> {
         let Self { name, query, schema, expectations, policy, .. } = self;
-        Outline { name, query, schema, expectations, policy: *policy, depends_on_clock }
+        Outline { name, query, schema, expectations, policy: *policy }
     }
 
     /// The versions that the stored rows were computed from, those of hidden tables too.

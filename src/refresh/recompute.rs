@@ -3,6 +3,7 @@
 
 use super::Error;
 use super::apply::{Target, apply};
+use super::derive::{clock_input, clock_version};
 use super::model::{Model, RefreshRecord};
 use super::output::judge_all;
 use super::streaming::Refreshed;
@@ -34,15 +35,17 @@ pub(super) async fn refresh(
     let inputs = model.versions_in(cut);
     let never_computed = model.is_outdated();
     let mut consumed = inputs.clone();
-    consumed.extend(model.hidden_forgotten());
+    consumed.insert(clock_input(), clock_version(cut.wave_time));
+    let mut recorded = consumed.clone();
+    recorded.extend(model.hidden_forgotten());
     failpoint::pass(Point::RecomputeComputed, || model.name.to_string());
-    let applied = apply(model, Target::All(rows), &consumed, never_computed).await?;
+    let applied = apply(model, Target::All(rows), &recorded, never_computed).await?;
     let applied = applied.ok_or_else(|| lake::Error::Stopped { table: model.name.clone() })?;
     failpoint::pass(Point::RecomputeCommitted, || model.name.to_string());
     Ok(Refreshed {
         snapshot: applied.snapshot,
         quarantine: None,
-        consumed: inputs.clone(),
+        consumed,
         inputs,
         record: RefreshRecord {
             epoch: 0,

@@ -5,6 +5,7 @@
 
 use super::Error;
 use super::control::Refusal;
+use super::derive::clock_input;
 use super::model::{DEFINITION, Model};
 use crate::catalog::cut::{Cut, CutTable};
 use crate::engine::{Engine, logical_plan, physical_plan};
@@ -14,6 +15,7 @@ use crate::sql::{Expectation, ViolationAction};
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chrono::DateTime;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::datasource::provider_as_source;
@@ -71,8 +73,12 @@ pub(super) async fn verify(
     let now = match (computed.at, asks_for_time) {
         (Some(at), _) => at,
         (None, false) => cut.wave_time,
-        // What the time was is not kept over a restart; the view's lane computes it anew in a moment.
-        (None, true) => return Err(not_computed()),
+        // From before this process: as the rows' own commit has it.
+        (None, true) => {
+            let since =
+                computed.inputs.get(&clock_input()).and_then(|at| DateTime::from_timestamp_micros(*at));
+            since.ok_or_else(not_computed)?
+        }
     };
     let then = Arc::new(cut_of(ground, model, cut, &computed.inputs).await?);
     let state = ground.engine.state_at(&then, now);

@@ -273,6 +273,8 @@ pub struct ModelQuery {
     pub streams: Vec<TableName>,
     /// Every table the query names (streams too), CTE names left out, in order of appearance, each once.
     pub inputs: Vec<TableName>,
+    /// The source whose watermark closes its windows: `EMIT ON WINDOW CLOSE`.
+    pub closed_by: Option<TableName>,
 }
 
 /// `CREATE OR REFRESH STREAMING TABLE`

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`parse_file`] splits a file into statements and dispatches on their first words; `outside` holds the
 //! statements of `catalog/`, `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries; all stand on `columns`, `clauses`, `types`, `query` and the
-//! `cursor` over tokens; `windows` turns TUMBLE, HOP and SESSION into plain queries. `refusal` lists what is known and not done.
+//! `cursor` over tokens; `windows` turns TUMBLE, HOP and SESSION into plain queries, `emit` keeps back what is not closed. `refusal` lists what is known and not done.
 
 mod cdc;
 mod cdc_query;
@@ -15,6 +15,7 @@ mod clock;
 mod columns;
 mod cursor;
 mod definition;
+mod emit;
 mod error;
 mod layout;
 mod model;

@@ -37,6 +37,14 @@ pub(super) fn streaming_table(cursor: &mut Cursor<'_>) -> Result<StreamingTableD
         }
         false => (query_of(cursor)?, None),
     };
+    if query.closed_by.is_some() {
+        return Err(Error::new(
+            "42P16",
+            origin,
+            "a streaming table takes each row at once: it has no EMIT ON WINDOW CLOSE",
+        )
+        .with_hint("Make it a materialized view."));
+    }
     if query.streams.is_empty() {
         let message = format!("streaming table \"{}\" reads no STREAM", body.name);
         return Err(Error::new("42P16", origin, message).with_hint(

@@ -1,6 +1,7 @@
 //! A model's query: `STREAM` taken out, parsed by sqlparser, its inputs found.
 
 use super::cursor::{Cursor, is_word};
+use super::emit::{on_close, take_emit};
 use super::refusal::{self, refuse};
 use super::{Error, ModelQuery, Origin, expand_windows};
 use crate::lake::TableName;
@@ -29,7 +30,7 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
         return Err(cursor.unexpected("a query").with_hint("Write AS SELECT ... FROM ...."));
     }
     let start = cursor.location();
-    let tokens = cursor.rest();
+    let (tokens, emit) = take_emit(cursor.rest());
     check_size(cursor, tokens)?;
     refuse_clauses(cursor, tokens)?;
     let (tokens, streams) = take_streams(cursor, tokens)?;
@@ -43,6 +44,11 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
             token => parser.expected_ref("the end of the query", token),
         })
         .map_err(|error| placed(cursor, &end, error))?;
+    let mut closed_by = None;
+    if let Some(at) = emit {
+        let (closed, source) = on_close(*ast, at, cursor)?;
+        (*ast, closed_by) = (closed, Some(source));
+    }
     expand_windows(&mut ast).map_err(|error| {
         Error::new(error.code, cursor.source.origin(error.at), error.message).with_hint(error.hint)
     })?;
@@ -53,7 +59,7 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
             inputs.push(relation.name);
         }
     }
-    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams, inputs })
+    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams, inputs, closed_by })
 }
 
 /// All rows of a table that is named `at` a place, each taken once.
@@ -71,7 +77,7 @@ pub(super) fn stream_of(cursor: &Cursor<'_>, name: &TableName, at: Location) -> 
     let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens.to_vec());
     let ast = parser.parse_query().map_err(|error| placed(cursor, &cursor.source.origin(at), error))?;
     let (sql, names) = (ast.to_string(), vec![name.clone()]);
-    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams: names.clone(), inputs: names })
+    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams: names.clone(), inputs: names, closed_by: None })
 }
 
 /// Refuses a query or an expression that is too long, or whose operators lean on each other too deep.
@@ -371,7 +377,7 @@ impl Walker {
 }
 
 /// An identifier as it is resolved: lower case unless quoted.
-fn normal(ident: &Ident) -> String {
+pub(super) fn normal(ident: &Ident) -> String {
     match ident.quote_style {
         Some(_) => ident.value.clone(),
         None => ident.value.to_lowercase(),

@@ -226,7 +226,10 @@ const ON_VIOLATION: &str =
 
 /// What a query may hold only in an engine that keeps windows: found anywhere in it.
 pub(super) const QUERY_CLAUSES: &[Known] = &[
-    known(&["EMIT", "ON", "WINDOW", "CLOSE"], "Windows are kept correct as rows come: leave it out."),
+    known(
+        &["EMIT", "ON", "WINDOW", "CLOSE"],
+        "Write it once, at the end of a materialized view whose windows are over one source.",
+    ),
     known(&["LATE", "ROWS", "TO"], "Late rows correct their windows: leave it out."),
     known(
         &["FOR", "SYSTEM_TIME", "AS", "OF"],

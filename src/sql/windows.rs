@@ -36,6 +36,11 @@ pub struct WindowError {
     pub hint: &'static str,
 }
 
+/// True for the name of a window function.
+pub(super) fn is_window_function(name: &ObjectName) -> bool {
+    Function::of(name).is_some()
+}
+
 /// Turns the window functions of a query into what they stand for.
 pub fn expand_windows(query: &mut Query) -> Result<(), WindowError> {
     match VisitMut::visit(query, &mut Expander) {
@@ -303,15 +308,15 @@ fn session(gap: i64, keys: usize) -> String {
 }
 
 /// What stands for `__table`, `__own`, `__time` and `__key0`... in a text.
-struct Names {
-    table: TableFactor,
-    own_name: Ident,
-    time: Ident,
-    keys: Vec<Ident>,
+pub(super) struct Names {
+    pub(super) table: TableFactor,
+    pub(super) own_name: Ident,
+    pub(super) time: Ident,
+    pub(super) keys: Vec<Ident>,
 }
 
 /// The query of a text, placed where the function stands, with names filled in.
-fn filled_in(text: &str, at: Location, mut names: Names) -> Result<Query, String> {
+pub(super) fn filled_in(text: &str, at: Location, mut names: Names) -> Result<Query, String> {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize().map_err(|e| e.to_string())?;
     let tokens = tokens.into_iter().map(|token| TokenWithSpan::new(token, Span::new(at, at))).collect();
     let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);

@@ -1,7 +1,7 @@
 //! REFRESH POLICY INCREMENTAL STRICT, held to its word when a project is read: derived over empty tables of the planned
 //! columns, before any table is opened.
 
-use super::{Planned, depends_on_clock};
+use super::Planned;
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::catalog::project::{Model as Definition, Project};
 use crate::engine::Engine;
@@ -26,16 +26,15 @@ pub(crate) async fn refused(
     let mut errors = BTreeMap::new();
     let strict = project.models.iter().filter_map(|definition| match definition {
         Definition::MaterializedView(view) if view.refresh_policy == RefreshPolicy::IncrementalStrict => {
-            Some((definition, view, planned.get(&view.name)?))
+            Some((view, planned.get(&view.name)?))
         }
         _ => None,
     });
     let mut cut: Option<Arc<Cut>> = None;
-    for (definition, view, plan) in strict {
+    for (view, plan) in strict {
         let cut = cut.get_or_insert_with(|| Arc::new(empty_cut(project, planned)));
-        let on_clock = depends_on_clock(project, definition);
         // Boxed: a planning future is large.
-        let error = match Box::pin(refresh::why_not(view, &plan.schema, on_clock, engine, cut)).await {
+        let error = match Box::pin(refresh::why_not(view, &plan.schema, engine, cut)).await {
             Ok(None) => continue,
             Ok(Some(why)) => no_rule(view, &why),
             Err(error) => no_rule(view, &crate::lake::chain(&error)),

@@ -122,13 +122,7 @@ impl House {
 
     async fn bring(&self, model: &Model, to: &Arc<Cut>, from: Option<&Arc<Cut>>) -> RefreshRecord {
         let consumed = self.consumed.lock().unwrap().get(&model.name).cloned().unwrap_or_default();
-        let base = Base {
-            lake: &self.lake,
-            tables: &self.tables,
-            consumed: &consumed,
-            cut: from,
-            depends_on_clock: false,
-        };
+        let base = Base { lake: &self.lake, tables: &self.tables, consumed: &consumed, cut: from };
         let attempt = incremental::refresh(model, &self.engine, to, base).await;
         let done = match attempt.unwrap_or_else(|error| panic!("{}: {error:?}", model.name)) {
             Attempt::Done(done) => *done,

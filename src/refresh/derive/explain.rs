@@ -3,6 +3,7 @@
 //! Whether an operator has a rule is asked of `change` itself, for its part of the plan; the words follow the same
 //! functions that the rules decide by.
 
+use super::clock::asks_itself;
 use super::top::top;
 use super::{
     Derived, Refusal, Sources, change, group_keys, is_touched, kept_sides, operator, partition_keys,
@@ -82,6 +83,9 @@ impl Tree<'_> {
                 Err(_) => ANEW.to_string(),
             },
             LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => ANEW.to_string(),
+            LogicalPlan::Filter(_) if asks_itself(plan) => {
+                "passes the change through, and rows that enter or leave as time passes".to_string()
+            }
             _ => "passes the change through".to_string(),
         })
     }

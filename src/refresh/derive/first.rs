@@ -3,6 +3,7 @@
 //! While rows only come, the first rows are among those that stand and those that came: nothing else is looked at. The
 //! stored rows must show what they are divided and ordered by.
 
+use super::clock::asks_above;
 use super::merge::only_comes;
 use super::top::top;
 use super::{Derived, Sources, WEIGHT, change, distinct, key_rows, partition_keys, restrict, union_of};
@@ -79,7 +80,10 @@ pub(in crate::refresh) fn first(plan: &LogicalPlan, sources: &Sources) -> Derive
     let Some(top) = top(plan) else { return Ok(None) };
     let LogicalPlan::Window(window) = top.node else { return Ok(None) };
     let Ok(keys) = partition_keys(window) else { return Ok(None) };
-    if !numbers_rows(window) || !only_comes(&window.input, sources) {
+    if !numbers_rows(window)
+        || !only_comes(&window.input, sources)
+        || asks_above(plan, &window.input, sources)
+    {
         return Ok(None);
     }
     let input = window.input.schema();

@@ -2,6 +2,7 @@
 //! what stands. Where windows stand on windows that one key divides, only the innermost one's input is narrowed down to
 //! the affected keys: all above it follows.
 
+use super::clock::asks_above;
 use super::top::top;
 use super::{Derived, Refusal, Sources, change, distinct, group_keys, key_rows, partition_keys, restrict};
 use datafusion::common::DataFusionError;
@@ -76,6 +77,9 @@ pub(in crate::refresh) fn keyed(plan: &LogicalPlan, sources: &Sources) -> Derive
     let shown = at.into_iter().collect::<Option<Vec<usize>>>().and_then(|at| top.shown(at));
     let Some(columns) = shown else { return Ok(None) };
     let (input, keys, above) = innermost(input, keys);
+    if asks_above(plan, input, sources) {
+        return Ok(None);
+    }
     let affected = match change(input, sources)? {
         Some(changed) => Some(distinct(key_rows(changed, &keys)?)?),
         None => None,

@@ -10,6 +10,7 @@
 //! Holds where all is exact: sums of integers and decimals, counts, least and greatest values. Rows that only come need no
 //! counts.
 
+use super::clock::asks_itself;
 use super::top::top;
 use super::{Derived, Sources, WEIGHT, change, group_keys, key_name};
 use datafusion::arrow::datatypes::DataType;
@@ -189,6 +190,9 @@ pub(in crate::refresh) fn merge(plan: &LogicalPlan, sources: &Sources) -> Derive
     let Some(top) = top(plan) else { return Ok(None) };
     let LogicalPlan::Aggregate(aggregate) = top.node else { return Ok(None) };
     let Ok(keys) = group_keys(aggregate) else { return Ok(None) };
+    if sources.since.is_some() && asks_itself(top.node) {
+        return Ok(None);
+    }
     let fields = aggregate.schema.fields();
     // Every column of the operator shows, and every column of the result is one of them.
     let Some(places) = top.shown(0..fields.len()) else { return Ok(None) };
@@ -320,7 +324,10 @@ pub(super) fn only_comes(plan: &LogicalPlan, sources: &Sources) -> bool {
         LogicalPlan::Join(join) => join.join_type == JoinType::Inner,
         _ => false,
     };
+    // Rows leave a filter while time passes.
+    let stays = sources.since.is_none() || !asks_itself(plan);
     passes
-        && sources.values().all(|source| source.deleted.is_none())
+        && stays
+        && sources.tables.values().all(|source| source.deleted.is_none())
         && plan.inputs().into_iter().all(|input| only_comes(input, sources))
 }

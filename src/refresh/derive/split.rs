@@ -13,6 +13,7 @@
 //! table, so that it need not be computed as well. States come in order: later ones may read earlier ones.
 
 use super::average::average;
+use super::clock::asks_itself;
 use super::merge::{Combine, call, combine, counts_rows};
 use super::top::top;
 use super::{Derived, HIDDEN_SCHEMA, group_keys, key_name, name_of, partition_keys};
@@ -183,6 +184,8 @@ fn is_own_state(
     let mut only_comes = true;
     aggregate.input.apply(|node| {
         only_comes &= match node {
+            // Its rows leave while time passes.
+            LogicalPlan::Filter(_) if asks_itself(node) => false,
             LogicalPlan::TableScan(scan) => !loses(&name_of(&scan.table_name)),
             LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => true,
             LogicalPlan::Union(_) | LogicalPlan::Values(_) => true,

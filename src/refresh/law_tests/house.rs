@@ -134,8 +134,7 @@ impl House {
         consumed: &BTreeMap<TableName, i64>,
         base: Option<&Arc<Cut>>,
     ) -> Result<Attempt, Error> {
-        let base =
-            Base { lake: &self.lake, tables: &self.tables, consumed, cut: base, depends_on_clock: false };
+        let base = Base { lake: &self.lake, tables: &self.tables, consumed, cut: base };
         incremental::refresh(model, &self.engine, cut, base).await
     }
 

@@ -20,4 +20,5 @@ mod query;
 mod run;
 mod tally;
 mod tape;
+mod time;
 mod values;

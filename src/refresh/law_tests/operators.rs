@@ -377,7 +377,7 @@ async fn explain_says_what_refreshes_do() {
     let queries = queries.chain(REFUSED.iter().map(|(query, why)| (*query, Some(*why))));
     for (number, (query, why)) in queries.enumerate() {
         let model = shop.model(number, query).await;
-        let outline = model.outline(false);
+        let outline = model.outline();
         let lines = explain::of_outline(&outline, &shop.house.engine, &cut).await.unwrap();
         let text = lines.join("\n");
         let verdict = lines.last().unwrap();

@@ -7,9 +7,7 @@ use crate::lake::TableName;
 use crate::refresh::{self, Refusal, Verified};
 use crate::serve::statement::Named;
 use crate::serve::{Error, explain, functions};
-use crate::sql::{
-    self, Definition, MaterializedViewDefinition, asks_for_time, hint_did_you_mean, parse_file, word_origin,
-};
+use crate::sql::{self, Definition, MaterializedViewDefinition, hint_did_you_mean, parse_file, word_origin};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::StreamExt as _;
@@ -42,13 +40,7 @@ impl Session {
         }
         let engine = &self.readers.engine;
         let schema = plan_beside(Arc::clone(&definition), &cut, engine).await.map_err(first)?;
-        let is_on_clock = |input: &TableName| {
-            let kind = cut.tables.get(input).map(|table| table.relation.kind);
-            kind == Some(RelationKind::View) && self.readers.control.asks_for_time(input)
-        };
-        let on_clock =
-            asks_for_time(&*definition.query.ast) || definition.query.inputs.iter().any(is_on_clock);
-        let lines = refresh::explain(&definition, &schema, on_clock, engine, &cut).await?;
+        let lines = refresh::explain(&definition, &schema, engine, &cut).await?;
         one_batch(explain::columns(), vec![Arc::new(StringArray::from(lines))], "EXPLAIN", deadline)
     }
 
