@@ -21,8 +21,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Cases of the test command.
-const CASES: u64 = 2000;
+/// Cases of the test command: what two idle cores do in about two minutes, unoptimised.
+const CASES: u64 = 1600;
 /// Of so many stories one is such that DuckDB is asked too.
 const SHARED_EVERY: u64 = 4;
 /// Stories between two writes of the state.
@@ -116,6 +116,7 @@ fn tell(seed: u64, number: u64, engines: &[Engine], oracle: Option<&Oracle>) -> 
     let tally = Mutex::new(None);
     let known = Mutex::new(HashMap::new());
     let outcome = runner.run_one(tree, |story: Story| {
+        let story = if shared { story.shared() } else { story };
         let essence = story.essence(shared);
         if let Some(told) = known.lock().get(&essence) {
             return Result::clone(told).map_err(TestCaseError::fail);
@@ -190,7 +191,7 @@ fn random_cases_hold() {
     }
     say(&format!("law: seed {}\n{}", state.seed, state.tally));
     assert!(state.failures.is_empty(), "{}", state.failures.join("\n\n"));
-    if state.tally.cases >= CASES {
+    if asked.stories.start == 0 && asked.stories.end >= CASES.div_ceil(QUERIES as u64) {
         has_tried_enough(&state.tally, oracle.is_some());
     }
 }
@@ -252,6 +253,7 @@ const OPERATORS: &[&str] = &[
     "ROLLUP",
     "CUBE",
     "GROUPING SETS",
+    "GROUPING",
     "DISTINCT",
     "DISTINCT ON",
     "UNION ALL",

@@ -4,12 +4,13 @@ use super::query::Grammar;
 use super::values::{Column, Kind};
 
 /// Kinds that literals and conditions can be made of.
-const PLAIN: [Kind; 9] = [
+const PLAIN: [Kind; 10] = [
     Kind::Big,
     Kind::Int,
     Kind::Decimal,
     Kind::Large,
     Kind::Double,
+    Kind::Odd,
     Kind::Text,
     Kind::Bool,
     Kind::Date,
@@ -70,7 +71,7 @@ impl Grammar<'_, '_> {
                 Kind::Big => self.big(scope),
                 Kind::Text => self.text(&name),
                 Kind::Bool => format!("NOT {name}"),
-                Kind::Double => format!("abs({name})"),
+                Kind::Double | Kind::Odd => format!("abs({name})"),
                 Kind::Date => format!("CAST(date_trunc('month', {name}) AS DATE)"),
                 Kind::Time => format!("date_trunc('day', {name})"),
                 Kind::Int | Kind::Decimal | Kind::Large | Kind::Other => {

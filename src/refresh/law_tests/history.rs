@@ -97,6 +97,17 @@ pub(super) fn rounds() -> impl Strategy<Value = Vec<Round>> {
     rounds.prop_map(|rounds| rounds.into_iter().flatten().collect())
 }
 
+impl Round {
+    /// The round with columns of values that DuckDB is asked about.
+    pub(super) fn share(&mut self) {
+        for step in &mut self.steps {
+            if let Change::AddColumn(kind) = &mut step.change {
+                *kind = kind.shared();
+            }
+        }
+    }
+}
+
 impl Step {
     /// In words, with the rows that come. `tables` is as long as the story's.
     pub(super) fn told(&self, tables: &[Columns]) -> String {

@@ -220,11 +220,16 @@ impl Grammar<'_, '_> {
             }
             _ => {
                 self.uses("GROUPING SETS");
-                format!("GROUPING SETS (({both}), ({}))", a.name)
+                let rest = ["", ", ()"][self.tape.pick(2)];
+                format!("GROUPING SETS (({both}), ({}){rest})", a.name)
             }
         };
         let mut items = vec![(a.name, a.kind)];
         items.extend(b.map(|b| (b.name, b.kind)));
+        if self.tape.chance(40) {
+            self.uses("GROUPING");
+            items.push((format!("CAST(grouping({both}) AS BIGINT)"), Kind::Big));
+        }
         for _ in 0..1 + self.tape.pick(3) {
             items.push(self.aggregate(&from.columns));
         }

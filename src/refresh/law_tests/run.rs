@@ -46,6 +46,15 @@ pub(super) fn stories() -> impl Strategy<Value = Story> {
 }
 
 impl Story {
+    /// The story over values that DuckDB is asked about.
+    pub(super) fn shared(mut self) -> Self {
+        for column in self.tables.iter_mut().flatten() {
+            column.kind = column.kind.shared();
+        }
+        self.rounds.iter_mut().for_each(Round::share);
+        self
+    }
+
     /// What decides how the story ends: much of what shrinking tries is the same.
     pub(super) fn essence(&self, shared: bool) -> String {
         let queries = self.tapes.iter().flatten().map(|tape| query(tape, &self.tables, shared).sql);
