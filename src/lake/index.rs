@@ -206,7 +206,8 @@ fn bounds_of(data_type: &DataType, columns: &[ArrayRef]) -> Result<Bounds, DataF
 }
 
 impl Keys {
-    /// The keys in these batches: for each of `columns` of the snapshot a column of values. Values of partition columns are left out,
+    /// The keys in these batches: for each of `columns` of the snapshot a column of values. Values of partition
+    /// columns are left out,
     /// which are not in the files; `None` when nothing is left.
     pub(super) fn new(
         snapshot: &Snapshot,

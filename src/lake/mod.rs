@@ -113,7 +113,8 @@ impl Lake {
         Ok(table)
     }
 
-    /// The table with exactly these columns and of this kind. Where the stored one differs, it is emptied and given the new ones
+    /// The table with exactly these columns and of this kind. Where the stored one differs, it is emptied and given
+    /// the new ones
     /// in one commit: only for tables whose rows can be computed again. Blocks.
     pub fn ensure_exact(&self, name: &TableName, definition: &TableDefinition) -> Result<Arc<Table>, Error> {
         let Some(table) = self.table(name)? else { return self.ensure(name, definition) };

@@ -18,7 +18,8 @@ use std::sync::Arc;
 const BATCH_ROWS: usize = 8192;
 
 impl Table {
-    /// Hands over a file's live rows (or the only ones that it stands for), in the snapshot's schema, with each row's position in the file. Blocks.
+    /// Hands over a file's live rows (or the only ones that it stands for), in the snapshot's schema, with each row's
+    /// position in the file. Blocks.
     pub fn read_file<E: From<Error>>(
         &self,
         snapshot: &Snapshot,

@@ -47,7 +47,8 @@ impl Default for UpkeepSettings {
     }
 }
 
-/// Decides which files to fold, each group into one: those of one partition and one size class, as soon as there are enough of them (so
+/// Decides which files to fold, each group into one: those of one partition and one size class, as soon as there are
+/// enough of them (so
 /// that each row is rewritten once per class, not once per fold), and those of which much is deleted.
 pub fn plan_folds(snapshot: &Snapshot, settings: &UpkeepSettings) -> Vec<Vec<Arc<DataFile>>> {
     let mut classes: BTreeMap<(&BTreeMap<String, Option<String>>, u32), Vec<&Arc<DataFile>>> =

@@ -59,7 +59,8 @@ pub(super) struct Gathered {
     pub(super) changed_rows: u64,
 }
 
-/// What has changed in a plan's inputs, and in the time, since they were consumed; or why that is not to be had, or not worth it.
+/// What has changed in a plan's inputs, and in the time, since they were consumed; or why that is not to be had, or
+/// not worth it.
 pub(super) async fn gather(
     plan: &Opaque<LogicalPlan>,
     consumed: &BTreeMap<TableName, i64>,

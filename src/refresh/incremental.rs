@@ -161,7 +161,8 @@ pub(super) async fn why_not(
     }
 }
 
-/// A change of every table, hidden ones too, and of the time: rows came and, when `also_deleted`, went. For deriving without running.
+/// A change of every table, hidden ones too, and of the time: rows came and, when `also_deleted`, went. For deriving
+/// without running.
 pub(super) fn all_changed(cut: &Cut, chain: &Split, also_deleted: bool) -> Opaque<Sources> {
     let source = |rows: Arc<dyn TableSource>| Source {
         old: Arc::clone(&rows),

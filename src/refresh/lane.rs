@@ -1,4 +1,5 @@
-//! A materialized view's lane, or a change feed's: it is refreshed beside the waves and joins an epoch when done, so that one slow view
+//! A materialized view's lane, or a change feed's: it is refreshed beside the waves and joins an epoch when done, so
+//! that one slow view
 //! never holds up the rest.
 
 use super::control::{Ask, Asks};

@@ -5,8 +5,10 @@
 //! the language knows but this server does not do yet is refused by name.
 //!
 //! Reading order: [`parse_file`] splits a file into statements and dispatches on their first words; `outside` holds the
-//! statements of `catalog/`, `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries; all stand on `columns`, `clauses`, `types`, `query` and the
-//! `cursor` over tokens; `windows` turns TUMBLE, HOP and SESSION into plain queries, `emit` keeps back what is not closed. `refusal` lists what is known and not done.
+//! statements of `catalog/`, `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries;
+//! all stand on `columns`, `clauses`, `types`, `query` and the
+//! `cursor` over tokens; `windows` turns TUMBLE, HOP and SESSION into plain queries, `emit` keeps back what is not
+//! closed. `refusal` lists what is known and not done.
 
 mod cdc;
 mod cdc_query;

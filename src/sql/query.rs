@@ -177,7 +177,8 @@ fn refuse_clauses(cursor: &Cursor<'_>, tokens: &[TokenWithSpan]) -> Result<(), E
     Ok(())
 }
 
-/// Takes `STREAM` out of `FROM STREAM schema.table`, `JOIN STREAM schema.table` and `TUMBLE(STREAM schema.table, ...)`, and says
+/// Takes `STREAM` out of `FROM STREAM schema.table`, `JOIN STREAM schema.table` and `TUMBLE(STREAM schema.table,
+/// ...)`, and says
 /// which tables it stood before.
 fn take_streams(
     cursor: &Cursor<'_>,

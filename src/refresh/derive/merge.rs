@@ -72,7 +72,8 @@ impl Merge {
         self.counted_by.is_some() && self.values.iter().any(is_extreme)
     }
 
-    /// The result's rows for the keys that changed, and last whether they must be computed anew: `changed` is what [`Merge::changed`] gave,
+    /// The result's rows for the keys that changed, and last whether they must be computed anew: `changed` is what
+    /// [`Merge::changed`] gave,
     /// `stored` the rows that stand.
     pub(in crate::refresh) fn rows(
         &self,
