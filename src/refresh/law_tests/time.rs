@@ -169,7 +169,8 @@ async fn rows_that_are_made_of_the_time_are_recomputed() {
 #[test]
 fn views_are_their_queries_while_time_passes() {
     let seed = std::env::var("SLUICE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| u64::from(crate::ops::clock::now().timestamp_subsec_nanos()));
+    // Few histories, of which a seed by chance may draw none where the clock alone changes rows.
+    let seed: u64 = seed.unwrap_or(2);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() };
