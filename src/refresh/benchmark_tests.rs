@@ -8,11 +8,12 @@ mod ssb;
 mod stream;
 mod tpch;
 
+use super::law_tests::house::{bag, stored};
 use super::model::{Model, RefreshRecord};
 use crate::catalog::cut::Cut;
 use crate::ops::clock;
 use arrow::util::pretty::pretty_format_batches;
-use house::{House, bag, stored};
+use house::House;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -226,7 +227,7 @@ async fn check(house: &House, model: &Model, from: &Arc<Cut>, to: &Arc<Cut>, ste
     let started = clock::instant();
     let should = house.whole(model, to).await;
     let spent_whole = started.elapsed();
-    let is = stored(model);
+    let is = stored(&model.table);
     assert!(
         bag(&model.schema, &is) == bag(&model.schema, &should),
         "{} after step {step} ({record:?})\nstored:\n{}\nshould be:\n{}",

@@ -4,9 +4,10 @@
 use super::apply::{Target, apply};
 use super::derive::{self, Source, Sources};
 use super::incremental::{self, Attempt, Base};
+use super::law_tests::house::cut_of;
 use super::model::Model;
 use super::recompute;
-use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
+use crate::catalog::cut::Cut;
 use crate::engine::{Engine, logical_plan};
 use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableKind, TableName};
 use crate::sql::{Definition, RefreshPolicy, Trigger, defining_query, parse_file};
@@ -185,7 +186,7 @@ impl House {
         let changes = ensure(&lake, "changes", input_schema(has_positions), TableKind::AppendOnly);
         let tables = BTreeMap::from([(changes.name().clone(), Arc::clone(&changes))]);
         let engine = Engine::new(1 << 30, 2).unwrap();
-        let base = cut(&lake, &tables);
+        let base = cut_of(&lake, &tables);
         let mut house =
             Self { lake, engine, tables, changes, has_positions, models: vec![], base, refreshes: (0, 0) };
         for (number, feed) in FEEDS.iter().enumerate() {
@@ -239,7 +240,7 @@ impl House {
         let rows = rows_of(changes, self.has_positions);
         let files = self.changes.write(vec![rows], Effort::Fast).await.unwrap();
         self.changes.commit(Commit::append(files, vec![])).await.unwrap();
-        let now = cut(&self.lake, &self.tables);
+        let now = cut_of(&self.lake, &self.tables);
         for model in &self.models {
             let consumed = model.consumed();
             let base =
@@ -282,30 +283,6 @@ fn ensure(lake: &Lake, name: &str, schema: SchemaRef, kind: TableKind) -> Arc<Ta
     let properties = BTreeMap::new();
     let definition = TableDefinition { schema, partition_columns: vec![], kind, properties };
     lake.ensure(&TableName::new("s", name), &definition).unwrap()
-}
-
-fn cut(lake: &Lake, tables: &BTreeMap<TableName, Arc<Table>>) -> Arc<Cut> {
-    let tables = tables.iter().map(|(name, table)| {
-        let snapshot = table.snapshot();
-        let relation = Relation {
-            name: name.clone(),
-            kind: RelationKind::Source,
-            schema: Arc::clone(&snapshot.schema),
-            comment: None,
-            column_comments: HashMap::new(),
-            primary_key: vec![],
-            query: None,
-        };
-        let table = CutTable {
-            relation: Arc::new(relation),
-            version: snapshot.version,
-            freshness: Freshness::Fresh,
-            provider: Some(lake.provider(&snapshot)),
-            computed: None,
-        };
-        (name.clone(), table)
-    });
-    Arc::new(Cut { epoch: 1, wave_time: crate::ops::clock::now(), tables: tables.collect(), shape: 1 })
 }
 
 /// Changes of few keys and times, so that they tie, repeat and come late; and two ways of cutting them up.

@@ -104,6 +104,15 @@ impl From<DataFusionError> for Refusal {
 
 pub(super) type Derived<T> = Result<T, Refusal>;
 
+/// A plan, or why there is no rule for it; an error only where the engine failed.
+pub(super) fn ruled<T>(derived: Derived<T>) -> Result<Result<T, String>, super::Error> {
+    match derived {
+        Ok(found) => Ok(Ok(found)),
+        Err(Refusal::NoRule(why)) => Ok(Err(why)),
+        Err(Refusal::Engine(error)) => Err(error.into()),
+    }
+}
+
 fn no_rule<T>(why: impl Into<String>) -> Derived<T> {
     Err(Refusal::NoRule(why.into()))
 }

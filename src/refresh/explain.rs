@@ -2,7 +2,7 @@
 //! had changed, over tables of which only the columns matter.
 
 use super::Error;
-use super::derive::{self, Ending, Refusal, Sources};
+use super::derive::{self, Ending, Sources, ruled};
 use super::incremental::{self, all_changed, chain_of, not_by_definition};
 use super::model::Outline;
 use super::ways::{Way, derive_for, drops_rows};
@@ -95,27 +95,19 @@ impl Part {
         came: &Sources,
         went: &Sources,
     ) -> Result<Self, Error> {
-        let when_rows_come = found(derive_for(schema, drops_rows, plan, came))?;
-        let way = found(derive_for(schema, drops_rows, plan, went))?;
+        let when_rows_come = ruled(derive_for(schema, drops_rows, plan, came))?;
+        let way = ruled(derive_for(schema, drops_rows, plan, went))?;
         let ending = match (&when_rows_come, &way) {
             (_, Ok(Way::Merge(..))) => Ending::Merged,
             (Ok(Way::Merge(..) | Way::First(_)), _) => Ending::MergedWhileRowsCome,
             (_, Ok(Way::OfKeys(_))) => Ending::Keyed,
             _ => Ending::Derived,
         };
-        let lines = match found(derive::explain(plan, went, ending))? {
+        let lines = match ruled(derive::explain(plan, went, ending))? {
             Ok(lines) => lines,
             Err(why) => vec![why],
         };
         Ok(Self { lines, ending, way })
-    }
-}
-
-fn found<T>(derived: derive::Derived<T>) -> Result<Result<T, String>, Error> {
-    match derived {
-        Ok(way) => Ok(Ok(way)),
-        Err(Refusal::NoRule(why)) => Ok(Err(why)),
-        Err(Refusal::Engine(error)) => Err(error.into()),
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::Error;
 use super::apply::{Applied, Target, apply};
-use super::derive::{self, Refusal, Source, Sources, Split};
+use super::derive::{self, Source, Sources, Split, ruled};
 use super::evaluate::Evaluator;
 use super::ground::{Ground, gather};
 use super::model::{Model, Outline, RefreshRecord};
@@ -154,11 +154,7 @@ pub(super) async fn why_not(
     let sources = all_changed(cut, &chain, true);
     let states = chain.states.iter().map(|state| derive_for(&state.schema, false, &state.plan, &sources));
     let query = || derive_for(outline.schema, drops_rows(outline.expectations), &chain.query, &sources);
-    match states.collect::<Result<Vec<_>, _>>().and_then(|_| query()) {
-        Ok(_) => Ok(None),
-        Err(Refusal::NoRule(why)) => Ok(Some(why)),
-        Err(Refusal::Engine(error)) => Err(error.into()),
-    }
+    Ok(ruled(states.collect::<Result<Vec<_>, _>>().and_then(|_| query()))?.err())
 }
 
 /// A change of every table, hidden ones too, and of the time: rows came and, when `also_deleted`, went. For deriving
@@ -196,11 +192,7 @@ pub(super) async fn chain_of(
     let named = |number| outline.hidden_name(number);
     let chain = derive::normalise(state, LogicalPlan::clone(&plan))
         .and_then(|plan| derive::split(&plan, stores_all, named, |name| loses(cut, name)));
-    match chain {
-        Ok(chain) => Ok(Ok(Opaque::new(chain))),
-        Err(Refusal::NoRule(why)) => Ok(Err(why)),
-        Err(Refusal::Engine(error)) => Err(error.into()),
-    }
+    Ok(ruled(chain)?.map(Opaque::new))
 }
 
 /// True when rows of a table may go. Of a table that does not stand yet its kind tells.
@@ -277,11 +269,11 @@ async fn change_of(
         Ok(gathered) => gathered,
         Err(why) => return Ok(Err(why)),
     };
-    let derived = match derive_for(&model.schema, drops_rows(&model.expectations), plan, &gathered.sources) {
-        Ok(derived) => derived,
-        Err(Refusal::NoRule(why)) => return Ok(Err(why)),
-        Err(Refusal::Engine(error)) => return Err(error.into()),
-    };
+    let derived =
+        match ruled(derive_for(&model.schema, drops_rows(&model.expectations), plan, &gathered.sources))? {
+            Ok(derived) => derived,
+            Err(why) => return Ok(Err(why)),
+        };
     let found = match derived {
         Way::Nothing => {
             let nothing = Target::Change { inserted: Vec::new(), deleted: Vec::new() };

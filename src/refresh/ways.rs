@@ -10,7 +10,7 @@
 use super::Error;
 use super::apply::Target;
 use super::compare::{KeySet, consolidate};
-use super::derive::{self, First, KEYS, Keyed, Merge, Refusal, Sources, WEIGHT};
+use super::derive::{self, First, KEYS, Keyed, Merge, Sources, WEIGHT, ruled};
 use super::evaluate::{Evaluator, in_memory};
 use super::model::Model;
 use super::output::{judge_all, nullable, shape};
@@ -98,10 +98,10 @@ pub(super) async fn of_keys(
     let keys = evaluator.run(&affected).await?;
     let set = KeySet::new(&model.schema, keyed.columns.clone(), &keys)?;
     let how = format!("{} keys computed anew", set.len());
-    let plan = match keyed.rows(&scan_of(KEYS, affected.schema().as_arrow(), derive::key_name, keys)?) {
+    let plan = match ruled(keyed.rows(&scan_of(KEYS, affected.schema().as_arrow(), derive::key_name, keys)?))?
+    {
         Ok(plan) => Opaque::new(plan),
-        Err(Refusal::NoRule(why)) => return Ok(Err(why)),
-        Err(Refusal::Engine(error)) => return Err(error.into()),
+        Err(why) => return Ok(Err(why)),
     };
     let rows = evaluator.run(&plan).await?;
     let rows = judge_all(model, rules, &rows)?;
@@ -118,10 +118,9 @@ pub(super) async fn of_first(
 ) -> Result<Result<(Target, String), String>, Error> {
     let came = Opaque::new(first.came.clone());
     let came = in_memory(&came, evaluator.run(&came).await?)?;
-    let affected = match first.affected(LogicalPlan::clone(&came)) {
+    let affected = match ruled(first.affected(LogicalPlan::clone(&came)))? {
         Ok(plan) => Opaque::new(plan),
-        Err(Refusal::NoRule(why)) => return Ok(Err(why)),
-        Err(Refusal::Engine(error)) => return Err(error.into()),
+        Err(why) => return Ok(Err(why)),
     };
     let keys = evaluator.run(&affected).await?;
     let set = KeySet::new(&model.schema, first.columns.clone(), &keys)?;
@@ -129,10 +128,9 @@ pub(super) async fn of_first(
     let plan = {
         let keys = scan_of(KEYS, affected.schema().as_arrow(), derive::key_name, keys)?;
         let stored = provider_as_source(lake.provider(&model.table.snapshot()));
-        match first.rows(LogicalPlan::clone(&came), keys, stored) {
+        match ruled(first.rows(LogicalPlan::clone(&came), keys, stored))? {
             Ok(plan) => Opaque::new(plan),
-            Err(Refusal::NoRule(why)) => return Ok(Err(why)),
-            Err(Refusal::Engine(error)) => return Err(error.into()),
+            Err(why) => return Ok(Err(why)),
         }
     };
     let rows = judge_all(model, rules, &evaluator.run(&plan).await?)?;
@@ -157,10 +155,9 @@ pub(super) async fn of_merge(
     let plan = {
         let changed = scan_of("__changed", schema, |column| schema.field(column).name().clone(), changed)?;
         let stored = provider_as_source(lake.provider(&model.table.snapshot()));
-        match merge.rows(changed, stored) {
+        match ruled(merge.rows(changed, stored))? {
             Ok(plan) => Opaque::new(plan),
-            Err(Refusal::Engine(error)) => return Err(error.into()),
-            Err(Refusal::NoRule(why)) => return Ok(Err(why)),
+            Err(why) => return Ok(Err(why)),
         }
     };
     let (mut rows, mut redone) = (Vec::new(), Vec::new());
@@ -176,10 +173,9 @@ pub(super) async fn of_merge(
         let count: usize = redone.iter().map(RecordBatch::num_rows).sum();
         how = format!("{how}, {count} of them computed anew");
         let schema = schema.project(&key_columns)?;
-        match keyed.rows(&scan_of(KEYS, &schema, derive::key_name, redone)?) {
+        match ruled(keyed.rows(&scan_of(KEYS, &schema, derive::key_name, redone)?))? {
             Ok(plan) => rows.extend(evaluator.run(&Opaque::new(plan)).await?),
-            Err(Refusal::NoRule(why)) => return Ok(Err(why)),
-            Err(Refusal::Engine(error)) => return Err(error.into()),
+            Err(why) => return Ok(Err(why)),
         }
     }
     let rows = judge_all(model, rules, &rows)?;

@@ -1,19 +1,18 @@
 //! A lake with a benchmark's tables and its queries as views, refreshed as lanes do.
 
 use super::stream::{Change, Stream, key_columns};
-use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
+use crate::catalog::cut::Cut;
 use crate::engine::Engine;
-use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableKind, TableName, storable};
-use crate::ops::clock;
+use crate::lake::{Commit, Effort, Error, Lake, Table, TableName, storable};
 use crate::quality::Rules;
 use crate::refresh::incremental::{self, Attempt, Base};
+use crate::refresh::law_tests::house::{cut_of, definition};
 use crate::refresh::model::{Model, RefreshRecord};
 use crate::refresh::output::judge_all;
 use crate::refresh::recompute;
 use crate::sql::{RefreshPolicy, Trigger};
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::row::{RowConverter, SortField};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -48,28 +47,7 @@ impl House {
 
     /// What stands now.
     pub fn cut(&self) -> Arc<Cut> {
-        let tables = self.tables.iter().map(|(name, table)| {
-            let snapshot = table.snapshot();
-            let relation = Relation {
-                name: name.clone(),
-                kind: RelationKind::StreamingTable,
-                schema: Arc::clone(&snapshot.schema),
-                comment: None,
-                column_comments: HashMap::new(),
-                primary_key: Vec::new(),
-                query: None,
-            };
-            let table = CutTable {
-                relation: Arc::new(relation),
-                version: snapshot.version,
-                freshness: Freshness::Fresh,
-                provider: Some(self.lake.provider(&snapshot)),
-                computed: None,
-            };
-            (name.clone(), table)
-        });
-        let tables = tables.collect();
-        Arc::new(Cut { epoch: 1, wave_time: clock::now(), tables, shape: 1 })
+        cut_of(&self.lake, &self.tables)
     }
 
     /// A query as a materialized view, its columns as a project's plan gives them, computed for the first time.
@@ -178,40 +156,5 @@ impl House {
 }
 
 fn ensure(lake: &Lake, name: &TableName, schema: SchemaRef) -> Arc<Table> {
-    let definition = TableDefinition {
-        schema,
-        partition_columns: Vec::new(),
-        kind: TableKind::Maintained,
-        properties: BTreeMap::new(),
-    };
-    lake.ensure(name, &definition).unwrap()
-}
-
-/// The rows that a view holds.
-pub fn stored(model: &Model) -> Vec<RecordBatch> {
-    let snapshot = model.table.snapshot();
-    let mut batches = Vec::new();
-    for file in &snapshot.files {
-        model
-            .table
-            .read_file::<Error>(&snapshot, file, |batch, _| {
-                batches.push(batch);
-                Ok(())
-            })
-            .unwrap();
-    }
-    batches
-}
-
-/// Rows as a bag that can be compared.
-pub fn bag(schema: &Schema, batches: &[RecordBatch]) -> Vec<Vec<u8>> {
-    let fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
-    let converter = RowConverter::new(fields).unwrap();
-    let mut rows: Vec<Vec<u8>> = Vec::new();
-    for batch in batches {
-        let converted = converter.convert_columns(batch.columns()).unwrap();
-        rows.extend(converted.iter().map(|row| row.data().to_vec()));
-    }
-    rows.sort_unstable();
-    rows
+    lake.ensure(name, &definition(schema)).unwrap()
 }

@@ -4,7 +4,7 @@
 //! stored rows must show what they are divided and ordered by.
 
 use super::clock::asks_above;
-use super::merge::only_comes;
+use super::merge::{only_comes, uncast};
 use super::top::top;
 use super::{Derived, Sources, WEIGHT, change, distinct, key_rows, partition_keys, restrict, union_of};
 use datafusion::arrow::datatypes::DataType;
@@ -166,13 +166,6 @@ fn bounded(predicate: &Expr) -> Option<Column> {
         _ => false,
     };
     wants_first.then(|| column.clone())
-}
-
-fn uncast(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Cast(cast) => uncast(&cast.expr),
-        other => other,
-    }
 }
 
 /// The window's column that a column of a plan above it is.

@@ -73,8 +73,7 @@ impl Merge {
     }
 
     /// The result's rows for the keys that changed, and last whether they must be computed anew: `changed` is what
-    /// [`Merge::changed`] gave,
-    /// `stored` the rows that stand.
+    /// [`Merge::changed`] gave, `stored` the rows that stand.
     pub(in crate::refresh) fn rows(
         &self,
         changed: LogicalPlan,
@@ -292,7 +291,7 @@ fn counts_values_of(count: &AggregateFunction, sum: &AggregateFunction) -> bool 
 }
 
 /// A number is cast to a wider one before it is summed, which makes none of its values NULL.
-fn uncast(expr: &Expr) -> &Expr {
+pub(super) fn uncast(expr: &Expr) -> &Expr {
     match expr {
         Expr::Cast(cast) => uncast(&cast.expr),
         other => other,
@@ -313,9 +312,9 @@ fn only_where(mut call: AggregateFunction, condition: &Expr) -> AggregateFunctio
     call
 }
 
-/// True when the change of a plan holds no rows that went.
-pub(super) fn only_comes(plan: &LogicalPlan, sources: &Sources) -> bool {
-    let passes = match plan {
+/// True for operators whose rows only come while their inputs' rows do.
+pub(super) fn takes_none_back(plan: &LogicalPlan) -> bool {
+    match plan {
         LogicalPlan::TableScan(_)
         | LogicalPlan::Projection(_)
         | LogicalPlan::Filter(_)
@@ -324,10 +323,14 @@ pub(super) fn only_comes(plan: &LogicalPlan, sources: &Sources) -> bool {
         | LogicalPlan::Values(_) => true,
         LogicalPlan::Join(join) => join.join_type == JoinType::Inner,
         _ => false,
-    };
+    }
+}
+
+/// True when the change of a plan holds no rows that went.
+pub(super) fn only_comes(plan: &LogicalPlan, sources: &Sources) -> bool {
     // Rows leave a filter while time passes.
     let stays = sources.since.is_none() || !asks_itself(plan);
-    passes
+    takes_none_back(plan)
         && stays
         && sources.tables.values().all(|source| source.deleted.is_none())
         && plan.inputs().into_iter().all(|input| only_comes(input, sources))

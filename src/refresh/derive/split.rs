@@ -14,7 +14,7 @@
 
 use super::average::average;
 use super::clock::asks_itself;
-use super::merge::{Combine, call, combine, counts_rows};
+use super::merge::{Combine, call, combine, counts_rows, takes_none_back};
 use super::top::top;
 use super::{Derived, HIDDEN_SCHEMA, group_keys, key_name, name_of, partition_keys};
 use crate::lake::{TableName, query_schema, storable};
@@ -185,12 +185,9 @@ fn is_own_state(
     aggregate.input.apply(|node| {
         only_comes &= match node {
             // Its rows leave while time passes.
-            LogicalPlan::Filter(_) if asks_itself(node) => false,
+            LogicalPlan::Filter(_) => !asks_itself(node),
             LogicalPlan::TableScan(scan) => !loses(&name_of(&scan.table_name)),
-            LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => true,
-            LogicalPlan::Union(_) | LogicalPlan::Values(_) => true,
-            LogicalPlan::Join(join) => join.join_type == datafusion::common::JoinType::Inner,
-            _ => false,
+            other => takes_none_back(other),
         };
         Ok(if only_comes { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;

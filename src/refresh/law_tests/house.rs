@@ -51,28 +51,7 @@ impl House {
 
     /// The newest version of every table.
     pub(super) fn cut(&self) -> Arc<Cut> {
-        let tables = self.tables.iter().map(|(name, table)| {
-            let snapshot = table.snapshot();
-            let relation = Relation {
-                name: name.clone(),
-                kind: RelationKind::StreamingTable,
-                schema: Arc::clone(&snapshot.schema),
-                comment: None,
-                column_comments: HashMap::new(),
-                primary_key: Vec::new(),
-                query: None,
-            };
-            let table = CutTable {
-                relation: Arc::new(relation),
-                version: snapshot.version,
-                freshness: Freshness::Fresh,
-                provider: Some(self.lake.provider(&snapshot)),
-                computed: None,
-            };
-            (name.clone(), table)
-        });
-        let tables = tables.collect();
-        Arc::new(Cut { epoch: 1, wave_time: crate::ops::clock::now(), tables, shape: 1 })
+        cut_of(&self.lake, &self.tables)
     }
 
     /// A view that reads these tables. Its columns are of the types that its query's are stored as, or of those that
@@ -149,7 +128,33 @@ impl House {
     }
 }
 
-fn definition(schema: SchemaRef) -> TableDefinition {
+/// The newest version of every table.
+pub(in crate::refresh) fn cut_of(lake: &Lake, tables: &BTreeMap<TableName, Arc<Table>>) -> Arc<Cut> {
+    let tables = tables.iter().map(|(name, table)| {
+        let snapshot = table.snapshot();
+        let relation = Relation {
+            name: name.clone(),
+            kind: RelationKind::StreamingTable,
+            schema: Arc::clone(&snapshot.schema),
+            comment: None,
+            column_comments: HashMap::new(),
+            primary_key: Vec::new(),
+            query: None,
+        };
+        let table = CutTable {
+            relation: Arc::new(relation),
+            version: snapshot.version,
+            freshness: Freshness::Fresh,
+            provider: Some(lake.provider(&snapshot)),
+            computed: None,
+        };
+        (name.clone(), table)
+    });
+    let tables = tables.collect();
+    Arc::new(Cut { epoch: 1, wave_time: crate::ops::clock::now(), tables, shape: 1 })
+}
+
+pub(in crate::refresh) fn definition(schema: SchemaRef) -> TableDefinition {
     TableDefinition {
         schema,
         partition_columns: Vec::new(),
@@ -216,7 +221,7 @@ pub(super) async fn fold(table: &Arc<Table>) -> usize {
 }
 
 /// A table's rows, in its newest columns.
-pub(super) fn stored(table: &Arc<Table>) -> Vec<RecordBatch> {
+pub(in crate::refresh) fn stored(table: &Arc<Table>) -> Vec<RecordBatch> {
     let snapshot = table.snapshot();
     let mut batches = Vec::new();
     for file in &snapshot.files {
@@ -241,7 +246,7 @@ pub(super) fn rows_where(
 }
 
 /// Rows as a bag that can be compared.
-pub(super) fn bag(schema: &Schema, batches: &[RecordBatch]) -> Vec<Vec<u8>> {
+pub(in crate::refresh) fn bag(schema: &Schema, batches: &[RecordBatch]) -> Vec<Vec<u8>> {
     let fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
     let converter = RowConverter::new(fields).unwrap();
     let mut rows: Vec<Vec<u8>> = Vec::new();

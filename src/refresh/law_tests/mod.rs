@@ -12,7 +12,7 @@
 mod cases;
 mod expression;
 mod history;
-mod house;
+pub(super) mod house;
 mod join;
 mod operators;
 mod oracle;
