@@ -3,14 +3,25 @@
 #![allow(dead_code, unused_imports, reason = "no bench needs all of it")]
 
 pub mod events;
+pub mod feed;
 pub mod harness;
 pub mod usage;
 
+pub use harness::http::Http;
 pub use harness::kafka::{Broker, BrokerOptions, Producer};
 pub use harness::{Server, Warehouse};
 
+use harness::until;
 use std::env;
+use std::thread;
 use std::time::Duration;
+
+/// A server is idle when it uses less than this share of a core.
+const IDLE_SHARE_MAX: f64 = 0.03;
+/// Over how long that is looked at: longer than the second between two rounds of upkeep.
+const IDLE_WINDOW: Duration = Duration::from_millis(1_500);
+/// What was asked of a server must be done within this.
+const IDLE_DEADLINE: Duration = Duration::from_secs(1_800);
 
 /// A size from the environment, for shorter or longer runs.
 pub fn number(name: &str, default: u64) -> u64 {
@@ -44,6 +55,16 @@ pub fn warehouse(broker: &Broker) -> Warehouse {
         format!("CREATE CONNECTION hub TO KAFKA (bootstrap.servers = '{}');\n", broker.plain_address()),
     );
     warehouse
+}
+
+/// Waits until the server has nothing left to do: folds, journals and files that were found are over with.
+pub fn wait_until_idle(server: &Server) {
+    until("the server to be idle", IDLE_DEADLINE, || {
+        let before = usage::threads(server.pid());
+        thread::sleep(IDLE_WINDOW);
+        let used = usage::threads(server.pid()).since(&before);
+        if used < IDLE_WINDOW.mul_f64(IDLE_SHARE_MAX) { Ok(()) } else { Err(format!("{used:?} of CPU time")) }
+    });
 }
 
 /// The value below which `percent` of the sorted values lie.
