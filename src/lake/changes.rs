@@ -1,18 +1,42 @@
 //! What came and what went between two versions of a table: its change feed, read from commits.
 //!
 //! A commit that only moves rows (a fold) changes nothing. A file that gets another deletion vector stands for the rows
-//! that the new vector hides and the old one did not.
+//! that the new vector hides and the old one did not. While a commit's rows are few, they stay in memory for those who
+//! follow the table: rows that went lie scattered, and each would cost them a page a column.
 
 use super::Error;
 use super::log::{attach_vector, read_commit};
 use super::snapshot::{DataFile, Snapshot};
 use super::table::Table;
-use std::collections::HashMap;
+use arrow::array::RecordBatch;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+
+/// Commits remembered; older ones are read back from the log.
+const RECENT_COMMITS_MAX: usize = 1024;
+/// Bytes of changed rows that a table keeps in memory; the oldest are let go first.
+const ROWS_BYTES_MAX: usize = 16 << 20;
+
+/// All rows that a commit changed, in the table's columns.
+#[derive(Clone, Debug, Default)]
+pub struct ChangedRows {
+    /// Rows that came.
+    pub came: Vec<RecordBatch>,
+    /// Rows that went.
+    pub went: Vec<RecordBatch>,
+}
+
+impl ChangedRows {
+    fn bytes(&self) -> usize {
+        self.came.iter().chain(&self.went).map(RecordBatch::get_array_memory_size).sum()
+    }
+}
 
 /// The rows that came and went. A row that came and went again in between is in both.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
+    /// Changed rows that are in memory, besides those in files.
+    pub rows: ChangedRows,
     /// Files whose live rows came.
     pub inserted: Vec<Arc<DataFile>>,
     /// Files whose rows, or some of them, went.
@@ -22,10 +46,12 @@ pub struct Changes {
 impl Changes {
     /// How many rows came and how many went; `None` when a file does not say how many it has.
     pub fn rows(&self, snapshot: &Snapshot) -> Option<(u64, u64)> {
-        let sum = |files: &[Arc<DataFile>]| -> Option<u64> {
-            files.iter().map(|file| file.live_rows(&snapshot.schema)).sum()
+        let sum = |files: &[Arc<DataFile>], rows: &[RecordBatch]| -> Option<u64> {
+            let in_files: u64 =
+                files.iter().map(|file| file.live_rows(&snapshot.schema)).sum::<Option<u64>>()?;
+            Some(in_files + rows.iter().map(|batch| batch.num_rows() as u64).sum::<u64>())
         };
-        Some((sum(&self.inserted)?, sum(&self.deleted)?))
+        Some((sum(&self.inserted, &self.rows.came)?, sum(&self.deleted, &self.rows.went)?))
     }
 }
 
@@ -37,10 +63,17 @@ pub(super) struct Change {
     pub(super) added: Vec<Arc<DataFile>>,
     /// Files that it removed, as they were before.
     pub(super) removed: Vec<Arc<DataFile>>,
+    /// The same as rows, while they are kept.
+    pub(super) rows: Option<ChangedRows>,
 }
 
 impl Change {
     fn feed(&self, changes: &mut Changes) {
+        if let Some(rows) = &self.rows {
+            changes.rows.came.extend(rows.came.iter().cloned());
+            changes.rows.went.extend(rows.went.iter().cloned());
+            return;
+        }
         let mut removed: HashMap<&str, &Arc<DataFile>> =
             self.removed.iter().map(|file| (file.path.as_str(), file)).collect();
         for file in &self.added {
@@ -76,7 +109,9 @@ impl Table {
     /// not the whole change (rows were removed) or when the log does not reach back that far.
     pub async fn appended(self: &Arc<Self>, from: i64, to: i64) -> Result<Option<Vec<Arc<DataFile>>>, Error> {
         let changes = self.changes(from, to).await?;
-        Ok(changes.filter(|changes| changes.deleted.is_empty()).map(|changes| changes.inserted))
+        // Rows in memory are of commits that took rows back, too.
+        let only_files = |changes: &Changes| changes.deleted.is_empty() && changes.rows.bytes() == 0;
+        Ok(changes.filter(only_files).map(|changes| changes.inserted))
     }
 
     fn changes_blocking(&self, from: i64, to: i64) -> Result<Option<Changes>, Error> {
@@ -124,7 +159,7 @@ pub(super) fn change_of(
             || line.remove.as_ref().is_some_and(|remove| remove.data_change)
     });
     if !changes_data {
-        return Change { version, added: Vec::new(), removed: Vec::new() };
+        return Change { version, added: Vec::new(), removed: Vec::new(), rows: None };
     }
     let paths: Vec<&str> =
         lines.iter().filter_map(|line| line.remove.as_ref()).map(|remove| remove.path.as_str()).collect();
@@ -134,5 +169,20 @@ pub(super) fn change_of(
         let paths: std::collections::HashSet<&str> = paths.into_iter().collect();
         before.files.iter().filter(|file| paths.contains(file.path.as_str())).cloned().collect()
     };
-    Change { version, added: added.to_vec(), removed }
+    Change { version, added: added.to_vec(), removed, rows: None }
+}
+
+/// Notes a table's newest change and lets go of the oldest rows in memory, and of the oldest changes.
+pub(super) fn remember(recent: &mut VecDeque<Change>, change: Change) {
+    recent.push_back(change);
+    if recent.len() > RECENT_COMMITS_MAX {
+        recent.pop_front();
+    }
+    let mut bytes = 0;
+    for change in recent.iter_mut().rev() {
+        bytes += change.rows.as_ref().map_or(0, ChangedRows::bytes);
+        if bytes > ROWS_BYTES_MAX {
+            change.rows = None;
+        }
+    }
 }

@@ -8,8 +8,8 @@
 //! Data files never change, so an index never does: folding makes other files, deletion vectors are looked at afterwards.
 //! An index is a cache of what the file says and may be dropped at any time.
 
+use super::in_place::InPlace;
 use super::snapshot::{DataFile, Snapshot};
-use super::store::io_error;
 use super::{Error, TableName, read};
 use arrow::array::{Array as _, ArrayRef, RecordBatch};
 use arrow::compute::cast;
@@ -28,7 +28,6 @@ use quick_cache::sync::Cache;
 use quick_cache::{OptionsBuilder, Weighter};
 use roaring::RoaringTreemap;
 use std::cmp::Ordering;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -98,7 +97,7 @@ impl Indexes {
         &self,
         table: &TableName,
         path: &Arc<Path>,
-        file: &File,
+        file: &InPlace,
     ) -> Result<ArrowReaderMetadata, Error> {
         if let Some(footer) = self.footers.get(path) {
             return Ok(footer);
@@ -159,7 +158,7 @@ impl Indexes {
     }
 
     fn build(&self, table: &TableName, path: &Arc<Path>, keys: &Keys) -> Result<KeyIndex, Error> {
-        let open = File::open(path).map_err(|e| io_error("open", path, e))?;
+        let open = InPlace::open(path)?;
         let footer = self.footer(table, path, &open)?;
         let mask = ProjectionMask::columns(footer.parquet_schema(), keys.names.iter().map(String::as_str));
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(open, footer)

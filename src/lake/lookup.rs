@@ -2,6 +2,7 @@
 //! those rows are read. DataFusion's own reader asks for the offset index only to prune.
 
 use super::TableName;
+use super::in_place::InPlace;
 use super::index::Indexes;
 use bytes::Bytes;
 use datafusion::common::{DataFusionError, Result};
@@ -13,11 +14,9 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use std::fs::File;
+use parquet::file::reader::ChunkReader as _;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use url::Url;
@@ -51,7 +50,7 @@ impl ParquetFileReaderFactory for Readers {
             .map_err(|e| external(Box::new(e)))?;
         let path = url.to_file_path().map_err(|()| external(format!("{url} is no path").into()))?;
         let path: Arc<Path> = Arc::from(path);
-        let open = File::open(&path).map_err(|e| external(Box::new(e)))?;
+        let open = InPlace::open(&path).map_err(|e| external(Box::new(e)))?;
         let footer = self.indexes.footer(&self.table, &path, &open).map_err(|e| external(Box::new(e)))?;
         Ok(Box::new(LookupReader { file: open, footer: Arc::clone(footer.metadata()) }))
     }
@@ -59,17 +58,14 @@ impl ParquetFileReaderFactory for Readers {
 
 /// One open file. Pages that are looked up are small: reading them in place is cheaper than handing them to a thread.
 struct LookupReader {
-    file: File,
+    file: InPlace,
     footer: Arc<ParquetMetaData>,
 }
 
 impl AsyncFileReader for LookupReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
         let length = usize::try_from(range.end - range.start).unwrap_or_default();
-        let mut bytes = vec![0; length];
-        let read = self.file.read_exact_at(&mut bytes, range.start);
-        let read = read.map(|()| Bytes::from(bytes)).map_err(|e| ParquetError::External(Box::new(e)));
-        ready(read).boxed()
+        ready(self.file.get_bytes(range.start, length)).boxed()
     }
 
     fn get_metadata<'a>(

@@ -9,6 +9,7 @@
 mod action;
 mod changes;
 mod error;
+mod in_place;
 mod index;
 mod log;
 mod lookup;
@@ -28,7 +29,7 @@ mod upkeep;
 mod vector;
 mod write;
 
-pub use changes::Changes;
+pub use changes::{ChangedRows, Changes};
 pub use error::{Error, chain};
 pub use name::TableName;
 pub use read::conform;
@@ -41,7 +42,9 @@ pub use table::{Commit, Table};
 pub use upkeep::{UpkeepSettings, plan_folds};
 pub use write::{DataWriter, Effort};
 
-use datafusion::catalog::TableProvider;
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use datafusion::catalog::{MemTable, TableProvider};
 use index::Indexes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -146,6 +149,24 @@ impl Lake {
     ) -> Arc<dyn TableProvider> {
         let (root, indexes) = (self.folder(&snapshot.table), Arc::clone(&self.indexes));
         Arc::new(FilesProvider::new(snapshot, files, root, indexes))
+    }
+
+    /// Rows in memory as if they stood in a snapshot's table.
+    pub fn provider_of_rows(
+        &self,
+        snapshot: &Snapshot,
+        rows: &[RecordBatch],
+    ) -> Result<Arc<dyn TableProvider>, Error> {
+        let schema = query_schema(&snapshot.schema);
+        let rows = rows.iter().map(|batch| conform(&snapshot.table, batch, &schema));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        match MemTable::try_new(schema, vec![rows]) {
+            Ok(table) => Ok(Arc::new(table)),
+            Err(error) => Err(Error::Arrow {
+                table: snapshot.table.clone(),
+                source: ArrowError::ExternalError(Box::new(error)),
+            }),
+        }
     }
 
     fn keep(&self, table: Table) -> Arc<Table> {

@@ -1,5 +1,6 @@
 //! Reading a file's rows with their positions, for those who will delete some of them; and fitting batches to a schema.
 
+use super::in_place::InPlace;
 use super::index::Keys;
 use super::snapshot::{DataFile, Snapshot};
 use super::table::Table;
@@ -10,7 +11,6 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use roaring::RoaringTreemap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,16 +29,10 @@ impl Table {
         let table = self.name();
         let parquet = |source| Error::Parquet { table: table.clone(), source };
         let path: Arc<Path> = Arc::from(self.store().path(&file.path));
-        let open = File::open(&path).map_err(|e| super::store::io_error("read", &path, e))?;
-        let builder = match &file.only {
-            // Few rows of a file that is looked into again and again.
-            Some(_) => {
-                let footer = self.indexes().footer(table, &path, &open)?;
-                ParquetRecordBatchReaderBuilder::new_with_metadata(open, footer)
-            }
-            None => ParquetRecordBatchReaderBuilder::try_new(open).map_err(parquet)?,
-        };
-        let builder = builder.with_batch_size(BATCH_ROWS);
+        let open = InPlace::open(&path)?;
+        let footer = self.indexes().footer(table, &path, &open)?;
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(open, footer).with_batch_size(BATCH_ROWS);
         let physical = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default();
         let builder = match vector::selection_of(file, physical) {
             Some(selection) => builder.with_row_selection(selection),

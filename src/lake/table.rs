@@ -10,7 +10,7 @@
 //! commit; nothing is listed or replayed.
 
 use super::action::{Line, Txn};
-use super::changes::{Change, change_of};
+use super::changes::{Change, ChangedRows, change_of, remember};
 use super::index::Indexes;
 use super::log;
 use super::read::conform;
@@ -29,9 +29,6 @@ use roaring::RoaringTreemap;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-
-/// Commits remembered for change feeds; older ones are read back from the log.
-const RECENT_COMMITS_MAX: usize = 1024;
 
 /// How often a commit is tried again when another writer took its version.
 const ATTEMPTS_MAX: usize = 15;
@@ -53,6 +50,8 @@ pub struct Commit {
     pub data_change: bool,
     /// A changed definition.
     pub definition: Option<TableDefinition>,
+    /// All rows that it changes, where they are at hand, for those who follow the table.
+    pub rows: Option<ChangedRows>,
 }
 
 impl Commit {
@@ -66,6 +65,7 @@ impl Commit {
             transactions,
             data_change: true,
             definition: None,
+            rows: None,
         }
     }
 }
@@ -238,7 +238,7 @@ impl Table {
                 Put::Done => {
                     failpoint::pass(Point::CommitDurable, || self.name.to_string());
                     let next = Arc::new(base.next(version, &lines, added.clone())?);
-                    self.publish(&next, &lines, added);
+                    self.publish(&next, &lines, added, commit.rows.clone());
                     return Ok(next);
                 }
                 Put::Exists => {
@@ -320,11 +320,17 @@ impl Table {
             log::attach_vector(&self.store, &self.name, file)?;
         }
         let next = Arc::new(base.next(version, &lines, added.clone())?);
-        self.publish(&next, &lines, added);
+        self.publish(&next, &lines, added, None);
         Ok(())
     }
 
-    fn publish(&self, next: &Arc<Snapshot>, lines: &[Line], added: Vec<Arc<DataFile>>) {
+    fn publish(
+        &self,
+        next: &Arc<Snapshot>,
+        lines: &[Line],
+        added: Vec<Arc<DataFile>>,
+        rows: Option<ChangedRows>,
+    ) {
         {
             let mut tombstones = self.tombstones.lock();
             for line in lines {
@@ -336,13 +342,8 @@ impl Table {
                 tombstones.remove(&file.path);
             }
         }
-        {
-            let mut recent = self.recent.lock();
-            recent.push_back(change_of(&self.snapshot(), next.version, lines, &added));
-            if recent.len() > RECENT_COMMITS_MAX {
-                recent.pop_front();
-            }
-        }
+        let change = Change { rows, ..change_of(&self.snapshot(), next.version, lines, &added) };
+        remember(&mut self.recent.lock(), change);
         self.snapshot.store(Arc::clone(next));
     }
 }

@@ -114,6 +114,7 @@ impl Table {
             transactions: Vec::new(),
             data_change: false,
             definition: None,
+            rows: None,
         };
         match self.commit_blocking(&commit) {
             Ok(_) => {

@@ -213,16 +213,19 @@ const PAGE_ROWS: usize = 1024;
 /// A dictionary beyond this is given up: it must be read before any row is.
 const DICTIONARY_BYTES_MAX: usize = 64 << 10;
 
-/// `_raw` holds each record's bytes: all different, never filtered on, so neither dictionary nor statistics pay. Columns
-/// whose bounds cannot be relied on have none here either: row groups are passed over by them.
+/// `_raw` holds each record's bytes: all different, never filtered on, so neither dictionary nor statistics pay; but to be
+/// kept, it is compressed well. All other columns are looked up by row, and a page is unpacked for each row: what unpacks
+/// fast costs less than what is small. Columns whose bounds cannot be relied on have none here either: row groups are
+/// passed over by them.
 fn properties(effort: Effort, schema: &Schema) -> WriterProperties {
-    let compression = match effort {
+    let of_raw = match effort {
         Effort::Fast => Compression::SNAPPY,
         Effort::Compact => Compression::ZSTD(ZstdLevel::default()),
     };
     let raw = || ColumnPath::from("_raw");
     let mut properties = WriterProperties::builder()
-        .set_compression(compression)
+        .set_compression(Compression::SNAPPY)
+        .set_column_compression(raw(), of_raw)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_column_dictionary_enabled(raw(), false)
         .set_column_statistics_enabled(raw(), EnabledStatistics::None)

@@ -3,9 +3,9 @@
 
 use super::Error;
 use super::compare::{Bag, KeySet};
-use super::evaluate::is_worth_looking_up;
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH};
-use crate::lake::{self, Commit, DataFile, Effort, Snapshot, Table, TableName};
+use super::stood::{Stood, files_of};
+use crate::lake::{self, ChangedRows, Commit, DataFile, Effort, Snapshot, Table, TableName};
 use arrow::array::RecordBatch;
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use roaring::RoaringTreemap;
@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Rows a batch of new rows is written in.
 const WRITE_ROWS: usize = 8192;
 
+/// Changed rows that are handed on in memory.
+const KEPT_ROWS_MAX: usize = 32_768;
+
 /// How often the comparison is made again when upkeep has folded a file that it read.
 const ATTEMPTS_MAX: usize = 5;
 
@@ -23,8 +26,8 @@ const ATTEMPTS_MAX: usize = 5;
 pub(super) enum Target {
     /// These rows and no others.
     All(Vec<RecordBatch>),
-    /// Of the rows that have one of the keys, these and no others.
-    OfKeys { rows: Vec<RecordBatch>, keys: Arc<KeySet> },
+    /// Of the rows that have one of the keys, these and no others; and those that stand now.
+    OfKeys { rows: Vec<RecordBatch>, keys: Arc<KeySet>, stood: Arc<Stood> },
     /// These rows more and those fewer.
     Change { inserted: Vec<RecordBatch>, deleted: Vec<RecordBatch> },
 }
@@ -103,21 +106,28 @@ fn compare_blocking(table: &Table, target: &Target) -> Result<Option<Change>, Er
             taking.take(&snapshot.files, |old| Ok(inverted(bag.held(old)?)))?;
             (rows, bag.left())
         }
-        Target::OfKeys { rows, keys } => {
+        Target::OfKeys { rows, keys, stood } => {
             let mut bag = Bag::new(&snapshot.schema, rows)?;
-            let files = taking.files_of(keys.columns(), keys.values())?;
-            taking.take(&files, |old| {
-                let meant = keys.held(old)?;
-                let mut held = bag.held(&filter_record_batch(old, &meant.clone().into())?)?.into_iter();
-                Ok(meant.into_iter().map(|meant| meant && !held.next().unwrap_or(true)).collect())
-            })?;
+            let moved;
+            let stood = match stood.stands_in(&snapshot) {
+                true => stood.as_ref(),
+                false => {
+                    moved = Stood::read_blocking(table, keys)?;
+                    &moved
+                }
+            };
+            taking.rows_compared += stood.rows_read;
+            for (file, gone, rows) in stood.not_in(&mut bag)? {
+                taking.changed.went.extend(rows);
+                taking.note(&file, gone);
+            }
             (rows, bag.left())
         }
         Target::Change { inserted, deleted } => {
             let mut bag = Bag::new(&snapshot.schema, deleted)?;
             if deleted.iter().any(|batch| batch.num_rows() > 0) {
                 let columns: Vec<usize> = (0..snapshot.schema.fields().len()).collect();
-                let files = taking.files_of(&columns, deleted)?;
+                let files = files_of(table, &snapshot, &columns, deleted)?;
                 taking.take(&files, |old| Ok(bag.held(old)?))?;
             }
             if !bag.left().is_empty() {
@@ -128,16 +138,22 @@ fn compare_blocking(table: &Table, target: &Target) -> Result<Option<Change>, Er
             (inserted, all.collect())
         }
     };
-    let Taking { mut commit, deleted, rows_compared, .. } = taking;
+    let Taking { mut commit, mut changed, deleted, rows_compared, .. } = taking;
     if !left.is_empty() {
         let sources: Vec<&RecordBatch> = rows.iter().collect();
         let mut writer = table.writer(Effort::Fast)?;
         for chunk in left.chunks(WRITE_ROWS) {
-            writer.write(&interleave_record_batch(&sources, chunk)?)?;
+            let rows = interleave_record_batch(&sources, chunk)?;
+            writer.write(&rows)?;
+            if left.len() <= KEPT_ROWS_MAX {
+                changed.came.push(rows);
+            }
         }
         commit.adds = writer.finish()?;
     }
     let inserted = i64::try_from(left.len()).unwrap_or(i64::MAX);
+    let kept = changed.came.iter().chain(&changed.went).map(RecordBatch::num_rows).sum::<usize>();
+    commit.rows = (i64::try_from(kept) == Ok(inserted + deleted)).then_some(changed);
     Ok(Some(Change { commit, inserted, deleted, rows_compared }))
 }
 
@@ -146,6 +162,8 @@ struct Taking<'a> {
     table: &'a Table,
     snapshot: &'a Snapshot,
     commit: Commit,
+    /// The rows themselves, unless they are many.
+    changed: ChangedRows,
     deleted: i64,
     rows_compared: u64,
 }
@@ -153,19 +171,7 @@ struct Taking<'a> {
 impl<'a> Taking<'a> {
     fn new(table: &'a Table, snapshot: &'a Snapshot) -> Self {
         let commit = Commit::append(Vec::new(), Vec::new());
-        Self { table, snapshot, commit, deleted: 0, rows_compared: 0 }
-    }
-
-    /// Where rows with these keys may stand: found by an index when that reads less than all.
-    fn files_of(&self, columns: &[usize], keys: &[RecordBatch]) -> Result<Vec<Arc<DataFile>>, Error> {
-        let count: u64 = keys.iter().map(|batch| batch.num_rows() as u64).sum();
-        let rows = self.snapshot.rows().unwrap_or(u64::MAX);
-        if is_worth_looking_up(count, rows)
-            && let Some(files) = self.table.files_of_keys(self.snapshot, columns, keys)?
-        {
-            return Ok(files);
-        }
-        Ok(self.snapshot.files.clone())
+        Self { table, snapshot, commit, changed: ChangedRows::default(), deleted: 0, rows_compared: 0 }
     }
 
     /// Notes in the commit the rows of these files for which `goes` is true.
@@ -181,18 +187,30 @@ impl<'a> Taking<'a> {
             self.table.read_file::<Error>(self.snapshot, read, |old, positions| {
                 self.rows_compared += positions.len() as u64;
                 let goes = goes(&old)?;
+                if self.deleted as usize + gone.len() as usize <= KEPT_ROWS_MAX {
+                    self.changed.went.push(filter_record_batch(&old, &goes.clone().into())?);
+                }
                 gone.extend(positions.into_iter().zip(goes).filter(|(_, goes)| *goes).map(|(at, _)| at));
                 Ok(())
             })?;
-            let Some(file) = whole.get(read.path.as_str()).filter(|_| !gone.is_empty()) else { continue };
-            self.deleted += i64::try_from(gone.len()).unwrap_or(i64::MAX);
-            if file.live_rows(&self.snapshot.schema) == Some(gone.len()) {
-                self.commit.removes.push(Arc::clone(file));
-            } else {
-                self.commit.deletes.push((Arc::clone(file), gone | Table::deleted_rows(file)));
+            if let Some(file) = whole.get(read.path.as_str()) {
+                self.note(file, gone);
             }
         }
         Ok(())
+    }
+
+    /// Notes in the commit that these rows of a file go.
+    fn note(&mut self, file: &Arc<DataFile>, gone: RoaringTreemap) {
+        if gone.is_empty() {
+            return;
+        }
+        self.deleted += i64::try_from(gone.len()).unwrap_or(i64::MAX);
+        if file.live_rows(&self.snapshot.schema) == Some(gone.len()) {
+            self.commit.removes.push(Arc::clone(file));
+        } else {
+            self.commit.deletes.push((Arc::clone(file), gone | Table::deleted_rows(file)));
+        }
     }
 }
 

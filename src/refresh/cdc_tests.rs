@@ -232,6 +232,7 @@ impl House {
             definition_hash: 1,
             is_streaming: false,
             why_not: OnceLock::new(),
+            chain: Default::default(),
         }
     }
 
@@ -381,7 +382,7 @@ async fn windows_see_the_keys_that_changed_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
     let house = House::open(folder.path(), true).await;
     let rows = provider_as_source(house.base.tables[house.changes.name()].provider.clone().unwrap());
-    let source = Source { old: Arc::clone(&rows), inserted: Some(rows), deleted: None };
+    let source = Source { old: Arc::clone(&rows), inserted: vec![rows], deleted: Vec::new() };
     let sources = Sources::from(HashMap::from([(house.changes.name().clone(), source)]));
     let state = house.engine.state_at(&house.base, house.base.wave_time);
     for (model, feed) in house.models.iter().zip(FEEDS) {

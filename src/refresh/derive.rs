@@ -67,10 +67,10 @@ pub(super) const HIDDEN_SCHEMA: &str = "sluice_state";
 pub(super) struct Source {
     /// Its rows before the change.
     pub(super) old: Arc<dyn TableSource>,
-    /// The rows that came, if any.
-    pub(super) inserted: Option<Arc<dyn TableSource>>,
-    /// The rows that went, if any.
-    pub(super) deleted: Option<Arc<dyn TableSource>>,
+    /// The rows that came, in one or several tables.
+    pub(super) inserted: Vec<Arc<dyn TableSource>>,
+    /// The rows that went.
+    pub(super) deleted: Vec<Arc<dyn TableSource>>,
 }
 
 /// The inputs that have changed. A plan's own scans read the new versions of all inputs.
@@ -298,8 +298,8 @@ fn rescan(scan: &TableScan, source: &Arc<dyn TableSource>) -> LogicalPlan {
 fn scan_change(scan: &TableScan, sources: &Sources) -> Derived<Option<LogicalPlan>> {
     let Some(source) = sources.tables.get(&name_of(&scan.table_name)) else { return Ok(None) };
     let mut parts = Vec::new();
-    for (rows, sign) in [(&source.inserted, 1), (&source.deleted, -1)] {
-        if let Some(rows) = rows {
+    for (tables, sign) in [(&source.inserted, 1), (&source.deleted, -1)] {
+        for rows in tables {
             parts.push(weighted(rescan(scan, rows), sign)?);
         }
     }
@@ -481,14 +481,19 @@ pub(super) fn placed(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan
 
 /// All rows of plans of one shape, under the names of the first.
 fn union_of(parts: Vec<LogicalPlan>) -> Derived<LogicalPlan> {
-    let mut parts = parts.into_iter();
-    let Some(first) = parts.next() else { return no_rule("nothing to unite") };
-    if parts.len() == 0 {
-        return Ok(first);
-    }
+    let [first, _, ..] = &parts[..] else {
+        return parts.into_iter().next().map_or_else(|| no_rule("nothing to unite"), Ok);
+    };
     let schema = Arc::clone(first.schema());
-    let inputs = std::iter::once(first).chain(parts).map(Arc::new).collect();
+    let inputs = parts.into_iter().map(|part| numbered(part).map(Arc::new)).collect::<Result<_, _>>()?;
     Ok(placed(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?), &schema)?)
+}
+
+/// The columns of a plan by their numbers: a union knows no tables, and columns of one name would be one to it.
+fn numbered(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    let columns = plan.schema().columns().into_iter().enumerate();
+    let columns = columns.map(|(i, column)| Expr::Column(column).alias(format!("c{i}"))).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
 }
 
 /// The keys of a plan's rows, as columns `k0`, `k1`...

@@ -15,13 +15,15 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::MemTable;
 use datafusion::common::DataFusionError;
-use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::provider_as_source;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -41,9 +43,14 @@ pub(super) fn is_worth_looking_up(keys: u64, rows: u64) -> bool {
     rows > SMALL_ROWS && keys.saturating_mul(ROWS_A_KEY_MIN) <= rows
 }
 
+/// Plans over tables of no more rows run on one thread: sooner than several have agreed who does what.
+const ALONE_ROWS: u64 = 131_072;
+
 /// Runs the plans of one refresh.
 pub(super) struct Evaluator<'a> {
     state: &'a Opaque<SessionState>,
+    /// The same for one thread.
+    alone: Opaque<SessionState>,
     /// Affected keys that were run already: the same plan stands on the new side and on the old one.
     keys: Mutex<HashMap<usize, (Opaque<Arc<LogicalPlan>>, Vec<RecordBatch>)>>,
     rows_read: AtomicU64,
@@ -51,7 +58,9 @@ pub(super) struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     pub(super) fn new(state: &'a Opaque<SessionState>) -> Self {
-        Self { state, keys: Mutex::default(), rows_read: AtomicU64::new(0) }
+        let mut alone = SessionState::clone(state);
+        alone.config_mut().options_mut().execution.target_partitions = 1;
+        Self { state, alone: Opaque::new(alone), keys: Mutex::default(), rows_read: AtomicU64::new(0) }
     }
 
     /// Rows that were read from tables.
@@ -60,16 +69,63 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A plan's rows.
-    pub(super) async fn run(&self, plan: &Opaque<LogicalPlan>) -> Result<Vec<RecordBatch>, Error> {
-        let reduced = self.reduce(plan.clone()).await?;
-        self.collect(&reduced).await
+    pub(super) fn run<'b>(
+        &'b self,
+        plan: &'b Opaque<LogicalPlan>,
+    ) -> BoxFuture<'b, Result<Vec<RecordBatch>, Error>> {
+        async move {
+            if !is_large(plan)? {
+                return self.collect(plan).await;
+            }
+            let grounded = self.with_keys(plan).await?;
+            let reduced = self.reduce(self.pruned(&grounded)?).await?;
+            self.collect(&reduced).await
+        }
+        .boxed()
+    }
+
+    /// The plan without columns that nothing above them reads: sides that are run on the way hold what they must.
+    fn pruned(&self, plan: &LogicalPlan) -> Result<Opaque<LogicalPlan>, Error> {
+        let optimizer = Optimizer::with_rules(vec![Arc::new(OptimizeProjections::new())]);
+        Ok(Opaque::new(optimizer.optimize(plan.clone(), &**self.state, |_, _| {})?))
     }
 
     async fn collect(&self, plan: &Opaque<LogicalPlan>) -> Result<Vec<RecordBatch>, Error> {
-        let physical = physical_plan(self.state, plan).await?;
-        let rows = collect(Arc::clone(&physical), self.state.task_ctx()).await?;
-        self.rows_read.fetch_add(rows_scanned(physical.as_ref()), Ordering::Relaxed);
+        let state = if largest(plan)? > ALONE_ROWS { self.state } else { &self.alone };
+        let physical = physical_plan(state, plan).await?;
+        let rows = collect(Arc::clone(&physical), state.task_ctx()).await?;
+        let read = rows_scanned(physical.as_ref());
+        tracing::debug!(read, plan = %displayable(physical.as_ref()).indent(false), "ran a part of a refresh");
+        self.rows_read.fetch_add(read, Ordering::Relaxed);
         Ok(rows)
+    }
+
+    /// The plan with its affected keys in memory. They are run once, whichever plans they stand in: a plan is known by where
+    /// it stands in memory.
+    async fn with_keys(&self, plan: &LogicalPlan) -> Result<Opaque<LogicalPlan>, Error> {
+        let mut grounded = HashMap::new();
+        for side in sides_of_keys(plan)? {
+            let Some(keys) = affected_keys(&side) else { continue };
+            let number = Arc::as_ptr(&keys) as usize;
+            let known = self.keys.lock().get(&number).map(|(_, rows)| rows.clone());
+            let rows = match known {
+                Some(rows) => rows,
+                None => {
+                    let rows = self.run(&Opaque::new(LogicalPlan::clone(&keys))).await?;
+                    self.keys.lock().insert(number, (keys, rows.clone()));
+                    rows
+                }
+            };
+            grounded.insert(number, in_memory(&side, rows)?);
+        }
+        let grounded = plan.clone().transform_down(|node| {
+            let keys = affected_keys(&node).map(|keys| Arc::as_ptr(&keys) as usize);
+            Ok(match keys.and_then(|number| grounded.get(&number)) {
+                Some(rows) => Transformed::new(LogicalPlan::clone(rows), true, TreeNodeRecursion::Jump),
+                None => Transformed::no(node),
+            })
+        })?;
+        Ok(Opaque::new(grounded.data))
     }
 
     /// The plan with its small sides run and its large ones narrowed.
@@ -80,10 +136,7 @@ impl<'a> Evaluator<'a> {
             }
             let mut inputs = Vec::new();
             for input in inputs_of(&plan) {
-                inputs.push(match affected_keys(&input) {
-                    Some(keys) => self.run_keys(&input, keys).await?,
-                    None => self.reduce(input).await?,
-                });
+                inputs.push(self.reduce(input).await?);
             }
             match join_of(&plan) {
                 Some(join) => match <[_; 2]>::try_from(inputs) {
@@ -99,25 +152,6 @@ impl<'a> Evaluator<'a> {
         .boxed()
     }
 
-    /// Affected keys are run once, whichever plans they stand in: a plan is known by where it stands in memory.
-    async fn run_keys(
-        &self,
-        side: &Opaque<LogicalPlan>,
-        keys: Opaque<Arc<LogicalPlan>>,
-    ) -> Result<Opaque<LogicalPlan>, Error> {
-        let number = Arc::as_ptr(&keys) as usize;
-        let known = self.keys.lock().get(&number).map(|(_, rows)| rows.clone());
-        let rows = match known {
-            Some(rows) => rows,
-            None => {
-                let rows = self.run(side).await?;
-                self.keys.lock().insert(number, (keys, rows.clone()));
-                rows
-            }
-        };
-        in_memory(side, rows)
-    }
-
     /// A join whose larger side is narrowed by the smaller one's keys, where there is such a side.
     async fn meet(
         &self,
@@ -125,18 +159,11 @@ impl<'a> Evaluator<'a> {
         left: Opaque<LogicalPlan>,
         right: Opaque<LogicalPlan>,
     ) -> Result<Opaque<LogicalPlan>, Error> {
-        let narrows_left = match (is_large(&left)?, is_large(&right)?) {
-            (true, false) => true,
-            (false, true) => false,
-            _ => {
-                return Ok(Opaque::new(rejoin(
-                    &join,
-                    LogicalPlan::clone(&left),
-                    LogicalPlan::clone(&right),
-                )?));
-            }
-        };
-        if join.on.is_empty() || join.null_aware || !is_narrowed_by_other(join.join_type, narrows_left) {
+        let (left_rows, right_rows) = (largest(&left)?, largest(&right)?);
+        let narrows_left = left_rows > right_rows;
+        let is_worth_it = is_worth_looking_up(left_rows.min(right_rows), left_rows.max(right_rows));
+        let can_be = !join.on.is_empty() && !join.null_aware;
+        if !is_worth_it || !can_be || !is_narrowed_by_other(join.join_type, narrows_left) {
             return Ok(Opaque::new(rejoin(&join, LogicalPlan::clone(&left), LogicalPlan::clone(&right))?));
         }
         let (small, large) = if narrows_left { (right, left) } else { (left, right) };
@@ -179,6 +206,19 @@ fn join_of(plan: &LogicalPlan) -> Option<Opaque<Join>> {
         LogicalPlan::Join(join) => Some(Opaque::new(join.clone())),
         _ => None,
     }
+}
+
+/// Where affected keys stand in a plan, and not within others.
+fn sides_of_keys(plan: &LogicalPlan) -> Result<Vec<Opaque<LogicalPlan>>, DataFusionError> {
+    let mut sides = Vec::new();
+    plan.apply(|node| {
+        let is_keys = affected_keys(node).is_some();
+        if is_keys {
+            sides.push(Opaque::new(node.clone()));
+        }
+        Ok(if is_keys { TreeNodeRecursion::Jump } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(sides)
 }
 
 /// The plan of affected keys, if this is what it is called.

@@ -4,9 +4,10 @@ use super::Error;
 use super::derive::{self, Source, Sources};
 use super::incremental::Base;
 use crate::catalog::cut::Cut;
-use crate::lake::{self, Changes, Lake, Snapshot, Table, TableName};
+use crate::lake::{self, Changes, DataFile, Lake, Snapshot, Table, TableName};
 use crate::ops::opaque::Opaque;
 use crate::sql::RefreshPolicy;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::DateTime;
 use datafusion::catalog::TableProvider;
@@ -46,10 +47,9 @@ impl Ground<'_> {
         }
     }
 
-    /// The plan with hidden tables where their places are.
+    /// The plan over these tables.
     pub(super) fn stand_in(&self, plan: &LogicalPlan) -> Result<Opaque<LogicalPlan>, Error> {
-        let rows = |name: &TableName| self.states.contains_key(name).then(|| self.rows(name)).flatten();
-        Ok(Opaque::new(derive::reading(plan, |name| rows(name).map(provider_as_source))?))
+        Ok(Opaque::new(derive::reading(plan, |name| self.rows(name).map(provider_as_source))?))
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn gather(
         if new.schema() != old.schema() {
             return Ok(Err(format!("the columns of {name} have changed")));
         }
-        tables.insert(name, source(ground.base.lake, table, old, changes));
+        tables.insert(name, source(ground.base.lake, table, old, changes)?);
     }
     // Who asked for INCREMENTAL has weighed it.
     if policy == RefreshPolicy::Auto && all_rows > SMALL_ROWS && changed_rows > all_rows / CHANGED_SHARE_MAX {
@@ -137,10 +137,26 @@ async fn old_version(
     Ok(Some(base.lake.provider_of_files(shown, old.files.clone())))
 }
 
-fn source(lake: &Lake, table: &Table, old: Arc<dyn TableProvider>, changes: Changes) -> Source {
+fn source(
+    lake: &Lake,
+    table: &Table,
+    old: Arc<dyn TableProvider>,
+    changes: Changes,
+) -> Result<Source, Error> {
     let snapshot = table.snapshot();
-    let rows = |files: Vec<_>| {
-        (!files.is_empty()).then(|| provider_as_source(lake.provider_of_files(&snapshot, files)))
+    let sources = |files: Vec<Arc<DataFile>>, rows: Vec<RecordBatch>| -> Result<Vec<_>, Error> {
+        let mut sources = Vec::new();
+        if !files.is_empty() {
+            sources.push(provider_as_source(lake.provider_of_files(&snapshot, files)));
+        }
+        if !rows.is_empty() {
+            sources.push(provider_as_source(lake.provider_of_rows(&snapshot, &rows)?));
+        }
+        Ok(sources)
     };
-    Source { old: provider_as_source(old), inserted: rows(changes.inserted), deleted: rows(changes.deleted) }
+    Ok(Source {
+        old: provider_as_source(old),
+        inserted: sources(changes.inserted, changes.rows.came)?,
+        deleted: sources(changes.deleted, changes.rows.went)?,
+    })
 }

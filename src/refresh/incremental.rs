@@ -63,7 +63,7 @@ pub(super) async fn refresh(
         return Ok(Attempt::Refused(why));
     }
     let state = engine.state_at(cut, cut.wave_time);
-    let chain = match chain_of(&outline, &state, cut).await? {
+    let chain = match known_chain(model, &state, cut).await? {
         Ok(chain) => chain,
         Err(why) => return Ok(Attempt::Refused(why)),
     };
@@ -162,8 +162,8 @@ pub(super) async fn why_not(
 pub(super) fn all_changed(cut: &Cut, chain: &Split, also_deleted: bool) -> Opaque<Sources> {
     let source = |rows: Arc<dyn TableSource>| Source {
         old: Arc::clone(&rows),
-        inserted: Some(Arc::clone(&rows)),
-        deleted: also_deleted.then_some(rows),
+        inserted: vec![Arc::clone(&rows)],
+        deleted: also_deleted.then_some(rows).into_iter().collect(),
     };
     let stored = cut.tables.iter().filter_map(|(name, table)| {
         Some((name.clone(), source(provider_as_source(table.provider.clone()?))))
@@ -179,6 +179,27 @@ pub(super) fn all_changed(cut: &Cut, chain: &Split, also_deleted: bool) -> Opaqu
 /// What keeps a definition from being refreshed incrementally, whatever its query is.
 pub(super) fn not_by_definition(outline: &Outline<'_>) -> Option<String> {
     (outline.policy == RefreshPolicy::Full).then(|| "REFRESH POLICY FULL".to_string())
+}
+
+/// The chain of a model's query, made once for the columns that its inputs have.
+async fn known_chain(
+    model: &Model,
+    state: &Opaque<SessionState>,
+    cut: &Arc<Cut>,
+) -> Result<Result<Opaque<Split>, String>, Error> {
+    let known = model.chain.lock().clone();
+    let columns = |name: &TableName| Some(cut.tables.get(name)?.provider.as_ref()?.schema());
+    if let Some(known) = known
+        && known.fits(columns)?
+    {
+        return Ok(Ok(known));
+    }
+    let chain = match chain_of(&model.outline(), state, cut).await? {
+        Ok(chain) => Opaque::new(chain.without_rows()?),
+        Err(why) => return Ok(Err(why)),
+    };
+    *model.chain.lock() = Some(chain.clone());
+    Ok(Ok(chain))
 }
 
 /// The query as a chain of hidden aggregates and what is left of it; or why there is no rule.
@@ -279,10 +300,8 @@ async fn change_of(
             let nothing = Target::Change { inserted: Vec::new(), deleted: Vec::new() };
             Ok((nothing, "no row affected".to_string()))
         }
-        Way::Merge(merge, keyed) => {
-            of_merge(model, evaluator, &merge, keyed.as_ref(), ground.base.lake, rules).await?
-        }
-        Way::First(first) => of_first(model, evaluator, &first, ground.base.lake, rules).await?,
+        Way::Merge(merge, keyed) => of_merge(model, evaluator, &merge, keyed.as_ref(), rules).await?,
+        Way::First(first) => of_first(model, evaluator, &first, rules).await?,
         Way::OfKeys(keyed) => of_keys(model, evaluator, &keyed, rules).await?,
         Way::Change(change) => Ok(of_change(model, evaluator, &change, rules).await?),
     };

@@ -38,6 +38,7 @@ mod law_tests;
 mod model;
 mod output;
 mod recompute;
+mod stood;
 mod streaming;
 mod trigger;
 mod verify;

@@ -1,11 +1,12 @@
 //! A model as the engine runs it: its definition, its tables, what it reads, how it is doing.
 
-use super::derive::HIDDEN_SCHEMA;
+use super::derive::{HIDDEN_SCHEMA, Split};
 use crate::catalog::cut::{Cut, Freshness};
 use crate::catalog::plan::PlannedModel;
 use crate::catalog::project::Model as Definition;
 use crate::lake::{Error, Lake, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
+use crate::ops::opaque::Opaque;
 use crate::quality::RuleCount;
 use crate::sql::quarantine_schema;
 use crate::sql::{Expectation, RefreshPolicy, Trigger, ViolationAction};
@@ -55,6 +56,8 @@ pub struct Model {
     pub is_streaming: bool,
     /// Why its refreshes recompute it; known once it has been planned over its inputs.
     pub why_not: OnceLock<Option<String>>,
+    /// Its query as it was planned last, for refreshes to come.
+    pub(super) chain: Mutex<Option<Opaque<Split>>>,
 }
 
 /// What decides how a view is refreshed: known from its definition alone.
@@ -119,6 +122,7 @@ impl Model {
             expectations: Vec::new(),
             is_streaming: false,
             why_not: OnceLock::new(),
+            chain: Mutex::default(),
         }
     }
 
@@ -192,6 +196,7 @@ pub fn open_model(
         definition_hash: hash(sql),
         is_streaming,
         why_not: OnceLock::new(),
+        chain: Mutex::default(),
     }))
 }
 

@@ -14,7 +14,7 @@ use super::derive::{self, First, KEYS, Keyed, Merge, Sources, WEIGHT, ruled};
 use super::evaluate::{Evaluator, in_memory};
 use super::model::Model;
 use super::output::{judge_all, nullable, shape};
-use crate::lake::Lake;
+use super::stood::Stood;
 use crate::ops::opaque::Opaque;
 use crate::quality::Rules;
 use crate::sql::{Expectation, ViolationAction};
@@ -96,7 +96,7 @@ pub(super) async fn of_keys(
     let Some(affected) = keyed.affected.clone() else { return Ok(Err("no key is affected".to_string())) };
     let affected = Opaque::new(affected);
     let keys = evaluator.run(&affected).await?;
-    let set = KeySet::new(&model.schema, keyed.columns.clone(), &keys)?;
+    let set = Arc::new(KeySet::new(&model.schema, keyed.columns.clone(), &keys)?);
     let how = format!("{} keys computed anew", set.len());
     let plan = match ruled(keyed.rows(&scan_of(KEYS, affected.schema().as_arrow(), derive::key_name, keys)?))?
     {
@@ -105,7 +105,8 @@ pub(super) async fn of_keys(
     };
     let rows = evaluator.run(&plan).await?;
     let rows = judge_all(model, rules, &rows)?;
-    Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
+    let stood = Stood::read(&model.table, &set).await?;
+    Ok(Ok((Target::OfKeys { rows, keys: set, stood }, how)))
 }
 
 /// The first rows of the keys that came, among those that stand and those that came.
@@ -113,7 +114,6 @@ pub(super) async fn of_first(
     model: &Model,
     evaluator: &Evaluator<'_>,
     first: &Opaque<First>,
-    lake: &Lake,
     rules: &mut Rules,
 ) -> Result<Result<(Target, String), String>, Error> {
     let came = Opaque::new(first.came.clone());
@@ -123,18 +123,18 @@ pub(super) async fn of_first(
         Err(why) => return Ok(Err(why)),
     };
     let keys = evaluator.run(&affected).await?;
-    let set = KeySet::new(&model.schema, first.columns.clone(), &keys)?;
+    let set = Arc::new(KeySet::new(&model.schema, first.columns.clone(), &keys)?);
+    let stood = Stood::read(&model.table, &set).await?;
     let how = format!("added to {} keys, first rows kept", set.len());
     let plan = {
         let keys = scan_of(KEYS, affected.schema().as_arrow(), derive::key_name, keys)?;
-        let stored = provider_as_source(lake.provider(&model.table.snapshot()));
-        match ruled(first.rows(LogicalPlan::clone(&came), keys, stored))? {
+        match ruled(first.rows(LogicalPlan::clone(&came), keys, stood.rows()?))? {
             Ok(plan) => Opaque::new(plan),
             Err(why) => return Ok(Err(why)),
         }
     };
     let rows = judge_all(model, rules, &evaluator.run(&plan).await?)?;
-    Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
+    Ok(Ok((Target::OfKeys { rows, keys: set, stood }, how)))
 }
 
 /// The stored rows of the changed keys, with what came added and what went taken off.
@@ -143,19 +143,18 @@ pub(super) async fn of_merge(
     evaluator: &Evaluator<'_>,
     merge: &Opaque<Merge>,
     keyed: Option<&Opaque<Keyed>>,
-    lake: &Lake,
     rules: &mut Rules,
 ) -> Result<Result<(Target, String), String>, Error> {
     let schema = merge.changed.schema().inner();
     let changed = evaluator.run(&Opaque::new(merge.changed.clone())).await?;
     let key_columns: Vec<usize> = (0..merge.keys.len()).collect();
     let keys = changed.iter().map(|batch| batch.project(&key_columns)).collect::<Result<Vec<_>, _>>()?;
-    let set = KeySet::new(&model.schema, merge.keys.clone(), &keys)?;
+    let set = Arc::new(KeySet::new(&model.schema, merge.keys.clone(), &keys)?);
+    let stood = Stood::read(&model.table, &set).await?;
     let mut how = format!("added to {} keys", set.len());
     let plan = {
         let changed = scan_of("__changed", schema, |column| schema.field(column).name().clone(), changed)?;
-        let stored = provider_as_source(lake.provider(&model.table.snapshot()));
-        match ruled(merge.rows(changed, stored))? {
+        match ruled(merge.rows(changed, stood.rows()?))? {
             Ok(plan) => Opaque::new(plan),
             Err(why) => return Ok(Err(why)),
         }
@@ -179,7 +178,7 @@ pub(super) async fn of_merge(
         }
     }
     let rows = judge_all(model, rules, &rows)?;
-    Ok(Ok((Target::OfKeys { rows, keys: Arc::new(set) }, how)))
+    Ok(Ok((Target::OfKeys { rows, keys: set, stood }, how)))
 }
 
 /// A scan of rows in memory, its columns named by their position.

@@ -79,6 +79,7 @@ impl House {
             definition_hash: 1,
             is_streaming: false,
             why_not: OnceLock::new(),
+            chain: Default::default(),
         };
         self.bring(&model, &cut, None).await;
         model

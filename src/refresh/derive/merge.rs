@@ -332,6 +332,6 @@ pub(super) fn only_comes(plan: &LogicalPlan, sources: &Sources) -> bool {
     let stays = sources.since.is_none() || !asks_itself(plan);
     takes_none_back(plan)
         && stays
-        && sources.tables.values().all(|source| source.deleted.is_none())
+        && sources.tables.values().all(|source| source.deleted.is_empty())
         && plan.inputs().into_iter().all(|input| only_comes(input, sources))
 }

@@ -27,11 +27,12 @@ use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
     Aggregate, Expr, Join, JoinConstraint, LogicalPlan, LogicalPlanBuilder, LogicalTableSource, Projection,
-    cast, ident, lit,
+    TableScan, cast, ident, lit,
 };
 use std::sync::Arc;
 
 /// A hidden aggregate.
+#[derive(Debug)]
 pub(in crate::refresh) struct State {
     pub(in crate::refresh) name: TableName,
     /// Its columns as they are stored.
@@ -42,9 +43,48 @@ pub(in crate::refresh) struct State {
 }
 
 /// A query over hidden aggregates; scans of these have no rows yet.
+#[derive(Debug)]
 pub(in crate::refresh) struct Split {
     pub(in crate::refresh) states: Vec<State>,
     pub(in crate::refresh) query: LogicalPlan,
+}
+
+impl Split {
+    /// The chain over tables of the same columns that hold no rows.
+    pub(in crate::refresh) fn without_rows(&self) -> Result<Self, DataFusionError> {
+        let empty = |plan: &LogicalPlan| {
+            plan.clone().transform_up(|node| {
+                let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
+                let source = Arc::new(LogicalTableSource::new(scan.source.schema()));
+                Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan.clone() })))
+            })
+        };
+        let state = |state: &State| {
+            let State { name, schema, plan } = state;
+            let (name, schema) = (name.clone(), Arc::clone(schema));
+            Ok(State { name, schema, plan: empty(plan)?.data })
+        };
+        let states = self.states.iter().map(state).collect::<Result<_, DataFusionError>>()?;
+        Ok(Self { states, query: empty(&self.query)?.data })
+    }
+
+    /// True while its tables, hidden ones aside, have the columns that it was made for.
+    pub(in crate::refresh) fn fits(
+        &self,
+        columns: impl Fn(&TableName) -> Option<SchemaRef>,
+    ) -> Result<bool, DataFusionError> {
+        let mut fits = true;
+        for plan in self.states.iter().map(|state| &state.plan).chain([&self.query]) {
+            plan.apply(|node| {
+                if let LogicalPlan::TableScan(scan) = node {
+                    let name = name_of(&scan.table_name);
+                    fits &= name.schema == HIDDEN_SCHEMA || columns(&name) == Some(scan.source.schema());
+                }
+                Ok(if fits { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+            })?;
+        }
+        Ok(fits)
+    }
 }
 
 /// The query as a chain. `stores_all`: what is stored of the query are all its rows. `named` names the states; `loses`

@@ -85,6 +85,7 @@ impl House {
             definition_hash: 1,
             is_streaming: false,
             why_not: OnceLock::new(),
+            chain: Default::default(),
         })
     }
 
