@@ -30,6 +30,9 @@ use serde_json::{Map, Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+/// Versions before the newest that are kept in memory: refreshes start from them.
+const PREVIOUS_MAX: usize = 4;
+
 /// How often a commit is tried again when another writer took its version.
 const ATTEMPTS_MAX: usize = 15;
 
@@ -86,6 +89,8 @@ pub struct Table {
     store: Store,
     indexes: Arc<Indexes>,
     snapshot: ArcSwap<Snapshot>,
+    /// The versions just before it, oldest first.
+    previous: Mutex<VecDeque<Arc<Snapshot>>>,
     commits: Mutex<()>,
     /// The newest commits' changes, oldest first.
     pub(super) recent: Mutex<VecDeque<Change>>,
@@ -101,6 +106,7 @@ impl Table {
             store,
             indexes,
             snapshot: ArcSwap::from_pointee(loaded.snapshot),
+            previous: Mutex::default(),
             commits: Mutex::new(()),
             recent: Mutex::new(VecDeque::new()),
             tombstones: Mutex::new(loaded.tombstones),
@@ -137,11 +143,15 @@ impl Table {
         self.snapshot.load_full()
     }
 
-    /// The version `version`, from memory if it is the newest, else from the log.
+    /// The version `version`, from memory if it is one of the newest, else from the log.
     pub async fn snapshot_at(self: &Arc<Self>, version: i64) -> Result<Arc<Snapshot>, Error> {
         let newest = self.snapshot();
         if newest.version == version {
             return Ok(newest);
+        }
+        let previous = self.previous.lock().iter().find(|previous| previous.version == version).cloned();
+        if let Some(previous) = previous {
+            return Ok(previous);
         }
         let loaded = self.blocking(move |table| table.load_at(version)).await?;
         Ok(Arc::new(loaded.ok_or_else(|| Error::Gone { table: self.name.clone(), version })?))
@@ -344,7 +354,12 @@ impl Table {
         }
         let change = Change { rows, ..change_of(&self.snapshot(), next.version, lines, &added) };
         remember(&mut self.recent.lock(), change);
-        self.snapshot.store(Arc::clone(next));
+        let before = self.snapshot.swap(Arc::clone(next));
+        let mut previous = self.previous.lock();
+        previous.push_back(before);
+        if previous.len() > PREVIOUS_MAX {
+            previous.pop_front();
+        }
     }
 }
 

@@ -132,6 +132,8 @@ pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<Logi
         Arc::new(EliminateCrossJoin::new()),
         Arc::new(ExtractEquijoinPredicate::new()),
         Arc::new(PushDownFilter::new()),
+        // Equalities that stood above a semi join have come down to joins below it: without keys these could not be met.
+        Arc::new(ExtractEquijoinPredicate::new()),
     ];
     let plan = Optimizer::with_rules(rules).optimize(typed, &state, |_, _| {})?;
     let plan = plan.transform_up(one_row_always_joins)?.data;

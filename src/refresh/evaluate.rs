@@ -11,10 +11,12 @@ use super::Error;
 use super::derive::{KEYS, is_narrowed_by_other, narrow, placed, rejoin, rows_of};
 use crate::engine::physical_plan;
 use crate::ops::opaque::Opaque;
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema};
+use arrow::row::{RowConverter, SortField};
 use datafusion::catalog::MemTable;
-use datafusion::common::DataFusionError;
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::provider_as_source;
@@ -28,7 +30,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -168,25 +170,37 @@ impl<'a> Evaluator<'a> {
         }
         let (small, large) = if narrows_left { (right, left) } else { (left, right) };
         let rows = self.collect(&small).await?;
-        let small = in_memory(&small, rows)?;
+        let small = in_memory(&small, rows.clone())?;
         let (on_left, on_right): (Vec<Expr>, Vec<Expr>) = join.on.iter().cloned().unzip();
         let (on_small, on_large) = if narrows_left { (on_right, on_left) } else { (on_left, on_right) };
-        let large = self.narrowed(&small, Opaque::new(on_small), large, Opaque::new(on_large)).await?;
+        let keys = match columns_of(&rows, small.schema(), &on_small)? {
+            Some(keys) => distinct(keys)?,
+            None => self.keys_of(&small, &on_small).await?,
+        };
+        let large = self.narrowed(keys, large, Opaque::new(on_large)).await?;
         let (small, large) = (LogicalPlan::clone(&small), LogicalPlan::clone(&large));
         let (left, right) = if narrows_left { (large, small) } else { (small, large) };
         Ok(Opaque::new(rejoin(&join, left, right)?))
     }
 
+    /// What these expressions are in a plan's rows, each row once.
+    fn keys_of<'b>(
+        &'b self,
+        plan: &LogicalPlan,
+        on: &[Expr],
+    ) -> BoxFuture<'b, Result<Vec<RecordBatch>, Error>> {
+        let named = on.iter().enumerate().map(|(i, key)| key.clone().alias(format!("k{i}")));
+        let keys = LogicalPlanBuilder::from(plan.clone()).project(named.collect::<Vec<_>>());
+        let keys = keys.and_then(|keys| keys.distinct()?.build()).map(Opaque::new);
+        async move { self.collect(&keys?).await }.boxed()
+    }
+
     async fn narrowed(
         &self,
-        small: &Opaque<LogicalPlan>,
-        on_small: Opaque<Vec<Expr>>,
+        keys: Vec<RecordBatch>,
         large: Opaque<LogicalPlan>,
         on_large: Opaque<Vec<Expr>>,
     ) -> Result<Opaque<LogicalPlan>, Error> {
-        let named = on_small.iter().enumerate().map(|(i, key)| key.clone().alias(format!("k{i}")));
-        let keys = LogicalPlanBuilder::from(LogicalPlan::clone(small)).project(named)?.distinct()?.build()?;
-        let keys = self.collect(&Opaque::new(keys)).await?;
         let count: u64 = keys.iter().map(|batch| batch.num_rows() as u64).sum();
         if !is_worth_looking_up(count, largest(&large)?) {
             return Ok(large);
@@ -244,6 +258,34 @@ pub(super) fn in_memory(plan: &LogicalPlan, rows: Vec<RecordBatch>) -> Result<Op
     let table = MemTable::try_new(schema, vec![rows])?;
     let scan = LogicalPlanBuilder::scan("__rows", provider_as_source(Arc::new(table)), None)?.build()?;
     Ok(Opaque::new(placed(scan, plan.schema())?))
+}
+
+/// The columns that these expressions are; `None` when one of them is computed.
+fn columns_of(
+    rows: &[RecordBatch],
+    schema: &DFSchema,
+    on: &[Expr],
+) -> Result<Option<Vec<RecordBatch>>, Error> {
+    let place = |key: &Expr| match key {
+        Expr::Column(column) => schema.maybe_index_of_column(column),
+        _ => None,
+    };
+    let Some(places) = on.iter().map(place).collect::<Option<Vec<_>>>() else { return Ok(None) };
+    Ok(Some(rows.iter().map(|batch| batch.project(&places)).collect::<Result<_, _>>()?))
+}
+
+/// Each row once.
+fn distinct(rows: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, Error> {
+    let Some(first) = rows.first() else { return Ok(rows) };
+    let fields = first.schema_ref().fields().iter();
+    let converter = RowConverter::new(fields.map(|f| SortField::new(f.data_type().clone())).collect())?;
+    let mut seen = HashSet::new();
+    let once = |batch: &RecordBatch| {
+        let keys = converter.convert_columns(batch.columns())?;
+        let is_new: BooleanArray = keys.iter().map(|key| Some(seen.insert(key.owned()))).collect();
+        filter_record_batch(batch, &is_new)
+    };
+    Ok(rows.iter().map(once).collect::<Result<_, _>>()?)
 }
 
 /// True when one of a plan's tables is worth narrowing.

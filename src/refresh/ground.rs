@@ -47,6 +47,12 @@ impl Ground<'_> {
         }
     }
 
+    /// How many rows a plan reads, when it reads hidden tables alone.
+    pub(super) fn hidden_rows(&self, plan: &LogicalPlan) -> Result<Option<u64>, Error> {
+        let rows = |name: &TableName| self.states.get(name)?.1.rows();
+        Ok(derive::tables_of(plan)?.iter().map(rows).sum())
+    }
+
     /// The plan over these tables.
     pub(super) fn stand_in(&self, plan: &LogicalPlan) -> Result<Opaque<LogicalPlan>, Error> {
         Ok(Opaque::new(derive::reading(plan, |name| self.rows(name).map(provider_as_source))?))
