@@ -447,11 +447,17 @@ fn relation(
         name: name.clone(),
         kind,
         schema,
-        comment: project.comments.get(name).cloned(),
+        comment: project.comments.get(name).cloned().or_else(|| purpose(project, name)),
         column_comments,
         primary_key: Vec::new(),
         query: None,
     }
+}
+
+/// What a table is for that stands beside another.
+fn purpose(project: &Project, name: &TableName) -> Option<String> {
+    let model = project.models.iter().find(|model| model.name() == name)?;
+    Some(format!("Rows that came too late for their windows in {}", model.late_of()?))
 }
 
 fn quarantine_relation(beside: &TableName) -> Relation {

@@ -273,8 +273,19 @@ pub struct ModelQuery {
     pub streams: Vec<TableName>,
     /// Every table the query names (streams too), CTE names left out, in order of appearance, each once.
     pub inputs: Vec<TableName>,
-    /// The source whose watermark closes its windows: `EMIT ON WINDOW CLOSE`.
-    pub closed_by: Option<TableName>,
+    /// The table whose watermark closes its windows or makes rows late: `EMIT ON WINDOW CLOSE`, `LATE ROWS TO`.
+    pub watermark_of: Option<TableName>,
+    /// The rows that are late for its windows, where they are kept apart.
+    pub late: Option<Box<LateRows>>,
+}
+
+/// `LATE ROWS TO gold.sales_5m__late`
+#[derive(Clone, Debug)]
+pub struct LateRows {
+    /// Where they are kept.
+    pub to: TableName,
+    /// What they are.
+    pub query: ModelQuery,
 }
 
 /// `CREATE OR REFRESH STREAMING TABLE`
@@ -351,6 +362,8 @@ pub struct MaterializedViewDefinition {
     pub refresh_policy: RefreshPolicy,
     /// What it computes.
     pub query: ModelQuery,
+    /// The view whose late rows it keeps, if that is what it is for.
+    pub late_of: Option<TableName>,
     /// The whole statement, for display.
     pub sql: String,
     /// Where it is defined.

@@ -255,7 +255,7 @@ fn model_row(model: &Model, opened: Option<&Arc<crate::refresh::Model>>) -> Row 
             }
         }
         Model::MaterializedView(d) => (
-            "materialized view",
+            if d.late_of.is_some() { "late rows" } else { "materialized view" },
             d.refresh_policy.as_str(),
             Some(&d.trigger),
             d.primary_key.join(", "),
