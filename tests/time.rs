@@ -11,6 +11,8 @@ pub fn trials() -> Vec<Trial> {
         trial("time::a_window_appears_when_it_is_closed", a_window_appears_when_it_is_closed),
         trial("time::late_rows_are_kept_apart", late_rows_are_kept_apart),
         trial("time::what_knows_no_lateness_is_refused", what_knows_no_lateness_is_refused),
+        trial("time::a_silent_partition_holds_nobody_up", a_silent_partition_holds_nobody_up),
+        trial("time::settings_of_a_watermark_are_checked", settings_of_a_watermark_are_checked),
     ]
 }
 
@@ -289,4 +291,83 @@ fn what_knows_no_lateness_is_refused() {
         format!("CREATE VIEW gold.x AS {} LATE ROWS TO gold.y;\n", tumble("bronze.sales")),
     );
     warehouse.sluice(&["check"]).expect(1, &["it has no LATE ROWS TO", "materialized view"]);
+}
+
+/// The slowest of two senders holds the watermark back until it has been silent for the set time, also after a restart,
+/// and one from the future does not run it away.
+fn a_silent_partition_holds_nobody_up() {
+    let warehouse = Warehouse::new();
+    warehouse.write(
+        "catalog/sales.sql",
+        "CREATE SOURCE bronze.sales (sold_at TIMESTAMPTZ, WATERMARK FOR sold_at AS sold_at - INTERVAL '1' MINUTE)\n\
+         WITH (connector = 'http', watermark.idle_after = '8 seconds', watermark.tolerance = '10 minutes')\n\
+         FORMAT PLAIN ENCODE JSON;\n",
+    );
+    let sell = |server: &Server, sender: &str, token: i64, at: &str| {
+        let reply =
+            push(server, "sales", Some((sender, token)), &format!("{{\"sold_at\": \"{at}\"}}")).unwrap();
+        assert_eq!(reply.status, 200, "{reply:?}");
+    };
+    let stands = |at: &str| {
+        (
+            format!("SELECT watermark = TIMESTAMPTZ '2026-01-01 {at}Z' FROM sluice.sources"),
+            format!(
+                "SELECT _watermark = TIMESTAMPTZ '2026-01-01 {at}Z' FROM bronze.sales ORDER BY _batch DESC LIMIT 1"
+            ),
+        )
+    };
+    let server = warehouse.serve();
+    sell(&server, "slow", 1, "2026-01-01T10:01:00Z");
+    sell(&server, "fast", 1, "2026-01-01T10:30:00Z");
+    sell(&server, "fast", 2, "2026-01-01T10:31:00Z");
+    server.wait_until("SELECT count(*) FROM bronze.sales", "3");
+    assert_eq!(server.query(&stands("10:00:00").1), "t");
+    // Nothing more comes.
+    server.wait_until(&stands("10:30:00").0, "t");
+    drop(server);
+    let server = warehouse.serve();
+    assert_eq!(server.query(&stands("10:30:00").0), "t");
+    sell(&server, "fast", 3, "2026-01-01T10:40:00Z");
+    sell(&server, "fast", 4, "2026-01-01T10:50:00Z");
+    server.wait_until("SELECT count(*) FROM bronze.sales", "5");
+    // The slow one is given the whole time again, and the watermark does not go back.
+    assert_eq!(server.query(&stands("10:30:00").1), "t");
+    server.wait_until(&stands("10:49:00").0, "t");
+    sell(&server, "fast", 5, "2100-01-01T00:00:00Z");
+    let ahead = "SELECT watermark BETWEEN now() + INTERVAL '8' MINUTE AND now() + INTERVAL '9' MINUTE FROM sluice.sources";
+    assert_eq!(server.query(ahead), "t");
+}
+
+fn settings_of_a_watermark_are_checked() {
+    let source = |watermark: &str, with: &str| {
+        format!(
+            "CREATE SOURCE bronze.sales (sold_at TIMESTAMPTZ{watermark})\n\
+             WITH (connector = 'http', {with}) FORMAT PLAIN ENCODE JSON;\n"
+        )
+    };
+    let declared = ", WATERMARK FOR sold_at AS sold_at - INTERVAL '1' MINUTE";
+    let warehouse = Warehouse::new();
+    for (watermark, with, says) in [
+        (
+            "",
+            "watermark.idle_after = '1 minute'",
+            ["the source declares no WATERMARK", "WATERMARK FOR column"],
+        ),
+        (declared, "watermark.idle = '1 minute'", ["no option \"watermark.idle\"", "watermark.idle_after"]),
+        (declared, "watermark.idle_after = 'soon'", ["a length of time from 1 ms to 365 days", "'1 minute'"]),
+        (declared, "watermark.idle_after = '0 seconds'", ["from 1 ms to 365 days", "idle_after"]),
+        (
+            declared,
+            "watermark.tolerance = 60",
+            ["\"watermark.tolerance\" is a length of time from 0 ms", "'1 minute'"],
+        ),
+    ] {
+        warehouse.write("catalog/sales.sql", source(watermark, with));
+        warehouse.sluice(&["check"]).expect(1, &says);
+    }
+    warehouse.write(
+        "catalog/sales.sql",
+        source(declared, "watermark.idle_after = '90 s', watermark.tolerance = '0 s'"),
+    );
+    warehouse.sluice(&["check"]).expect(0, &[]);
 }

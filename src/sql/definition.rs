@@ -122,6 +122,18 @@ pub struct Watermark {
     pub column: String,
     /// How late an event may be.
     pub delay: Duration,
+    /// After how long a silence a partition does not hold the others up any more.
+    pub idle_after: Duration,
+    /// How far an event may lie ahead of the clock and still move the watermark.
+    pub tolerance: Duration,
+}
+
+impl Watermark {
+    /// A watermark with the settings that hold where WITH names none.
+    pub fn new(column: impl Into<String>, delay: Duration) -> Self {
+        let minute = Duration::from_secs(60);
+        Self { column: column.into(), delay, idle_after: minute, tolerance: minute }
+    }
 }
 
 /// What `INCLUDE` adds to a bronze row.
