@@ -115,7 +115,7 @@ fn windows_are_kept_from_changes() {
     verified(&server, "gold.visits");
 }
 
-/// The watermark that closes a window is the one that stood before the newest commit.
+/// The watermark that closes a window is the one that the newest commit came to.
 fn a_window_appears_when_it_is_closed() {
     let query = "SELECT window_start, window_end, sum(qty) AS qty\n\
                  FROM TUMBLE(bronze.sales, sold_at, INTERVAL '5' MINUTE) GROUP BY window_start, window_end";
@@ -145,8 +145,8 @@ fn a_window_appears_when_it_is_closed() {
     };
     shows(1, 1, "1", "");
     shows(2, 4, "2", "");
-    // The watermark becomes 10:06, and the next commit knows.
-    shows(3, 7, "2,1", "");
+    // The watermark becomes 10:06.
+    shows(3, 7, "2,1", "2");
     shows(4, 8, "2,2", "2");
     // What is late corrects its window.
     shows(5, 2, "3,2", "3");
@@ -303,6 +303,12 @@ fn a_silent_partition_holds_nobody_up() {
          WITH (connector = 'http', watermark.idle_after = '8 seconds', watermark.tolerance = '10 minutes')\n\
          FORMAT PLAIN ENCODE JSON;\n",
     );
+    warehouse.write(
+        "sql/gold/closed.sql",
+        "CREATE MATERIALIZED VIEW gold.closed REFRESH POLICY INCREMENTAL STRICT\n\
+         AS SELECT window_end, count(*) AS sales FROM TUMBLE(bronze.sales, sold_at, INTERVAL '5' MINUTE)\n\
+         GROUP BY window_end EMIT ON WINDOW CLOSE;\n",
+    );
     let sell = |server: &Server, sender: &str, token: i64, at: &str| {
         let reply =
             push(server, "sales", Some((sender, token)), &format!("{{\"sold_at\": \"{at}\"}}")).unwrap();
@@ -324,15 +330,21 @@ fn a_silent_partition_holds_nobody_up() {
     assert_eq!(server.query(&stands("10:00:00").1), "t");
     // Nothing more comes.
     server.wait_until(&stands("10:30:00").0, "t");
+    server.wait_until("SELECT sum(sales) FROM gold.closed", "1");
     drop(server);
     let server = warehouse.serve();
     assert_eq!(server.query(&stands("10:30:00").0), "t");
+    verified(&server, "gold.closed");
     sell(&server, "fast", 3, "2026-01-01T10:40:00Z");
     sell(&server, "fast", 4, "2026-01-01T10:50:00Z");
     server.wait_until("SELECT count(*) FROM bronze.sales", "5");
     // The slow one is given the whole time again, and the watermark does not go back.
     assert_eq!(server.query(&stands("10:30:00").1), "t");
     server.wait_until(&stands("10:49:00").0, "t");
+    server.wait_until("SELECT sum(sales) FROM gold.closed", "4");
+    verified(&server, "gold.closed");
+    let shown = "SELECT watermark = TIMESTAMPTZ '2026-01-01 10:49:00Z' FROM bronze.sales__watermark";
+    assert_eq!(server.query(shown), "t");
     sell(&server, "fast", 5, "2100-01-01T00:00:00Z");
     let ahead = "SELECT watermark BETWEEN now() + INTERVAL '8' MINUTE AND now() + INTERVAL '9' MINUTE FROM sluice.sources";
     assert_eq!(server.query(ahead), "t");

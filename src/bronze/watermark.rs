@@ -142,7 +142,7 @@ pub(super) fn newest_events(
     let micros = cast(&micros, &DataType::Int64)?;
     let names = partitions.as_string::<i32>();
     // Records come in runs of one partition.
-    for run in partition(&[partitions.clone()])?.ranges() {
+    for run in partition(std::slice::from_ref(partitions))?.ranges() {
         let name = if names.is_valid(run.start) { names.value(run.start) } else { UNPLACED };
         let name = if keeps_position(name) { name } else { UNPLACED };
         let of_run = max(micros.slice(run.start, run.len()).as_primitive::<Int64Type>());

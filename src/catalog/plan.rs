@@ -11,7 +11,7 @@ use crate::engine::{DATABASE, Engine};
 use crate::lake::{TableName, storable};
 use crate::sql::{
     AutoCdc, ColumnDefinition, Error, Expectation, MaterializedViewDefinition, defining_query,
-    hint_did_you_mean, quarantine_schema, schema_of, table_schema, type_name,
+    hint_did_you_mean, quarantine_schema, schema_of, table_schema, type_name, watermark_schema,
 };
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -46,6 +46,7 @@ pub async fn plan(
     for source in project.sources.values() {
         planner.register(&source.name, table_schema(source));
         planner.register(&source.name.quarantine(), quarantine_schema());
+        planner.register(&source.name.watermark(), watermark_schema());
     }
     let mut planned = BTreeMap::new();
     let mut failed: BTreeSet<&TableName> = BTreeSet::new();

@@ -277,9 +277,9 @@ impl Loader {
     }
 
     fn is_new_table(&mut self, name: &TableName, origin: &Origin) -> bool {
-        if name.name.ends_with(QUARANTINE_SUFFIX) {
-            let message =
-                format!("\"{name}\" cannot be defined: names in {QUARANTINE_SUFFIX} are the server's own");
+        if name.name.ends_with(QUARANTINE_SUFFIX) || name.source_of_watermark().is_some() {
+            let suffix = name.name.rfind("__").map_or("", |at| &name.name[at..]);
+            let message = format!("\"{name}\" cannot be defined: names in {suffix} are the server's own");
             self.errors.push(Error::new("42939", origin.clone(), message).with_hint("Choose another name."));
             return false;
         }
@@ -414,6 +414,7 @@ impl Loader {
                 "a materialized view, whose rows come and go with every refresh"
             }
             Some(Model::View(_)) => "a view, which is not stored",
+            None if name.source_of_watermark().is_some() => "a source's watermark",
             None => "a quarantine table",
         };
         let message = format!("STREAM \"{name}\" is {why}");
@@ -426,8 +427,11 @@ impl Loader {
         self.sources.contains_key(name) || self.models.contains_key(name)
     }
 
-    /// The stored table beside which a quarantine table stands.
+    /// The stored table beside which a quarantine table stands, or the source whose watermark a name shows.
     fn guarded(&self, name: &TableName) -> Option<TableName> {
+        if let Some(source) = name.source_of_watermark() {
+            return self.sources.contains_key(&source).then_some(source);
+        }
         let table = TableName::new(&name.schema, name.name.strip_suffix(QUARANTINE_SUFFIX)?);
         let stored = self.sources.contains_key(&table)
             || self.models.get(&table).is_some_and(|model| !matches!(model, Model::View(_)));

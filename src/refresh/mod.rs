@@ -41,6 +41,7 @@ mod recompute;
 mod streaming;
 mod trigger;
 mod verify;
+mod watermark;
 mod wave;
 mod ways;
 

@@ -5,8 +5,9 @@
 //! LATE ROWS TO table      the view reads the rows that are in time; the table, a view of its own, the late ones
 //! ```
 //!
-//! Both take the watermark from the rows, each of which has the one that stood when its commit began: the same rows give
-//! the same result, however commits are cut into waves.
+//! A row is late at the watermark that stood when its commit began, which the row has. Windows are closed by the one that
+//! the source's newest commit came to, or where they are over a streaming table, by that of its newest row. Either way the
+//! same versions of the inputs give the same result, however commits are cut into waves.
 
 use super::cursor::{Cursor, is_word};
 use super::query::normal;
@@ -64,10 +65,14 @@ pub(super) fn take_clauses<'a>(
 /// A query, its window functions not expanded yet, as one that shows closed windows alone.
 pub(super) fn on_close(query: Query, table: &TableName, at: Location) -> Result<Query, String> {
     let quoted = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
+    let (column, of) = match table.schema.as_str() {
+        "bronze" => ("watermark", table.watermark()),
+        _ => ("_watermark", table.clone()),
+    };
     let text = format!(
-        "SELECT * FROM __table AS __own WHERE window_end <= (SELECT max(_watermark) FROM {}.{})",
-        quoted(&table.schema),
-        quoted(&table.name)
+        "SELECT * FROM __table AS __own WHERE window_end <= (SELECT max({column}) FROM {}.{})",
+        quoted(&of.schema),
+        quoted(&of.name)
     );
     let subquery = Box::new(query);
     filled_in(&text, at, names(TableFactor::Derived { lateral: false, subquery, alias: None, sample: None }))
@@ -208,9 +213,12 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.ends_with("WHERE window_end <= (SELECT max(_watermark) FROM \"bronze\".\"a\")"),
+            text.ends_with("WHERE window_end <= (SELECT max(watermark) FROM \"bronze\".\"a__watermark\")"),
             "{text}"
         );
+        let over = QUERY.replace("bronze", "silver");
+        let text = view(&format!("{over} EMIT ON WINDOW CLOSE")).unwrap().query.ast.to_string();
+        assert!(text.ends_with("(SELECT max(_watermark) FROM \"silver\".\"a\")"), "{text}");
     }
 
     #[test]

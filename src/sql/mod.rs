@@ -36,7 +36,7 @@ pub use clock::asks_for_time;
 pub use closing::late_view;
 pub use definition::*;
 pub use error::Error;
-pub use layout::{quarantine_schema, row_schema, table_schema};
+pub use layout::{quarantine_schema, row_schema, table_schema, watermark_schema};
 pub use parser::parse_file;
 pub use place::word_origin;
 pub use query::{NamedRelation, relations};
