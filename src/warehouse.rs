@@ -26,7 +26,7 @@ use crate::refresh::{
 };
 use crate::serve::{Readers, flight, http, postgres};
 use crate::sql;
-use crate::sql::quarantine_schema;
+use crate::sql::{quarantine_schema, watermark_schema};
 use anyhow::{Context as _, anyhow, bail};
 use futures::future::join_all;
 use sources::{RunningSource, SourceTasks};
@@ -345,6 +345,9 @@ impl House {
             add(relation(project, &stream.definition.name, RelationKind::Source, schema));
             add(quarantine_relation(&stream.definition.name));
             quarantines.push(stream.definition.name.quarantine());
+            if stream.definition.watermark.is_some() {
+                add(watermark_relation(&stream.definition.name));
+            }
         }
         for definition in &project.models {
             let name = definition.name();
@@ -447,19 +450,35 @@ fn relation(
         name: name.clone(),
         kind,
         schema,
-        comment: project.comments.get(name).cloned(),
+        comment: project.comments.get(name).cloned().or_else(|| purpose(project, name)),
         column_comments,
         primary_key: Vec::new(),
         query: None,
     }
 }
 
+/// What a table is for that stands beside another.
+fn purpose(project: &Project, name: &TableName) -> Option<String> {
+    let model = project.models.iter().find(|model| model.name() == name)?;
+    Some(format!("Rows that came too late for their windows in {}", model.late_of()?))
+}
+
 fn quarantine_relation(beside: &TableName) -> Relation {
+    let comment = format!("Rows set apart from {beside}, with rule and reason");
+    relation_beside(beside.quarantine(), quarantine_schema(), comment)
+}
+
+fn watermark_relation(source: &TableName) -> Relation {
+    let comment = format!("The watermark of {source}: no event before it is awaited");
+    relation_beside(source.watermark(), watermark_schema(), comment)
+}
+
+fn relation_beside(name: TableName, schema: arrow::datatypes::SchemaRef, comment: String) -> Relation {
     Relation {
-        name: beside.quarantine(),
+        name,
         kind: RelationKind::Source,
-        schema: quarantine_schema(),
-        comment: Some(format!("Rows set apart from {beside}, with rule and reason")),
+        schema,
+        comment: Some(comment),
         column_comments: HashMap::new(),
         primary_key: Vec::new(),
         query: None,

@@ -14,6 +14,7 @@ mod stream;
 mod watermark;
 mod writer;
 
+pub use resume::watermark_at;
 pub use schema::quarantine_batch;
 pub use status::{SourceState, SourceStatus, StatusCell};
 pub use stream::{BronzeCut, Stream};

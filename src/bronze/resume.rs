@@ -10,8 +10,16 @@ use std::collections::BTreeMap;
 pub(super) const BATCH: &str = "sluice.batch";
 /// Application version: the watermark, microseconds since 1970.
 pub(super) const WATERMARK: &str = "sluice.watermark";
+/// Application versions, one a partition of a source with a watermark: its newest event, microseconds since 1970.
+pub(super) const NEWEST: &str = "sluice.newest.";
 /// Application versions, one a partition: the position.
 pub(super) const POSITION: &str = "sluice.position.";
+
+/// The watermark at a version of a source's table, microseconds since 1970.
+pub fn watermark_at(snapshot: &Snapshot) -> Option<i64> {
+    snapshot.transaction(WATERMARK)
+}
+
 /// Positions by partition.
 pub(super) fn positions(snapshot: &Snapshot) -> BTreeMap<String, i64> {
     snapshot.transactions_of(POSITION).map(|(partition, next)| (partition.to_string(), next)).collect()

@@ -57,6 +57,8 @@ pub struct SourceStatus {
     pub last_event_at: Option<DateTime<Utc>>,
     /// The last commit's time.
     pub last_commit_at: Option<DateTime<Utc>>,
+    /// Partitions whose records are on their way.
+    pub(super) awaited: Vec<String>,
     rate_since: Option<Instant>,
     rate_rows: i64,
 }
@@ -79,6 +81,11 @@ impl StatusCell {
         let mut status = self.0.lock();
         status.state = state;
         status.error = error;
+    }
+
+    /// Takes the partitions that records are awaited of.
+    pub(super) fn take_awaited(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().awaited)
     }
 
     /// Notes a commit.
@@ -122,5 +129,9 @@ impl Reporter for StatusCell {
 
     fn lag_records(&self, records: i64) {
         self.0.lock().lag_records = Some(records);
+    }
+
+    fn awaited(&self, partitions: Vec<String>) {
+        self.0.lock().awaited = partitions;
     }
 }

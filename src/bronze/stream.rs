@@ -1,9 +1,11 @@
 //! A source's tables: the rows, the quarantine beside them, the manifest of files.
 
-use super::resume::{self, BATCH, WATERMARK};
+use super::resume::{self, BATCH, NEWEST};
 use super::schema::manifest_schema;
+use super::watermark::Watermarks;
 use crate::ingest::{FileProgress, Past, Resume};
 use crate::lake::{Error, Lake, Snapshot, Table, TableDefinition, TableName};
+use crate::ops::clock;
 use crate::sql::{Connector, SourceDefinition, quarantine_schema, table_schema};
 use arrow::array::{Array, AsArray as _};
 use arrow::datatypes::Int64Type;
@@ -91,8 +93,16 @@ impl Stream {
     }
 
     /// The watermark that stands, microseconds since 1970.
-    pub(super) fn watermark(&self) -> Option<i64> {
-        self.main.snapshot().transaction(WATERMARK)
+    pub fn watermark(&self) -> Option<i64> {
+        resume::watermark_at(&self.main.snapshot())
+    }
+
+    /// What is known of its partitions' time; `None` when it declares no watermark.
+    pub(super) fn watermarks(&self) -> Option<Watermarks> {
+        let declared = self.definition.watermark.as_ref()?;
+        let snapshot = self.main.snapshot();
+        let newest = snapshot.transactions_of(NEWEST).map(|(name, newest)| (name.to_string(), newest));
+        Some(Watermarks::new(declared, self.watermark(), newest, clock::instant()))
     }
 }
 

@@ -6,11 +6,11 @@
 //!                                                                        number; the main commit makes them count)
 //! ```
 
-use super::resume::{BATCH, POSITION, WATERMARK};
+use super::resume::{BATCH, NEWEST, POSITION, WATERMARK};
 use super::schema::{manifest_schema, quarantine_batch};
 use super::status::{SourceState, StatusCell};
 use super::stream::{BronzeCut, Stream};
-use super::watermark::{advance, newest_event_us};
+use super::watermark::{Watermarks, newest_events};
 use crate::ingest::{Batch, Committed, FileProgress, Position, Rejected, Reporter as _};
 use crate::lake::{Commit, DataFile, Effort, Error, Snapshot, Table, chain};
 use crate::ops::clock;
@@ -22,7 +22,7 @@ use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +56,7 @@ pub struct LoadRecord {
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LONGEST: Duration = Duration::from_secs(10);
 
-/// Writes a source's batches until the channel closes. A commit that fails (a full disk, a store away) is kept and
+/// Writes a source's batches until the channel closes, and the watermark where it moves though nothing comes. A commit that fails (a full disk, a store away) is kept and
 /// tried again until it is durable or `abandon` fires; nothing of it is acknowledged before.
 pub async fn run_writer(
     stream: Arc<Stream>,
@@ -66,19 +66,16 @@ pub async fn run_writer(
     log: impl Fn(LoadRecord) + Send + Sync,
     abandon: CancellationToken,
 ) {
-    while let Some(first) = batches.recv().await {
-        let mut pending = Pending { started_at: clock::now(), ..Pending::default() };
-        pending.take(first);
-        let deadline = tokio::time::Instant::from_std(clock::instant() + limits.age_max);
-        while pending.bytes < limits.bytes_max {
-            match tokio::time::timeout_at(deadline, batches.recv()).await {
-                Ok(Some(batch)) => pending.take(batch),
-                Ok(None) | Err(_) => break,
-            }
-        }
+    let mut watermarks = stream.watermarks();
+    loop {
+        let moves = watermarks.as_ref().and_then(Watermarks::next_move);
+        let Some(pending) = next_commit(&mut batches, limits, moves).await else { return };
         let mut pause = RETRY_FIRST;
         loop {
-            match commit(&stream, &pending).await {
+            if let Some(watermarks) = &mut watermarks {
+                watermarks.expect(status.take_awaited(), clock::instant());
+            }
+            match commit(&stream, &pending, watermarks.as_mut()).await {
                 Ok(done) => {
                     settle(&stream, pending, done, &status, &log);
                     break;
@@ -97,6 +94,33 @@ pub async fn run_writer(
             }
         }
     }
+}
+
+/// What the next commit will hold: what comes, or nothing once the watermark moves by itself. `None` when nothing more
+/// comes.
+async fn next_commit(
+    batches: &mut mpsc::Receiver<Batch>,
+    limits: FlushLimits,
+    moves: Option<Instant>,
+) -> Option<Pending> {
+    let mut pending = Pending::default();
+    let first = match moves {
+        Some(at) => tokio::time::timeout_at(at.into(), batches.recv()).await,
+        None => Ok(batches.recv().await),
+    };
+    pending.started_at = clock::now();
+    match first {
+        Ok(first) => pending.take(first?),
+        Err(_) => return Some(pending),
+    }
+    let deadline = tokio::time::Instant::from_std(clock::instant() + limits.age_max);
+    while pending.bytes < limits.bytes_max {
+        match tokio::time::timeout_at(deadline, batches.recv()).await {
+            Ok(Some(batch)) => pending.take(batch),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    Some(pending)
 }
 
 /// What the next commit will hold.
@@ -125,6 +149,12 @@ impl Pending {
         self.acknowledge.extend(batch.acknowledge);
     }
 
+    /// True when only the watermark moves.
+    fn is_nothing(&self) -> bool {
+        let is_empty = self.rows.is_empty() && self.rejected.is_empty();
+        is_empty && self.positions.is_empty() && self.files.is_empty() && self.acknowledge.is_empty()
+    }
+
     fn row_count(&self) -> i64 {
         self.rows.iter().map(|r| i64::try_from(r.num_rows()).unwrap_or_default()).sum()
     }
@@ -148,7 +178,11 @@ struct Done {
     newest_event_us: Option<i64>,
 }
 
-async fn commit(stream: &Arc<Stream>, pending: &Pending) -> Result<Done, Error> {
+async fn commit(
+    stream: &Arc<Stream>,
+    pending: &Pending,
+    watermarks: Option<&mut Watermarks>,
+) -> Result<Done, Error> {
     let batch = stream.batch() + 1;
     let quarantine = if pending.rejected.is_empty() {
         stream.quarantine.snapshot()
@@ -164,21 +198,52 @@ async fn commit(stream: &Arc<Stream>, pending: &Pending) -> Result<Done, Error> 
         commit_side(manifest, rows, batch).await?;
     }
     let watermark = stream.watermark();
-    let event_column = stream.definition.watermark.as_ref();
-    let newest_event_us = event_column
-        .and_then(|w| pending.rows.iter().filter_map(|rows| newest_event_us(rows, &w.column)).max());
-    let delay_us = event_column.map_or(0, |w| i64::try_from(w.delay.as_micros()).unwrap_or(i64::MAX));
-    let next_watermark = advance(watermark, newest_event_us, delay_us, clock::now_us());
+    let newest = match &stream.definition.watermark {
+        Some(declared) => newest_of(stream, pending, &declared.column)?,
+        None => BTreeMap::new(),
+    };
 
     let mut transactions = vec![(BATCH.to_string(), batch)];
-    transactions.extend(next_watermark.map(|us| (WATERMARK.to_string(), us)));
+    // Told again when the commit is tried again, which changes nothing.
+    transactions.extend(watermarks.map(|watermarks| tell(watermarks, &newest)).into_iter().flatten());
     transactions
         .extend(pending.positions.iter().map(|(partition, next)| (format!("{POSITION}{partition}"), *next)));
 
     let adds = write_rows(stream, &pending.rows, batch, watermark).await?;
     let main = stream.main.commit(Commit::append(adds, transactions)).await?;
     failpoint::pass(Point::BronzeCommitted, || stream.main.name().to_string());
+    let newest_event_us = newest.into_values().flatten().max();
     Ok(Done { batch, cut: BronzeCut { main, quarantine }, newest_event_us })
+}
+
+/// The newest event of each partition that a commit has rows of.
+fn newest_of(
+    stream: &Stream,
+    pending: &Pending,
+    column: &str,
+) -> Result<BTreeMap<String, Option<i64>>, Error> {
+    let mut newest: BTreeMap<String, Option<i64>> = BTreeMap::new();
+    for rows in &pending.rows {
+        let of_rows = newest_events(rows, column, |name| pending.positions.contains_key(name))
+            .map_err(|source| Error::Arrow { table: stream.main.name().clone(), source })?;
+        for (name, at) in of_rows {
+            let known = newest.entry(name).or_default();
+            *known = at.max(*known);
+        }
+    }
+    Ok(newest)
+}
+
+/// Tells the watermark of newest events, and gives what becomes durable of it.
+fn tell(watermarks: &mut Watermarks, newest: &BTreeMap<String, Option<i64>>) -> Vec<(String, i64)> {
+    let (now_us, now) = (clock::now_us(), clock::instant());
+    for (name, at) in newest {
+        watermarks.hear(name, *at, now_us, now);
+    }
+    watermarks.advance(now);
+    let of_partition = |name: &String| Some((format!("{NEWEST}{name}"), watermarks.newest_of(name)?));
+    let watermark = watermarks.current().map(|us| (WATERMARK.to_string(), us));
+    newest.keys().filter_map(of_partition).chain(watermark).collect()
 }
 
 async fn commit_side(table: &Arc<Table>, rows: RecordBatch, batch: i64) -> Result<Arc<Snapshot>, Error> {
@@ -243,10 +308,13 @@ fn settle(stream: &Stream, mut pending: Pending, done: Done, status: &StatusCell
     let committed = Committed { batch: done.batch, version: done.cut.main.version };
     stream.note_files(&pending.files);
     stream.cuts.send_replace(done.cut);
+    status.healthy();
+    if pending.is_nothing() {
+        return;
+    }
     let quarantined = i64::try_from(pending.rejected.len()).unwrap_or(i64::MAX);
     let newest = done.newest_event_us.and_then(DateTime::from_timestamp_micros);
     status.committed(pending.row_count(), quarantined, newest, clock::now(), clock::instant());
-    status.healthy();
     log(pending.record(stream, done.batch, None));
     for waiting in std::mem::take(&mut pending.acknowledge) {
         // Whoever waited may be gone; the rows are durable all the same.

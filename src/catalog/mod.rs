@@ -7,3 +7,4 @@ mod order;
 pub mod plan;
 mod plan_error;
 pub mod project;
+mod watermarks;

@@ -6,11 +6,12 @@
 use super::cut::Cut;
 use super::plan_error::{Place, errors_of};
 use super::project::{Model, Project};
+use super::watermarks::{Unmarked, unmarked};
 use crate::engine::{DATABASE, Engine};
 use crate::lake::{TableName, storable};
 use crate::sql::{
     AutoCdc, ColumnDefinition, Error, Expectation, MaterializedViewDefinition, defining_query,
-    hint_did_you_mean, quarantine_schema, schema_of, table_schema, type_name,
+    hint_did_you_mean, quarantine_schema, schema_of, table_schema, type_name, watermark_schema,
 };
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -45,6 +46,7 @@ pub async fn plan(
     for source in project.sources.values() {
         planner.register(&source.name, table_schema(source));
         planner.register(&source.name.quarantine(), quarantine_schema());
+        planner.register(&source.name.watermark(), watermark_schema());
     }
     let mut planned = BTreeMap::new();
     let mut failed: BTreeSet<&TableName> = BTreeSet::new();
@@ -53,7 +55,8 @@ pub async fn plan(
         let name = model.name();
         let reads_failed =
             |input: &TableName| failed.contains(input) || failed.iter().any(|f| f.quarantine() == *input);
-        if model.query().inputs.iter().any(reads_failed) {
+        let is_beside_failed = model.late_of().is_some_and(|view| failed.contains(view));
+        if is_beside_failed || model.query().inputs.iter().any(reads_failed) {
             failed.insert(name);
             continue;
         }
@@ -117,6 +120,15 @@ impl Planner {
     /// The model's columns and query.
     async fn model(&self, model: &Model, project: &Project) -> Result<PlannedModel, Vec<Error>> {
         let place = Place::of(model);
+        let windowed = match &model.query().watermark_of {
+            Some(table) => self.columns_of(table).await.map_err(|error| errors_of(&error, &place))?,
+            None => None,
+        };
+        if let Some(Unmarked { message, hint }) = unmarked(model.query(), windowed.as_deref(), project) {
+            let clause = ["EMIT", "LATE"].into_iter().find_map(|word| place.of_word(word));
+            let origin = clause.unwrap_or_else(|| place.statement());
+            return Err(vec![Error::new("42P16", origin, message).with_hint(hint)]);
+        }
         let (query, output) = match model.auto_cdc() {
             Some(flow) => self.change_feed(flow, &place).await?,
             None => {
@@ -127,18 +139,6 @@ impl Planner {
                 (query.to_string(), output)
             }
         };
-        if let Some(source) = model.query().closed_by.as_ref().and_then(|name| project.sources.get(name))
-            && source.watermark.is_none()
-        {
-            let message =
-                format!("source \"{}\" has no watermark: its windows would never close", source.name);
-            let origin = place.of_word("EMIT").unwrap_or_else(|| place.statement());
-            return Err(vec![
-                Error::new("42P16", origin, message).with_hint(
-                    "Declare WATERMARK FOR column AS column - INTERVAL '10' MINUTE in the source.",
-                ),
-            ]);
-        }
         named_columns(&output, &place)?;
         let output = storable(&output).map_err(|error| {
             let origin = place.of_word(&error.column).unwrap_or_else(|| place.query());
@@ -174,6 +174,12 @@ impl Planner {
         if errors.is_empty() { Ok(PlannedModel { schema, query }) } else { Err(errors) }
     }
 
+    /// The columns of a table, if it is known.
+    async fn columns_of(&self, table: &TableName) -> PlanResult<Option<SchemaRef>> {
+        let Some(tables) = self.catalog.schema(&table.schema) else { return Ok(None) };
+        Ok(tables.table(&table.name).await?.map(|table| table.schema()))
+    }
+
     /// The query that a change feed stands for, and its columns.
     async fn change_feed(
         &self,
@@ -182,12 +188,8 @@ impl Planner {
     ) -> Result<(String, SchemaRef), Vec<Error>> {
         let place = place.with_default(flow.origin.clone());
         let unplanned = |error| errors_of(&error, &place);
-        let tables = self.catalog.schema(&flow.input.schema);
-        let input = match tables {
-            Some(tables) => tables.table(&flow.input.name).await.map_err(unplanned)?,
-            None => None,
-        };
-        let input = input.map_or_else(|| Arc::new(Schema::empty()), |table| table.schema());
+        let input = self.columns_of(&flow.input).await.map_err(unplanned)?;
+        let input = input.unwrap_or_else(|| Arc::new(Schema::empty()));
         if let Some(delete) = &flow.delete_when {
             let place = place.with_default(delete.origin.clone());
             let found = self.condition(&delete.text, &input);

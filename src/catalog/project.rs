@@ -9,7 +9,7 @@ use crate::lake::TableName;
 use crate::sql::{
     AutoCdc, CommentTarget, ConnectionDefinition, Definition, Error, MaterializedViewDefinition, OptionValue,
     Options, Origin, SecretDefinition, SourceDefinition, StreamingTableDefinition, ViewDefinition,
-    did_you_mean, hint_did_you_mean, parse_file, relations,
+    did_you_mean, hint_did_you_mean, late_view, parse_file, relations, word_origin,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -50,6 +50,14 @@ impl Model {
         match self {
             Model::StreamingTable(d) => d.auto_cdc.as_deref(),
             Model::MaterializedView(_) | Model::View(_) => None,
+        }
+    }
+
+    /// The view whose late rows it keeps, if that is what it is for.
+    pub fn late_of(&self) -> Option<&TableName> {
+        match self {
+            Model::MaterializedView(d) => d.late_of.as_ref(),
+            Model::StreamingTable(_) | Model::View(_) => None,
         }
     }
 
@@ -134,6 +142,9 @@ impl Loader {
         let mut objects: Vec<TableName> = vec![];
         for definition in definitions {
             self.place(file, &definition, &mut objects);
+            if let Definition::MaterializedView(view) = &definition {
+                objects.extend(view.query.late.iter().map(|late| late.to.clone()));
+            }
             self.add(definition, &objects);
         }
         if file.place == Place::Sql && objects.is_empty() && self.errors.len() == errors_before {
@@ -217,7 +228,13 @@ impl Loader {
                 }
             }
             Definition::StreamingTable(d) => self.model(Model::StreamingTable(Arc::new(d))),
-            Definition::MaterializedView(d) => self.model(Model::MaterializedView(Arc::new(d))),
+            Definition::MaterializedView(d) => {
+                let late = late_view(&d).map(Arc::new);
+                self.model(Model::MaterializedView(Arc::new(d)));
+                if let Some(late) = late {
+                    self.model(Model::MaterializedView(late));
+                }
+            }
             Definition::View(d) => self.model(Model::View(Arc::new(d))),
             Definition::Comment(d) => {
                 let (CommentTarget::Table(table) | CommentTarget::Column(table, _)) = &d.target;
@@ -245,7 +262,7 @@ impl Loader {
     }
 
     fn model(&mut self, model: Model) {
-        let (name, origin) = (model.name().clone(), model.origin().clone());
+        let (name, origin) = (model.name().clone(), named_at(&model));
         if name.schema == "bronze" || RESERVED_SCHEMAS.contains(&name.schema.as_str()) {
             let what = if name.schema == "bronze" { "for sources" } else { "the server's own" };
             let message = format!("\"{name}\" cannot be defined: schema {} is {what}", name.schema);
@@ -260,9 +277,9 @@ impl Loader {
     }
 
     fn is_new_table(&mut self, name: &TableName, origin: &Origin) -> bool {
-        if name.name.ends_with(QUARANTINE_SUFFIX) {
-            let message =
-                format!("\"{name}\" cannot be defined: names in {QUARANTINE_SUFFIX} are the server's own");
+        if name.name.ends_with(QUARANTINE_SUFFIX) || name.source_of_watermark().is_some() {
+            let suffix = name.name.rfind("__").map_or("", |at| &name.name[at..]);
+            let message = format!("\"{name}\" cannot be defined: names in {suffix} are the server's own");
             self.errors.push(Error::new("42939", origin.clone(), message).with_hint("Choose another name."));
             return false;
         }
@@ -397,6 +414,7 @@ impl Loader {
                 "a materialized view, whose rows come and go with every refresh"
             }
             Some(Model::View(_)) => "a view, which is not stored",
+            None if name.source_of_watermark().is_some() => "a source's watermark",
             None => "a quarantine table",
         };
         let message = format!("STREAM \"{name}\" is {why}");
@@ -409,8 +427,11 @@ impl Loader {
         self.sources.contains_key(name) || self.models.contains_key(name)
     }
 
-    /// The stored table beside which a quarantine table stands.
+    /// The stored table beside which a quarantine table stands, or the source whose watermark a name shows.
     fn guarded(&self, name: &TableName) -> Option<TableName> {
+        if let Some(source) = name.source_of_watermark() {
+            return self.sources.contains_key(&source).then_some(source);
+        }
         let table = TableName::new(&name.schema, name.name.strip_suffix(QUARANTINE_SUFFIX)?);
         let stored = self.sources.contains_key(&table)
             || self.models.get(&table).is_some_and(|model| !matches!(model, Model::View(_)));
@@ -454,7 +475,9 @@ impl Loader {
     fn ordered_models(&mut self) -> Vec<Model> {
         let inputs = |model: &Model| -> BTreeSet<TableName> {
             let named = model.query().inputs.iter();
-            named.map(|input| self.guarded(input).unwrap_or_else(|| input.clone())).collect()
+            let named = named.map(|input| self.guarded(input).unwrap_or_else(|| input.clone()));
+            // Where the view fails, nothing more is to be said of its late rows.
+            named.chain(model.late_of().cloned()).collect()
         };
         let dependencies: BTreeMap<TableName, BTreeSet<TableName>> =
             self.models.iter().map(|(name, model)| (name.clone(), inputs(model))).collect();
@@ -477,6 +500,17 @@ impl Loader {
             }
         }
     }
+}
+
+/// Where a model's name stands: that of a table for late rows in its view's statement.
+fn named_at(model: &Model) -> Origin {
+    let late = match model {
+        Model::MaterializedView(view) if view.late_of.is_some() => {
+            word_origin(&view.sql, &view.origin, &view.name.name)
+        }
+        _ => None,
+    };
+    late.unwrap_or_else(|| model.origin().clone())
 }
 
 /// `sql/gold/fact_sales.sql` → gold.fact_sales

@@ -138,6 +138,8 @@ pub trait Reporter: Send + Sync {
     fn healthy(&self);
     /// How many records stand in the outside world that are not taken yet, if known.
     fn lag_records(&self, records: i64);
+    /// Partitions of which records wait outside: until they come nothing is known of them.
+    fn awaited(&self, _partitions: Vec<String>) {}
 }
 
 /// Everything a running source is given.

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// How what shows a source's watermark is called.
+const WATERMARK_SUFFIX: &str = "__watermark";
+
 /// `schema.name`; its folder is `<root>/<schema>/<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TableName {
@@ -20,6 +23,17 @@ impl TableName {
     /// The table that holds the rows kept apart from this one.
     pub fn quarantine(&self) -> Self {
         Self::new(self.schema.clone(), format!("{}__quarantine", self.name))
+    }
+
+    /// What shows a source's watermark.
+    pub fn watermark(&self) -> Self {
+        Self::new(self.schema.clone(), format!("{}{WATERMARK_SUFFIX}", self.name))
+    }
+
+    /// The source whose watermark this shows.
+    pub fn source_of_watermark(&self) -> Option<Self> {
+        let name = self.name.strip_suffix(WATERMARK_SUFFIX).filter(|_| self.schema == "bronze")?;
+        Some(Self::new(self.schema.clone(), name))
     }
 }
 

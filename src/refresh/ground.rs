@@ -3,6 +3,7 @@
 use super::Error;
 use super::derive::{self, Source, Sources};
 use super::incremental::Base;
+use super::watermark;
 use crate::catalog::cut::Cut;
 use crate::lake::{self, Changes, DataFile, Lake, Snapshot, Table, TableName};
 use crate::ops::opaque::Opaque;
@@ -80,6 +81,13 @@ pub(super) async fn gather(
             return Ok(Err(format!("{name} is read for the first time")));
         };
         if from == to {
+            continue;
+        }
+        if let Some(source) = name.source_of_watermark().and_then(|source| ground.table(&source)) {
+            match watermark::change(source, (from, to)).await? {
+                Ok(change) => tables.extend(change.map(|change| (name, change))),
+                Err(why) => return Ok(Err(why)),
+            }
             continue;
         }
         let Some(table) = ground.table(&name) else { return Ok(Err(format!("{name} keeps no changes"))) };

@@ -225,7 +225,7 @@ fn loses(cut: &Cut, name: &TableName) -> bool {
     let provider = table.provider.as_ref().map(|provider| provider.as_ref() as &dyn Any);
     match provider.and_then(|provider| provider.downcast_ref::<FilesProvider>()) {
         Some(files) => files.kind() == TableKind::Maintained,
-        None => table.relation.kind != RelationKind::Source,
+        None => table.relation.kind != RelationKind::Source || name.source_of_watermark().is_some(),
     }
 }
 

@@ -42,6 +42,7 @@ mod stood;
 mod streaming;
 mod trigger;
 mod verify;
+mod watermark;
 mod wave;
 mod ways;
 

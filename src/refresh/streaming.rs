@@ -12,7 +12,7 @@ use crate::quality::Rules;
 use chrono::{DateTime, Utc};
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// What a refresh brought.
@@ -35,6 +35,21 @@ pub(super) struct Ground<'a> {
     pub(super) snapshots: &'a BTreeMap<TableName, Arc<Snapshot>>,
     pub(super) tables: &'a BTreeMap<TableName, Arc<Table>>,
     pub(super) time: DateTime<Utc>,
+}
+
+/// Streaming tables by depth: a level reads streams of earlier levels only.
+pub(super) fn levels(models: &[Arc<Model>]) -> Vec<Vec<Arc<Model>>> {
+    let mut depth: HashMap<&TableName, usize> = HashMap::new();
+    let mut levels: Vec<Vec<Arc<Model>>> = Vec::new();
+    for model in models.iter().filter(|m| m.is_streaming) {
+        let level = model.inputs.iter().filter_map(|i| depth.get(i)).max().map_or(0, |d| d + 1);
+        depth.insert(&model.name, level);
+        if levels.len() <= level {
+            levels.resize_with(level + 1, Vec::new);
+        }
+        levels[level].push(Arc::clone(model));
+    }
+    levels
 }
 
 /// Takes back quarantine rows whose main commit never came.

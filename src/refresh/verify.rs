@@ -7,6 +7,7 @@ use super::Error;
 use super::control::Refusal;
 use super::derive::clock_input;
 use super::model::{DEFINITION, Model};
+use super::watermark;
 use crate::catalog::cut::{Cut, CutTable};
 use crate::engine::{Engine, logical_plan, physical_plan};
 use crate::lake::{self, Lake, Table, TableName};
@@ -110,9 +111,14 @@ async fn cut_of(
 ) -> Result<Cut, Refusal> {
     let mut then = cut.clone();
     for (input, version) in inputs {
-        let Some(table) = ground.tables.get(input) else { continue };
+        let source = input.source_of_watermark();
+        let Some(table) = ground.tables.get(source.as_ref().unwrap_or(input)) else { continue };
         let Some(now) = cut.tables.get(input).filter(|now| now.version != *version) else { continue };
         let snapshot = snapshot_at(table, *version, model).await?;
+        if source.is_some() {
+            then.tables.insert(input.clone(), watermark::in_cut(&now.relation, &snapshot));
+            continue;
+        }
         let provider = Some(ground.lake.provider(&snapshot));
         then.tables.insert(input.clone(), CutTable { version: *version, provider, ..now.clone() });
     }

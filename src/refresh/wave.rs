@@ -5,7 +5,7 @@ use super::epochs::{EpochRow, EpochTable};
 use super::lane::{Lane, LaneReport};
 use super::model::{Model, ModelStatus, RefreshRecord, StatusBoard};
 use super::streaming::{self, Ground, Refreshed};
-use super::{Error, trigger};
+use super::{Error, trigger, watermark};
 use crate::bronze::Stream;
 use crate::catalog::cut::{Computed, Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::engine::Engine;
@@ -188,7 +188,7 @@ impl Run {
             let computed = waves.shape.models.iter().any(|m| m.name == *name);
             standing.insert(name.clone(), stand(table, named.get(name), computed, wave_time).await);
         }
-        let levels = levels(&waves.shape.models);
+        let levels = streaming::levels(&waves.shape.models);
         Ok(Self {
             waves,
             epoch,
@@ -442,7 +442,9 @@ impl Run {
     fn mark_stale(&mut self) {
         for model in self.waves.shape.models.iter().filter(|m| !m.is_streaming) {
             let Some(standing) = self.standing.get(&model.name) else { continue };
-            let current = |input: &TableName| self.standing.get(input).map(|s| s.snapshot.version);
+            let current = |input: &TableName| {
+                self.standing.get(input).or_else(|| self.watermarked(input)).map(|s| s.snapshot.version)
+            };
             let moved =
                 model.inputs.iter().any(|input| standing.inputs.get(input).copied() != current(input));
             let freshness = match standing.freshness {
@@ -454,6 +456,11 @@ impl Run {
                 standing.freshness = freshness;
             }
         }
+    }
+
+    /// The source whose watermark a name shows.
+    fn watermarked(&self, name: &TableName) -> Option<&Standing> {
+        self.standing.get(&name.source_of_watermark()?)
     }
 
     async fn publish(&mut self) {
@@ -511,6 +518,10 @@ impl Run {
                     freshness: standing.freshness,
                     provider: Some(provider(&mut self.providers, &self.waves.lake, &standing.snapshot)),
                     computed: standing.computed(relation.kind),
+                },
+                None if name.source_of_watermark().is_some() => match self.watermarked(name) {
+                    Some(source) => watermark::in_cut(relation, &source.snapshot),
+                    None => continue,
                 },
                 None => CutTable {
                     relation: Arc::clone(relation),
@@ -581,19 +592,4 @@ fn inputs_json(inputs: &BTreeMap<TableName, i64>) -> String {
     let map: serde_json::Map<String, serde_json::Value> =
         inputs.iter().map(|(name, version)| (name.to_string(), (*version).into())).collect();
     serde_json::Value::Object(map).to_string()
-}
-
-/// Streaming tables by depth: a level reads streams of earlier levels only.
-fn levels(models: &[Arc<Model>]) -> Vec<Vec<Arc<Model>>> {
-    let mut depth: HashMap<&TableName, usize> = HashMap::new();
-    let mut levels: Vec<Vec<Arc<Model>>> = Vec::new();
-    for model in models.iter().filter(|m| m.is_streaming) {
-        let level = model.inputs.iter().filter_map(|i| depth.get(i)).max().map_or(0, |d| d + 1);
-        depth.insert(&model.name, level);
-        if levels.len() <= level {
-            levels.resize_with(level + 1, Vec::new);
-        }
-        levels[level].push(Arc::clone(model));
-    }
-    levels
 }

@@ -128,7 +128,7 @@ fn watermark(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Re
             .with_hint(format!("Write WATERMARK FOR {0} AS {0} - INTERVAL '10' MINUTE.", column.text)));
     }
     let delay = if cursor.take(&Token::Minus) { cursor.interval()? } else { std::time::Duration::ZERO };
-    list.watermark = Some(Watermark { column: column.text, delay });
+    list.watermark = Some(Watermark::new(column.text, delay));
     Ok(())
 }
 

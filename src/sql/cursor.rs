@@ -285,9 +285,8 @@ impl<'a> Cursor<'a> {
         let at = self.location();
         let text = self.string("a length of time")?;
         let text = text.trim();
-        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let (count, unit) = text.split_at(digits);
-        let unit = match unit.trim() {
+        let (count, unit) = count_and_unit(text);
+        let unit = match unit {
             "" => self.time_unit()?,
             unit => seconds_of(unit).ok_or_else(|| self.not_a_unit(at, unit))?,
         };
@@ -370,6 +369,20 @@ impl<'a> Cursor<'a> {
         };
         Error::syntax(self.origin(), format!("expected {expected}, found {found}"))
     }
+}
+
+/// `10 minutes` as a length of time.
+pub(super) fn length_of_time(text: &str) -> Option<Duration> {
+    let (count, unit) = count_and_unit(text.trim());
+    let seconds = count.parse::<f64>().ok()? * seconds_of(unit)?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// `10 minutes` → `10`, `minutes`
+fn count_and_unit(text: &str) -> (&str, &str) {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (count, unit) = text.split_at(digits);
+    (count, unit.trim())
 }
 
 /// Longest name of a column or a table.

@@ -122,6 +122,18 @@ pub struct Watermark {
     pub column: String,
     /// How late an event may be.
     pub delay: Duration,
+    /// After how long a silence a partition does not hold the others up any more.
+    pub idle_after: Duration,
+    /// How far an event may lie ahead of the clock and still move the watermark.
+    pub tolerance: Duration,
+}
+
+impl Watermark {
+    /// A watermark with the settings that hold where WITH names none.
+    pub fn new(column: impl Into<String>, delay: Duration) -> Self {
+        let minute = Duration::from_secs(60);
+        Self { column: column.into(), delay, idle_after: minute, tolerance: minute }
+    }
 }
 
 /// What `INCLUDE` adds to a bronze row.
@@ -273,8 +285,19 @@ pub struct ModelQuery {
     pub streams: Vec<TableName>,
     /// Every table the query names (streams too), CTE names left out, in order of appearance, each once.
     pub inputs: Vec<TableName>,
-    /// The source whose watermark closes its windows: `EMIT ON WINDOW CLOSE`.
-    pub closed_by: Option<TableName>,
+    /// The table whose watermark closes its windows or makes rows late: `EMIT ON WINDOW CLOSE`, `LATE ROWS TO`.
+    pub watermark_of: Option<TableName>,
+    /// The rows that are late for its windows, where they are kept apart.
+    pub late: Option<Box<LateRows>>,
+}
+
+/// `LATE ROWS TO gold.sales_5m__late`
+#[derive(Clone, Debug)]
+pub struct LateRows {
+    /// Where they are kept.
+    pub to: TableName,
+    /// What they are.
+    pub query: ModelQuery,
 }
 
 /// `CREATE OR REFRESH STREAMING TABLE`
@@ -351,6 +374,8 @@ pub struct MaterializedViewDefinition {
     pub refresh_policy: RefreshPolicy,
     /// What it computes.
     pub query: ModelQuery,
+    /// The view whose late rows it keeps, if that is what it is for.
+    pub late_of: Option<TableName>,
     /// The whole statement, for display.
     pub sql: String,
     /// Where it is defined.

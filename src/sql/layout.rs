@@ -45,6 +45,11 @@ pub fn table_schema(source: &SourceDefinition) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
+/// The columns of what shows a source's watermark: one row once there is one, and none before.
+pub fn watermark_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("watermark", timestamp(), true)]))
+}
+
 /// The columns of every quarantine table, whatever table it stands beside: decode errors and broken expectations have
 /// one shape. `raw` holds the record's bytes (for a model: the row as JSON).
 pub fn quarantine_schema() -> SchemaRef {

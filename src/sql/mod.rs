@@ -7,17 +7,17 @@
 //! Reading order: [`parse_file`] splits a file into statements and dispatches on their first words; `outside` holds the
 //! statements of `catalog/`, `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries;
 //! all stand on `columns`, `clauses`, `types`, `query` and the
-//! `cursor` over tokens; `windows` turns TUMBLE, HOP and SESSION into plain queries, `emit` keeps back what is not
-//! closed. `refusal` lists what is known and not done.
+//! `cursor` over tokens; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
+//! closed and apart what is late. `refusal` lists what is known and not done.
 
 mod cdc;
 mod cdc_query;
 mod clauses;
 mod clock;
+mod closing;
 mod columns;
 mod cursor;
 mod definition;
-mod emit;
 mod error;
 mod layout;
 mod model;
@@ -33,9 +33,10 @@ mod windows;
 pub use cdc::{AutoCdc, ColumnName, DeleteCondition, History, Selection};
 pub use cdc_query::{END_AT, START_AT, defining_query};
 pub use clock::asks_for_time;
+pub use closing::late_view;
 pub use definition::*;
 pub use error::Error;
-pub use layout::{quarantine_schema, row_schema, table_schema};
+pub use layout::{quarantine_schema, row_schema, table_schema, watermark_schema};
 pub use parser::parse_file;
 pub use place::word_origin;
 pub use query::{NamedRelation, relations};

@@ -37,14 +37,7 @@ pub(super) fn streaming_table(cursor: &mut Cursor<'_>) -> Result<StreamingTableD
         }
         false => (query_of(cursor)?, None),
     };
-    if query.closed_by.is_some() {
-        return Err(Error::new(
-            "42P16",
-            origin,
-            "a streaming table takes each row at once: it has no EMIT ON WINDOW CLOSE",
-        )
-        .with_hint("Make it a materialized view."));
-    }
+    reject_closing(&query, &origin, "a streaming table takes each row at once")?;
     if query.streams.is_empty() {
         let message = format!("streaming table \"{}\" reads no STREAM", body.name);
         return Err(Error::new("42P16", origin, message).with_hint(
@@ -76,6 +69,11 @@ pub(super) fn materialized_view(cursor: &mut Cursor<'_>) -> Result<MaterializedV
     let body = body(cursor, Owner::View)?;
     let query = query_of(cursor)?;
     reject_streams(&query, &origin, "a materialized view")?;
+    if let Some(late) = query.late.as_ref().filter(|late| late.to == body.name) {
+        let message = format!("late rows of \"{}\" cannot go to the view itself", late.to);
+        return Err(Error::new("42P16", origin, message)
+            .with_hint(format!("Name a table for them: LATE ROWS TO {}__late.", body.name)));
+    }
     let list = Declared::new(body.list)?;
     reject_quarantine(&list, "a materialized view")?;
     Ok(MaterializedViewDefinition {
@@ -88,6 +86,7 @@ pub(super) fn materialized_view(cursor: &mut Cursor<'_>) -> Result<MaterializedV
         primary_key: list.primary_key,
         refresh_policy: body.refresh_policy.unwrap_or_default(),
         query,
+        late_of: None,
         sql: cursor.statement_text().to_string(),
         origin,
     })
@@ -99,6 +98,7 @@ pub(super) fn view(cursor: &mut Cursor<'_>) -> Result<ViewDefinition, Error> {
     let body = body(cursor, Owner::View)?;
     let query = query_of(cursor)?;
     reject_streams(&query, &origin, "a view")?;
+    reject_closing(&query, &origin, "a view is computed when it is read")?;
     let stored = body.trigger.is_some() || body.refresh_policy.is_some() || !body.partitioned_by.is_empty();
     let list = Declared::new(body.list)?;
     if stored || list.columns.is_some() || !list.expectations.is_empty() || !list.primary_key.is_empty() {
@@ -132,6 +132,16 @@ fn reject_streams(query: &ModelQuery, origin: &Origin, what: &str) -> Result<(),
     let message = format!("{what} reads whole tables, not STREAM {stream}");
     Err(Error::new("42P16", origin.clone(), message)
         .with_hint("Leave STREAM out, or write CREATE OR REFRESH STREAMING TABLE."))
+}
+
+/// What a watermark decides is for materialized views.
+fn reject_closing(query: &ModelQuery, origin: &Origin, why: &str) -> Result<(), Error> {
+    if query.watermark_of.is_none() {
+        return Ok(());
+    }
+    let clause = if query.late.is_some() { "LATE ROWS TO" } else { "EMIT ON WINDOW CLOSE" };
+    Err(Error::new("42P16", origin.clone(), format!("{why}: it has no {clause}"))
+        .with_hint("Make it a materialized view."))
 }
 
 /// Whose body it is: a streaming table may be a change feed.

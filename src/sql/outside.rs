@@ -2,14 +2,15 @@
 
 use super::clauses::options;
 use super::columns::{ColumnList, Owner, column_list};
-use super::cursor::Cursor;
+use super::cursor::{Cursor, length_of_time};
 use super::refusal::{self, refuse};
 use super::{
     ConnectionDefinition, Connector, Encode, Error, Include, IncludeKind, OptionValue, Options,
-    SecretBackend, SecretDefinition, SourceDefinition, hint_did_you_mean,
+    SecretBackend, SecretDefinition, SourceDefinition, Watermark, hint_did_you_mean,
 };
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::tokenizer::Token;
+use std::time::Duration;
 
 const SECRET_EXAMPLE: &str = "Write CREATE SECRET name WITH (backend = 'env') AS 'VARIABLE_NAME' (or 'file' and a path): \
     never the value itself.";
@@ -136,7 +137,7 @@ pub(super) fn source(cursor: &mut Cursor<'_>) -> Result<SourceDefinition, Error>
             .unexpected("\"(\" and the columns")
             .with_hint("Declare the columns you need; what is not declared stays in _raw."));
     }
-    let list = column_list(cursor, Owner::Source)?;
+    let mut list = column_list(cursor, Owner::Source)?;
 
     let (mut includes, mut with, mut encode): (Option<Vec<Include>>, Option<Options>, Option<Encode>) =
         (None, None, None);
@@ -192,9 +193,10 @@ pub(super) fn source(cursor: &mut Cursor<'_>) -> Result<SourceDefinition, Error>
         .with_hint("Parquet is read from files: write connector = 'files', or ENCODE JSON."));
     }
     check_columns(&list, &encode, &origin)?;
+    let watermark = watermark(list.watermark.take(), &mut options, &with_origin)?;
     let includes = included_columns(includes.unwrap_or_default(), &list, &origin)?;
     let sql = cursor.statement_text().to_string();
-    let ColumnList { columns, watermark, .. } = list;
+    let columns = list.columns;
     Ok(SourceDefinition {
         name,
         columns,
@@ -208,6 +210,59 @@ pub(super) fn source(cursor: &mut Cursor<'_>) -> Result<SourceDefinition, Error>
         origin,
     })
 }
+
+/// Takes the watermark's settings out of the options.
+fn watermark(
+    declared: Option<Watermark>,
+    options: &mut Options,
+    origin: &super::Origin,
+) -> Result<Option<Watermark>, Error> {
+    let mut watermark = declared;
+    for key in options.keys().filter(|key| key.starts_with(WATERMARK_PREFIX)).cloned().collect::<Vec<_>>() {
+        let value = options.remove(&key);
+        let Some(watermark) = &mut watermark else {
+            let message = format!("\"{key}\" is set, and the source declares no WATERMARK");
+            return Err(Error::new("42P16", origin.clone(), message).with_hint(
+                "Declare WATERMARK FOR column AS column - INTERVAL '10' MINUTE among the columns.",
+            ));
+        };
+        let setting = match key.as_str() {
+            WATERMARK_IDLE => &mut watermark.idle_after,
+            WATERMARK_TOLERANCE => &mut watermark.tolerance,
+            _ => {
+                let hint = hint_did_you_mean(&key, [WATERMARK_IDLE, WATERMARK_TOLERANCE]);
+                return Err(Error::new(
+                    "42704",
+                    origin.clone(),
+                    format!("a watermark has no option \"{key}\""),
+                )
+                .with_hint(
+                    hint.unwrap_or_else(|| format!("It has {WATERMARK_IDLE} and {WATERMARK_TOLERANCE}.")),
+                ));
+            }
+        };
+        let time = match value {
+            Some(OptionValue::Text(text)) => length_of_time(&text),
+            _ => None,
+        };
+        let least = if key == WATERMARK_IDLE { Duration::from_millis(1) } else { Duration::ZERO };
+        match time.filter(|time| (least..=WATERMARK_TIME_MAX).contains(time)) {
+            Some(time) => *setting = time,
+            None => {
+                let message =
+                    format!("\"{key}\" is a length of time from {} ms to 365 days", least.as_millis());
+                return Err(Error::new("22023", origin.clone(), message)
+                    .with_hint(format!("Write {key} = '1 minute'.")));
+            }
+        }
+    }
+    Ok(watermark)
+}
+
+const WATERMARK_PREFIX: &str = "watermark.";
+const WATERMARK_IDLE: &str = "watermark.idle_after";
+const WATERMARK_TOLERANCE: &str = "watermark.tolerance";
+const WATERMARK_TIME_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 const CONNECTORS_HINT: &str = "Connectors are kafka, http, files and datagen.";
 

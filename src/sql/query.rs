@@ -1,9 +1,10 @@
 //! A model's query: `STREAM` taken out, parsed by sqlparser, its inputs found.
 
+use super::closing::{late_rows, on_close, take_clauses, window_mistake, windowed_table};
 use super::cursor::{Cursor, is_word};
-use super::emit::{on_close, take_emit};
 use super::refusal::{self, refuse};
-use super::{Error, ModelQuery, Origin, expand_windows};
+use super::windows::{Given, expand_windows_given};
+use super::{Error, ModelQuery, Origin};
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
 use datafusion::sql::sqlparser::ast::{
@@ -30,7 +31,8 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
         return Err(cursor.unexpected("a query").with_hint("Write AS SELECT ... FROM ...."));
     }
     let start = cursor.location();
-    let (tokens, emit) = take_emit(cursor.rest());
+    let rest = cursor.rest();
+    let (tokens, clauses) = take_clauses(cursor, rest)?;
     check_size(cursor, tokens)?;
     refuse_clauses(cursor, tokens)?;
     let (tokens, streams) = take_streams(cursor, tokens)?;
@@ -44,14 +46,19 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
             token => parser.expected_ref("the end of the query", token),
         })
         .map_err(|error| placed(cursor, &end, error))?;
-    let mut closed_by = None;
-    if let Some(at) = emit {
-        let (closed, source) = on_close(*ast, at, cursor)?;
-        (*ast, closed_by) = (closed, Some(source));
+    let (mut watermark_of, mut late, mut given) = (None, None, Given::All);
+    if let Some((at, to)) = clauses.late {
+        let table = windowed_table(&ast, "LATE ROWS TO", cursor.source.origin(at))?;
+        late = Some(Box::new(late_rows(&ast, &table, (at, to), cursor)?));
+        (watermark_of, given) = (Some(table), Given::InTime);
     }
-    expand_windows(&mut ast).map_err(|error| {
-        Error::new(error.code, cursor.source.origin(error.at), error.message).with_hint(error.hint)
-    })?;
+    if let Some(at) = clauses.emit {
+        let origin = cursor.source.origin(at);
+        let table = windowed_table(&ast, "EMIT ON WINDOW CLOSE", origin.clone())?;
+        *ast = on_close(*ast, &table, at).map_err(|message| Error::new("XX000", origin, message))?;
+        watermark_of = Some(table);
+    }
+    expand_windows_given(&mut ast, given).map_err(|error| window_mistake(cursor, error))?;
 
     let mut inputs: Vec<TableName> = vec![];
     for relation in walk(&ast).map_err(|misuse| misuse.placed(cursor))? {
@@ -59,7 +66,7 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
             inputs.push(relation.name);
         }
     }
-    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams, inputs, closed_by })
+    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams, inputs, watermark_of, late })
 }
 
 /// All rows of a table that is named `at` a place, each taken once.
@@ -77,7 +84,8 @@ pub(super) fn stream_of(cursor: &Cursor<'_>, name: &TableName, at: Location) -> 
     let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens.to_vec());
     let ast = parser.parse_query().map_err(|error| placed(cursor, &cursor.source.origin(at), error))?;
     let (sql, names) = (ast.to_string(), vec![name.clone()]);
-    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams: names.clone(), inputs: names, closed_by: None })
+    let (streams, inputs) = (names.clone(), names);
+    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams, inputs, watermark_of: None, late: None })
 }
 
 /// Refuses a query or an expression that is too long, or whose operators lean on each other too deep.

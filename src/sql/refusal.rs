@@ -173,7 +173,8 @@ pub(super) const MODEL_CLAUSES: &[Known] = &[
     known(&["LOCATION"], "Tables stand under the data folder, by schema and name."),
     known(&["ROW", "FILTER"], "Filter in a view."),
     known(&["DEFINER"], "Leave it out."),
-    known(&["EMIT"], "Windows are kept correct as rows come: leave it out."),
+    known(&["EMIT"], "Write EMIT ON WINDOW CLOSE at the end, behind the query."),
+    known(&["LATE", "ROWS", "TO"], "Write LATE ROWS TO schema.table at the end, behind the query."),
     known(
         &["TRIGGER", "ON", "UPDATE", "AFTER"],
         "Write TRIGGER ON UPDATE AT MOST EVERY INTERVAL '1' SECOND.",
@@ -226,11 +227,6 @@ const ON_VIOLATION: &str =
 
 /// What a query may hold only in an engine that keeps windows: found anywhere in it.
 pub(super) const QUERY_CLAUSES: &[Known] = &[
-    known(
-        &["EMIT", "ON", "WINDOW", "CLOSE"],
-        "Write it once, at the end of a materialized view whose windows are over one source.",
-    ),
-    known(&["LATE", "ROWS", "TO"], "Late rows correct their windows: leave it out."),
     known(
         &["FOR", "SYSTEM_TIME", "AS", "OF"],
         "A model reads the newest version of its inputs: leave it out.",

@@ -9,6 +9,10 @@
 //!
 //! Windows begin at multiples of their slide from 1970-01-01 00:00 UTC, hold their start and not their end. A row without a
 //! time is in no window. Parsed trees in, trees out: what plans, checks and refreshes queries meets no window function.
+//!
+//! A row is late for a window that ended before its own commit began: at its own `_watermark`, so that it stays late
+//! whatever comes after it. Where a session ends, other rows decide; late for it is a row that alone would be a session that
+//! has ended.
 
 use arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
 use datafusion::sql::sqlparser::ast::{
@@ -41,9 +45,25 @@ pub(super) fn is_window_function(name: &ObjectName) -> bool {
     Function::of(name).is_some()
 }
 
+/// Which rows a window function gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// All.
+    All,
+    /// Those that came before their window was closed.
+    InTime,
+    /// The others.
+    Late,
+}
+
 /// Turns the window functions of a query into what they stand for.
 pub fn expand_windows(query: &mut Query) -> Result<(), WindowError> {
-    match VisitMut::visit(query, &mut Expander) {
+    expand_windows_given(query, Given::All)
+}
+
+/// As [`expand_windows`], with some of the rows.
+pub(super) fn expand_windows_given(query: &mut Query, given: Given) -> Result<(), WindowError> {
+    match VisitMut::visit(query, &mut Expander { given }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
@@ -89,13 +109,15 @@ impl Function {
     }
 }
 
-struct Expander;
+struct Expander {
+    given: Given,
+}
 
 impl VisitorMut for Expander {
     type Break = WindowError;
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<WindowError> {
-        match expanded(factor) {
+        match expanded(factor, self.given) {
             Ok(None) => ControlFlow::Continue(()),
             Ok(Some(query)) => {
                 *factor = query;
@@ -107,7 +129,7 @@ impl VisitorMut for Expander {
 }
 
 /// A window function as the query that it stands for; `None` for any other relation.
-fn expanded(factor: &TableFactor) -> Result<Option<TableFactor>, WindowError> {
+fn expanded(factor: &TableFactor, rows: Given) -> Result<Option<TableFactor>, WindowError> {
     let TableFactor::Table { name, alias, args: Some(arguments), .. } = factor else { return Ok(None) };
     let Some((function, ident)) = Function::of(name) else { return Ok(None) };
     let at = ident.span.start;
@@ -157,9 +179,9 @@ fn expanded(factor: &TableFactor) -> Result<Option<TableFactor>, WindowError> {
         Function::Tumble | Function::Hop => Vec::new(),
     };
     let text = match function {
-        Function::Tumble => tumble(sizes[0]),
-        Function::Hop => hop(sizes, place(rest[1], at))?,
-        Function::Session => session(sizes[0], keys.len()),
+        Function::Tumble => tumble(sizes[0], rows),
+        Function::Hop => hop(sizes, place(rest[1], at), rows)?,
+        Function::Session => session(sizes[0], keys.len(), rows),
     };
     let own_name = own_name.unwrap_or_else(|| Ident::new(function.name().to_lowercase()));
     let names = Names { table, own_name: own_name.clone(), time, keys };
@@ -261,14 +283,25 @@ fn micros(expr: &Expr, at: Location, function: Function) -> Result<i64, WindowEr
     }
 }
 
-fn tumble(size: i64) -> String {
+/// The condition on rows of windows that end at `end`.
+fn condition(rows: Given, end: &str) -> String {
+    match rows {
+        Given::All => String::new(),
+        Given::InTime => format!(" AND ({end} <= _watermark) IS NOT TRUE"),
+        Given::Late => format!(" AND {end} <= _watermark"),
+    }
+}
+
+fn tumble(size: i64, rows: Given) -> String {
+    let end = format!("window_floor(__time, {size}, {size})");
     format!(
-        "SELECT *, window_floor(__time, {size}, 0) AS window_start, window_floor(__time, {size}, {size}) AS window_end \
-         FROM __table AS __own WHERE __time IS NOT NULL"
+        "SELECT *, window_floor(__time, {size}, 0) AS window_start, {end} AS window_end \
+         FROM __table AS __own WHERE __time IS NOT NULL{}",
+        condition(rows, &end)
     )
 }
 
-fn hop([slide, size]: [i64; 2], at: Location) -> Result<String, WindowError> {
+fn hop([slide, size]: [i64; 2], at: Location, rows: Given) -> Result<String, WindowError> {
     if size % slide != 0 {
         return Err(WindowError {
             code: "22023",
@@ -288,22 +321,32 @@ fn hop([slide, size]: [i64; 2], at: Location) -> Result<String, WindowError> {
     }
     // The latest window that holds a row is the one of its slide; the others began so much earlier.
     let shifts: Vec<String> = (0..hops).map(|hop| format!("({})", -hop * slide)).collect();
+    let end = format!("window_floor(__time, {slide}, __hops.__shift + {size})");
     Ok(format!(
-        "SELECT __own.*, window_floor(__time, {slide}, __hops.__shift) AS window_start, \
-         window_floor(__time, {slide}, __hops.__shift + {size}) AS window_end \
-         FROM __table AS __own CROSS JOIN (VALUES {}) AS __hops(__shift) WHERE __time IS NOT NULL",
-        shifts.join(", ")
+        "SELECT __own.*, window_floor(__time, {slide}, __hops.__shift) AS window_start, {end} AS window_end \
+         FROM __table AS __own CROSS JOIN (VALUES {}) AS __hops(__shift) WHERE __time IS NOT NULL{}",
+        shifts.join(", "),
+        condition(rows, &end)
     ))
 }
 
-fn session(gap: i64, keys: usize) -> String {
-    let keys: Vec<String> = (0..keys).map(|key| format!("__key{key}")).collect();
-    let partition =
-        if keys.is_empty() { String::new() } else { format!("PARTITION BY {} ", keys.join(", ")) };
+fn session(gap: i64, keys: usize, rows: Given) -> String {
+    // The session that a row alone would be.
+    let (own_start, own_end) =
+        ("window_floor(__time, 1, 0)".to_string(), format!("window_floor(__time, 1, {gap})"));
+    let (start, end) = match rows {
+        Given::Late => (own_start, own_end.clone()),
+        Given::All | Given::InTime => {
+            let keys: Vec<String> = (0..keys).map(|key| format!("__key{key}")).collect();
+            let partition =
+                if keys.is_empty() { String::new() } else { format!("PARTITION BY {} ", keys.join(", ")) };
+            let bound = |function| format!("{function}(__time, {gap}) OVER ({partition}ORDER BY __time)");
+            (bound("session_start"), bound("session_end"))
+        }
+    };
     format!(
-        "SELECT *, session_start(__time, {gap}) OVER ({partition}ORDER BY __time) AS window_start, \
-         session_end(__time, {gap}) OVER ({partition}ORDER BY __time) AS window_end \
-         FROM __table AS __own WHERE __time IS NOT NULL"
+        "SELECT *, {start} AS window_start, {end} AS window_end FROM __table AS __own WHERE __time IS NOT NULL{}",
+        condition(rows, &own_end)
     )
 }
 
@@ -410,6 +453,33 @@ mod tests {
             "SELECT * FROM (SELECT *, session_start(at, 86400000000) OVER (PARTITION BY a, b ORDER BY at) AS \
              window_start, session_end(at, 86400000000) OVER (PARTITION BY a, b ORDER BY at) AS window_end \
              FROM (SELECT 1) AS session WHERE at IS NOT NULL) AS session"
+        );
+    }
+
+    #[test]
+    fn each_row_is_late_or_in_time() {
+        let given = |rows: Given, from: &str| {
+            let text = format!("SELECT * FROM {from}");
+            let mut query =
+                Parser::new(&PostgreSqlDialect {}).try_with_sql(&text).unwrap().parse_query().unwrap();
+            expand_windows_given(&mut query, rows).unwrap();
+            query.to_string()
+        };
+        let tumble = "TUMBLE(a.b, t, INTERVAL '1' SECOND)";
+        let end = "window_floor(t, 1000000, 1000000)";
+        assert!(given(Given::Late, tumble).contains(&format!("t IS NOT NULL AND {end} <= _watermark)")));
+        let in_time = given(Given::InTime, tumble);
+        assert!(
+            in_time.contains(&format!("t IS NOT NULL AND ({end} <= _watermark) IS NOT TRUE)")),
+            "{in_time}"
+        );
+        let late = given(Given::Late, "SESSION(a.b, t, INTERVAL '1' SECOND, k)");
+        assert!(
+            !late.contains("OVER") && late.contains("window_floor(t, 1, 1000000) <= _watermark"),
+            "{late}"
+        );
+        assert!(
+            given(Given::InTime, "SESSION(a.b, t, INTERVAL '1' SECOND, k)").contains("OVER (PARTITION BY k")
         );
     }
 

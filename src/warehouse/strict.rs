@@ -8,7 +8,8 @@ use crate::engine::Engine;
 use crate::lake::TableName;
 use crate::refresh;
 use crate::sql::{
-    Error, MaterializedViewDefinition, RefreshPolicy, quarantine_schema, table_schema, word_origin,
+    Error, MaterializedViewDefinition, RefreshPolicy, quarantine_schema, table_schema, watermark_schema,
+    word_origin,
 };
 use arrow::datatypes::SchemaRef;
 use chrono::DateTime;
@@ -74,6 +75,7 @@ fn empty_cut(project: &Project, planned: &Planned) -> Cut {
     for source in project.sources.values() {
         add(source.name.clone(), RelationKind::Source, table_schema(source), None);
         add(source.name.quarantine(), RelationKind::Source, quarantine_schema(), None);
+        add(source.name.watermark(), RelationKind::Source, watermark_schema(), None);
     }
     for definition in &project.models {
         let name = definition.name();

@@ -225,6 +225,7 @@ fn source_row(source: &RunningSource) -> Row {
         seconds_since(since).into(),
         time(status.last_event_at),
         time(status.last_commit_at),
+        time(source.stream.as_ref().and_then(|s| s.watermark()).and_then(DateTime::from_timestamp_micros)),
     ]
 }
 
@@ -255,7 +256,7 @@ fn model_row(model: &Model, opened: Option<&Arc<crate::refresh::Model>>) -> Row 
             }
         }
         Model::MaterializedView(d) => (
-            "materialized view",
+            if d.late_of.is_some() { "late rows" } else { "materialized view" },
             d.refresh_policy.as_str(),
             Some(&d.trigger),
             d.primary_key.join(", "),
@@ -367,6 +368,7 @@ fn sources_schema() -> SchemaRef {
         ("lag_seconds", DOUBLE),
         ("last_event_at", timestamp()),
         ("last_commit_at", timestamp()),
+        ("watermark", timestamp()),
     ])
 }
 

@@ -12,7 +12,8 @@ use crate::refresh::model::Model;
 use crate::refresh::output::judge_all;
 use crate::refresh::recompute;
 use crate::refresh::streaming::Refreshed;
-use crate::sql::{RefreshPolicy, Trigger};
+use crate::refresh::watermark;
+use crate::sql::{RefreshPolicy, Trigger, watermark_schema};
 use arrow::array::RecordBatch;
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-/// The tables, all of schema `s`, and the engine that reads them.
+/// The tables, of schema `s` where none is named, and the engine that reads them.
 pub(super) struct House {
     lake: Arc<Lake>,
     pub(super) engine: Engine,
@@ -33,7 +34,7 @@ impl House {
     pub(super) fn open(root: &Path, engine: &Engine, tables: &[(&str, SchemaRef)]) -> Self {
         let lake = Arc::new(Lake::open(root).unwrap());
         let tables = tables.iter().map(|(name, schema)| {
-            let table = lake.ensure(&TableName::new("s", *name), &definition(Arc::clone(schema))).unwrap();
+            let table = lake.ensure(&named(name), &definition(Arc::clone(schema))).unwrap();
             (table.name().clone(), table)
         });
         let tables = tables.collect();
@@ -41,7 +42,7 @@ impl House {
     }
 
     pub(super) fn table(&self, name: &str) -> Arc<Table> {
-        Arc::clone(&self.tables[&TableName::new("s", name)])
+        Arc::clone(&self.tables[&named(name)])
     }
 
     /// Gives a table more columns.
@@ -78,7 +79,7 @@ impl House {
             schema,
             query: query.to_string(),
             streams: Vec::new(),
-            inputs: inputs.iter().map(|name| TableName::new("s", *name)).collect(),
+            inputs: inputs.iter().map(|name| named(name)).collect(),
             trigger: Trigger::default(),
             policy: RefreshPolicy::Auto,
             expectations: Vec::new(),
@@ -129,21 +130,35 @@ impl House {
     }
 }
 
-/// The newest version of every table.
+fn named(name: &str) -> TableName {
+    let (schema, name) = name.split_once('.').unwrap_or(("s", name));
+    TableName::new(schema, name)
+}
+
+fn relation(name: &TableName, kind: RelationKind, schema: SchemaRef) -> Arc<Relation> {
+    Arc::new(Relation {
+        name: name.clone(),
+        kind,
+        schema,
+        comment: None,
+        column_comments: HashMap::new(),
+        primary_key: Vec::new(),
+        query: None,
+    })
+}
+
+/// The newest version of every table, and the watermarks of sources.
 pub(in crate::refresh) fn cut_of(lake: &Lake, tables: &BTreeMap<TableName, Arc<Table>>) -> Arc<Cut> {
+    let sources = tables.iter().filter(|(name, _)| name.schema == "bronze");
+    let watermarks = sources.map(|(name, table)| {
+        let relation = relation(&name.watermark(), RelationKind::Source, watermark_schema());
+        (name.watermark(), watermark::in_cut(&relation, &table.snapshot()))
+    });
+    let watermarks: Vec<(TableName, CutTable)> = watermarks.collect();
     let tables = tables.iter().map(|(name, table)| {
         let snapshot = table.snapshot();
-        let relation = Relation {
-            name: name.clone(),
-            kind: RelationKind::StreamingTable,
-            schema: Arc::clone(&snapshot.schema),
-            comment: None,
-            column_comments: HashMap::new(),
-            primary_key: Vec::new(),
-            query: None,
-        };
         let table = CutTable {
-            relation: Arc::new(relation),
+            relation: relation(name, RelationKind::StreamingTable, Arc::clone(&snapshot.schema)),
             version: snapshot.version,
             freshness: Freshness::Fresh,
             provider: Some(lake.provider(&snapshot)),
@@ -151,7 +166,7 @@ pub(in crate::refresh) fn cut_of(lake: &Lake, tables: &BTreeMap<TableName, Arc<T
         };
         (name.clone(), table)
     });
-    let tables = tables.collect();
+    let tables = tables.chain(watermarks).collect();
     Arc::new(Cut { epoch: 1, wave_time: crate::ops::clock::now(), tables, shape: 1 })
 }
 

@@ -7,7 +7,9 @@ use crate::lake::TableName;
 use crate::refresh::{self, Refusal, Verified};
 use crate::serve::statement::Named;
 use crate::serve::{Error, explain, functions};
-use crate::sql::{self, Definition, MaterializedViewDefinition, hint_did_you_mean, parse_file, word_origin};
+use crate::sql::{
+    self, Definition, MaterializedViewDefinition, hint_did_you_mean, late_view, parse_file, word_origin,
+};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::StreamExt as _;
@@ -35,13 +37,26 @@ impl Session {
     pub(super) async fn explain_model(&self, text: &str, deadline: Option<Instant>) -> Result<Answer, Error> {
         let cut = self.cut(deadline).await?;
         let definition = Arc::new(definition(text)?);
+        let late = late_view(&definition).map(Arc::new);
+        let mut lines = self.explained(definition, &cut).await?;
+        if let Some(late) = late {
+            lines.push(format!("Late rows to {}", late.name));
+            lines.extend(self.explained(late, &cut).await?.into_iter().map(|line| format!("  {line}")));
+        }
+        one_batch(explain::columns(), vec![Arc::new(StringArray::from(lines))], "EXPLAIN", deadline)
+    }
+
+    async fn explained(
+        &self,
+        definition: Arc<MaterializedViewDefinition>,
+        cut: &Arc<Cut>,
+    ) -> Result<Vec<String>, Error> {
         if let Some(unknown) = definition.query.inputs.iter().find(|input| !cut.tables.contains_key(*input)) {
-            return Err(unknown_input(&definition, unknown, &cut));
+            return Err(unknown_input(&definition, unknown, cut));
         }
         let engine = &self.readers.engine;
-        let schema = plan_beside(Arc::clone(&definition), &cut, engine).await.map_err(first)?;
-        let lines = refresh::explain(&definition, &schema, engine, &cut).await?;
-        one_batch(explain::columns(), vec![Arc::new(StringArray::from(lines))], "EXPLAIN", deadline)
+        let schema = plan_beside(Arc::clone(&definition), cut, engine).await.map_err(first)?;
+        Ok(refresh::explain(&definition, &schema, engine, cut).await?)
     }
 
     /// `VERIFY MATERIALIZED VIEW name`.

@@ -90,6 +90,8 @@ impl Reader {
         }
         self.first = false;
         self.outlet.reporter.lag_records(self.intake.lag());
+        let behind = self.intake.partitions.values().filter(|partition| partition.lag() > 0);
+        self.outlet.reporter.awaited(behind.map(|partition| partition.name.clone()).collect());
         Ok(())
     }
 

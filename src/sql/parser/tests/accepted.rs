@@ -90,7 +90,7 @@ fn a_source_with_everything() {
             ("order_ts", &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
         ]
     );
-    let watermark = Watermark { column: "order_ts".to_string(), delay: Duration::from_secs(600) };
+    let watermark = Watermark::new("order_ts", Duration::from_secs(600));
     assert_eq!(source.watermark, Some(watermark));
     // Partition and offset are columns that bronze has anyway.
     let includes: Vec<(&IncludeKind, &str)> =

@@ -158,8 +158,6 @@ fn models() {
         (view("", "SELECT * FROM forecast('x')"), "FORECAST"),
         (view("", "SELECT * FROM silver.a, detect_outliers('x')"), "DETECT_OUTLIERS"),
         (view("", "SELECT * FROM plan_routes('x')"), "PLAN_ROUTES"),
-        (view("", "SELECT 1 AS a EMIT ON WINDOW CLOSE ORDER BY 1"), "EMIT ON WINDOW CLOSE"),
-        (view("", "SELECT 1 AS a LATE ROWS TO gold.x__late"), "LATE ROWS TO"),
         (view("", "SELECT * FROM silver.a FOR SYSTEM_TIME AS OF '2026-01-01'"), "FOR SYSTEM_TIME AS OF"),
         (view("TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')", one), "TBLPROPERTIES"),
         (view("CLUSTER BY (a)", one), "CLUSTER BY"),

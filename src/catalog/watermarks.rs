@@ -1,0 +1,70 @@
+//! Whether the table that a view's windows are over has a watermark to close them by. Pure.
+
+use super::project::{Model, Project};
+use crate::lake::TableName;
+use crate::sql::ModelQuery;
+use arrow::datatypes::{DataType, Schema};
+
+/// Why there is no watermark, and what to do.
+pub(super) struct Unmarked {
+    pub(super) message: String,
+    pub(super) hint: &'static str,
+}
+
+const DECLARE: &str = "Declare WATERMARK FOR column AS column - INTERVAL '10' MINUTE in the source.";
+
+/// What keeps a query's windows, over a table of these columns, from being closed; `None` too where the query asks for
+/// nothing of a watermark.
+pub(super) fn unmarked(query: &ModelQuery, columns: Option<&Schema>, project: &Project) -> Option<Unmarked> {
+    let table = query.watermark_of.as_ref()?;
+    let kind = unmarked_kind(table, project);
+    let column = columns?.field_with_name("_watermark").ok();
+    let is_kept = column.is_some_and(|column| matches!(column.data_type(), DataType::Timestamp(_, _)));
+    let message = || format!("\"{table}\" keeps no _watermark of its rows");
+    const SELECT: &str = "Put _watermark among the columns that it selects from its stream.";
+    kind.or_else(|| (!is_kept).then(|| Unmarked { message: message(), hint: SELECT }))
+}
+
+/// What keeps a table from having a watermark, whatever its columns.
+fn unmarked_kind(table: &TableName, project: &Project) -> Option<Unmarked> {
+    if let Some(source) = project.sources.get(table) {
+        let message = format!("source \"{table}\" has no watermark: its windows would never close");
+        return source.watermark.is_none().then_some(Unmarked { message, hint: DECLARE });
+    }
+    let model = project.models.iter().find(|model| model.name() == table)?;
+    let refused = |what: &str, hint| Some(Unmarked { message: format!("\"{table}\" is {what}"), hint });
+    const READ: &str =
+        "Read windows from a source that declares a WATERMARK, or from a streaming table of one.";
+    match model {
+        Model::View(_) => refused("a view, whose rows have no watermark that stands", READ),
+        Model::MaterializedView(_) => {
+            refused("a materialized view, whose rows come and go: none is late", READ)
+        }
+        Model::StreamingTable(d) if d.auto_cdc.is_some() => {
+            refused("kept by AUTO CDC, whose rows come and go: none is late", READ)
+        }
+        Model::StreamingTable(_) => match roots(table, project).as_slice() {
+            [source] if project.sources.get(source).is_some_and(|source| source.watermark.is_none()) => {
+                let message = format!(
+                    "source \"{source}\" of \"{table}\" has no watermark: its windows would never close"
+                );
+                Some(Unmarked { message, hint: DECLARE })
+            }
+            [_] => None,
+            _ => refused("fed by several sources, each with a watermark of its own", READ),
+        },
+    }
+}
+
+/// The sources whose rows a streaming table takes, looked up through the streaming tables between.
+fn roots(table: &TableName, project: &Project) -> Vec<TableName> {
+    let (mut open, mut roots) = (vec![table], Vec::new());
+    while let Some(name) = open.pop() {
+        match project.models.iter().find(|model| model.name() == name) {
+            Some(model) => open.extend(&model.query().streams),
+            None if !roots.contains(name) => roots.push(name.clone()),
+            None => {}
+        }
+    }
+    roots
+}
