@@ -7,6 +7,7 @@
 //!         ─ readers' connections drained
 //! ```
 
+mod reads;
 mod sources;
 pub(crate) mod strict;
 mod system;
@@ -29,8 +30,9 @@ use crate::sql;
 use crate::sql::quarantine_schema;
 use anyhow::{Context as _, anyhow, bail};
 use futures::future::join_all;
+use reads::{depends_on_clock, reads};
 use sources::{RunningSource, SourceTasks};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -298,8 +300,7 @@ impl House {
         let open = move || {
             let open = |definition: &Definition| {
                 let plan = planned.get(definition.name())?;
-                let inputs = stored_inputs(&project, definition);
-                let opened = open_model(&lake, definition, plan, inputs);
+                let opened = open_model(&lake, definition, plan, reads(&project, definition));
                 Some((definition.name().clone(), opened))
             };
             project.models.iter().filter_map(open).collect::<Vec<_>>()
@@ -464,32 +465,6 @@ fn quarantine_relation(beside: &TableName) -> Relation {
         primary_key: Vec::new(),
         query: None,
     }
-}
-
-/// The stored tables that a model reads, views looked through.
-fn stored_inputs(project: &Project, definition: &Definition) -> Vec<TableName> {
-    let mut stored = BTreeSet::new();
-    let mut open: Vec<&TableName> = definition.query().inputs.iter().collect();
-    while let Some(name) = open.pop() {
-        match project.models.iter().find(|m| m.name() == name) {
-            Some(Definition::View(view)) => open.extend(&view.query.inputs),
-            _ => {
-                stored.insert(name.clone());
-            }
-        }
-    }
-    stored.into_iter().collect()
-}
-
-/// True when a query, or a view that it reads, asks for the time.
-fn depends_on_clock(project: &Project, definition: &Definition) -> bool {
-    let asks = |definition: &Definition| sql::asks_for_time(&*definition.query().ast);
-    asks(definition)
-        || definition.query().inputs.iter().any(|input| {
-            project.models.iter().any(|m| {
-                m.name() == input && matches!(m, Definition::View(_)) && depends_on_clock(project, m)
-            })
-        })
 }
 
 /// Changes when a file of the project does.

@@ -105,24 +105,25 @@ impl Lake {
     /// The table as defined: created when new, given the new columns and properties when it has changed by adding
     /// some. [`Error::Schema`] when the change needs the table to be rebuilt. Blocks.
     pub fn ensure(&self, name: &TableName, definition: &TableDefinition) -> Result<Arc<Table>, Error> {
-        let Some(table) = self.table(name)? else {
-            let (store, indexes) = (Store::new(self.folder(name)), Arc::clone(&self.indexes));
-            return Ok(self.keep(Table::create(name, store, indexes, definition)?));
-        };
+        let table = self.ensure_any(name, definition)?;
         table.evolve(definition)?;
         Ok(table)
     }
 
+    /// The table as it stands, whatever its columns; created as defined when new. Blocks.
+    pub fn ensure_any(&self, name: &TableName, definition: &TableDefinition) -> Result<Arc<Table>, Error> {
+        if let Some(table) = self.table(name)? {
+            return Ok(table);
+        }
+        let (store, indexes) = (Store::new(self.folder(name)), Arc::clone(&self.indexes));
+        Ok(self.keep(Table::create(name, store, indexes, definition)?))
+    }
+
     /// The table with exactly these columns and of this kind. Where the stored one differs, it is emptied and given
-    /// the new ones
-    /// in one commit: only for tables whose rows can be computed again. Blocks.
+    /// the new ones in one commit: only for tables that nobody reads, whose rows can be computed again. Blocks.
     pub fn ensure_exact(&self, name: &TableName, definition: &TableDefinition) -> Result<Arc<Table>, Error> {
-        let Some(table) = self.table(name)? else { return self.ensure(name, definition) };
-        let snapshot = table.snapshot();
-        if snapshot.schema.fields() != definition.schema.fields()
-            || snapshot.partition_columns != definition.partition_columns
-            || snapshot.kind() != definition.kind
-        {
+        let table = self.ensure_any(name, definition)?;
+        if !table.snapshot().fits(definition) {
             table.replace(definition)?;
         }
         Ok(table)

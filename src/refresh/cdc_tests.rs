@@ -223,6 +223,7 @@ impl House {
             table,
             quarantine: None,
             schema,
+            partitioned_by: Vec::new(),
             query,
             streams: vec![],
             inputs: vec![self.changes.name().clone()],

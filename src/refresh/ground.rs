@@ -3,8 +3,9 @@
 use super::Error;
 use super::derive::{self, Source, Sources};
 use super::incremental::Base;
+use super::model::DEFINITION;
 use crate::catalog::cut::Cut;
-use crate::lake::{self, Changes, Lake, Snapshot, Table, TableName};
+use crate::lake::{self, Changes, Lake, Snapshot, Table, TableKind, TableName};
 use crate::ops::opaque::Opaque;
 use crate::sql::RefreshPolicy;
 use arrow::datatypes::SchemaRef;
@@ -132,8 +133,11 @@ async fn old_version(
         Err(error) => return Err(error.into()),
     };
     let newest = table.snapshot();
+    // A view by another definition has other rows in its columns: nothing follows from what it had.
+    let is_redefined = newest.kind() == TableKind::Maintained
+        && newest.transaction(DEFINITION) != old.transaction(DEFINITION);
     let has_got_columns = newest.schema.fields().starts_with(old.schema.fields());
-    let shown = if has_got_columns { &newest } else { &old };
+    let shown = if has_got_columns && !is_redefined { &newest } else { &old };
     Ok(Some(base.lake.provider_of_files(shown, old.files.clone())))
 }
 

@@ -4,7 +4,7 @@ use super::derive::HIDDEN_SCHEMA;
 use crate::catalog::cut::{Cut, Freshness};
 use crate::catalog::plan::PlannedModel;
 use crate::catalog::project::Model as Definition;
-use crate::lake::{Error, Lake, Table, TableDefinition, TableKind, TableName};
+use crate::lake::{Error, Lake, Snapshot, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
 use crate::quality::RuleCount;
 use crate::sql::quarantine_schema;
@@ -35,8 +35,10 @@ pub struct Model {
     pub table: Arc<Table>,
     /// Rows that its rules set apart, if it has such rules.
     pub quarantine: Option<Arc<Table>>,
-    /// Its columns as defined.
+    /// Its columns as defined. A view's table may still stand in older ones, until it is computed in these.
     pub schema: SchemaRef,
+    /// Its columns whose values stand in the log instead of in the files.
+    pub partitioned_by: Vec<String>,
     /// Its query's text as the engine reads it, without `STREAM`.
     pub query: String,
     /// Inputs whose rows are each taken once; empty for what is kept equal to its query.
@@ -111,6 +113,7 @@ impl Model {
             table,
             quarantine: None,
             schema,
+            partitioned_by: Vec::new(),
             query: String::new(),
             streams: Vec::new(),
             inputs,
@@ -133,18 +136,49 @@ impl Model {
         self.table.snapshot().transaction(&format!("{CONSUMED}{input}"))
     }
 
+    /// Its definition's number as text, for display.
+    pub fn definition_id(&self) -> String {
+        format!("{:016x}", self.definition_hash)
+    }
+
+    /// The table that it is to have.
+    pub(super) fn table_definition(&self) -> TableDefinition {
+        TableDefinition {
+            schema: Arc::clone(&self.schema),
+            partition_columns: self.partitioned_by.clone(),
+            kind: if self.is_streaming { TableKind::AppendOnly } else { TableKind::Maintained },
+            properties: BTreeMap::new(),
+        }
+    }
+
     /// True when the rows were computed by another definition, or never.
     pub(super) fn is_outdated(&self) -> bool {
-        self.table.snapshot().transaction(DEFINITION) != Some(self.definition_hash)
+        !self.is_of(&self.table.snapshot())
+    }
+
+    /// True when a version's rows were computed by this definition, in its columns. (A streaming table keeps columns
+    /// that are defined no more.)
+    pub(super) fn is_of(&self, snapshot: &Snapshot) -> bool {
+        snapshot.transaction(DEFINITION) == Some(self.definition_hash)
+            && (self.is_streaming || snapshot.fits(&self.table_definition()))
     }
 }
 
-/// Opens (and creates) a model's tables; `inputs` are the stored tables it reads. Blocks.
+/// What a model reads.
+#[derive(Clone, Debug, Default)]
+pub struct Reads {
+    /// Every stored table, views looked through.
+    pub stored: Vec<TableName>,
+    /// The texts of these views, in one order: a change of one changes what the model is.
+    pub views: Vec<String>,
+}
+
+/// Opens (and creates) a model's tables. Blocks.
 pub fn open_model(
     lake: &Lake,
     definition: &Definition,
     planned: &PlannedModel,
-    inputs: Vec<TableName>,
+    reads: Reads,
 ) -> Result<Option<Model>, Error> {
     let (name, expectations, partitioned_by, trigger, sql, policy, is_streaming) = match definition {
         Definition::StreamingTable(d) => {
@@ -167,8 +201,8 @@ pub fn open_model(
     let table = if is_streaming {
         lake.ensure(name, &table_definition)?
     } else {
-        // These rows can always be computed again, so a changed shape replaces the old one.
-        lake.ensure_exact(name, &table_definition)?
+        // Readers keep the old columns until the rows are computed in the new ones.
+        lake.ensure_any(name, &table_definition)?
     };
     let sets_apart = expectations.iter().any(|e| e.action == ViolationAction::QuarantineRow)
         || schema.fields().iter().any(|f| !f.is_nullable());
@@ -183,19 +217,25 @@ pub fn open_model(
         table,
         quarantine,
         schema,
+        partitioned_by: partitioned_by.clone(),
         query: planned.query.clone(),
         streams: if is_streaming { definition.query().streams.clone() } else { Vec::new() },
-        inputs,
+        definition_hash: hash_of(sql, &reads.views),
+        inputs: reads.stored,
         trigger: trigger.clone(),
         policy,
         expectations: expectations.clone(),
-        definition_hash: hash(sql),
         is_streaming,
         why_not: OnceLock::new(),
     }))
 }
 
-/// A definition's number: the same text gives the same number on every machine.
+/// The number of a definition and of the views that it reads.
+fn hash_of(sql: &str, views: &[String]) -> i64 {
+    hash(&std::iter::once(sql).chain(views.iter().map(String::as_str)).collect::<Vec<_>>().join("\0"))
+}
+
+/// A text's number: the same text gives the same number on every machine.
 fn hash(sql: &str) -> i64 {
     let digest = Sha256::digest(sql.as_bytes());
     let mut first = [0u8; 8];
@@ -203,7 +243,7 @@ fn hash(sql: &str) -> i64 {
     i64::from_le_bytes(first)
 }
 
-/// A definition's number as text, for display.
+/// The number of a definition that reads no views, as text, for display.
 pub fn definition_id(sql: &str) -> String {
     format!("{:016x}", hash(sql))
 }

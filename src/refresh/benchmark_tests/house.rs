@@ -70,6 +70,7 @@ impl House {
             table,
             quarantine: None,
             schema,
+            partitioned_by: Vec::new(),
             query,
             streams: Vec::new(),
             inputs: inputs.into_iter().collect(),

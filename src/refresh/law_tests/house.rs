@@ -76,6 +76,7 @@ impl House {
             table,
             quarantine: None,
             schema,
+            partitioned_by: Vec::new(),
             query: query.to_string(),
             streams: Vec::new(),
             inputs: inputs.iter().map(|name| TableName::new("s", *name)).collect(),
