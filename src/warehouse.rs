@@ -11,6 +11,7 @@ mod reads;
 mod sources;
 pub(crate) mod strict;
 mod system;
+mod unopened;
 mod upkeep;
 
 use crate::catalog::cut::{Cut, Relation, RelationKind};
@@ -309,13 +310,7 @@ impl House {
         for (name, opened) in tokio::task::spawn_blocking(open).await? {
             match opened {
                 Ok(model) => models.extend(model.map(Arc::new)),
-                Err(error) => {
-                    let reason = format!(
-                        "{}; if its definition has changed, give it another name or move its folder away",
-                        crate::lake::chain(&error)
-                    );
-                    self.leave_out(&name, board, reason);
-                }
+                Err(error) => self.leave_out(&name, board, unopened::reason("model", &error)),
             }
         }
         Ok(models)

@@ -1,19 +1,23 @@
 //! Definitions that change while there are rows: what readers see meanwhile, and what is computed anew.
 
+mod types;
+
 use crate::push::push;
 use crate::support::{FLOW, Pg, Server, Warehouse, pg, trial, until};
 use libtest_mimic::Trial;
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use tokio_postgres::SimpleQueryMessage;
 
 pub fn trials() -> Vec<Trial> {
-    vec![
+    let views = vec![
         trial("evolution::columns_change_at_one_epoch", columns_change_at_one_epoch),
         trial("evolution::only_what_reads_it_is_rebuilt", only_what_reads_it_is_rebuilt),
         trial("evolution::what_fails_leaves_the_old", what_fails_leaves_the_old),
         trial("evolution::kills_leave_the_old_or_the_new", kills_leave_the_old_or_the_new),
-    ]
+    ];
+    [views, types::trials()].into_iter().flatten().collect()
 }
 
 const READINGS: &str = "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE)\n\
@@ -142,8 +146,8 @@ fn columns_change_at_one_epoch() {
         define(&warehouse, "gold.counts", &parted);
         until("a folder of each sensor's rows", FLOW, || {
             let log = warehouse.data().join("gold/counts/_delta_log");
-            let parted = std::fs::read_dir(log).unwrap().any(|file| {
-                std::fs::read_to_string(file.unwrap().path())
+            let parted = fs::read_dir(log).unwrap().any(|file| {
+                fs::read_to_string(file.unwrap().path())
                     .is_ok_and(|text| text.contains("\"partitionValues\":{\"n\":\"a\"}"))
             });
             if parted { Ok(()) } else { Err("no such file yet".to_string()) }

@@ -77,7 +77,7 @@ fn reads_versions_before_a_change(engine: &str) {
     let warehouse = Warehouse::new();
     warehouse.write(
         "catalog/readings.sql",
-        "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE)\n\
+        "CREATE SOURCE bronze.readings (sensor STRING, value REAL)\n\
          WITH (connector = 'http')\nFORMAT PLAIN ENCODE JSON;\n",
     );
     let define = |query: &str| {
@@ -91,11 +91,19 @@ fn reads_versions_before_a_change(engine: &str) {
     server.wait_until("SELECT * FROM gold.readings ORDER BY 1", "a|0.5\nb|2");
     let newest = "SELECT max(version) FROM sluice.epochs WHERE table_name = 'gold.readings'";
     let old = server.query(newest);
+    warehouse.write(
+        "catalog/readings.sql",
+        "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE, count BIGINT)\n\
+         WITH (connector = 'http')\nFORMAT PLAIN ENCODE JSON;\n",
+    );
     define("SELECT CAST(value AS STRING) || '!' AS value, length(sensor) AS length, now() IS NULL AS no");
     server.wait_until("SELECT * FROM gold.readings ORDER BY 1", "0.5!|1|f\n2.0!|1|f");
     let folder = warehouse.data().join("gold/readings");
     assert_eq!(read(engine, &folder, "value, length", "value", None), "0.5!|1\n2.0!|1");
     assert_eq!(read(engine, &folder, "sensor, value", "sensor", Some(&old)), "a|0.5\nb|2");
+    let bronze = warehouse.data().join("bronze/readings");
+    assert_eq!(read(engine, &bronze, "sensor, value, count", "sensor", None), "a|0.5|\nb|2|");
+    assert_eq!(read(engine, &bronze, "sensor, value", "sensor", Some("1")), "a|0.5\nb|2");
 }
 
 fn compare(engine: &str, warehouse: &Warehouse, server: &Server) {

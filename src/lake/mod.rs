@@ -9,6 +9,7 @@
 mod action;
 mod changes;
 mod error;
+mod evolve;
 mod index;
 mod log;
 mod lookup;
@@ -30,6 +31,7 @@ mod write;
 
 pub use changes::Changes;
 pub use error::{Error, chain};
+pub use evolve::reads_alike;
 pub use name::TableName;
 pub use read::conform;
 pub use scan::FilesProvider;
@@ -103,7 +105,7 @@ impl Lake {
     }
 
     /// The table as defined: created when new, given the new columns and properties when it has changed by adding
-    /// some. [`Error::Schema`] when the change needs the table to be rebuilt. Blocks.
+    /// some, rewritten when types are wider. [`Error::Retyped`] or [`Error::Schema`] when rows would not fit. Blocks.
     pub fn ensure(&self, name: &TableName, definition: &TableDefinition) -> Result<Arc<Table>, Error> {
         let table = self.ensure_any(name, definition)?;
         table.evolve(definition)?;

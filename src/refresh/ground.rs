@@ -114,7 +114,7 @@ pub(super) async fn gather(
     Ok(Ok(Gathered { sources: Opaque::new(Sources { tables, since }), changed_rows }))
 }
 
-/// A version of a table. Columns that it has got since are NULL in it.
+/// A version of a table, in its newest columns where these only became more or wider: new ones are NULL in it.
 async fn old_version(
     table: &Arc<Table>,
     version: i64,
@@ -136,8 +136,8 @@ async fn old_version(
     // A view by another definition has other rows in its columns: nothing follows from what it had.
     let is_redefined = newest.kind() == TableKind::Maintained
         && newest.transaction(DEFINITION) != old.transaction(DEFINITION);
-    let has_got_columns = newest.schema.fields().starts_with(old.schema.fields());
-    let shown = if has_got_columns && !is_redefined { &newest } else { &old };
+    let is_alike = !is_redefined && lake::reads_alike(&old.schema, &newest.schema);
+    let shown = if is_alike { &newest } else { &old };
     Ok(Some(base.lake.provider_of_files(shown, old.files.clone())))
 }
 

@@ -4,7 +4,7 @@
 //! until a version stands that was computed by the new one.
 
 use super::epochs::EpochRow;
-use super::model::CONSUMED;
+use super::model::{CONSUMED, REFRESH};
 use super::wave::Shape;
 use crate::catalog::cut::{Computed, Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::lake::{Lake, Snapshot, Table, TableName, chain};
@@ -66,6 +66,17 @@ impl Standing {
             _ => Freshness::Stale,
         };
         Self { snapshot, inputs, freshness, fresh_as_of: named.map(|_| wave_time), computed_at: None }
+    }
+
+    /// Takes the newest version when it differs only in files and columns: rows were moved, or written in wider types.
+    /// True when readers see that.
+    pub(super) fn catch_up(&mut self, newest: Arc<Snapshot>) -> bool {
+        if newest.transaction(REFRESH) != self.snapshot.transaction(REFRESH) {
+            return false;
+        }
+        let shows = newest.schema.fields() != self.snapshot.schema.fields();
+        self.snapshot = newest;
+        shows
     }
 
     /// Its row of an epoch.

@@ -171,6 +171,11 @@ impl Run {
             let computed = waves.shape.models.iter().any(|m| m.name == *name);
             standing.insert(name.clone(), Standing::of(table, named.get(name), computed, wave_time).await);
         }
+        let mut unpublished = named.is_empty();
+        for model in waves.shape.models.iter().filter(|m| m.is_streaming) {
+            let standing = standing.get_mut(&model.name);
+            unpublished |= standing.is_some_and(|standing| standing.catch_up(model.table.snapshot()));
+        }
         let levels = levels(&waves.shape.models);
         let showcase = Showcase::of(&waves.shape);
         let in_lanes = waves.shape.models.iter().filter(|m| !m.is_streaming);
@@ -189,7 +194,7 @@ impl Run {
             last_refresh: HashMap::new(),
             records: Vec::new(),
             asked: Asked::default(),
-            unpublished: named.is_empty(),
+            unpublished,
         })
     }
 
