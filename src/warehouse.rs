@@ -271,6 +271,7 @@ impl House {
             epochs: self.epochs.clone(),
             journals: self.journals.clone(),
             models,
+            defined: project.models.iter().map(|model| model.name().to_string()).collect(),
             cuts: self.cuts.subscribe(),
             limits: self.settings.limits.clone(),
         };

@@ -43,6 +43,7 @@ pub use table::{Commit, Table};
 pub use upkeep::{UpkeepSettings, plan_folds};
 pub use write::{DataWriter, Effort};
 
+use crate::ops::failpoint::{self, Point};
 use datafusion::catalog::TableProvider;
 use index::Indexes;
 use parking_lot::Mutex;
@@ -50,7 +51,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use store::{Store, io_error};
+
+/// What the folder of a dropped table is renamed to begins so.
+const DROPPED: &str = ".dropped-";
 
 /// Held by the one process that writes a root.
 const LOCK_FILE: &str = ".sluice.lock";
@@ -129,6 +134,38 @@ impl Lake {
             table.replace(definition)?;
         }
         Ok(table)
+    }
+
+    /// The tables of a schema, open or not. Blocks.
+    pub fn names_in(&self, schema: &str) -> Result<Vec<TableName>, Error> {
+        let names = Store::new(self.root.join(schema)).list("")?.into_iter();
+        Ok(names.filter(|name| !name.starts_with('.')).map(|name| TableName::new(schema, name)).collect())
+    }
+
+    /// Time since a table was last committed to; `None` when there is none. Blocks.
+    pub fn idle(&self, name: &TableName) -> Result<Option<Duration>, Error> {
+        Store::new(self.folder(name)).age(log::FOLDER)
+    }
+
+    /// Takes a table out of the lake for good, in one step; who still holds it must not use it any more. Its files go
+    /// with [`Lake::clear_dropped`]. Blocks.
+    pub fn drop_table(&self, name: &TableName) -> Result<(), Error> {
+        self.tables.lock().remove(name);
+        let (from, to) = (self.folder(name), self.root.join(format!("{DROPPED}{}", uuid::Uuid::new_v4())));
+        std::fs::rename(&from, &to).map_err(|e| io_error("rename", &from, e))?;
+        store::sync_folder(&self.root.join(&name.schema))?;
+        failpoint::pass(Point::TableDropped, || name.to_string());
+        Ok(())
+    }
+
+    /// Deletes the files of dropped tables, of those too that an earlier process did not come to. Blocks.
+    pub fn clear_dropped(&self) -> Result<(), Error> {
+        let names = Store::new(self.root.clone()).list("")?;
+        for name in names.iter().filter(|name| name.starts_with(DROPPED)) {
+            let path = self.root.join(name);
+            std::fs::remove_dir_all(&path).map_err(|e| io_error("delete", &path, e))?;
+        }
+        Ok(())
     }
 
     /// Every open table.

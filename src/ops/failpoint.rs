@@ -24,6 +24,8 @@ pub enum Point {
     CommitDurable,
     /// A table whose types have become wider: one of its files is rewritten.
     RewrittenFile,
+    /// A table is dropped, its files are still to be deleted.
+    TableDropped,
     /// Bronze: a side table is committed, its rows' main table is not.
     BronzeSideCommitted,
     /// Bronze: rows and positions are committed and not acknowledged.
@@ -68,6 +70,7 @@ const POINTS: &[(&str, Point)] = &[
     ("lake.commit.linked", Point::CommitLinked),
     ("lake.commit.durable", Point::CommitDurable),
     ("lake.rewrite.file", Point::RewrittenFile),
+    ("lake.table.dropped", Point::TableDropped),
     ("bronze.side.committed", Point::BronzeSideCommitted),
     ("bronze.committed", Point::BronzeCommitted),
     ("refresh.stream.side.committed", Point::StreamSideCommitted),

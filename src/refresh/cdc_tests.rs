@@ -232,6 +232,7 @@ impl House {
             expectations: vec![],
             definition_hash: 1,
             is_streaming: false,
+            hidden_in_use: Default::default(),
             why_not: OnceLock::new(),
         }
     }

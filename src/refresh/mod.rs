@@ -49,7 +49,9 @@ mod ways;
 pub use control::{Control, Refusal};
 pub use epochs::{EpochRow, EpochTable};
 pub use explain::{explain, why_not};
-pub use model::{Model, ModelStatus, Reads, RefreshRecord, StatusBoard, definition_id, open_model};
+pub use model::{
+    Model, ModelStatus, Reads, RefreshRecord, StatusBoard, definition_id, hidden_tables, open_model,
+};
 pub use verify::{EXAMPLES_MAX, Verified};
 pub use wave::{Shape, WaveSettings, Waves, run_waves};
 

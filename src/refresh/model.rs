@@ -13,7 +13,7 @@ use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 /// Application version: which definition a materialized view's rows were computed by.
@@ -55,6 +55,8 @@ pub struct Model {
     pub definition_hash: i64,
     /// Its rows are appended, never taken back: a streaming table that is no change feed.
     pub is_streaming: bool,
+    /// The hidden tables that its refreshes use; known once one has begun.
+    pub hidden_in_use: Mutex<Option<BTreeSet<TableName>>>,
     /// Why its refreshes recompute it; known once it has been planned over its inputs.
     pub why_not: OnceLock<Option<String>>,
 }
@@ -121,8 +123,22 @@ impl Model {
             policy: self.policy,
             expectations: Vec::new(),
             is_streaming: false,
+            hidden_in_use: Mutex::default(),
             why_not: OnceLock::new(),
         }
+    }
+
+    /// A refresh begins to use these hidden tables.
+    pub(super) fn uses_hidden(&self, names: impl IntoIterator<Item = TableName>) {
+        self.hidden_in_use.lock().get_or_insert_default().extend(names);
+    }
+
+    /// Does away with a hidden table if no refresh uses it and no older definition's rows stand that did: reverted, they
+    /// would be gone on from. No refresh begins to use it meanwhile. `None` when it stays.
+    pub fn let_go<T>(&self, hidden: &TableName, remove: impl FnOnce() -> T) -> Option<T> {
+        let in_use = self.hidden_in_use.lock();
+        let is_left = in_use.as_ref().is_some_and(|names| !names.contains(hidden));
+        (is_left && !self.is_outdated()).then(remove)
     }
 
     /// The versions of its inputs in a cut.
@@ -162,6 +178,15 @@ impl Model {
         snapshot.transaction(DEFINITION) == Some(self.definition_hash)
             && (self.is_streaming || snapshot.fits(&self.table_definition()))
     }
+}
+
+/// Every model's hidden tables in the lake: each with the name of the model that made it.
+pub fn hidden_tables(lake: &Lake) -> Result<Vec<(TableName, String)>, Error> {
+    let owned = |name: TableName| {
+        let owner = name.name.rsplit_once('.')?.0.to_string();
+        Some((name, owner))
+    };
+    Ok(lake.names_in(HIDDEN_SCHEMA)?.into_iter().filter_map(owned).collect())
 }
 
 /// What a model reads.
@@ -226,6 +251,7 @@ pub fn open_model(
         policy,
         expectations: expectations.clone(),
         is_streaming,
+        hidden_in_use: Mutex::default(),
         why_not: OnceLock::new(),
     }))
 }

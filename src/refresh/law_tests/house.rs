@@ -85,6 +85,7 @@ impl House {
             expectations: Vec::new(),
             definition_hash: 1,
             is_streaming: false,
+            hidden_in_use: Default::default(),
             why_not: OnceLock::new(),
         })
     }
