@@ -7,9 +7,11 @@
 //!         ─ readers' connections drained
 //! ```
 
+mod reads;
 mod sources;
 pub(crate) mod strict;
 mod system;
+mod unopened;
 mod upkeep;
 
 use crate::catalog::cut::{Cut, Relation, RelationKind};
@@ -29,8 +31,9 @@ use crate::sql;
 use crate::sql::{quarantine_schema, watermark_schema};
 use anyhow::{Context as _, anyhow, bail};
 use futures::future::join_all;
+use reads::{depends_on_clock, reads};
 use sources::{RunningSource, SourceTasks};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -268,6 +271,7 @@ impl House {
             epochs: self.epochs.clone(),
             journals: self.journals.clone(),
             models,
+            defined: project.models.iter().map(|model| model.name().to_string()).collect(),
             cuts: self.cuts.subscribe(),
             limits: self.settings.limits.clone(),
         };
@@ -298,8 +302,7 @@ impl House {
         let open = move || {
             let open = |definition: &Definition| {
                 let plan = planned.get(definition.name())?;
-                let inputs = stored_inputs(&project, definition);
-                let opened = open_model(&lake, definition, plan, inputs);
+                let opened = open_model(&lake, definition, plan, reads(&project, definition));
                 Some((definition.name().clone(), opened))
             };
             project.models.iter().filter_map(open).collect::<Vec<_>>()
@@ -308,13 +311,7 @@ impl House {
         for (name, opened) in tokio::task::spawn_blocking(open).await? {
             match opened {
                 Ok(model) => models.extend(model.map(Arc::new)),
-                Err(error) => {
-                    let reason = format!(
-                        "{}; if its definition has changed, give it another name or move its folder away",
-                        crate::lake::chain(&error)
-                    );
-                    self.leave_out(&name, board, reason);
-                }
+                Err(error) => self.leave_out(&name, board, unopened::reason("model", &error)),
             }
         }
         Ok(models)
@@ -483,32 +480,6 @@ fn relation_beside(name: TableName, schema: arrow::datatypes::SchemaRef, comment
         primary_key: Vec::new(),
         query: None,
     }
-}
-
-/// The stored tables that a model reads, views looked through.
-fn stored_inputs(project: &Project, definition: &Definition) -> Vec<TableName> {
-    let mut stored = BTreeSet::new();
-    let mut open: Vec<&TableName> = definition.query().inputs.iter().collect();
-    while let Some(name) = open.pop() {
-        match project.models.iter().find(|m| m.name() == name) {
-            Some(Definition::View(view)) => open.extend(&view.query.inputs),
-            _ => {
-                stored.insert(name.clone());
-            }
-        }
-    }
-    stored.into_iter().collect()
-}
-
-/// True when a query, or a view that it reads, asks for the time.
-fn depends_on_clock(project: &Project, definition: &Definition) -> bool {
-    let asks = |definition: &Definition| sql::asks_for_time(&*definition.query().ast);
-    asks(definition)
-        || definition.query().inputs.iter().any(|input| {
-            project.models.iter().any(|m| {
-                m.name() == input && matches!(m, Definition::View(_)) && depends_on_clock(project, m)
-            })
-        })
 }
 
 /// Changes when a file of the project does.

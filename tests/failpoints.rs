@@ -83,6 +83,12 @@ const CHECKPOINT_WRITTEN: &str = "upkeep.checkpoint.written[bronze.ticks]=kill";
 const CHECKPOINT_HINTED: &str = "upkeep.checkpoint.hinted[bronze.ticks]=kill";
 const LOG_DELETED: &str = "upkeep.log.deleted[bronze.ticks]=kill";
 
+/// A table whose types have become wider, as `evolution` has it.
+pub const REWRITE: &[&str] = &["lake.rewrite.file[bronze.readings]=kill"];
+
+/// A hidden table that no view uses any more, as `evolution` has it.
+pub const DROP: &[&str] = &["lake.table.dropped[sluice_state.gold.mean.1]=kill"];
+
 /// Of any table: files that a change has removed.
 const FILE_DELETED: &str = "upkeep.file.deleted=kill";
 
@@ -343,11 +349,12 @@ fn refused(failpoints: &str) -> Finished {
 fn every_point_is_reached() {
     let said = refused("no.such.point=kill").stderr;
     let known = said.lines().find_map(|line| line.split_once("there are ")).unwrap().1;
-    let mut struck: Vec<&str> = [INGEST, EPOCHS, VIEW, RECOMPUTE, RECOMPUTE_ASKED, FOLDS, TIDYING]
-        .concat()
-        .into_iter()
-        .map(|failpoint| failpoint.split_once(['[', '=']).unwrap().0)
-        .collect();
+    let mut struck: Vec<&str> =
+        [INGEST, EPOCHS, VIEW, RECOMPUTE, RECOMPUTE_ASKED, REWRITE, DROP, FOLDS, TIDYING]
+            .concat()
+            .into_iter()
+            .map(|failpoint| failpoint.split_once(['[', '=']).unwrap().0)
+            .collect();
     struck.sort_unstable();
     struck.dedup();
     let mut known: Vec<&str> = known.trim().split(", ").collect();

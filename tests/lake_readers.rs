@@ -31,8 +31,14 @@ pub fn trials() -> Vec<Trial> {
     engines
         .into_iter()
         .flat_map(|(engine, modules)| {
-            let name = format!("lake_readers::{engine}_reads_what_psql_reads");
-            needs::python(modules, vec![trial_of(name, move || reads_what_psql_reads(engine))])
+            let name = |what: &str| format!("lake_readers::{engine}_{what}");
+            let trials = vec![
+                trial_of(name("reads_what_psql_reads"), move || reads_what_psql_reads(engine)),
+                trial_of(name("reads_versions_before_a_change"), move || {
+                    reads_versions_before_a_change(engine)
+                }),
+            ];
+            needs::python(modules, trials)
         })
         .collect()
 }
@@ -66,6 +72,40 @@ fn reads_what_psql_reads(engine: &str) {
     compare(engine, &warehouse, &server);
 }
 
+/// A view whose definition has changed: its newest version has the new columns, older ones have theirs.
+fn reads_versions_before_a_change(engine: &str) {
+    let warehouse = Warehouse::new();
+    warehouse.write(
+        "catalog/readings.sql",
+        "CREATE SOURCE bronze.readings (sensor STRING, value REAL)\n\
+         WITH (connector = 'http')\nFORMAT PLAIN ENCODE JSON;\n",
+    );
+    let define = |query: &str| {
+        let text = format!("CREATE MATERIALIZED VIEW gold.readings AS {query} FROM bronze.readings;\n");
+        warehouse.write("sql/gold/readings.sql", text);
+    };
+    define("SELECT sensor, value");
+    let server = warehouse.serve_with(&["--watch"]);
+    let body = "{\"sensor\": \"a\", \"value\": 0.5}\n{\"sensor\": \"b\", \"value\": 2}";
+    assert_eq!(crate::push::push(&server, "readings", Some(("one", 1)), body).unwrap().status, 200);
+    server.wait_until("SELECT * FROM gold.readings ORDER BY 1", "a|0.5\nb|2");
+    let newest = "SELECT max(version) FROM sluice.epochs WHERE table_name = 'gold.readings'";
+    let old = server.query(newest);
+    warehouse.write(
+        "catalog/readings.sql",
+        "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE, count BIGINT)\n\
+         WITH (connector = 'http')\nFORMAT PLAIN ENCODE JSON;\n",
+    );
+    define("SELECT CAST(value AS STRING) || '!' AS value, length(sensor) AS length, now() IS NULL AS no");
+    server.wait_until("SELECT * FROM gold.readings ORDER BY 1", "0.5!|1|f\n2.0!|1|f");
+    let folder = warehouse.data().join("gold/readings");
+    assert_eq!(read(engine, &folder, "value, length", "value", None), "0.5!|1\n2.0!|1");
+    assert_eq!(read(engine, &folder, "sensor, value", "sensor", Some(&old)), "a|0.5\nb|2");
+    let bronze = warehouse.data().join("bronze/readings");
+    assert_eq!(read(engine, &bronze, "sensor, value, count", "sensor", None), "a|0.5|\nb|2|");
+    assert_eq!(read(engine, &bronze, "sensor, value", "sensor", Some("1")), "a|0.5\nb|2");
+}
+
 fn compare(engine: &str, warehouse: &Warehouse, server: &Server) {
     let session = server.connect();
     let mut wrong = Vec::new();
@@ -74,7 +114,7 @@ fn compare(engine: &str, warehouse: &Warehouse, server: &Server) {
         let quoted = quoted.join(", ");
         let ours = session.text(&format!("SELECT {quoted} FROM {table} ORDER BY {order} NULLS LAST"));
         let folder = warehouse.data().join(table.replace('.', "/"));
-        let theirs = read(engine, &folder, columns, order);
+        let theirs = read(engine, &folder, columns, order, None);
         if sorted(&theirs) != sorted(&ours) {
             wrong.push(format!("{table}\n  psql:\n{ours}\n  {engine}:\n{theirs}"));
         }
@@ -89,13 +129,14 @@ fn sorted(rows: &str) -> Vec<&str> {
     rows
 }
 
-fn read(engine: &str, folder: &Path, columns: &str, order: &str) -> String {
+fn read(engine: &str, folder: &Path, columns: &str, order: &str, version: Option<&str>) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/lake.py");
     let output = Command::new(needs::python_path())
         .arg(script)
         .arg(engine)
         .arg(folder)
         .args([columns, order])
+        .args(version)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

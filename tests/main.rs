@@ -10,6 +10,7 @@ mod cdc;
 mod check;
 mod check_messages;
 mod crash;
+mod evolution;
 mod expectations;
 mod failpoints;
 mod faults;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         cdc::trials(),
         system::trials(),
         models::trials(),
+        evolution::trials(),
         time::trials(),
         readers::trials(),
         flight::trials(),

@@ -1,6 +1,7 @@
 //! What can go wrong in the lake, named by table and file.
 
 use super::TableName;
+use arrow::datatypes::DataType;
 use std::io;
 use std::path::PathBuf;
 
@@ -59,6 +60,18 @@ pub enum Error {
         table: TableName,
         /// Which column, and why.
         reason: String,
+    },
+    /// A column's new type does not hold all that its stored one does.
+    #[error("table {table}: column \"{column}\" is stored as {stored} and now defined as {defined}")]
+    Retyped {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
+        /// Its type in the table.
+        stored: Box<DataType>,
+        /// Its type in the definition.
+        defined: Box<DataType>,
     },
     /// Parquet could not be written or read.
     #[error("table {table}: parquet")]

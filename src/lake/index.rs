@@ -13,7 +13,7 @@ use super::snapshot::{DataFile, Snapshot};
 use super::{Error, TableName, read};
 use arrow::array::{Array as _, ArrayRef, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Fields, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::common::hash_utils::{QualityRandomState, create_hashes};
 use datafusion::common::{DataFusionError, ScalarValue};
@@ -44,8 +44,8 @@ const FEW_ROWS: usize = 1024;
 /// Rows a batch when key columns are read.
 const BATCH_ROWS: usize = 65_536;
 
-/// The key columns of a file: its path, and their names.
-type IndexKey = (Arc<Path>, Arc<[String]>);
+/// The key columns of a file: its path, and their names and the types that they are hashed in.
+type IndexKey = (Arc<Path>, Fields);
 
 /// The indexes and footers that a lake keeps in memory.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl Indexes {
         keys: &Keys,
     ) -> Result<Arc<KeyIndex>, Error> {
         let path: Arc<Path> = Arc::from(root.join(&file.path));
-        let key = (Arc::clone(&path), Arc::clone(&keys.names));
+        let key = (Arc::clone(&path), keys.schema.fields().clone());
         if let Some(index) = self.indexes.get(&key) {
             return Ok(index);
         }

@@ -9,6 +9,7 @@
 mod action;
 mod changes;
 mod error;
+mod evolve;
 mod in_place;
 mod index;
 mod log;
@@ -31,6 +32,7 @@ mod write;
 
 pub use changes::{ChangedRows, Changes};
 pub use error::{Error, chain};
+pub use evolve::reads_alike;
 pub use name::TableName;
 pub use read::conform;
 pub use scan::FilesProvider;
@@ -42,6 +44,7 @@ pub use table::{Commit, Table};
 pub use upkeep::{UpkeepSettings, plan_folds};
 pub use write::{DataWriter, Effort};
 
+use crate::ops::failpoint::{self, Point};
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use datafusion::catalog::{MemTable, TableProvider};
@@ -51,7 +54,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use store::{Store, io_error};
+
+/// What the folder of a dropped table is renamed to begins so.
+const DROPPED: &str = ".dropped-";
 
 /// Held by the one process that writes a root.
 const LOCK_FILE: &str = ".sluice.lock";
@@ -106,29 +113,62 @@ impl Lake {
     }
 
     /// The table as defined: created when new, given the new columns and properties when it has changed by adding
-    /// some. [`Error::Schema`] when the change needs the table to be rebuilt. Blocks.
+    /// some, rewritten when types are wider. [`Error::Retyped`] or [`Error::Schema`] when rows would not fit. Blocks.
     pub fn ensure(&self, name: &TableName, definition: &TableDefinition) -> Result<Arc<Table>, Error> {
-        let Some(table) = self.table(name)? else {
-            let (store, indexes) = (Store::new(self.folder(name)), Arc::clone(&self.indexes));
-            return Ok(self.keep(Table::create(name, store, indexes, definition)?));
-        };
+        let table = self.ensure_any(name, definition)?;
         table.evolve(definition)?;
         Ok(table)
     }
 
+    /// The table as it stands, whatever its columns; created as defined when new. Blocks.
+    pub fn ensure_any(&self, name: &TableName, definition: &TableDefinition) -> Result<Arc<Table>, Error> {
+        if let Some(table) = self.table(name)? {
+            return Ok(table);
+        }
+        let (store, indexes) = (Store::new(self.folder(name)), Arc::clone(&self.indexes));
+        Ok(self.keep(Table::create(name, store, indexes, definition)?))
+    }
+
     /// The table with exactly these columns and of this kind. Where the stored one differs, it is emptied and given
-    /// the new ones
-    /// in one commit: only for tables whose rows can be computed again. Blocks.
+    /// the new ones in one commit: only for tables that nobody reads, whose rows can be computed again. Blocks.
     pub fn ensure_exact(&self, name: &TableName, definition: &TableDefinition) -> Result<Arc<Table>, Error> {
-        let Some(table) = self.table(name)? else { return self.ensure(name, definition) };
-        let snapshot = table.snapshot();
-        if snapshot.schema.fields() != definition.schema.fields()
-            || snapshot.partition_columns != definition.partition_columns
-            || snapshot.kind() != definition.kind
-        {
+        let table = self.ensure_any(name, definition)?;
+        if !table.snapshot().fits(definition) {
             table.replace(definition)?;
         }
         Ok(table)
+    }
+
+    /// The tables of a schema, open or not. Blocks.
+    pub fn names_in(&self, schema: &str) -> Result<Vec<TableName>, Error> {
+        let names = Store::new(self.root.join(schema)).list("")?.into_iter();
+        Ok(names.filter(|name| !name.starts_with('.')).map(|name| TableName::new(schema, name)).collect())
+    }
+
+    /// Time since a table was last committed to; `None` when there is none. Blocks.
+    pub fn idle(&self, name: &TableName) -> Result<Option<Duration>, Error> {
+        Store::new(self.folder(name)).age(log::FOLDER)
+    }
+
+    /// Takes a table out of the lake for good, in one step; who still holds it must not use it any more. Its files go
+    /// with [`Lake::clear_dropped`]. Blocks.
+    pub fn drop_table(&self, name: &TableName) -> Result<(), Error> {
+        self.tables.lock().remove(name);
+        let (from, to) = (self.folder(name), self.root.join(format!("{DROPPED}{}", uuid::Uuid::new_v4())));
+        std::fs::rename(&from, &to).map_err(|e| io_error("rename", &from, e))?;
+        store::sync_folder(&self.root.join(&name.schema))?;
+        failpoint::pass(Point::TableDropped, || name.to_string());
+        Ok(())
+    }
+
+    /// Deletes the files of dropped tables, of those too that an earlier process did not come to. Blocks.
+    pub fn clear_dropped(&self) -> Result<(), Error> {
+        let names = Store::new(self.root.clone()).list("")?;
+        for name in names.iter().filter(|name| name.starts_with(DROPPED)) {
+            let path = self.root.join(name);
+            std::fs::remove_dir_all(&path).map_err(|e| io_error("delete", &path, e))?;
+        }
+        Ok(())
     }
 
     /// Every open table.

@@ -109,6 +109,23 @@ pub(super) fn protocol(definition: &TableDefinition) -> Protocol {
     }
 }
 
+/// What a table needs that has been what `old` says and becomes what `new` says: a feature once used stays, since
+/// older versions, which stay readable, use it.
+pub(super) fn joined(old: &Protocol, new: Protocol) -> Protocol {
+    let features = |old: &Option<Vec<String>>, new: Option<Vec<String>>| {
+        let mut all: Vec<String> = old.clone().unwrap_or_default();
+        let more: Vec<String> = new.into_iter().flatten().filter(|f| !all.contains(f)).collect();
+        all.extend(more);
+        (!all.is_empty()).then_some(all)
+    };
+    Protocol {
+        min_reader_version: old.min_reader_version.max(new.min_reader_version),
+        min_writer_version: old.min_writer_version.max(new.min_writer_version),
+        reader_features: features(&old.reader_features, new.reader_features),
+        writer_features: features(&old.writer_features, new.writer_features),
+    }
+}
+
 fn has_zoneless_timestamp(data_type: &DataType) -> bool {
     match data_type {
         DataType::Timestamp(_, None) => true,

@@ -3,7 +3,7 @@
 use super::action::{Add, Descriptor, Line, MetaData, Protocol, Remove};
 use super::stats::FileStatistics;
 use super::vector::DeletionVector;
-use super::{Error, TableKind, TableName};
+use super::{Error, TableDefinition, TableKind, TableName};
 use arrow::datatypes::SchemaRef;
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, HashSet};
@@ -160,6 +160,13 @@ impl Snapshot {
             Some("true") => TableKind::Maintained,
             _ => TableKind::AppendOnly,
         }
+    }
+
+    /// True when the table has exactly these columns, in this order, is parted so and takes changes so.
+    pub fn fits(&self, definition: &TableDefinition) -> bool {
+        self.schema.fields() == definition.schema.fields()
+            && self.partition_columns == definition.partition_columns
+            && self.kind() == definition.kind
     }
 
     /// What the next version is, given its lines. Vectors of added files are attached by the caller.

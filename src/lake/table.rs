@@ -24,6 +24,7 @@ use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
 use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use parking_lot::Mutex;
 use roaring::RoaringTreemap;
 use serde_json::{Map, Value, json};
@@ -164,13 +165,22 @@ impl Table {
     /// A writer of new files in the table's newest schema. Its calls block: keep them off the async threads.
     pub fn writer(&self, effort: Effort) -> Result<DataWriter, Error> {
         let snapshot = self.snapshot();
-        DataWriter::new(
-            self.name.clone(),
-            self.store.clone(),
-            Arc::clone(&snapshot.schema),
-            &snapshot.partition_columns,
-            effort,
-        )
+        self.writer_of(&snapshot.schema, &snapshot.partition_columns, effort)
+    }
+
+    /// A writer of new files for a commit that gives the table another definition. Its calls block.
+    pub fn writer_as(&self, definition: &TableDefinition, effort: Effort) -> Result<DataWriter, Error> {
+        self.writer_of(&definition.schema, &definition.partition_columns, effort)
+    }
+
+    fn writer_of(
+        &self,
+        schema: &SchemaRef,
+        partition_columns: &[String],
+        effort: Effort,
+    ) -> Result<DataWriter, Error> {
+        let (name, store) = (self.name.clone(), self.store.clone());
+        DataWriter::new(name, store, Arc::clone(schema), partition_columns, effort)
     }
 
     /// Writes batches into new files, fitted to the table's newest schema by column name.
@@ -293,8 +303,8 @@ impl Table {
         let mut lines =
             vec![Line { commit_info: Some(commit_info(commit.operation, blind)), ..Line::default() }];
         if let Some(definition) = &commit.definition {
-            let protocol = schema::protocol(definition);
-            if protocol != *base.protocol && protocol.min_reader_version >= base.protocol.min_reader_version {
+            let protocol = schema::joined(&base.protocol, schema::protocol(definition));
+            if protocol != *base.protocol {
                 lines.push(Line { protocol: Some(protocol), ..Line::default() });
             }
             let metadata = schema::metadata(&self.name, definition, Some(base.metadata.id.clone()))?;

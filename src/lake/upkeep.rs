@@ -3,15 +3,14 @@
 //! What to do is decided by pure functions over a snapshot ([`plan_folds`]); doing it goes through the table's one
 //! commit lock, so that it can race with ingest and refreshes and at worst gives up.
 
+use super::Error;
 use super::log;
 use super::read::conform;
-use super::schema::TableDefinition;
 use super::snapshot::{DataFile, Snapshot};
 use super::stats::FileStatistics;
 use super::table::{Commit, Table};
 use super::vector;
 use super::write::Effort;
-use super::{Error, TableKind};
 use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
 use chrono::{DateTime, Utc};
@@ -222,19 +221,6 @@ impl Table {
         })
         .await
     }
-
-    /// Brings the stored table to a changed definition, if that only adds columns or properties.
-    pub(super) fn evolve(&self, definition: &TableDefinition) -> Result<(), Error> {
-        let snapshot = self.snapshot();
-        let Some(definition) = evolved(&snapshot, definition)? else { return Ok(()) };
-        let commit = Commit {
-            operation: "SET TBLPROPERTIES",
-            definition: Some(definition),
-            data_change: false,
-            ..Commit::append(Vec::new(), Vec::new())
-        };
-        self.commit_blocking(&commit).map(|_| ())
-    }
 }
 
 /// Log files that may go: all below the newest checkpoint that is not above `floor`.
@@ -243,47 +229,4 @@ fn expired_log(listing: &log::Listing, floor: i64) -> Vec<String> {
     let commits = listing.commits.iter().filter(|v| **v < base).map(|v| log::commit_path(*v));
     let checkpoints = listing.checkpoints.iter().filter(|v| **v < base).map(|v| log::checkpoint_path(*v));
     commits.chain(checkpoints).collect()
-}
-
-/// What must be committed for `wanted`; `None` when nothing. Stored columns that the definition no longer has stay,
-/// so that nothing stored is lost.
-fn evolved(snapshot: &Snapshot, wanted: &TableDefinition) -> Result<Option<TableDefinition>, Error> {
-    let refuse = |reason: String| Error::Schema { table: snapshot.table.clone(), reason };
-    if snapshot.partition_columns != wanted.partition_columns {
-        return Err(refuse(format!(
-            "partition columns changed from ({}) to ({})",
-            snapshot.partition_columns.join(", "),
-            wanted.partition_columns.join(", ")
-        )));
-    }
-    let mut fields: Vec<_> = Vec::new();
-    for field in wanted.schema.fields() {
-        match snapshot.schema.field_with_name(field.name()) {
-            Ok(stored) if stored.data_type() == field.data_type() => {
-                fields.push(Arc::new(
-                    field.as_ref().clone().with_nullable(stored.is_nullable() || field.is_nullable()),
-                ));
-            }
-            Ok(stored) => {
-                return Err(refuse(format!(
-                    "column \"{}\" is stored as {} and now defined as {}",
-                    field.name(),
-                    stored.data_type(),
-                    field.data_type()
-                )));
-            }
-            Err(_) => fields.push(Arc::new(field.as_ref().clone().with_nullable(true))),
-        }
-    }
-    let gone = snapshot.schema.fields().iter().filter(|f| wanted.schema.field_with_name(f.name()).is_err());
-    fields.extend(gone.map(|f| Arc::new(f.as_ref().clone().with_nullable(true))));
-    let schema = Arc::new(arrow::datatypes::Schema::new(fields));
-    let properties_stand = wanted.properties.iter().all(|(k, v)| snapshot.property(k) == Some(v));
-    if schema.fields() == snapshot.schema.fields() && properties_stand {
-        return Ok(None);
-    }
-    let mut properties = snapshot.metadata.configuration.clone();
-    properties.extend(wanted.properties.clone());
-    let kind = if snapshot.kind() == TableKind::Maintained { TableKind::Maintained } else { wanted.kind };
-    Ok(Some(TableDefinition { schema, properties, kind, ..wanted.clone() }))
 }

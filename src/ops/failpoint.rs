@@ -22,6 +22,10 @@ pub enum Point {
     CommitLinked,
     /// It is durable; this process does not go by it yet.
     CommitDurable,
+    /// A table whose types have become wider: one of its files is rewritten.
+    RewrittenFile,
+    /// A table is dropped, its files are still to be deleted.
+    TableDropped,
     /// Bronze: a side table is committed, its rows' main table is not.
     BronzeSideCommitted,
     /// Bronze: rows and positions are committed and not acknowledged.
@@ -65,6 +69,8 @@ const POINTS: &[(&str, Point)] = &[
     ("lake.commit.synced", Point::CommitSynced),
     ("lake.commit.linked", Point::CommitLinked),
     ("lake.commit.durable", Point::CommitDurable),
+    ("lake.rewrite.file", Point::RewrittenFile),
+    ("lake.table.dropped", Point::TableDropped),
     ("bronze.side.committed", Point::BronzeSideCommitted),
     ("bronze.committed", Point::BronzeCommitted),
     ("refresh.stream.side.committed", Point::StreamSideCommitted),

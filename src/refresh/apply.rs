@@ -1,11 +1,17 @@
 //! Bringing a model's table to what it should hold: what is gone by deletion vectors, what is new in one file, both in
 //! one commit with the versions consumed.
+//!
+//! A table that stands in columns of an older definition gets the new columns and all rows in them in one commit, so
+//! that no version is half of each. Older versions keep their columns: an epoch pins both by pinning the version, which
+//! is why the new rows need no folder of their own to be built beside the old.
 
 use super::Error;
 use super::compare::{Bag, KeySet};
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH};
 use super::stood::{Stood, files_of};
-use crate::lake::{self, ChangedRows, Commit, DataFile, Effort, Snapshot, Table, TableName};
+use crate::lake::{
+    self, ChangedRows, Commit, DataFile, Effort, Snapshot, Table, TableDefinition, TableName,
+};
 use arrow::array::RecordBatch;
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use roaring::RoaringTreemap;
@@ -54,18 +60,19 @@ pub(super) async fn apply(
     let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
     let mut attempt = 1;
     loop {
-        let Some(Change { commit, inserted, deleted, rows_compared }) =
-            compare(&model.table, &target).await?
-        else {
-            return Ok(None);
-        };
+        let change = compare(&model.table, model.table_definition(), &target).await?;
+        let Some(Change { commit, inserted, deleted, rows_compared }) = change else { return Ok(None) };
         if inserted + deleted == 0 && !always {
             return Ok(Some(Applied { snapshot: model.table.snapshot(), inserted, deleted, rows_compared }));
         }
         let mut transactions =
             vec![(REFRESH.to_string(), number), (DEFINITION.to_string(), model.definition_hash)];
         transactions.extend(inputs.iter().map(|(name, version)| (format!("{CONSUMED}{name}"), *version)));
-        let operation = if deleted == 0 { "WRITE" } else { "UPDATE" };
+        let operation = match (&commit.definition, deleted) {
+            (Some(_), _) => "CREATE OR REPLACE TABLE AS SELECT",
+            (None, 0) => "WRITE",
+            (None, _) => "UPDATE",
+        };
         match model.table.commit(Commit { operation, transactions, ..commit }).await {
             Ok(snapshot) => {
                 return Ok(Some(Applied { snapshot, inserted, deleted, rows_compared }));
@@ -90,16 +97,51 @@ struct Change {
     rows_compared: u64,
 }
 
-async fn compare(table: &Arc<Table>, target: &Arc<Target>) -> Result<Option<Change>, Error> {
+async fn compare(
+    table: &Arc<Table>,
+    definition: TableDefinition,
+    target: &Arc<Target>,
+) -> Result<Option<Change>, Error> {
     let (table, target) = (Arc::clone(table), Arc::clone(target));
     let name = table.name().clone();
-    let compared = tokio::task::spawn_blocking(move || compare_blocking(&table, &target)).await;
+    let compare = move || {
+        let snapshot = table.snapshot();
+        match (snapshot.fits(&definition), target.as_ref()) {
+            (true, target) => compare_blocking(&table, &snapshot, target),
+            (false, Target::All(rows)) => replace_blocking(&table, &snapshot, definition, rows).map(Some),
+            // What is derived from the old rows does not fit the new columns.
+            (false, _) => Ok(None),
+        }
+    };
+    let compared = tokio::task::spawn_blocking(compare).await;
     compared.map_err(|_| lake::Error::Stopped { table: name })?
 }
 
-fn compare_blocking(table: &Table, target: &Target) -> Result<Option<Change>, Error> {
-    let snapshot = table.snapshot();
-    let mut taking = Taking::new(table, &snapshot);
+/// All rows in other columns, in place of all that stand.
+fn replace_blocking(
+    table: &Table,
+    snapshot: &Snapshot,
+    definition: TableDefinition,
+    rows: &[RecordBatch],
+) -> Result<Change, Error> {
+    let mut writer = table.writer_as(&definition, Effort::Fast)?;
+    rows.iter().try_for_each(|batch| writer.write(batch))?;
+    let inserted: usize = rows.iter().map(RecordBatch::num_rows).sum();
+    let deleted = snapshot.rows().unwrap_or_default();
+    Ok(Change {
+        commit: Commit {
+            removes: snapshot.files.clone(),
+            definition: Some(definition),
+            ..Commit::append(writer.finish()?, Vec::new())
+        },
+        inserted: i64::try_from(inserted).unwrap_or(i64::MAX),
+        deleted: i64::try_from(deleted).unwrap_or(i64::MAX),
+        rows_compared: 0,
+    })
+}
+
+fn compare_blocking(table: &Table, snapshot: &Snapshot, target: &Target) -> Result<Option<Change>, Error> {
+    let mut taking = Taking::new(table, snapshot);
     let (rows, left) = match target {
         Target::All(rows) => {
             let mut bag = Bag::new(&snapshot.schema, rows)?;

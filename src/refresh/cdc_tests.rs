@@ -223,6 +223,7 @@ impl House {
             table,
             quarantine: None,
             schema,
+            partitioned_by: Vec::new(),
             query,
             streams: vec![],
             inputs: vec![self.changes.name().clone()],
@@ -231,6 +232,7 @@ impl House {
             expectations: vec![],
             definition_hash: 1,
             is_streaming: false,
+            hidden_in_use: Default::default(),
             why_not: OnceLock::new(),
             chain: Default::default(),
         }

@@ -3,9 +3,10 @@
 use super::Error;
 use super::derive::{self, Source, Sources};
 use super::incremental::Base;
+use super::model::DEFINITION;
 use super::watermark;
 use crate::catalog::cut::Cut;
-use crate::lake::{self, Changes, DataFile, Lake, Snapshot, Table, TableName};
+use crate::lake::{self, Changes, DataFile, Lake, Snapshot, Table, TableKind, TableName};
 use crate::ops::opaque::Opaque;
 use crate::sql::RefreshPolicy;
 use arrow::array::RecordBatch;
@@ -127,7 +128,7 @@ pub(super) async fn gather(
     Ok(Ok(Gathered { sources: Opaque::new(Sources { tables, since }), changed_rows }))
 }
 
-/// A version of a table. Columns that it has got since are NULL in it.
+/// A version of a table, in its newest columns where these only became more or wider: new ones are NULL in it.
 async fn old_version(
     table: &Arc<Table>,
     version: i64,
@@ -146,8 +147,11 @@ async fn old_version(
         Err(error) => return Err(error.into()),
     };
     let newest = table.snapshot();
-    let has_got_columns = newest.schema.fields().starts_with(old.schema.fields());
-    let shown = if has_got_columns { &newest } else { &old };
+    // A view by another definition has other rows in its columns: nothing follows from what it had.
+    let is_redefined = newest.kind() == TableKind::Maintained
+        && newest.transaction(DEFINITION) != old.transaction(DEFINITION);
+    let is_alike = !is_redefined && lake::reads_alike(&old.schema, &newest.schema);
+    let shown = if is_alike { &newest } else { &old };
     Ok(Some(base.lake.provider_of_files(shown, old.files.clone())))
 }
 

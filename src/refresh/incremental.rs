@@ -62,11 +62,14 @@ pub(super) async fn refresh(
 ) -> Result<Attempt, Error> {
     let started = clock::instant();
     let outline = model.outline();
-    if let Some(why) = not_by_definition(&outline) {
-        return Ok(Attempt::Refused(why));
-    }
     let state = engine.state_at(cut, cut.wave_time);
-    let chain = match known_chain(model, &state, cut).await? {
+    let chain = match not_by_definition(&outline) {
+        Some(why) => Err(why),
+        None => known_chain(model, &state, cut).await?,
+    };
+    let hidden_names = chain.iter().flat_map(|chain| chain.states.iter().map(|state| state.name.clone()));
+    model.uses_hidden(hidden_names);
+    let chain = match chain {
         Ok(chain) => chain,
         Err(why) => return Ok(Attempt::Refused(why)),
     };

@@ -6,13 +6,14 @@ use super::control::{Ask, Asks};
 use super::incremental::{self, Attempt, Base};
 use super::model::Model;
 use super::streaming::Refreshed;
+use super::waits::Maintained;
 use super::{Error, recompute, trigger};
-use crate::catalog::cut::{Cut, Freshness};
+use crate::catalog::cut::Cut;
 use crate::engine::Engine;
 use crate::lake::{Lake, Table, TableName, chain};
 use crate::ops::clock;
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -39,7 +40,7 @@ pub(super) struct Lane {
     /// Every table that keeps changes.
     pub(super) tables: Arc<BTreeMap<TableName, Arc<Table>>>,
     /// The models that have lanes.
-    pub(super) maintained: Arc<BTreeSet<TableName>>,
+    pub(super) maintained: Arc<Maintained>,
     pub(super) engine: Engine,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// Bounds how many views are computed at once.
@@ -76,13 +77,12 @@ impl Lane {
             let clock_owes = self.depends_on_clock
                 && last.is_none_or(|last| (clock::now() - last).to_std().unwrap_or_default() >= CLOCK_PERIOD);
             let is_asked = self.asks.are_there();
-            if let Some(input) = ungrounded(&self.model, &self.maintained, &cut).filter(|_| is_asked) {
+            if let Some(input) = self.maintained.ungrounded(&self.model, &cut).filter(|_| is_asked) {
                 let (model, input) = (self.model.name.clone(), input.clone());
                 self.asks.refuse(Error::NotComputed { model, input });
                 continue;
             }
-            if !(moved || clock_owes || is_asked) || ungrounded(&self.model, &self.maintained, &cut).is_some()
-            {
+            if !(moved || clock_owes || is_asked) || self.maintained.ungrounded(&self.model, &cut).is_some() {
                 let pause = if self.depends_on_clock { CLOCK_PERIOD } else { Duration::MAX };
                 if !self.wait(pause).await {
                     return;
@@ -188,12 +188,4 @@ impl Lane {
             () = self.asks.come() => {}
         }
     }
-}
-
-/// An input that was never computed: it has nothing to say yet, and those above wait for it.
-fn ungrounded<'a>(model: &'a Model, maintained: &BTreeSet<TableName>, cut: &Cut) -> Option<&'a TableName> {
-    model.inputs.iter().filter(|input| maintained.contains(input)).find(|input| {
-        let table = cut.tables.get(*input);
-        table.is_some_and(|table| table.version == 0 && table.freshness == Freshness::Stale)
-    })
 }

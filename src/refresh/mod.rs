@@ -38,10 +38,12 @@ mod law_tests;
 mod model;
 mod output;
 mod recompute;
+mod standing;
 mod stood;
 mod streaming;
 mod trigger;
 mod verify;
+mod waits;
 mod watermark;
 mod wave;
 mod ways;
@@ -49,7 +51,9 @@ mod ways;
 pub use control::{Control, Refusal};
 pub use epochs::{EpochRow, EpochTable};
 pub use explain::{explain, why_not};
-pub use model::{Model, ModelStatus, RefreshRecord, StatusBoard, definition_id, open_model};
+pub use model::{
+    Model, ModelStatus, Reads, RefreshRecord, StatusBoard, definition_id, hidden_tables, open_model,
+};
 pub use verify::{EXAMPLES_MAX, Verified};
 pub use wave::{Shape, WaveSettings, Waves, run_waves};
 
@@ -78,10 +82,10 @@ pub enum Error {
         /// The version wanted.
         to: i64,
     },
-    /// A view reads one that was never computed.
-    #[error("{model} reads {input}, which was never computed yet")]
+    /// A model reads one that was never computed, or not by its new definition.
+    #[error("{model} reads {input}, which was not computed by its definition yet")]
     NotComputed {
-        /// The view.
+        /// The model.
         model: lake::TableName,
         /// What it reads.
         input: lake::TableName,

@@ -4,7 +4,7 @@ use super::derive::{HIDDEN_SCHEMA, Split};
 use crate::catalog::cut::{Cut, Freshness};
 use crate::catalog::plan::PlannedModel;
 use crate::catalog::project::Model as Definition;
-use crate::lake::{Error, Lake, Table, TableDefinition, TableKind, TableName};
+use crate::lake::{Error, Lake, Snapshot, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
 use crate::quality::RuleCount;
@@ -14,7 +14,7 @@ use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 /// Application version: which definition a materialized view's rows were computed by.
@@ -36,8 +36,10 @@ pub struct Model {
     pub table: Arc<Table>,
     /// Rows that its rules set apart, if it has such rules.
     pub quarantine: Option<Arc<Table>>,
-    /// Its columns as defined.
+    /// Its columns as defined. A view's table may still stand in older ones, until it is computed in these.
     pub schema: SchemaRef,
+    /// Its columns whose values stand in the log instead of in the files.
+    pub partitioned_by: Vec<String>,
     /// Its query's text as the engine reads it, without `STREAM`.
     pub query: String,
     /// Inputs whose rows are each taken once; empty for what is kept equal to its query.
@@ -54,6 +56,8 @@ pub struct Model {
     pub definition_hash: i64,
     /// Its rows are appended, never taken back: a streaming table that is no change feed.
     pub is_streaming: bool,
+    /// The hidden tables that its refreshes use; known once one has begun.
+    pub hidden_in_use: Mutex<Option<BTreeSet<TableName>>>,
     /// Why its refreshes recompute it; known once it has been planned over its inputs.
     pub why_not: OnceLock<Option<String>>,
     /// Its query as it was planned last, for refreshes to come.
@@ -114,6 +118,7 @@ impl Model {
             table,
             quarantine: None,
             schema,
+            partitioned_by: Vec::new(),
             query: String::new(),
             streams: Vec::new(),
             inputs,
@@ -121,9 +126,23 @@ impl Model {
             policy: self.policy,
             expectations: Vec::new(),
             is_streaming: false,
+            hidden_in_use: Mutex::default(),
             why_not: OnceLock::new(),
             chain: Mutex::default(),
         }
+    }
+
+    /// A refresh begins to use these hidden tables.
+    pub(super) fn uses_hidden(&self, names: impl IntoIterator<Item = TableName>) {
+        self.hidden_in_use.lock().get_or_insert_default().extend(names);
+    }
+
+    /// Does away with a hidden table if no refresh uses it and no older definition's rows stand that did: reverted, they
+    /// would be gone on from. No refresh begins to use it meanwhile. `None` when it stays.
+    pub fn let_go<T>(&self, hidden: &TableName, remove: impl FnOnce() -> T) -> Option<T> {
+        let in_use = self.hidden_in_use.lock();
+        let is_left = in_use.as_ref().is_some_and(|names| !names.contains(hidden));
+        (is_left && !self.is_outdated()).then(remove)
     }
 
     /// The versions of its inputs in a cut.
@@ -137,18 +156,58 @@ impl Model {
         self.table.snapshot().transaction(&format!("{CONSUMED}{input}"))
     }
 
+    /// Its definition's number as text, for display.
+    pub fn definition_id(&self) -> String {
+        format!("{:016x}", self.definition_hash)
+    }
+
+    /// The table that it is to have.
+    pub(super) fn table_definition(&self) -> TableDefinition {
+        TableDefinition {
+            schema: Arc::clone(&self.schema),
+            partition_columns: self.partitioned_by.clone(),
+            kind: if self.is_streaming { TableKind::AppendOnly } else { TableKind::Maintained },
+            properties: BTreeMap::new(),
+        }
+    }
+
     /// True when the rows were computed by another definition, or never.
     pub(super) fn is_outdated(&self) -> bool {
-        self.table.snapshot().transaction(DEFINITION) != Some(self.definition_hash)
+        !self.is_of(&self.table.snapshot())
+    }
+
+    /// True when a version's rows were computed by this definition, in its columns. (A streaming table keeps columns
+    /// that are defined no more.)
+    pub(super) fn is_of(&self, snapshot: &Snapshot) -> bool {
+        snapshot.transaction(DEFINITION) == Some(self.definition_hash)
+            && (self.is_streaming || snapshot.fits(&self.table_definition()))
     }
 }
 
-/// Opens (and creates) a model's tables; `inputs` are the stored tables it reads. Blocks.
+/// Every model's hidden tables in the lake: each with the name of the model that made it.
+pub fn hidden_tables(lake: &Lake) -> Result<Vec<(TableName, String)>, Error> {
+    let owned = |name: TableName| {
+        let owner = name.name.rsplit_once('.')?.0.to_string();
+        Some((name, owner))
+    };
+    Ok(lake.names_in(HIDDEN_SCHEMA)?.into_iter().filter_map(owned).collect())
+}
+
+/// What a model reads.
+#[derive(Clone, Debug, Default)]
+pub struct Reads {
+    /// Every stored table, views looked through.
+    pub stored: Vec<TableName>,
+    /// The texts of these views, in one order: a change of one changes what the model is.
+    pub views: Vec<String>,
+}
+
+/// Opens (and creates) a model's tables. Blocks.
 pub fn open_model(
     lake: &Lake,
     definition: &Definition,
     planned: &PlannedModel,
-    inputs: Vec<TableName>,
+    reads: Reads,
 ) -> Result<Option<Model>, Error> {
     let (name, expectations, partitioned_by, trigger, sql, policy, is_streaming) = match definition {
         Definition::StreamingTable(d) => {
@@ -171,8 +230,8 @@ pub fn open_model(
     let table = if is_streaming {
         lake.ensure(name, &table_definition)?
     } else {
-        // These rows can always be computed again, so a changed shape replaces the old one.
-        lake.ensure_exact(name, &table_definition)?
+        // Readers keep the old columns until the rows are computed in the new ones.
+        lake.ensure_any(name, &table_definition)?
     };
     let sets_apart = expectations.iter().any(|e| e.action == ViolationAction::QuarantineRow)
         || schema.fields().iter().any(|f| !f.is_nullable());
@@ -187,20 +246,27 @@ pub fn open_model(
         table,
         quarantine,
         schema,
+        partitioned_by: partitioned_by.clone(),
         query: planned.query.clone(),
         streams: if is_streaming { definition.query().streams.clone() } else { Vec::new() },
-        inputs,
+        definition_hash: hash_of(sql, &reads.views),
+        inputs: reads.stored,
         trigger: trigger.clone(),
         policy,
         expectations: expectations.clone(),
-        definition_hash: hash(sql),
         is_streaming,
+        hidden_in_use: Mutex::default(),
         why_not: OnceLock::new(),
         chain: Mutex::default(),
     }))
 }
 
-/// A definition's number: the same text gives the same number on every machine.
+/// The number of a definition and of the views that it reads.
+fn hash_of(sql: &str, views: &[String]) -> i64 {
+    hash(&std::iter::once(sql).chain(views.iter().map(String::as_str)).collect::<Vec<_>>().join("\0"))
+}
+
+/// A text's number: the same text gives the same number on every machine.
 fn hash(sql: &str) -> i64 {
     let digest = Sha256::digest(sql.as_bytes());
     let mut first = [0u8; 8];
@@ -208,7 +274,7 @@ fn hash(sql: &str) -> i64 {
     i64::from_le_bytes(first)
 }
 
-/// A definition's number as text, for display.
+/// The number of a definition that reads no views, as text, for display.
 pub fn definition_id(sql: &str) -> String {
     format!("{:016x}", hash(sql))
 }

@@ -6,7 +6,7 @@
 use super::Error;
 use super::control::Refusal;
 use super::derive::clock_input;
-use super::model::{DEFINITION, Model};
+use super::model::Model;
 use super::watermark;
 use crate::catalog::cut::{Cut, CutTable};
 use crate::engine::{Engine, logical_plan, physical_plan};
@@ -67,7 +67,7 @@ pub(super) async fn verify(
     let stands = cut.tables.get(&model.name).ok_or_else(|| Refusal::NoModel(model.name.clone()))?;
     let stored = stands.provider.clone().ok_or_else(not_computed)?;
     let snapshot = snapshot_at(&model.table, stands.version, model).await?;
-    if snapshot.transaction(DEFINITION) != Some(model.definition_hash) {
+    if !model.is_of(&snapshot) {
         return Err(not_computed());
     }
     let computed = stands.computed.clone().ok_or_else(not_computed)?;

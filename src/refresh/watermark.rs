@@ -58,6 +58,6 @@ pub(super) async fn change(
         return Ok(Ok(None));
     }
     let source = |mark| Ok::<_, DataFusionError>(provider_as_source(rows(mark)?));
-    let one = |mark: Option<i64>| mark.map(|mark| source(Some(mark))).transpose();
-    Ok(Ok(Some(Source { old: source(old)?, inserted: one(new)?, deleted: one(old)? })))
+    let tables = |mark: Option<i64>| mark.into_iter().map(|mark| source(Some(mark))).collect::<Result<_, _>>();
+    Ok(Ok(Some(Source { old: source(old)?, inserted: tables(new)?, deleted: tables(old)? })))
 }

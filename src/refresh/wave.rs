@@ -4,12 +4,14 @@ use super::control::{Ask, Asked, Asks, Control, Running, mailbox};
 use super::epochs::{EpochRow, EpochTable};
 use super::lane::{Lane, LaneReport};
 use super::model::{Model, ModelStatus, RefreshRecord, StatusBoard};
+use super::standing::{Showcase, Standing, watermarked};
 use super::streaming::{self, Ground, Refreshed};
-use super::{Error, trigger, watermark};
+use super::waits::Maintained;
+use super::{Error, trigger};
 use crate::bronze::Stream;
-use crate::catalog::cut::{Computed, Cut, CutTable, Freshness, Relation, RelationKind};
+use crate::catalog::cut::{Cut, Freshness, Relation};
 use crate::engine::Engine;
-use crate::lake::{Lake, Snapshot, Table, TableName, chain};
+use crate::lake::{Lake, Table, TableName, chain};
 use crate::ops::clock;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
@@ -72,6 +74,7 @@ pub struct Waves {
 /// before.
 pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Error> {
     let mut run = Run::open(waves).await?;
+    run.mark_stale();
     run.publish_cut(run.epoch);
     let bell = Arc::new(Notify::new());
     let (reports, mut reported) = mpsc::channel(64);
@@ -114,29 +117,6 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
     Ok(())
 }
 
-/// A table as the next epoch will name it.
-#[derive(Clone)]
-struct Standing {
-    snapshot: Arc<Snapshot>,
-    inputs: BTreeMap<TableName, i64>,
-    freshness: Freshness,
-    fresh_as_of: Option<DateTime<Utc>>,
-    /// What `now()` was when it was computed; `None` when that was before this process.
-    computed_at: Option<DateTime<Utc>>,
-}
-
-impl Standing {
-    fn fresh(snapshot: Arc<Snapshot>, inputs: BTreeMap<TableName, i64>, as_of: DateTime<Utc>) -> Self {
-        let as_of = Some(as_of);
-        Self { snapshot, inputs, freshness: Freshness::Fresh, fresh_as_of: as_of, computed_at: as_of }
-    }
-
-    fn computed(&self, kind: RelationKind) -> Option<Arc<Computed>> {
-        let is_view = kind == RelationKind::MaterializedView;
-        is_view.then(|| Arc::new(Computed { inputs: self.inputs.clone(), at: self.computed_at }))
-    }
-}
-
 /// A streaming table that failed: when it may try again.
 #[derive(Clone, Copy)]
 struct Setback {
@@ -152,10 +132,13 @@ struct Run {
     wave_time: DateTime<Utc>,
     standing: BTreeMap<TableName, Standing>,
     tables: BTreeMap<TableName, Arc<Table>>,
-    providers: HashMap<TableName, (i64, Arc<dyn TableProvider>)>,
+    showcase: Showcase,
+    maintained: Arc<Maintained>,
     /// Streaming tables, those that read each other's rows in later levels.
     levels: Vec<Vec<Arc<Model>>>,
     setbacks: HashMap<TableName, Setback>,
+    /// Streaming tables that wait for an input to be computed by its new definition.
+    held_back: BTreeSet<TableName>,
     last_refresh: HashMap<TableName, DateTime<Utc>>,
     /// Records waiting for the epoch that they join.
     records: Vec<RefreshRecord>,
@@ -186,22 +169,32 @@ impl Run {
         let mut standing = BTreeMap::new();
         for (name, table) in &tables {
             let computed = waves.shape.models.iter().any(|m| m.name == *name);
-            standing.insert(name.clone(), stand(table, named.get(name), computed, wave_time).await);
+            standing.insert(name.clone(), Standing::of(table, named.get(name), computed, wave_time).await);
+        }
+        let mut unpublished = named.is_empty();
+        for model in waves.shape.models.iter().filter(|m| m.is_streaming) {
+            let standing = standing.get_mut(&model.name);
+            unpublished |= standing.is_some_and(|standing| standing.catch_up(model.table.snapshot()));
         }
         let levels = streaming::levels(&waves.shape.models);
+        let showcase = Showcase::of(&waves.shape);
+        let in_lanes = waves.shape.models.iter().filter(|m| !m.is_streaming);
+        let maintained = Arc::new(Maintained::of(in_lanes.map(Arc::as_ref)));
         Ok(Self {
             waves,
             epoch,
             wave_time,
             standing,
             tables,
-            providers: HashMap::new(),
+            showcase,
+            maintained,
             levels,
             setbacks: HashMap::new(),
+            held_back: BTreeSet::new(),
             last_refresh: HashMap::new(),
             records: Vec::new(),
             asked: Asked::default(),
-            unpublished: named.is_empty(),
+            unpublished,
         })
     }
 
@@ -237,7 +230,6 @@ impl Run {
         let permits = Arc::new(Semaphore::new(self.waves.settings.lanes_max));
         let tables = Arc::new(self.tables.clone());
         let in_lanes = || self.waves.shape.models.iter().filter(|m| !m.is_streaming);
-        let maintained: Arc<BTreeSet<TableName>> = Arc::new(in_lanes().map(|m| m.name.clone()).collect());
         let mut lanes = BTreeMap::new();
         let start = |model: &Arc<Model>| {
             let (asker, asked) = mailbox();
@@ -246,7 +238,7 @@ impl Run {
                 model: Arc::clone(model),
                 lake: Arc::clone(&self.waves.lake),
                 tables: Arc::clone(&tables),
-                maintained: Arc::clone(&maintained),
+                maintained: Arc::clone(&self.maintained),
                 engine: self.waves.engine.clone(),
                 cuts: self.waves.cuts.subscribe(),
                 permits: Arc::clone(&permits),
@@ -299,8 +291,12 @@ impl Run {
     async fn wave(&mut self) {
         self.wave_time = clock::now();
         self.take_sources();
+        self.hold_back();
         for level in 0..self.levels.len() {
-            let is_due = |m: &&Arc<Model>| self.has_moved(m) && (self.asked.of(&m.name) || self.is_due(m));
+            let is_due = |m: &&Arc<Model>| {
+                let is_asked = self.asked.of(&m.name) || self.is_due(m);
+                is_asked && self.has_moved(m) && !self.held_back.contains(&m.name)
+            };
             let due: Vec<_> = self.levels[level].iter().filter(is_due).cloned().collect();
             if due.is_empty() {
                 continue;
@@ -330,6 +326,19 @@ impl Run {
                     self.standing.insert(name, Standing::fresh(snapshot, BTreeMap::new(), self.wave_time));
                 }
             }
+        }
+    }
+
+    /// Finds the streaming tables whose definition reads columns that an input does not have yet.
+    fn hold_back(&mut self) {
+        self.held_back.clear();
+        let stored = |input: &TableName| Some(Arc::clone(&self.standing.get(input)?.snapshot.schema));
+        for model in self.levels.iter().flatten() {
+            let Some(input) = self.maintained.remade(model, stored) else { continue };
+            let (name, input) = (model.name.clone(), input.clone());
+            self.held_back.insert(name.clone());
+            let error = Error::NotComputed { model: name, input };
+            self.asked.refuse(&model.name, &Arc::new(error));
         }
     }
 
@@ -438,18 +447,18 @@ impl Run {
         (self.waves.record)(RefreshRecord::failure(self.epoch, name, mode, seconds, reason));
     }
 
-    /// A view whose inputs have moved since it was computed is stale until its lane comes round.
+    /// A view whose inputs or definition have changed since it was computed is stale until its lane comes round.
     fn mark_stale(&mut self) {
         for model in self.waves.shape.models.iter().filter(|m| !m.is_streaming) {
             let Some(standing) = self.standing.get(&model.name) else { continue };
             let current = |input: &TableName| {
-                self.standing.get(input).or_else(|| self.watermarked(input)).map(|s| s.snapshot.version)
+                self.standing.get(input).or_else(|| watermarked(&self.standing, input)).map(|s| s.snapshot.version)
             };
             let moved =
                 model.inputs.iter().any(|input| standing.inputs.get(input).copied() != current(input));
             let freshness = match standing.freshness {
                 Freshness::Failed => Freshness::Failed,
-                _ if moved => Freshness::Stale,
+                _ if moved || !model.is_of(&standing.snapshot) => Freshness::Stale,
                 _ => Freshness::Fresh,
             };
             if let Some(standing) = self.standing.get_mut(&model.name) {
@@ -458,24 +467,10 @@ impl Run {
         }
     }
 
-    /// The source whose watermark a name shows.
-    fn watermarked(&self, name: &TableName) -> Option<&Standing> {
-        self.standing.get(&name.source_of_watermark()?)
-    }
-
     async fn publish(&mut self) {
         let epoch = self.epoch + 1;
         self.mark_stale();
-        let rows: Vec<EpochRow> = self
-            .standing
-            .iter()
-            .map(|(name, standing)| EpochRow {
-                table: name.clone(),
-                version: standing.snapshot.version,
-                inputs: inputs_json(&standing.inputs),
-                state: standing.freshness.as_str().to_string(),
-            })
-            .collect();
+        let rows: Vec<EpochRow> = self.standing.iter().map(|(name, standing)| standing.row(name)).collect();
         match self.waves.epochs.append(epoch, clock::now(), self.wave_time, &rows).await {
             Ok(()) => {
                 self.unpublished = false;
@@ -509,87 +504,7 @@ impl Run {
 
     /// What stands now, as a cut.
     fn cut(&mut self, epoch: i64) -> Cut {
-        let mut tables = BTreeMap::new();
-        for (name, relation) in &self.waves.shape.relations {
-            let table = match self.standing.get(name) {
-                Some(standing) => CutTable {
-                    relation: Arc::clone(relation),
-                    version: standing.snapshot.version,
-                    freshness: standing.freshness,
-                    provider: Some(provider(&mut self.providers, &self.waves.lake, &standing.snapshot)),
-                    computed: standing.computed(relation.kind),
-                },
-                None if name.source_of_watermark().is_some() => match self.watermarked(name) {
-                    Some(source) => watermark::in_cut(relation, &source.snapshot),
-                    None => continue,
-                },
-                None => CutTable {
-                    relation: Arc::clone(relation),
-                    version: 0,
-                    freshness: Freshness::Fresh,
-                    provider: self.waves.shape.live.get(name).cloned(),
-                    computed: None,
-                },
-            };
-            tables.insert(name.clone(), table);
-        }
-        Cut { epoch, wave_time: self.wave_time, tables, shape: self.waves.shape.number }
+        let Waves { shape, lake, .. } = &self.waves;
+        self.showcase.cut(shape, &self.standing, lake, epoch, self.wave_time)
     }
-}
-
-/// A snapshot's provider, made once a version.
-fn provider(
-    providers: &mut HashMap<TableName, (i64, Arc<dyn TableProvider>)>,
-    lake: &Lake,
-    snapshot: &Arc<Snapshot>,
-) -> Arc<dyn TableProvider> {
-    match providers.get(&snapshot.table) {
-        Some((version, provider)) if *version == snapshot.version => Arc::clone(provider),
-        _ => {
-            let provider = lake.provider(snapshot);
-            providers.insert(snapshot.table.clone(), (snapshot.version, Arc::clone(&provider)));
-            provider
-        }
-    }
-}
-
-/// The version that the last epoch names, or the newest where it names none or names one that is gone.
-async fn stand(
-    table: &Arc<Table>,
-    named: Option<&EpochRow>,
-    computed: bool,
-    wave_time: DateTime<Utc>,
-) -> Standing {
-    let newest = table.snapshot();
-    let snapshot = match named {
-        Some(row) => match table.snapshot_at(row.version).await {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                tracing::warn!(table = %table.name(), error = chain(&error), "the last epoch's version is gone; the newest stands");
-                newest
-            }
-        },
-        None => newest,
-    };
-    let prefix = super::model::CONSUMED;
-    let inputs = snapshot
-        .transactions_of(prefix)
-        .filter_map(|(name, version)| {
-            let (schema, name) = name.split_once('.')?;
-            Some((TableName::new(schema, name), version))
-        })
-        .collect();
-    let freshness = match named.map(|row| row.state.as_str()) {
-        Some("fresh") => Freshness::Fresh,
-        // What no epoch names yet is empty, and what is empty and has no inputs is as fresh as can be.
-        None if !computed => Freshness::Fresh,
-        _ => Freshness::Stale,
-    };
-    Standing { snapshot, inputs, freshness, fresh_as_of: named.map(|_| wave_time), computed_at: None }
-}
-
-fn inputs_json(inputs: &BTreeMap<TableName, i64>) -> String {
-    let map: serde_json::Map<String, serde_json::Value> =
-        inputs.iter().map(|(name, version)| (name.to_string(), (*version).into())).collect();
-    serde_json::Value::Object(map).to_string()
 }

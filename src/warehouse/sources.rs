@@ -1,10 +1,11 @@
 //! Sources while they run: each in a task of its own, each with its writer.
 
+use super::unopened;
 use crate::bronze::{FlushLimits, LoadRecord, SourceState, StatusCell, Stream, run_writer};
 use crate::catalog::project::Project;
 use crate::ingest::open::{Opened, open_source};
 use crate::ingest::{Inboxes, Outlet, Reporter, Resume, SourceError};
-use crate::lake::{Lake, chain};
+use crate::lake::Lake;
 use crate::ops::{clock, secret};
 use crate::sql::{OptionValue, SecretBackend, SourceDefinition};
 use chrono::{DateTime, Utc};
@@ -58,7 +59,7 @@ pub(super) async fn open(lake: &Arc<Lake>, definition: &Arc<SourceDefinition>) -
     let (stream, resume) = match opened {
         Ok((stream, resume)) => (Some(Arc::new(stream)), resume),
         Err(error) => {
-            let reason = chain(&error);
+            let reason = unopened::reason("source", &error);
             tracing::error!(source = %definition.name, error = reason, "source could not be opened");
             status.set(SourceState::Failed, Some(reason));
             (None, Resume::default())

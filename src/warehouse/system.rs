@@ -6,7 +6,7 @@ use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
 use crate::catalog::project::{Model, Project};
 use crate::lake::{Lake, TableName};
 use crate::ops::clock;
-use crate::refresh::{EpochTable, RefreshRecord, StatusBoard};
+use crate::refresh::{EpochTable, RefreshRecord, StatusBoard, definition_id};
 use crate::sql::{History, Trigger, ViolationAction};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
@@ -275,7 +275,7 @@ fn model_row(model: &Model, opened: Option<&Arc<crate::refresh::Model>>) -> Row 
         text(&keys),
         incremental.into(),
         optional_text(why_not),
-        text(&crate::refresh::definition_id(sql)),
+        text(&opened.map_or_else(|| definition_id(sql), |model| model.definition_id())),
     ]
 }
 

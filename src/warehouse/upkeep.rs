@@ -1,16 +1,18 @@
-//! Upkeep beside ingest: folding, checkpoints, log cleanup, vacuum, never past what an epoch or a consumer still names.
+//! Upkeep beside ingest: folding, checkpoints, log cleanup, vacuum, never past what an epoch or a consumer still names;
+//! hidden tables that no view uses any more.
 
 use super::system::Journals;
 use crate::catalog::cut::Cut;
 use crate::config::LimitSettings;
 use crate::lake::{Lake, Table, TableName, UpkeepSettings, chain, plan_folds};
 use crate::ops::clock;
-use crate::refresh::{EpochTable, Model};
+use crate::refresh::{EpochTable, Model, hidden_tables};
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 /// How often files are looked at for folding.
@@ -52,13 +54,16 @@ pub(super) struct Upkeep {
     pub(super) epochs: EpochTable,
     pub(super) journals: Journals,
     pub(super) models: Vec<Arc<Model>>,
+    /// Every model that the project defines, those too that could not be opened.
+    pub(super) defined: BTreeSet<String>,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     pub(super) limits: LimitSettings,
 }
 
 /// Runs until stopped.
 pub(super) async fn run(upkeep: Upkeep, stop: CancellationToken) {
-    let Upkeep { lake, epochs, journals, models, cuts, limits } = upkeep;
+    let Upkeep { lake, epochs, journals, models, defined, cuts, limits } = upkeep;
+    let (models, defined) = (Arc::new(models), Arc::new(defined));
     let keep = Duration::from_secs(limits.epochs_keep_seconds);
     let settings = UpkeepSettings { keep, ..UpkeepSettings::default() };
     let mut history = History::default();
@@ -87,6 +92,11 @@ pub(super) async fn run(upkeep: Upkeep, stop: CancellationToken) {
                 tracing::warn!(error = chain(&error), "could not forget old epochs");
             }
             journals.forget(ago(limits.journals_keep_seconds)).await;
+            let (lake, models, defined) = (Arc::clone(&lake), Arc::clone(&models), Arc::clone(&defined));
+            let dropped = spawn_blocking(move || drop_hidden(&lake, &models, &defined, keep)).await;
+            if let Ok(Err(error)) = dropped {
+                tracing::warn!(error = chain(&error), "upkeep: could not drop a hidden table");
+            }
         }
         if round.is_multiple_of(SWEEP_EVERY) {
             for table in &tables {
@@ -95,6 +105,33 @@ pub(super) async fn run(upkeep: Upkeep, stop: CancellationToken) {
         }
         round = round.wrapping_add(1);
     }
+}
+
+/// Drops the hidden tables that no view needs: those of views that the project has no more, and those that a view's
+/// definition does without. Readers and epochs do not name hidden tables, so only refreshes can need them. A project
+/// with a file that cannot be read does not run, and a view that cannot be opened is defined all the same: what a mistake
+/// hides keeps its tables. What goes is left alone for as long as epochs are kept, so that a file put back in time finds
+/// them.
+fn drop_hidden(
+    lake: &Lake,
+    models: &[Arc<Model>],
+    defined: &BTreeSet<String>,
+    keep: Duration,
+) -> Result<(), crate::lake::Error> {
+    for (table, owner) in hidden_tables(lake)? {
+        if lake.idle(&table)?.is_none_or(|idle| idle < keep) {
+            continue;
+        }
+        let dropped = match models.iter().find(|model| model.name.to_string() == owner) {
+            Some(model) => model.let_go(&table, || lake.drop_table(&table)),
+            None => (!defined.contains(&owner)).then(|| lake.drop_table(&table)),
+        };
+        if let Some(dropped) = dropped {
+            dropped?;
+            tracing::info!(%table, "dropped a hidden table that no view uses any more");
+        }
+    }
+    lake.clear_dropped()
 }
 
 fn ago(seconds: u64) -> DateTime<Utc> {

@@ -1,6 +1,6 @@
 """Reads Delta tables the way other engines do and prints their rows as psql -A -t does.
 
-lake.py duckdb|polars|deltalake FOLDER "column, column" ORDER_COLUMN
+lake.py duckdb|polars|deltalake FOLDER "column, column" ORDER_COLUMN [VERSION]
 """
 
 import datetime
@@ -42,7 +42,7 @@ def item(value):
     return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def with_duckdb(folder, columns, order):
+def with_duckdb(folder, columns, order, version):
     import duckdb
     import duckdb_extension_delta
 
@@ -53,33 +53,33 @@ def with_duckdb(folder, columns, order):
     connection.execute(f"LOAD '{extension}'")
     connection.execute("SET TimeZone = 'UTC'")
     listed = ", ".join(f'"{c}"' for c in columns)
-    return connection.execute(f"SELECT {listed} FROM delta_scan('{folder}') ORDER BY \"{order}\"").fetchall()
+    at = "" if version is None else f", version := {version}"
+    return connection.execute(f"SELECT {listed} FROM delta_scan('{folder}'{at}) ORDER BY \"{order}\"").fetchall()
 
 
-def with_polars(folder, columns, order):
+def with_polars(folder, columns, order, version):
     import polars
 
-    return polars.scan_delta(folder).select(columns + ([] if order in columns else [order])).sort(order).select(
-        columns
-    ).collect().rows()
+    shown = columns + ([] if order in columns else [order])
+    return polars.scan_delta(folder, version=version).select(shown).sort(order).select(columns).collect().rows()
 
 
-def with_deltalake(folder, columns, order):
+def with_deltalake(folder, columns, order, version):
     import deltalake
     import pyarrow
 
     # Its own engine: the way over pyarrow does not know deletion vectors.
     listed = ", ".join(f'"{c}"' for c in columns)
     query = f'SELECT {listed} FROM t ORDER BY "{order}"'
-    batches = deltalake.QueryBuilder().register("t", deltalake.DeltaTable(folder)).execute(query)
+    batches = deltalake.QueryBuilder().register("t", deltalake.DeltaTable(folder, version=version)).execute(query)
     return [tuple(row[c] for c in columns) for row in pyarrow.table(batches.read_all()).to_pylist()]
 
 
 def main():
-    engine, folder, columns, order = sys.argv[1:]
+    engine, folder, columns, order, *version = sys.argv[1:]
     columns = [c.strip() for c in columns.split(",")]
     read = {"duckdb": with_duckdb, "polars": with_polars, "deltalake": with_deltalake}[engine]
-    for row in read(folder, columns, order):
+    for row in read(folder, columns, order, int(version[0]) if version else None):
         print("|".join(text(value) for value in row))
 
 

@@ -70,6 +70,7 @@ impl House {
             table,
             quarantine: None,
             schema,
+            partitioned_by: Vec::new(),
             query,
             streams: Vec::new(),
             inputs: inputs.into_iter().collect(),
@@ -78,6 +79,7 @@ impl House {
             expectations: Vec::new(),
             definition_hash: 1,
             is_streaming: false,
+            hidden_in_use: Default::default(),
             why_not: OnceLock::new(),
             chain: Default::default(),
         };

@@ -77,6 +77,7 @@ impl House {
             table,
             quarantine: None,
             schema,
+            partitioned_by: Vec::new(),
             query: query.to_string(),
             streams: Vec::new(),
             inputs: inputs.iter().map(|name| named(name)).collect(),
@@ -85,6 +86,7 @@ impl House {
             expectations: Vec::new(),
             definition_hash: 1,
             is_streaming: false,
+            hidden_in_use: Default::default(),
             why_not: OnceLock::new(),
             chain: Default::default(),
         })

@@ -173,7 +173,9 @@ impl Talk<'_> {
     }
 
     async fn one(&mut self, statement: Statement) -> Result<(), Broken> {
-        let prepared = self.session.prepare(statement, &[]).await?;
+        let mut prepared = self.session.prepare(statement, &[]).await?;
+        // The client was not told of columns yet: it gets those of the cut that the rows are of.
+        prepared.columns = None;
         if !prepared.parameters.is_empty() {
             return Err(Error::new("42P02", "there is no parameter $1")
                 .with_hint("Parameters need the extended protocol, or PREPARE and EXECUTE.")

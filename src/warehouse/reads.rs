@@ -1,0 +1,37 @@
+//! What models read, views looked through.
+
+use crate::catalog::project::{Model as Definition, Project};
+use crate::lake::TableName;
+use crate::refresh::Reads;
+use crate::sql;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The stored tables that a model reads, and the texts of the views between.
+pub(super) fn reads(project: &Project, definition: &Definition) -> Reads {
+    let (mut stored, mut views) = (BTreeSet::new(), BTreeMap::new());
+    let mut open: Vec<&TableName> = definition.query().inputs.iter().collect();
+    while let Some(name) = open.pop() {
+        match project.models.iter().find(|m| m.name() == name) {
+            Some(Definition::View(view)) => {
+                if views.insert(name, view.sql.clone()).is_none() {
+                    open.extend(&view.query.inputs);
+                }
+            }
+            _ => {
+                stored.insert(name.clone());
+            }
+        }
+    }
+    Reads { stored: stored.into_iter().collect(), views: views.into_values().collect() }
+}
+
+/// True when a query, or a view that it reads, asks for the time.
+pub(super) fn depends_on_clock(project: &Project, definition: &Definition) -> bool {
+    let asks = |definition: &Definition| sql::asks_for_time(&*definition.query().ast);
+    asks(definition)
+        || definition.query().inputs.iter().any(|input| {
+            project.models.iter().any(|m| {
+                m.name() == input && matches!(m, Definition::View(_)) && depends_on_clock(project, m)
+            })
+        })
+}
