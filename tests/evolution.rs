@@ -1,6 +1,7 @@
 //! Definitions that change while there are rows: what readers see meanwhile, and what is computed anew.
 
 mod hidden;
+mod redo;
 mod types;
 
 use crate::push::push;
@@ -18,7 +19,7 @@ pub fn trials() -> Vec<Trial> {
         trial("evolution::what_fails_leaves_the_old", what_fails_leaves_the_old),
         trial("evolution::kills_leave_the_old_or_the_new", kills_leave_the_old_or_the_new),
     ];
-    [views, types::trials(), hidden::trials()].into_iter().flatten().collect()
+    [views, types::trials(), hidden::trials(), redo::trials()].into_iter().flatten().collect()
 }
 
 const READINGS: &str = "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE)\n\

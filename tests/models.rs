@@ -115,8 +115,6 @@ fn refresh_comes_before_the_trigger() {
         ("REFRESH TABLE bronze.readings", "42809", "source"),
         ("REFRESH TABLE sluice.models", "42809", "system"),
         ("REFRESH MATERIALIZED VIEW silver.readings", "42809", "streaming table"),
-        ("REFRESH TABLE silver.readings FULL", "0A000", "streaming table"),
-        ("REFRESH TABLE silver.readings FULL ALLOW HISTORY LOSS", "0A000", "streaming table"),
         ("REFRESH MATERIALIZED VIEW gold.counts WITH NO DATA", "0A000", "WITH NO DATA"),
         ("VERIFY MATERIALIZED VIEW gold.cuonts", "42P01", "gold.cuonts"),
         ("VERIFY MATERIALIZED VIEW silver.readings", "42809", "streaming table"),

@@ -2,7 +2,8 @@
 //!
 //! Delta has no joint commit, so the step has an order. The side table goes first, its files marked with the step's
 //! number; the main commit, whose application version carries that number, makes them count. What is marked with a
-//! later number than the main table has reached belongs to a step that a crash or a failed commit cut short.
+//! later number than the main table has reached belongs to a step that a crash or a failed commit cut short: it is
+//! removed, and where the step had put it in the place of all that stood, that is brought back from its version.
 
 use super::Error;
 use super::snapshot::{DataFile, Snapshot};
@@ -25,9 +26,49 @@ impl Table {
         self.commit(Commit { removes, ..Commit::append(adds, vec![(step.to_string(), number)]) }).await
     }
 
+    /// As [`Table::commit_beside`], in place of all files that there are.
+    pub async fn commit_beside_anew(
+        self: &Arc<Self>,
+        step: &str,
+        number: i64,
+        mut adds: Vec<DataFile>,
+    ) -> Result<Arc<Snapshot>, Error> {
+        for file in &mut adds {
+            file.tags.insert(step.to_string(), number.to_string());
+        }
+        self.overwrite(adds, vec![(step.to_string(), number), (anew(step), number)]).await
+    }
+
+    /// Commits these files in place of all that there are, whatever upkeep makes of those meanwhile. The first
+    /// application version is this commit's alone.
+    pub async fn overwrite(
+        self: &Arc<Self>,
+        adds: Vec<DataFile>,
+        transactions: Vec<(String, i64)>,
+    ) -> Result<Arc<Snapshot>, Error> {
+        let number =
+            |table: &Self| transactions.first().and_then(|(name, _)| table.snapshot().transaction(name));
+        let before = number(self);
+        let mut attempt = 1;
+        loop {
+            let removes = self.snapshot().files.clone();
+            let commit =
+                Commit { operation: "WRITE", removes, ..Commit::append(adds.clone(), transactions.clone()) };
+            match self.commit(commit).await {
+                Err(Error::Conflict { .. }) if attempt < ATTEMPTS_MAX && number(self) == before => {
+                    attempt += 1
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Takes back the side rows of steps that the main table, which has reached `done`, never came to: what they stand
     /// for will be read again.
     pub async fn take_back(self: &Arc<Self>, step: &str, done: i64) -> Result<(), Error> {
+        if self.snapshot().transaction(&anew(step)).is_some_and(|number| number > done) {
+            return self.bring_back(step, done).await;
+        }
         let removes = beyond(&self.snapshot(), step, done);
         if removes.is_empty() {
             return Ok(());
@@ -36,6 +77,43 @@ impl Table {
         let commit = Commit { operation: "DELETE", removes, ..Commit::append(Vec::new(), Vec::new()) };
         self.commit(commit).await.map(|_| ())
     }
+
+    /// Brings back the files of the newest version that knows no step after `done`.
+    async fn bring_back(self: &Arc<Self>, step: &str, done: i64) -> Result<(), Error> {
+        tracing::info!(table = %self.name(), "bringing back the rows that an unfinished commit had replaced");
+        let newest = self.snapshot();
+        let is_before = |old: &Snapshot| old.transaction(step).unwrap_or(0) <= done;
+        let mut version = newest.version;
+        let old = loop {
+            version -= 1;
+            let old = self.snapshot_at(version).await?;
+            if is_before(&old) {
+                break old;
+            }
+        };
+        let stands = |file: &DataFile, files: &[Arc<DataFile>]| {
+            files.iter().any(|other| other.path == file.path && other.descriptor == file.descriptor)
+        };
+        let adds = old.files.iter().filter(|file| !stands(file, &newest.files));
+        let removes = newest.files.iter().filter(|file| !stands(file, &old.files));
+        let commit = Commit {
+            operation: "RESTORE",
+            removes: removes.cloned().collect(),
+            ..Commit::append(
+                adds.map(|file| DataFile::clone(file)).collect(),
+                vec![(step.to_string(), done), (anew(step), done)],
+            )
+        };
+        self.commit(commit).await.map(|_| ())
+    }
+}
+
+/// How often an overwrite is tried when upkeep has folded a file.
+const ATTEMPTS_MAX: usize = 5;
+
+/// Application version: the last step that put its side files in place of all others.
+fn anew(step: &str) -> String {
+    format!("{step}.anew")
 }
 
 /// Files of steps after `done`.

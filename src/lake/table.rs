@@ -214,6 +214,21 @@ impl Table {
         self.blocking(move |table| table.commit_blocking(&commit)).await
     }
 
+    /// The newest version in the log: that of a commit, too, which looked failed and is there.
+    pub async fn newest(self: &Arc<Self>) -> Result<Arc<Snapshot>, Error> {
+        self.blocking(move |table| {
+            let _one_at_a_time = table.commits.lock();
+            loop {
+                let base = table.snapshot();
+                if log::read_commit(&table.store, &table.name, base.version + 1)?.is_none() {
+                    return Ok(base);
+                }
+                table.take_foreign(&base, base.version + 1)?;
+            }
+        })
+        .await
+    }
+
     /// Empties the table and gives it another definition, in one commit. Blocks.
     pub(super) fn replace(&self, definition: &TableDefinition) -> Result<(), Error> {
         let commit = Commit {

@@ -18,12 +18,22 @@ use tokio::sync::{mpsc, oneshot};
 /// Requests that wait for one model at most; more wait to be sent.
 const WAITING_MAX: usize = 64;
 
+/// How much of a model a refresh computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// What has changed.
+    Changes,
+    /// All of it, if its inputs still hold all that it was ever computed from.
+    Full,
+    /// All that its inputs still hold.
+    WhatIsLeft,
+}
+
 /// A refresh that is asked for.
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) model: TableName,
-    /// To be computed whole.
-    pub(super) full: bool,
+    pub(super) extent: Extent,
     done: oneshot::Sender<Result<(), Arc<Error>>>,
 }
 
@@ -95,6 +105,12 @@ impl Asked {
         self.0.iter().any(|ask| ask.model == *model)
     }
 
+    /// How much of this model is asked for.
+    pub(super) fn extent(&self, model: &TableName) -> Extent {
+        let extents = self.0.iter().filter(|ask| ask.model == *model).map(|ask| ask.extent);
+        extents.max().unwrap_or(Extent::Changes)
+    }
+
     /// The epoch stands.
     pub(super) fn answer(&mut self) {
         self.0.drain(..).for_each(|ask| ask.answer(Ok(())));
@@ -145,7 +161,7 @@ pub enum Refusal {
     /// No stored model of this name runs.
     #[error("{0} is no model that runs")]
     NoModel(TableName),
-    /// Each input row of a streaming table is taken once: there is no query to compute it whole by.
+    /// A streaming table is not what its query gives now: each row was taken when it came.
     #[error("{0} is a streaming table")]
     Streaming(TableName),
     /// The waves have stopped.
@@ -185,18 +201,15 @@ impl Control {
         self.0.read().clone().ok_or(Refusal::Stopping)
     }
 
-    /// Refreshes a model now; resolves when readers see the result. `full` computes it whole and compares.
-    pub async fn refresh(&self, name: &TableName, full: bool) -> Result<(), Refusal> {
+    /// Refreshes a model now; resolves when readers see the result.
+    pub async fn refresh(&self, name: &TableName, extent: Extent) -> Result<(), Refusal> {
         let running = self.running()?;
-        let model = running.model(name)?;
-        if model.is_streaming && full {
-            return Err(Refusal::Streaming(name.clone()));
-        }
+        running.model(name)?;
         let asker = running.lanes.get(name).unwrap_or(&running.waves).clone();
         // While it waits, the models may be replaced: what is not held here then ends with them.
         drop(running);
         let (done, answer) = oneshot::channel();
-        let ask = Ask { model: name.clone(), full, done };
+        let ask = Ask { model: name.clone(), extent, done };
         asker.send(ask).await.map_err(|_| Refusal::Stopping)?;
         drop(asker);
         answer.await.map_err(|_| Refusal::Stopping)?.map_err(Refusal::Failed)
@@ -224,9 +237,9 @@ impl Control {
 mod tests {
     use super::*;
 
-    fn ask(full: bool) -> (Ask, oneshot::Receiver<Result<(), Arc<Error>>>) {
+    fn ask(extent: Extent) -> (Ask, oneshot::Receiver<Result<(), Arc<Error>>>) {
         let (done, answer) = oneshot::channel();
-        (Ask { model: TableName::new("gold", "x"), full, done }, answer)
+        (Ask { model: TableName::new("gold", "x"), extent, done }, answer)
     }
 
     #[tokio::test]
@@ -234,14 +247,14 @@ mod tests {
         let (sender, receiver) = mailbox();
         let mut asks = Asks::new(receiver);
         assert!(!asks.are_there());
-        let (first, gone) = ask(true);
-        let (second, waits) = ask(false);
+        let (first, gone) = ask(Extent::Full);
+        let (second, waits) = ask(Extent::Changes);
         sender.send(first).await.unwrap();
         sender.send(second).await.unwrap();
         drop(gone);
         asks.come().await;
         let taken = asks.take();
-        assert_eq!(taken.iter().map(|ask| ask.full).collect::<Vec<_>>(), [false]);
+        assert_eq!(taken.iter().map(|ask| ask.extent).collect::<Vec<_>>(), [Extent::Changes]);
         taken.into_iter().for_each(|ask| ask.answer(Ok(())));
         assert!(waits.await.unwrap().is_ok());
         assert!(!asks.are_there());
@@ -250,7 +263,7 @@ mod tests {
     #[tokio::test]
     async fn a_control_without_models_is_stopping() {
         let control = Control::default();
-        let refused = control.refresh(&TableName::new("gold", "x"), false).await;
+        let refused = control.refresh(&TableName::new("gold", "x"), Extent::Changes).await;
         assert!(matches!(refused, Err(Refusal::Stopping)), "{refused:?}");
     }
 }

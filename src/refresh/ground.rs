@@ -98,6 +98,9 @@ pub(super) async fn gather(
         };
         let Some(changes) = changes else { return Ok(Err(format!("the changes of {name} are gone"))) };
         let snapshot = table.snapshot();
+        if snapshot.kind() == TableKind::AppendOnly && !changes.deleted.is_empty() {
+            return Ok(Err(format!("the rows of {name} were made anew")));
+        }
         let Some((inserted, deleted)) = changes.rows(&snapshot) else {
             return Ok(Err(format!("a file of {name} does not say how many rows it has")));
         };

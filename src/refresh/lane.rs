@@ -2,7 +2,7 @@
 //! that one slow view
 //! never holds up the rest.
 
-use super::control::{Ask, Asks};
+use super::control::{Ask, Asks, Extent};
 use super::incremental::{self, Attempt, Base};
 use super::model::Model;
 use super::streaming::Refreshed;
@@ -104,7 +104,7 @@ impl Lane {
                 cut = Arc::new(Cut { wave_time: clock::now(), ..Cut::clone(&cut) });
             }
             let asks = self.asks.take();
-            let is_full = asks.iter().any(|ask| ask.full);
+            let is_full = asks.iter().any(|ask| ask.extent > Extent::Changes);
             let started = clock::instant();
             let result = self.refresh(&cut, &consumed, base.as_ref(), is_full).await;
             let spent = started.elapsed();

@@ -38,6 +38,7 @@ mod law_tests;
 mod model;
 mod output;
 mod recompute;
+mod redo;
 mod standing;
 mod stood;
 mod streaming;
@@ -48,7 +49,7 @@ mod watermark;
 mod wave;
 mod ways;
 
-pub use control::{Control, Refusal};
+pub use control::{Control, Extent, Refusal};
 pub use epochs::{EpochRow, EpochTable};
 pub use explain::{explain, why_not};
 pub use model::{
@@ -81,6 +82,14 @@ pub enum Error {
         from: i64,
         /// The version wanted.
         to: i64,
+    },
+    /// A streaming table would lose rows if it were made anew.
+    #[error("{input} does not hold all rows any more that {model} took of it")]
+    HistoryLost {
+        /// The streaming table.
+        model: lake::TableName,
+        /// Its input.
+        input: lake::TableName,
     },
     /// A model reads one that was never computed, or not by its new definition.
     #[error("{model} reads {input}, which was not computed by its definition yet")]

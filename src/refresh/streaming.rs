@@ -1,8 +1,10 @@
-//! Refreshing a streaming table: each new input row is taken once and appended.
+//! Refreshing a streaming table: each new input row is taken once and appended. Asked to, or where an input was, it is
+//! redone: all input rows are taken again, and what comes of them stands in the place of all there was.
 
-use super::Error;
+use super::control::Extent;
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH, RefreshRecord};
 use super::output::{nullable, settle, shape};
+use super::{Error, redo};
 use crate::catalog::cut::{Cut, CutTable};
 use crate::engine::{Engine, plan_text};
 use crate::lake::{Commit, DataFile, DataWriter, Effort, Lake, Snapshot, Table, TableName, conform};
@@ -55,29 +57,44 @@ pub(super) fn levels(models: &[Arc<Model>]) -> Vec<Vec<Arc<Model>>> {
 /// Takes back quarantine rows whose main commit never came.
 pub(super) async fn recover(model: &Model) -> Result<(), Error> {
     let Some(quarantine) = &model.quarantine else { return Ok(()) };
-    let done = model.table.snapshot().transaction(REFRESH).unwrap_or(0);
+    let number = |table: &Snapshot| table.transaction(REFRESH).unwrap_or(0);
+    let mut done = number(&model.table.snapshot());
+    if number(&quarantine.snapshot()) > done {
+        done = number(&*model.table.newest().await?);
+    }
     Ok(quarantine.take_back(REFRESH, done).await?)
 }
 
-/// Takes what is new in the streams; `None` when nothing is, and what stands was shown.
-pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option<Refreshed>, Error> {
+/// Takes what is new in the streams, or all that is in them; `None` when there is nothing to do, and what stands was
+/// shown.
+pub(super) async fn refresh(
+    model: &Model,
+    ground: &Ground<'_>,
+    extent: Extent,
+) -> Result<Option<Refreshed>, Error> {
     let started = clock::instant();
+    // What a commit that failed has left beside.
+    recover(model).await?;
+    let redo = redo::why(model, ground.snapshots, extent)?;
     let consumed = model.consumed();
     let mut overlay = ground.cut.as_ref().clone();
     let mut inputs = BTreeMap::new();
+    let mut taken = Vec::new();
     let mut rows_read = 0;
     for stream in &model.streams {
         let Some(snapshot) = ground.snapshots.get(stream) else { continue };
-        let from = consumed.get(stream).copied();
+        let from = consumed.get(stream).copied().filter(|_| redo.is_none());
         inputs.insert(stream.clone(), snapshot.version);
         let files = new_files(ground, stream, snapshot, from).await?;
-        rows_read += files.iter().filter_map(|f| f.live_rows(&snapshot.schema)).sum::<u64>();
+        let rows = files.iter().filter_map(|f| f.live_rows(&snapshot.schema)).sum::<u64>();
+        taken.extend(redo::taken(model, stream, snapshot, rows, redo.is_some()));
+        rows_read += rows;
         if let Some(table) = overlay.tables.get_mut(stream) {
             let provider = ground.lake.provider_of_files(snapshot, files);
             *table = CutTable { provider: Some(provider), ..table.clone() };
         }
     }
-    if rows_read == 0 && model.streams.iter().all(|s| consumed.contains_key(s)) {
+    if rows_read == 0 && redo.is_none() && model.streams.iter().all(|s| consumed.contains_key(s)) {
         return Ok(unshown(model, ground, inputs));
     }
     let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
@@ -85,6 +102,11 @@ pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option
     let inserted = live_rows(&written.rows, &model.schema);
 
     let quarantine = match &model.quarantine {
+        Some(table) if redo.is_some() => {
+            let committed = table.commit_beside_anew(REFRESH, number, written.quarantined).await?;
+            failpoint::pass(Point::StreamSideCommitted, || model.name.to_string());
+            Some(committed)
+        }
         Some(table) if !written.quarantined.is_empty() => {
             let committed = table.commit_beside(REFRESH, number, written.quarantined).await?;
             failpoint::pass(Point::StreamSideCommitted, || model.name.to_string());
@@ -96,7 +118,15 @@ pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option
     let mut transactions =
         vec![(REFRESH.to_string(), number), (DEFINITION.to_string(), model.definition_hash)];
     transactions.extend(inputs.iter().map(|(name, version)| (format!("{CONSUMED}{name}"), *version)));
-    let snapshot = model.table.commit(Commit::append(written.rows, transactions)).await?;
+    transactions.extend(taken);
+    let (snapshot, deleted) = match redo {
+        Some(_) => {
+            let deleted = model.table.snapshot().rows().unwrap_or_default();
+            transactions.push(redo::mark(number));
+            (model.table.overwrite(written.rows, transactions).await?, deleted)
+        }
+        None => (model.table.commit(Commit::append(written.rows, transactions)).await?, 0),
+    };
     failpoint::pass(Point::StreamCommitted, || model.name.to_string());
     Ok(Some(Refreshed {
         snapshot,
@@ -106,11 +136,11 @@ pub(super) async fn refresh(model: &Model, ground: &Ground<'_>) -> Result<Option
         record: RefreshRecord {
             epoch: 0,
             model: model.name.clone(),
-            mode: "append",
-            reason: "new input rows, each taken once".to_string(),
+            mode: if redo.is_some() { "recompute" } else { "append" },
+            reason: redo.unwrap_or_else(|| "new input rows, each taken once".to_string()),
             rows_read: i64::try_from(rows_read).unwrap_or(i64::MAX),
             rows_inserted: inserted,
-            rows_deleted: 0,
+            rows_deleted: i64::try_from(deleted).unwrap_or(i64::MAX),
             seconds: started.elapsed().as_secs_f64(),
             error: None,
             rules: written.rules.counts(),

@@ -1,6 +1,6 @@
 //! Waves: the newest sources, the streaming tables that follow from them, one epoch.
 
-use super::control::{Ask, Asked, Asks, Control, Running, mailbox};
+use super::control::{Ask, Asked, Asks, Control, Extent, Running, mailbox};
 use super::epochs::{EpochRow, EpochTable};
 use super::lane::{Lane, LaneReport};
 use super::model::{Model, ModelStatus, RefreshRecord, StatusBoard};
@@ -295,7 +295,8 @@ impl Run {
         for level in 0..self.levels.len() {
             let is_due = |m: &&Arc<Model>| {
                 let is_asked = self.asked.of(&m.name) || self.is_due(m);
-                is_asked && self.has_moved(m) && !self.held_back.contains(&m.name)
+                let is_full = self.asked.extent(&m.name) > Extent::Changes;
+                (is_full || is_asked && self.has_moved(m)) && !self.held_back.contains(&m.name)
             };
             let due: Vec<_> = self.levels[level].iter().filter(is_due).cloned().collect();
             if due.is_empty() {
@@ -361,9 +362,10 @@ impl Run {
             tables: &self.tables,
             time: self.wave_time,
         };
+        let asked = &self.asked;
         join_all(models.into_iter().map(|model| async {
             let started = clock::instant();
-            let outcome = streaming::refresh(&model, &ground).await;
+            let outcome = streaming::refresh(&model, &ground, asked.extent(&model.name)).await;
             (model, started.elapsed().as_secs_f64(), outcome)
         }))
         .await
@@ -378,6 +380,10 @@ impl Run {
                     Some(done) => self.take_refreshed(&model.name, done, self.wave_time),
                     None => self.rest(model),
                 }
+            }
+            // Only who asked is told: what stands is as good as it was.
+            Err(error @ Error::HistoryLost { .. }) if self.asked.extent(&model.name) > Extent::Changes => {
+                self.asked.refuse(&model.name, &Arc::new(error));
             }
             Err(error) => {
                 let failures = self.setbacks.get(&model.name).map_or(0, |s| s.failures) + 1;

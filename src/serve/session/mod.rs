@@ -261,8 +261,8 @@ impl Session {
             }
             Statement::ExplainModel(text) => within(deadline, self.explain_model(text, deadline)).await,
             Statement::Verify(name) => within(deadline, self.verify(name, deadline)).await,
-            Statement::Refresh { name, full, only_view } => {
-                within(deadline, self.refresh(name, *full, *only_view, deadline)).await
+            Statement::Refresh { name, extent, only_view } => {
+                within(deadline, self.refresh(name, *extent, *only_view, deadline)).await
             }
             Statement::Execute { name, arguments } => {
                 let inner = self.kept(name)?;

@@ -4,7 +4,7 @@ use super::{Answer, Session, TransactionStatus};
 use crate::catalog::cut::{Cut, CutTable, RelationKind};
 use crate::catalog::plan::plan_beside;
 use crate::lake::TableName;
-use crate::refresh::{self, Refusal, Verified};
+use crate::refresh::{self, Extent, Refusal, Verified};
 use crate::serve::statement::Named;
 use crate::serve::{Error, explain, functions};
 use crate::sql::{
@@ -89,7 +89,7 @@ impl Session {
     pub(super) async fn refresh(
         &self,
         name: &Named,
-        full: bool,
+        extent: Extent,
         only_view: bool,
         deadline: Option<Instant>,
     ) -> Result<Answer, Error> {
@@ -107,7 +107,7 @@ impl Session {
             RelationKind::StreamingTable => {}
             _ => return Err(wrong_kind(model, "a model that is stored")),
         }
-        self.readers.control.refresh(&model.relation.name, full).await?;
+        self.readers.control.refresh(&model.relation.name, extent).await?;
         Ok(Answer::Tag(if only_view { "REFRESH MATERIALIZED VIEW" } else { "REFRESH TABLE" }))
     }
 
@@ -182,12 +182,7 @@ impl From<Refusal> for Error {
         let message = refusal.to_string();
         match refusal {
             Refusal::NoModel(_) => Error::new("42P01", message),
-            Refusal::Streaming(name) => Error::new(
-                "0A000",
-                format!("REFRESH ... FULL of streaming table \"{name}\" is not supported yet"),
-            )
-            .with_detail("Each input row is taken once; rows whose inputs are gone would be lost.")
-            .with_hint("REFRESH TABLE without FULL takes what has come."),
+            Refusal::Streaming(_) => Error::new("42809", message),
             Refusal::Stopping => Error::new("57P01", message)
                 .with_hint("The server stops, or reads a changed project: ask again in a moment."),
             Refusal::NotComputed(_) => {
@@ -213,7 +208,11 @@ impl From<&refresh::Error> for Error {
             refresh::Error::Arrow(error) => Error::of_arrow(error),
             refresh::Error::Lake(error) => Error::new("58030", crate::lake::chain(error)),
             refresh::Error::Output(message) => Error::new("22000", message.clone()),
-            refresh::Error::ChangesGone { .. } => Error::new("55000", error.to_string()),
+            refresh::Error::ChangesGone { .. } => Error::new("55000", error.to_string())
+                .with_hint("REFRESH TABLE ... FULL makes it of the rows that there are."),
+            refresh::Error::HistoryLost { model, .. } => Error::new("55000", error.to_string()).with_hint(
+                format!("REFRESH TABLE {model} FULL ALLOW HISTORY LOSS makes it of the rows that are left."),
+            ),
             refresh::Error::NotComputed { input, .. } => {
                 Error::new("55000", error.to_string()).with_hint(format!("REFRESH TABLE {input} first."))
             }

@@ -14,6 +14,7 @@ pub use models::Named;
 
 use super::Error;
 use crate::ops::opaque::Opaque;
+use crate::refresh::Extent;
 use crate::sql::expand_windows;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
@@ -48,8 +49,8 @@ pub enum Statement {
     Refresh {
         /// The model.
         name: Named,
-        /// Compute it whole and compare.
-        full: bool,
+        /// How much of it.
+        extent: Extent,
         /// It was called a materialized view.
         only_view: bool,
     },

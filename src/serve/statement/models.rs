@@ -2,6 +2,7 @@
 
 use super::utility::Cursor;
 use super::{Statement, byte_of};
+use crate::refresh::Extent;
 use crate::serve::Error;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -26,10 +27,14 @@ pub(super) fn refresh(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
         cursor.expect_word("TABLE")?;
     }
     let name = named(cursor)?;
-    let full = cursor.take_word("FULL");
-    if full && cursor.take_word("ALLOW") {
-        cursor.expect_word("HISTORY")?;
-        cursor.expect_word("LOSS")?;
+    let mut extent = Extent::Changes;
+    if cursor.take_word("FULL") {
+        extent = Extent::Full;
+        if cursor.take_word("ALLOW") {
+            cursor.expect_word("HISTORY")?;
+            cursor.expect_word("LOSS")?;
+            extent = Extent::WhatIsLeft;
+        }
     }
     if only_view && cursor.take_word("WITH") {
         if cursor.take_word("NO") {
@@ -38,7 +43,7 @@ pub(super) fn refresh(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
         }
         cursor.expect_word("DATA")?;
     }
-    Ok(Statement::Refresh { name, full, only_view })
+    Ok(Statement::Refresh { name, extent, only_view })
 }
 
 /// `VERIFY MATERIALIZED VIEW name`.

@@ -1,4 +1,5 @@
 use super::{Discarded, Named, Statement, parse};
+use crate::refresh::Extent;
 
 fn one(sql: &str) -> Statement {
     let mut statements = parse(sql).unwrap();
@@ -81,12 +82,16 @@ fn explain_and_prepare() {
 fn models() {
     let named =
         |schema: Option<&str>, name: &str| Named { schema: schema.map(str::to_string), name: name.into() };
-    let refresh = |full, only_view| Statement::Refresh { name: named(Some("gold"), "x"), full, only_view };
-    assert_eq!(one("refresh table gold.x"), refresh(false, false));
-    assert_eq!(one("REFRESH STREAMING TABLE Gold.X"), refresh(false, false));
-    assert_eq!(one("REFRESH TABLE gold.x FULL ALLOW HISTORY LOSS"), refresh(true, false));
-    assert_eq!(one("REFRESH MATERIALIZED VIEW CONCURRENTLY gold.x WITH DATA"), refresh(false, true));
-    assert_eq!(one("REFRESH MATERIALIZED VIEW gold.x FULL"), refresh(true, true));
+    let refresh =
+        |extent, only_view| Statement::Refresh { name: named(Some("gold"), "x"), extent, only_view };
+    assert_eq!(one("refresh table gold.x"), refresh(Extent::Changes, false));
+    assert_eq!(one("REFRESH STREAMING TABLE Gold.X"), refresh(Extent::Changes, false));
+    assert_eq!(one("REFRESH TABLE gold.x FULL ALLOW HISTORY LOSS"), refresh(Extent::WhatIsLeft, false));
+    assert_eq!(
+        one("REFRESH MATERIALIZED VIEW CONCURRENTLY gold.x WITH DATA"),
+        refresh(Extent::Changes, true)
+    );
+    assert_eq!(one("REFRESH MATERIALIZED VIEW gold.x FULL"), refresh(Extent::Full, true));
     assert_eq!(one("VERIFY MATERIALIZED VIEW \"X\""), Statement::Verify(named(None, "X")));
     assert_eq!(refused("refresh view gold.x").0, "42601");
     assert_eq!(refused("refresh table gold.x full allow").0, "42601");
