@@ -14,6 +14,7 @@ mod expectations;
 mod failpoints;
 mod faults;
 mod flight;
+mod foreign;
 mod full_disk;
 mod kafka;
 mod lake_readers;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         time::trials(),
         readers::trials(),
         flight::trials(),
+        foreign::trials(),
         psql::trials(),
         sql::trials(),
         lake_readers::trials(),

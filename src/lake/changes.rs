@@ -4,10 +4,11 @@
 //! that the new vector hides and the old one did not.
 
 use super::Error;
-use super::log::{attach_vector, read_commit};
+use super::change_data::change_files;
+use super::log::{added_files, read_commit};
 use super::snapshot::{DataFile, Snapshot};
 use super::table::Table;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The rows that came and went. A row that came and went again in between is in both.
@@ -37,6 +38,8 @@ pub(super) struct Change {
     pub(super) added: Vec<Arc<DataFile>>,
     /// Files that it removed, as they were before.
     pub(super) removed: Vec<Arc<DataFile>>,
+    /// Its own account of the rows that it changed, as some writers give.
+    pub(super) data: Vec<Arc<DataFile>>,
 }
 
 impl Change {
@@ -86,8 +89,8 @@ impl Table {
             recent.iter().filter(|change| change.version > from && change.version <= to).cloned().collect()
         };
         if known.len() as i64 == to - from {
-            known.iter().for_each(|change| change.feed(&mut changes));
-            return Ok(Some(changes));
+            known.iter().try_for_each(|change| self.feed(change, &mut changes))?;
+            return Ok(self.are_there(&changes).then_some(changes));
         }
         // Not all in memory, as after a start: the log is replayed from the older version, which must still be there.
         let mut snapshot = match self.load_at(from) {
@@ -97,18 +100,29 @@ impl Table {
         };
         for version in from + 1..=to {
             let Some(lines) = read_commit(self.store(), self.name(), version)? else { return Ok(None) };
-            let mut added: Vec<Arc<DataFile>> = lines
-                .iter()
-                .filter_map(|line| line.add.clone())
-                .map(|add| Arc::new(DataFile::of_add(add)))
-                .collect();
-            for file in &mut added {
-                attach_vector(self.store(), self.name(), file)?;
-            }
-            change_of(&snapshot, version, &lines, &added).feed(&mut changes);
+            let added = added_files(self.store(), self.name(), &lines)?;
+            self.feed(&change_of(&snapshot, version, &lines, &added), &mut changes)?;
             snapshot = snapshot.next(version, &lines, added)?;
         }
-        Ok(Some(changes))
+        Ok(self.are_there(&changes).then_some(changes))
+    }
+
+    /// What a commit's change data says, where it has some; else what its files do.
+    fn feed(&self, change: &Change, changes: &mut Changes) -> Result<(), Error> {
+        match self.change_data(change)? {
+            Some(data) => {
+                changes.inserted.extend(data.inserted);
+                changes.deleted.extend(data.deleted);
+            }
+            None => change.feed(changes),
+        }
+        Ok(())
+    }
+
+    /// False when a file that changes stand in is gone: others delete files as they like.
+    fn are_there(&self, changes: &Changes) -> bool {
+        let files = || changes.inserted.iter().chain(&changes.deleted);
+        !self.store().is_foreign() || files().all(|file| self.store().path(&file.path).exists())
     }
 }
 
@@ -119,20 +133,18 @@ pub(super) fn change_of(
     lines: &[super::action::Line],
     added: &[Arc<DataFile>],
 ) -> Change {
-    let changes_data = lines.iter().any(|line| {
-        line.add.as_ref().is_some_and(|add| add.data_change)
-            || line.remove.as_ref().is_some_and(|remove| remove.data_change)
-    });
-    if !changes_data {
-        return Change { version, added: Vec::new(), removed: Vec::new() };
+    let adds = lines.iter().filter_map(|line| line.add.as_ref()).zip(added);
+    let added: Vec<Arc<DataFile>> =
+        adds.filter(|(add, _)| add.data_change).map(|(_, file)| Arc::clone(file)).collect();
+    let removes = lines.iter().filter_map(|line| line.remove.as_ref()).filter(|remove| remove.data_change);
+    let mut paths: HashSet<&str> = removes.map(|remove| remove.path.as_str()).collect();
+    if before.store.is_foreign() {
+        // A file that is added again without a remove is the same file.
+        paths.extend(added.iter().map(|file| file.path.as_str()));
     }
-    let paths: Vec<&str> =
-        lines.iter().filter_map(|line| line.remove.as_ref()).map(|remove| remove.path.as_str()).collect();
-    let removed = if paths.is_empty() {
-        Vec::new()
-    } else {
-        let paths: std::collections::HashSet<&str> = paths.into_iter().collect();
-        before.files.iter().filter(|file| paths.contains(file.path.as_str())).cloned().collect()
+    let removed = match paths.is_empty() {
+        true => Vec::new(),
+        false => before.files.iter().filter(|file| paths.contains(file.path.as_str())).cloned().collect(),
     };
-    Change { version, added: added.to_vec(), removed }
+    Change { version, added, removed, data: change_files(lines) }
 }

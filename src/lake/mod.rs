@@ -7,8 +7,10 @@
 //! writes a root at a time. Failure: errors name table and file; a damaged table fails alone.
 
 mod action;
+mod change_data;
 mod changes;
 mod error;
+mod foreign;
 mod index;
 mod log;
 mod lookup;
@@ -30,6 +32,7 @@ mod write;
 
 pub use changes::Changes;
 pub use error::{Error, chain};
+pub use foreign::Followed;
 pub use name::TableName;
 pub use read::conform;
 pub use scan::FilesProvider;
@@ -144,7 +147,7 @@ impl Lake {
         snapshot: &Arc<Snapshot>,
         files: Vec<Arc<DataFile>>,
     ) -> Arc<dyn TableProvider> {
-        let (root, indexes) = (self.folder(&snapshot.table), Arc::clone(&self.indexes));
+        let (root, indexes) = (snapshot.store.path(""), Arc::clone(&self.indexes));
         Arc::new(FilesProvider::new(snapshot, files, root, indexes))
     }
 

@@ -1,6 +1,6 @@
 //! Models are kept up to date: waves, lanes, epochs.
 //!
-//! Comes in: new bronze versions, and time. Goes out: one [`crate::catalog::cut::Cut`] after another, each durable as
+//! Comes in: new versions of bronze and of tables that others write, and time. Goes out: one [`crate::catalog::cut::Cut`] after another, each durable as
 //! an epoch.
 //!
 //! ```text
@@ -38,6 +38,7 @@ mod law_tests;
 mod model;
 mod output;
 mod recompute;
+mod standing;
 mod streaming;
 mod trigger;
 mod verify;
@@ -49,7 +50,7 @@ pub use epochs::{EpochRow, EpochTable};
 pub use explain::{explain, why_not};
 pub use model::{Model, ModelStatus, RefreshRecord, StatusBoard, definition_id, open_model};
 pub use verify::{EXAMPLES_MAX, Verified};
-pub use wave::{Shape, WaveSettings, Waves, run_waves};
+pub use wave::{ForeignTable, Shape, WaveSettings, Waves, run_waves};
 
 use crate::lake;
 use datafusion::error::DataFusionError;

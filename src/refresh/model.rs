@@ -139,12 +139,14 @@ impl Model {
     }
 }
 
-/// Opens (and creates) a model's tables; `inputs` are the stored tables it reads. Blocks.
+/// Opens (and creates) a model's tables; `inputs` are the stored tables it reads, `others` tells those that others
+/// write from their predecessors: rows that were computed from another table are computed anew. Blocks.
 pub fn open_model(
     lake: &Lake,
     definition: &Definition,
     planned: &PlannedModel,
     inputs: Vec<TableName>,
+    others: &str,
 ) -> Result<Option<Model>, Error> {
     let (name, expectations, partitioned_by, trigger, sql, policy, is_streaming) = match definition {
         Definition::StreamingTable(d) => {
@@ -189,7 +191,7 @@ pub fn open_model(
         trigger: trigger.clone(),
         policy,
         expectations: expectations.clone(),
-        definition_hash: hash(sql),
+        definition_hash: if others.is_empty() { hash(sql) } else { hash(&format!("{sql}\n{others}")) },
         is_streaming,
         why_not: OnceLock::new(),
     }))

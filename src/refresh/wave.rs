@@ -4,10 +4,11 @@ use super::control::{Ask, Asked, Asks, Control, Running, mailbox};
 use super::epochs::{EpochRow, EpochTable};
 use super::lane::{Lane, LaneReport};
 use super::model::{Model, ModelStatus, RefreshRecord, StatusBoard};
+use super::standing::{Standing, inputs_json, stand};
 use super::streaming::{self, Ground, Refreshed};
 use super::{Error, trigger};
 use crate::bronze::Stream;
-use crate::catalog::cut::{Computed, Cut, CutTable, Freshness, Relation, RelationKind};
+use crate::catalog::cut::{Cut, CutTable, Freshness, Relation};
 use crate::engine::Engine;
 use crate::lake::{Lake, Snapshot, Table, TableName, chain};
 use crate::ops::clock;
@@ -29,6 +30,15 @@ pub struct WaveSettings {
     pub lanes_max: usize,
 }
 
+/// A table that others write.
+#[derive(Clone)]
+pub struct ForeignTable {
+    /// The table, which another task follows.
+    pub table: Arc<Table>,
+    /// Its newest version: a wave is due when that moves.
+    pub moved: watch::Receiver<i64>,
+}
+
 /// What a project looks like to the waves: everything that does not change while it runs.
 #[derive(Clone)]
 pub struct Shape {
@@ -40,6 +50,8 @@ pub struct Shape {
     pub live: BTreeMap<TableName, Arc<dyn TableProvider>>,
     /// Sources.
     pub streams: Vec<Arc<Stream>>,
+    /// Tables that others write.
+    pub foreign: Vec<ForeignTable>,
     /// Stored models, inputs first.
     pub models: Vec<Arc<Model>>,
     /// Views whose query depends on the time.
@@ -114,29 +126,6 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
     Ok(())
 }
 
-/// A table as the next epoch will name it.
-#[derive(Clone)]
-struct Standing {
-    snapshot: Arc<Snapshot>,
-    inputs: BTreeMap<TableName, i64>,
-    freshness: Freshness,
-    fresh_as_of: Option<DateTime<Utc>>,
-    /// What `now()` was when it was computed; `None` when that was before this process.
-    computed_at: Option<DateTime<Utc>>,
-}
-
-impl Standing {
-    fn fresh(snapshot: Arc<Snapshot>, inputs: BTreeMap<TableName, i64>, as_of: DateTime<Utc>) -> Self {
-        let as_of = Some(as_of);
-        Self { snapshot, inputs, freshness: Freshness::Fresh, fresh_as_of: as_of, computed_at: as_of }
-    }
-
-    fn computed(&self, kind: RelationKind) -> Option<Arc<Computed>> {
-        let is_view = kind == RelationKind::MaterializedView;
-        is_view.then(|| Arc::new(Computed { inputs: self.inputs.clone(), at: self.computed_at }))
-    }
-}
-
 /// A streaming table that failed: when it may try again.
 #[derive(Clone, Copy)]
 struct Setback {
@@ -176,6 +165,9 @@ impl Run {
             tables.insert(stream.definition.name.clone(), Arc::clone(stream.table()));
             tables.insert(stream.definition.name.quarantine(), Arc::clone(stream.quarantine()));
         }
+        for foreign in &waves.shape.foreign {
+            tables.insert(foreign.table.name().clone(), Arc::clone(&foreign.table));
+        }
         for model in &waves.shape.models {
             tables.insert(model.name.clone(), Arc::clone(&model.table));
             if let Some(quarantine) = &model.quarantine {
@@ -210,21 +202,9 @@ impl Run {
         bell: &Arc<Notify>,
         stop: &CancellationToken,
     ) -> Vec<tokio::task::JoinHandle<()>> {
-        let ring = |stream: &Arc<Stream>| {
-            let (mut cuts, bell, stop) = (stream.cuts(), Arc::clone(bell), stop.clone());
-            tokio::spawn(async move {
-                loop {
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        changed = cuts.changed() => match changed {
-                            Ok(()) => bell.notify_one(),
-                            Err(_) => return,
-                        },
-                    }
-                }
-            })
-        };
-        self.waves.shape.streams.iter().map(ring).collect()
+        let streams = self.waves.shape.streams.iter().map(|s| ring_on(s.cuts(), bell, stop));
+        let foreign = self.waves.shape.foreign.iter().map(|f| ring_on(f.moved.clone(), bell, stop));
+        streams.chain(foreign).collect()
     }
 
     /// Starts the lanes and tells the control how they, and the waves, are asked.
@@ -329,6 +309,13 @@ impl Run {
                     self.unpublished = true;
                     self.standing.insert(name, Standing::fresh(snapshot, BTreeMap::new(), self.wave_time));
                 }
+            }
+        }
+        for foreign in self.waves.shape.foreign.clone() {
+            let (name, snapshot) = (foreign.table.name().clone(), foreign.table.snapshot());
+            if self.standing.get(&name).is_none_or(|s| s.snapshot.version != snapshot.version) {
+                self.unpublished = true;
+                self.standing.insert(name, Standing::fresh(snapshot, BTreeMap::new(), self.wave_time));
             }
         }
     }
@@ -526,6 +513,26 @@ impl Run {
     }
 }
 
+/// Rings each time that something has changed.
+fn ring_on<T: Send + Sync + 'static>(
+    mut changes: watch::Receiver<T>,
+    bell: &Arc<Notify>,
+    stop: &CancellationToken,
+) -> tokio::task::JoinHandle<()> {
+    let (bell, stop) = (Arc::clone(bell), stop.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = changes.changed() => match changed {
+                    Ok(()) => bell.notify_one(),
+                    Err(_) => return,
+                },
+            }
+        }
+    })
+}
+
 /// A snapshot's provider, made once a version.
 fn provider(
     providers: &mut HashMap<TableName, (i64, Arc<dyn TableProvider>)>,
@@ -540,47 +547,6 @@ fn provider(
             provider
         }
     }
-}
-
-/// The version that the last epoch names, or the newest where it names none or names one that is gone.
-async fn stand(
-    table: &Arc<Table>,
-    named: Option<&EpochRow>,
-    computed: bool,
-    wave_time: DateTime<Utc>,
-) -> Standing {
-    let newest = table.snapshot();
-    let snapshot = match named {
-        Some(row) => match table.snapshot_at(row.version).await {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                tracing::warn!(table = %table.name(), error = chain(&error), "the last epoch's version is gone; the newest stands");
-                newest
-            }
-        },
-        None => newest,
-    };
-    let prefix = super::model::CONSUMED;
-    let inputs = snapshot
-        .transactions_of(prefix)
-        .filter_map(|(name, version)| {
-            let (schema, name) = name.split_once('.')?;
-            Some((TableName::new(schema, name), version))
-        })
-        .collect();
-    let freshness = match named.map(|row| row.state.as_str()) {
-        Some("fresh") => Freshness::Fresh,
-        // What no epoch names yet is empty, and what is empty and has no inputs is as fresh as can be.
-        None if !computed => Freshness::Fresh,
-        _ => Freshness::Stale,
-    };
-    Standing { snapshot, inputs, freshness, fresh_as_of: named.map(|_| wave_time), computed_at: None }
-}
-
-fn inputs_json(inputs: &BTreeMap<TableName, i64>) -> String {
-    let map: serde_json::Map<String, serde_json::Value> =
-        inputs.iter().map(|(name, version)| (name.to_string(), (*version).into())).collect();
-    serde_json::Value::Object(map).to_string()
 }
 
 /// Streaming tables by depth: a level reads streams of earlier levels only.
