@@ -2,11 +2,16 @@
 //! writer does to its log, its files or its columns, the server goes on; and nothing is ever written there.
 
 use crate::support::delta::{COLUMNS, DeltaTable, metadata, moving, protocol, removed, with_inline_vector};
-use crate::support::{FLOW, Server, Warehouse, trial, until};
+use crate::support::{FLOW, Server, Warehouse, needs, trial, until};
 use arrow::array::{ArrayRef, Int64Array, Int64Builder, ListBuilder, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field};
 use libtest_mimic::Trial;
+use parquet::data_type::{Int96, Int96Type};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 pub fn trials() -> Vec<Trial> {
@@ -19,8 +24,15 @@ pub fn trials() -> Vec<Trial> {
         trial("foreign::a_torn_log_waits_for_its_writer", a_torn_log_waits_for_its_writer),
         trial("foreign::columns_come_and_go", columns_come_and_go),
         trial("foreign::all_kinds_of_columns_are_read", all_kinds_of_columns_are_read),
+        trial("foreign::a_great_change_is_computed_anew", a_great_change_is_computed_anew),
         trial("foreign::mistakes_are_placed", mistakes_are_placed),
     ]
+    .into_iter()
+    .chain(needs::python(
+        "deltalake, pyarrow",
+        vec![trial("foreign::what_deltalake_writes_is_followed", what_deltalake_writes_is_followed)],
+    ))
+    .collect()
 }
 
 const SOURCE: &str =
@@ -200,9 +212,8 @@ fn a_log_may_be_cleaned_up() {
 
     // Cleaned up while it was away: what happened in between is not told any more.
     sales.commit(&[removed(&first)]);
-    let mut lines = checkpoint_of(&[&second, &third, &fourth]);
-    lines.push(metadata);
-    sales.checkpoint(&lines, 1);
+    let lines = [protocol(&["deletionVectors", "v2Checkpoint"]), metadata];
+    sales.checkpoint_with_sidecar(&lines, &[moving(&second), moving(&third), moving(&fourth)]);
     sales.clean_log();
     let server = warehouse.serve();
     expect(&server, "east|2|3\nnorth|1|30");
@@ -336,7 +347,7 @@ fn all_kinds_of_columns_are_read() {
     );
     warehouse.write(
         "sql/gold/visits.sql",
-        "CREATE MATERIALIZED VIEW gold.visits AS SELECT day, place, id, hours, who FROM lakehouse.visits;\n",
+        "CREATE MATERIALIZED VIEW gold.visits AS SELECT day, place, id, hours, who, seen_at FROM lakehouse.visits;\n",
     );
     let columns = [
         ("day", "\"date\""),
@@ -348,6 +359,7 @@ fn all_kinds_of_columns_are_read() {
             r#"{"type": "struct", "fields": [{"name": "name", "type": "string", "nullable": false, "metadata": {}}]}"#,
         ),
     ];
+    let columns: Vec<_> = columns.into_iter().chain([("seen_at", "timestamp")]).collect();
     let folder = warehouse.folder().join("lake/visits");
     let mut visits = DeltaTable::create(&folder, &columns, &json!({}));
     visits.commit(&[metadata(&columns, &["day", "place"], &json!({}))]);
@@ -357,17 +369,81 @@ fn all_kinds_of_columns_are_read() {
     // An empty value stands for NULL; a file written before a column came does not have it.
     let rows = nested_rows(&[(2, &[], "bob"), (3, &[1], "cy")]).project(&[0, 1]).unwrap();
     let second = visits.file_of(&rows, "", json!({"day": "", "place": null}));
-    visits.commit(&[first.clone(), second]);
+    let third = visits.raw_file(&spark_timestamp(), "", json!({"day": "9999-12-31", "place": ""}));
+    visits.commit(&[first.clone(), second, third]);
     let server = warehouse.serve();
-    let shown = "SELECT day, place, id, hours, who['name'] FROM gold.visits ORDER BY id";
+    let shown = "SELECT day, place, id, hours, who['name'] FROM gold.visits WHERE id IS NOT NULL ORDER BY id";
     server.wait_until(shown, "2026-01-02|a b|1|{9,10}|ada\n||2|{}|\n||3|{1}|");
+    server.wait_until(
+        "SELECT day, place, seen_at FROM gold.visits WHERE id IS NULL",
+        "9999-12-31||9999-12-31 00:00:00+00",
+    );
     assert_eq!(server.query("SELECT id FROM lakehouse.visits WHERE day = DATE '2026-01-02'"), "1");
     let verify = "VERIFY MATERIALIZED VIEW gold.visits";
-    assert!(server.query(verify).contains("|3|0|0|equal|"), "{}", server.query(verify));
+    assert!(server.query(verify).contains("|4|0|0|equal|"), "{}", server.query(verify));
     visits.commit(&[removed(&first)]);
     server.wait_until(shown, "||2|{}|\n||3|{1}|");
-    assert!(server.query(verify).contains("|2|0|0|equal|"), "{}", server.query(verify));
+    assert!(server.query(verify).contains("|3|0|0|equal|"), "{}", server.query(verify));
     visits.assert_only_read();
+}
+
+fn a_great_change_is_computed_anew() {
+    let warehouse = warehouse();
+    warehouse.write("sql/gold/by_region.sql", BY_REGION.replace("REFRESH POLICY INCREMENTAL", ""));
+    let mut sales = sales(&warehouse);
+    let rows: Vec<_> = (0..12_000).map(|id| (id, "north", 1)).collect();
+    let first = sales.append(&rows);
+    let server = warehouse.serve();
+    expect(&server, "north|12000|12000");
+    let rows: Vec<_> = rows.into_iter().map(|(id, _, amount)| (id, "south", amount)).collect();
+    let second = sales.file(&rows);
+    sales.commit(&[removed(&first), second]);
+    expect(&server, "south|12000|12000");
+    expect_refresh(&server, "recompute", "24000 of 12000 input rows have changed");
+    sales.append(&[(12_000, "south", 1)]);
+    expect(&server, "south|12001|12001");
+    expect_refresh(&server, "incremental", "table 1: 1 changed input rows");
+    sales.assert_only_read();
+}
+
+fn what_deltalake_writes_is_followed() {
+    let warehouse = warehouse();
+    let folder = warehouse.folder().join("lake/sales");
+    let write = |step: &str| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/lake_writer.py");
+        let output = Command::new(needs::python_path()).arg(script).arg(&folder).arg(step).output().unwrap();
+        assert!(output.status.success(), "{step}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_string()
+    };
+    write("create");
+    let mut server = warehouse.serve();
+    // The writer says itself what it wrote.
+    for step in [
+        "append",
+        "delete",
+        "update",
+        "merge",
+        "optimize",
+        "checkpoint",
+        "overwrite",
+        "append",
+        "widen",
+        "append",
+    ] {
+        let rows = write(step);
+        expect(&server, &rows);
+    }
+    for step in ["update", "vacuum", "append"] {
+        assert_eq!(server.terminate().0.code(), Some(0));
+        let rows = write(step);
+        server = warehouse.serve();
+        expect(&server, &rows);
+    }
+    let failed = "SELECT count(*) FROM sluice.refreshes WHERE outcome = 'failed'";
+    assert_eq!(server.query(failed), "0");
+    let modes =
+        "SELECT count(*) >= 6 FROM sluice.refreshes WHERE model = 'gold.by_region' AND mode = 'incremental'";
+    assert_eq!(server.query(modes), "t");
 }
 
 fn mistakes_are_placed() {
@@ -426,6 +502,23 @@ fn mistakes_are_placed() {
     sales.commit(&[metadata(&COLUMNS, &[], &json!({})), protocol(&["typeWidening"])]);
     warehouse.sluice(&["check"]).expect(1, &["needs Delta feature typeWidening"]);
     sales.assert_only_read();
+}
+
+/// A file of one row, the last day of the year 9999, written as Spark does by default.
+fn spark_timestamp() -> Vec<u8> {
+    let columns = parse_message_type("message spark { optional int96 seen_at; }").unwrap();
+    let mut bytes = Vec::new();
+    let mut file = SerializedFileWriter::new(&mut bytes, Arc::new(columns), Arc::default()).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let mut day = Int96::new();
+    // No nanoseconds, and the Julian day.
+    day.set_data(0, 0, 5_373_484);
+    column.typed::<Int96Type>().write_batch(&[day], Some(&[1]), None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    file.close().unwrap();
+    bytes
 }
 
 /// Rows of `id`, a list and a struct, as a writer with names of its own for a list's parts.

@@ -65,10 +65,14 @@ impl DeltaTable {
 
     /// Writes a data file of any columns under `prefix`, in a partition; gives its `add` line, with no statistics.
     pub fn file_of(&mut self, batch: &RecordBatch, prefix: &str, partition: Value) -> Value {
+        self.raw_file(&parquet_of(batch), prefix, partition)
+    }
+
+    /// As [`DeltaTable::file_of`], of a file that was made elsewhere.
+    pub fn raw_file(&mut self, bytes: &[u8], prefix: &str, partition: Value) -> Value {
         let path = format!("{prefix}part-{}.parquet", uuid::Uuid::new_v4());
-        let bytes = parquet_of(batch);
         let size = bytes.len();
-        self.put(&path, &bytes);
+        self.put(&path, bytes);
         // As the protocol asks: escaped as in a URL.
         let path = path.replace('%', "%25").replace(' ', "%20");
         json!({"add": {"path": path, "partitionValues": partition, "size": size, "modificationTime": now_ms(),
@@ -138,6 +142,16 @@ impl DeltaTable {
             };
             self.put(&format!("_delta_log/{name}"), &parquet_of(&checkpoint_rows(part)));
         }
+    }
+
+    /// Writes the newest version's checkpoint as one file of lines that names another with the `add` lines.
+    pub fn checkpoint_with_sidecar(&mut self, lines: &[Value], adds: &[Value]) {
+        let sidecar = format!("{}.parquet", uuid::Uuid::new_v4());
+        self.put(&format!("_delta_log/_sidecars/{sidecar}"), &parquet_of(&checkpoint_rows(adds)));
+        let named = json!({"sidecar": {"path": sidecar, "sizeInBytes": 1, "modificationTime": now_ms()}});
+        let text: String = lines.iter().chain([&named]).map(|line| format!("{line}\n")).collect();
+        let name = format!("{:020}.checkpoint.{}.json", self.version(), uuid::Uuid::new_v4());
+        self.put(&format!("_delta_log/{name}"), text.as_bytes());
     }
 
     /// Deletes the log below the newest version and that version's own commit, as a cleanup after a checkpoint may.
