@@ -295,6 +295,11 @@ fn a_torn_log_waits_for_its_writer() {
     sales.mend(&[second]);
     expect(&server, "north|1|10\nsouth|1|20");
     server.wait_until("SELECT state, error FROM sluice.sources", "running|");
+
+    // What this server cannot read is said; what was read stands.
+    sales.commit(&[protocol(&["typeWidening"])]);
+    server.wait_until("SELECT state, error LIKE '%feature typeWidening%' FROM sluice.sources", "troubled|t");
+    expect(&server, "north|1|10\nsouth|1|20");
     sales.assert_only_read();
 }
 
@@ -321,6 +326,7 @@ fn columns_come_and_go() {
     sales.append(&[(3, "south", 30)]);
     server.wait_until("SELECT * FROM gold.sales ORDER BY id", "1|north|10|\n2|south|20|\n3|south|30|");
     expect(&server, "north|1|10\nsouth|2|50");
+    expect_refresh(&server, "incremental", "table 1: 1 changed input rows");
     server.wait_until("SELECT * FROM gold.big_sales ORDER BY id", "2\n3");
 
     // A column less: those that name it fail alone, and say so.

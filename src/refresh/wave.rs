@@ -181,6 +181,12 @@ impl Run {
             standing.insert(name.clone(), stand(table, named.get(name), computed, wave_time).await);
         }
         let levels = levels(&waves.shape.models);
+        // What others have done meanwhile is in no epoch yet.
+        let others = waves.shape.foreign.iter().map(|foreign| foreign.table.name());
+        let version =
+            |name: &TableName| standing.get(name).map(|standing: &Standing| standing.snapshot.version);
+        let mut others = others.map(|name| named.get(name).map(|row| row.version) == version(name));
+        let unpublished = named.is_empty() || !others.all(|is_named| is_named);
         Ok(Self {
             waves,
             epoch,
@@ -193,7 +199,7 @@ impl Run {
             last_refresh: HashMap::new(),
             records: Vec::new(),
             asked: Asked::default(),
-            unpublished: named.is_empty(),
+            unpublished,
         })
     }
 
@@ -400,7 +406,11 @@ impl Run {
             .is_none_or(|s| s.snapshot.version != done.snapshot.version || s.freshness != Freshness::Fresh);
         // Who asked for it reads what was done, also when nothing was to do.
         let shows = moved || self.asked.of(name);
-        self.unpublished |= shows;
+        // Unchanged rows of newer inputs: what they were computed from is told, too.
+        let stands_on = |(input, version): (&TableName, &i64)| {
+            before.is_some_and(|standing| standing.inputs.get(input) == Some(version))
+        };
+        self.unpublished |= shows || !done.inputs.iter().all(stands_on);
         if shows || done.record.rules.iter().any(|r| r.failed > 0) {
             self.records.push(done.record);
         }

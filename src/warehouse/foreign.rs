@@ -37,13 +37,11 @@ pub(crate) fn columns(others: &Others) -> ForeignColumns {
     opened.map(|(name, table)| (name.clone(), Arc::clone(&table.snapshot().schema))).collect()
 }
 
-/// What tells the tables of others among a model's inputs from what stood there before; empty when there is none.
+/// What tells the tables of others among a model's inputs from what stood there before; empty when there is none. Other
+/// columns of the same table are changes like any other.
 pub(super) fn identity(others: &Others, inputs: &[TableName]) -> String {
     let opened = inputs.iter().filter_map(|name| Some((name, others.get(name)?.as_ref().ok()?)));
-    let told = opened.map(|(name, table)| {
-        let snapshot = table.snapshot();
-        format!("{name} {} {:?}", snapshot.id(), snapshot.schema.fields())
-    });
+    let told = opened.map(|(name, table)| format!("{name} {}", table.snapshot().id()));
     told.collect::<Vec<_>>().join("\n")
 }
 
