@@ -9,6 +9,7 @@
 //! HTTP push          ├─ ingest ─ append ─ Delta ─ refresh (waves) ─ Delta ─┼ Flight SQL: pandas, ADBC, JDBC
 //! files              ┘  (rows + positions,      (changes in, changes out,  └ HTTP: ready, metrics, ingest
 //!                        one commit)             one commit)
+//! Delta tables that others write ─── read in place ───┘
 //!                                 \____ each wave ends in an EPOCH: one version per table, the cut that readers see
 //! ```
 //!

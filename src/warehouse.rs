@@ -7,6 +7,8 @@
 //!         ─ readers' connections drained
 //! ```
 
+pub(crate) mod foreign;
+mod loaded;
 mod reads;
 mod sources;
 pub(crate) mod strict;
@@ -15,7 +17,6 @@ mod unopened;
 mod upkeep;
 
 use crate::catalog::cut::{Cut, Relation, RelationKind};
-use crate::catalog::plan::{PlannedModel, plan};
 use crate::catalog::project::{Model as Definition, Project};
 use crate::config::Settings;
 use crate::engine::Engine;
@@ -30,7 +31,10 @@ use crate::serve::{Readers, flight, http, postgres};
 use crate::sql;
 use crate::sql::{quarantine_schema, watermark_schema};
 use anyhow::{Context as _, anyhow, bail};
+use foreign::{Others, RunningForeign};
 use futures::future::join_all;
+pub(crate) use loaded::Planned;
+use loaded::{Loaded, load, prepare};
 use reads::{depends_on_clock, reads};
 use sources::{RunningSource, SourceTasks};
 use std::collections::{BTreeMap, HashMap};
@@ -40,7 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use system::Journals;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How often a watched project's files are looked at.
@@ -59,7 +63,7 @@ pub async fn run(
     let listeners = Listeners::bind(&settings).await?;
     let addresses = listeners.addresses()?;
     let engine = Engine::new(settings.limits.query_memory_bytes_max, processors())?;
-    let (mut project, mut planned) = load(&settings.project, &engine).await.map_err(all_errors)?;
+    let mut loaded = load(&settings.project, &engine).await.map_err(all_errors)?;
     let root = settings.data.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let lake = Arc::new(Lake::open(Path::new(&root))?);
@@ -73,13 +77,15 @@ pub async fn run(
     let empty = Cut { epoch: 0, wave_time: clock::now(), tables: BTreeMap::new(), shape: 0 };
     let (cuts, mut published) = watch::channel(Arc::new(empty));
     let (inboxes, control) = (Inboxes::default(), Control::default());
-    let house = House { settings, engine, lake, journals, epochs, cuts, inboxes, control };
+    let reload = Arc::new(Notify::new());
+    let house = House { settings, engine, lake, journals, epochs, cuts, inboxes, control, reload };
     let stop_serving = Shutdown::new();
     let mut ready = Some(ready);
     let mut listeners = Some(listeners);
     loop {
         let stop = shutdown.token().child_token();
-        let running = house.start(project, planned, &stop).await?;
+        let project = Arc::clone(&loaded.project);
+        let running = house.start(loaded, &stop).await?;
         if let (Some(ready), Some(listeners)) = (ready.take(), listeners.take()) {
             tokio::select! {
                 changed = published.changed() => changed.context("the waves ended before the first cut")?,
@@ -92,13 +98,13 @@ pub async fn run(
         }
         let reloaded = tokio::select! {
             () = shutdown.requested() => None,
-            reloaded = house.changed_project() => Some(reloaded),
+            reloaded = house.changed(project) => Some(reloaded),
         };
         stop.cancel();
         running.drain().await;
         house.journals.flush().await;
         match reloaded {
-            Some(next) => (project, planned) = next,
+            Some(next) => loaded = next,
             None => break,
         }
     }
@@ -109,15 +115,6 @@ pub async fn run(
 
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
-}
-
-pub(crate) type Planned = BTreeMap<TableName, PlannedModel>;
-
-async fn load(folder: &Path, engine: &Engine) -> Result<(Arc<Project>, Planned), Vec<sql::Error>> {
-    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-    let project = Arc::new(Project::load(&folder)?);
-    let planned = plan(&project, engine).await?;
-    Ok((project, planned))
 }
 
 fn all_errors(errors: Vec<sql::Error>) -> anyhow::Error {
@@ -187,11 +184,14 @@ struct House {
     cuts: watch::Sender<Arc<Cut>>,
     inboxes: Inboxes,
     control: Control,
+    /// Rung when others have changed a table so that models must be planned anew.
+    reload: Arc<Notify>,
 }
 
 /// A project's running tasks.
 struct Running {
     sources: Vec<SourceTasks>,
+    followers: Vec<tokio::task::JoinHandle<()>>,
     waves: tokio::task::JoinHandle<()>,
     waves_stop: CancellationToken,
     upkeep: tokio::task::JoinHandle<()>,
@@ -202,6 +202,7 @@ impl Running {
     /// Sources first, so that what they read still joins an epoch.
     async fn drain(self) {
         join_all(self.sources.into_iter().map(SourceTasks::drain)).await;
+        join_all(self.followers).await;
         self.waves_stop.cancel();
         let _ = self.waves.await;
         let _ = self.upkeep.await;
@@ -223,18 +224,20 @@ impl House {
         }
     }
 
-    async fn start(
-        &self,
-        project: Arc<Project>,
-        planned: Planned,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Running> {
+    async fn start(&self, loaded: Loaded, stop: &CancellationToken) -> anyhow::Result<Running> {
+        let Loaded { project, planned, others, left_out } = loaded;
         let opened = join_all(project.sources.values().map(|source| sources::open(&self.lake, source))).await;
         let (running, resumes): (Vec<RunningSource>, Vec<_>) = opened.into_iter().unzip();
         let running = Arc::new(running);
         let board = StatusBoard::default();
-        let models = self.open_models(&project, planned.clone(), &board).await?;
-        let shape = self.shape(&project, &planned, &running, &models, &board);
+        for (name, reason) in left_out {
+            self.leave_out(&name, &board, reason);
+        }
+        let models = self.open_models(&project, planned.clone(), &others, &board).await?;
+        let foreign = project.foreign.values();
+        let foreign: Vec<Arc<RunningForeign>> =
+            foreign.map(|f| Arc::new(RunningForeign::new(f, &others[&f.name]))).collect();
+        let shape = self.shape(&project, &planned, &running, &foreign, &models, &board);
 
         let journals = self.journals.clone();
         let waves = Waves {
@@ -266,6 +269,11 @@ impl House {
             sources::start(source, resume, &project, &self.inboxes, flush_age, log, stop)
         };
         let sources = running.iter().zip(resumes).filter_map(start).collect();
+        let follow = |foreign: &Arc<RunningForeign>| {
+            let (foreign, reload) = (Arc::clone(foreign), Arc::clone(&self.reload));
+            tokio::spawn(foreign::follow(foreign, Arc::clone(&project), reload, stop.clone()))
+        };
+        let followers = foreign.iter().map(follow).collect();
         let upkeep = upkeep::Upkeep {
             lake: Arc::clone(&self.lake),
             epochs: self.epochs.clone(),
@@ -279,6 +287,7 @@ impl House {
         let journals = write_journals(self.journals.clone(), stop.clone());
         Ok(Running {
             sources,
+            followers,
             waves,
             waves_stop,
             upkeep: tokio::spawn(upkeep),
@@ -292,17 +301,19 @@ impl House {
         &self,
         project: &Arc<Project>,
         mut planned: Planned,
+        others: &Others,
         board: &StatusBoard,
     ) -> anyhow::Result<Vec<Arc<Model>>> {
-        for (name, error) in strict::refused(project, &planned, &self.engine).await {
+        for (name, error) in strict::refused(project, &planned, &foreign::columns(others), &self.engine).await
+        {
             planned.remove(&name);
             self.leave_out(&name, board, error.to_string());
         }
-        let (lake, project) = (Arc::clone(&self.lake), Arc::clone(project));
+        let (lake, project, others) = (Arc::clone(&self.lake), Arc::clone(project), others.clone());
         let open = move || {
             let open = |definition: &Definition| {
                 let plan = planned.get(definition.name())?;
-                let opened = open_model(&lake, definition, plan, reads(&project, definition));
+                let opened = open_model(&lake, definition, plan, reads(&project, &others, definition));
                 Some((definition.name().clone(), opened))
             };
             project.models.iter().filter_map(open).collect::<Vec<_>>()
@@ -329,6 +340,7 @@ impl House {
         project: &Arc<Project>,
         planned: &Planned,
         sources: &Arc<Vec<RunningSource>>,
+        foreign: &[Arc<RunningForeign>],
         models: &[Arc<Model>],
         board: &StatusBoard,
     ) -> Shape {
@@ -345,6 +357,9 @@ impl House {
             if stream.definition.watermark.is_some() {
                 add(watermark_relation(&stream.definition.name));
             }
+        }
+        for (name, table) in foreign.iter().filter_map(|f| Some((f.name(), f.table()?))) {
+            add(relation(project, name, RelationKind::Foreign, Arc::clone(&table.snapshot().schema)));
         }
         for definition in &project.models {
             let name = definition.name();
@@ -371,6 +386,7 @@ impl House {
             models,
             lake: &self.lake,
             sources,
+            foreign,
             board,
             epochs: &self.epochs,
             journals: &self.journals,
@@ -388,13 +404,27 @@ impl House {
             relations,
             live,
             streams: sources.iter().filter_map(|s| s.stream.clone()).collect(),
+            foreign: foreign.iter().filter_map(|f| f.for_waves()).collect(),
             models: models.to_vec(),
             clock_models: clock_models.map(|m| m.name().clone()).collect(),
         }
     }
 
+    /// Resolves when the watched project has changed and is sound again, or when others have changed a table so that
+    /// the models of this one must be planned anew.
+    async fn changed(&self, project: Arc<Project>) -> Loaded {
+        tokio::select! {
+            next = self.changed_project() => next,
+            () = self.reload.notified() => {
+                tracing::info!("a table that others write has changed: models are planned anew");
+                // The project was sound: what others change leaves out single models.
+                prepare(project, &self.engine).await.0
+            }
+        }
+    }
+
     /// Resolves when the watched project has changed and is sound again; never when it is not watched.
-    async fn changed_project(&self) -> (Arc<Project>, Planned) {
+    async fn changed_project(&self) -> Loaded {
         let mut known = fingerprint(&self.settings.project);
         loop {
             tokio::time::sleep(WATCH_PERIOD).await;

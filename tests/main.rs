@@ -15,6 +15,8 @@ mod expectations;
 mod failpoints;
 mod faults;
 mod flight;
+mod foreign;
+mod foreign_history;
 mod full_disk;
 mod kafka;
 mod lake_readers;
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
         time::trials(),
         readers::trials(),
         flight::trials(),
+        foreign::trials(),
+        foreign_history::trials(),
         psql::trials(),
         sql::trials(),
         lake_readers::trials(),

@@ -1,5 +1,6 @@
 //! The README's definitions are copied by people who begin: every one must pass `sluice check`.
 
+use crate::support::delta::DeltaTable;
 use crate::support::{Warehouse, trial};
 use libtest_mimic::Trial;
 use std::fs;
@@ -24,6 +25,7 @@ fn definitions_pass_check() {
     for (number, block) in outside.iter().enumerate() {
         let warehouse = Warehouse::new();
         warehouse.write("catalog/readme.sql", block);
+        DeltaTable::of_rows(&warehouse.project().join("lake/customers"));
         if number == 0 {
             for model in &models {
                 let path = model.lines().next().unwrap().trim_start_matches("-- ");

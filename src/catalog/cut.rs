@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub enum RelationKind {
     /// A bronze table, or a quarantine table.
     Source,
+    /// A table that others write, read where it lies.
+    Foreign,
     /// A streaming table, change feeds included.
     StreamingTable,
     /// A materialized view.

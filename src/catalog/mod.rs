@@ -2,6 +2,7 @@
 
 pub mod cut;
 mod files;
+pub mod foreign;
 pub mod live;
 mod order;
 pub mod plan;

@@ -37,26 +37,56 @@ pub struct PlannedModel {
     pub query: String,
 }
 
+/// The columns of tables that others write, as far as they are known.
+pub type ForeignColumns = BTreeMap<TableName, SchemaRef>;
+
+/// What came of planning each model.
+#[derive(Debug, Default)]
+pub struct Plans {
+    /// Models that stand.
+    pub planned: BTreeMap<TableName, PlannedModel>,
+    /// Models with errors, inputs first.
+    pub errors: Vec<(TableName, Vec<Error>)>,
+    /// Models without errors of their own that read one with errors, or a table of others that is not known: what they
+    /// read.
+    pub unread: BTreeMap<TableName, TableName>,
+}
+
 /// Plans all models in dependency order over empty tables. All errors are reported together, in that order.
 pub async fn plan(
     project: &Project,
+    foreign: &ForeignColumns,
     engine: &Engine,
 ) -> Result<BTreeMap<TableName, PlannedModel>, Vec<Error>> {
+    let plans = plan_each(project, foreign, engine).await;
+    if plans.errors.is_empty() {
+        Ok(plans.planned)
+    } else {
+        Err(plans.errors.into_iter().flat_map(|(_, errors)| errors).collect())
+    }
+}
+
+/// Plans all models in dependency order over empty tables.
+pub async fn plan_each(project: &Project, foreign: &ForeignColumns, engine: &Engine) -> Plans {
     let planner = Planner::new(engine);
+    for (name, schema) in foreign {
+        planner.register(name, Arc::clone(schema));
+    }
     for source in project.sources.values() {
         planner.register(&source.name, table_schema(source));
         planner.register(&source.name.quarantine(), quarantine_schema());
         planner.register(&source.name.watermark(), watermark_schema());
     }
-    let mut planned = BTreeMap::new();
-    let mut failed: BTreeSet<&TableName> = BTreeSet::new();
-    let mut errors: Vec<Error> = vec![];
+    let mut plans = Plans::default();
+    let mut failed: BTreeSet<&TableName> =
+        project.foreign.keys().filter(|name| !foreign.contains_key(*name)).collect();
     for model in &project.models {
         let name = model.name();
         let reads_failed =
-            |input: &TableName| failed.contains(input) || failed.iter().any(|f| f.quarantine() == *input);
-        let is_beside_failed = model.late_of().is_some_and(|view| failed.contains(view));
-        if is_beside_failed || model.query().inputs.iter().any(reads_failed) {
+            |input: &&TableName| failed.contains(*input) || failed.iter().any(|f| f.quarantine() == **input);
+        let beside = model.late_of().filter(|view| failed.contains(view));
+        if let Some(input) = beside.or_else(|| model.query().inputs.iter().find(reads_failed)) {
+            plans.unread.insert(name.clone(), input.clone());
             failed.insert(name);
             continue;
         }
@@ -67,15 +97,15 @@ pub async fn plan(
                 if !matches!(model, Model::View(_)) {
                     planner.register(&name.quarantine(), quarantine_schema());
                 }
-                planned.insert(name.clone(), plan);
+                plans.planned.insert(name.clone(), plan);
             }
             Err(found) => {
                 failed.insert(name);
-                errors.extend(found);
+                plans.errors.push((name.clone(), found));
             }
         }
     }
-    if errors.is_empty() { Ok(planned) } else { Err(errors) }
+    plans
 }
 
 /// The columns of one more view, over the relations of a cut.

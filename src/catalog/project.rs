@@ -7,9 +7,10 @@ use super::files::{Place, SqlFile, file_origin, sql_files};
 use super::order::dependency_order;
 use crate::lake::TableName;
 use crate::sql::{
-    AutoCdc, CommentTarget, ConnectionDefinition, Definition, Error, MaterializedViewDefinition, OptionValue,
-    Options, Origin, SecretDefinition, SourceDefinition, StreamingTableDefinition, ViewDefinition,
-    did_you_mean, hint_did_you_mean, late_view, parse_file, relations, word_origin,
+    AutoCdc, CommentTarget, ConnectionDefinition, Definition, Error, ForeignDefinition,
+    MaterializedViewDefinition, OptionValue, Options, Origin, SecretDefinition, SourceDefinition,
+    StreamingTableDefinition, ViewDefinition, did_you_mean, hint_did_you_mean, late_view, parse_file,
+    relations, word_origin,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -82,6 +83,8 @@ pub struct Project {
     pub connections: BTreeMap<String, Arc<ConnectionDefinition>>,
     /// Sources by table name.
     pub sources: BTreeMap<TableName, Arc<SourceDefinition>>,
+    /// Tables that others write, by name.
+    pub foreign: BTreeMap<TableName, Arc<ForeignDefinition>>,
     /// Models in dependency order: every model stands after the models it reads.
     pub models: Vec<Model>,
     /// Table comments.
@@ -115,6 +118,7 @@ struct Loader {
     secrets: BTreeMap<String, Arc<SecretDefinition>>,
     connections: BTreeMap<String, Arc<ConnectionDefinition>>,
     sources: BTreeMap<TableName, Arc<SourceDefinition>>,
+    foreign: BTreeMap<TableName, Arc<ForeignDefinition>>,
     models: BTreeMap<TableName, Model>,
     comments: HashMap<TableName, String>,
     column_comments: HashMap<(TableName, String), String>,
@@ -165,6 +169,11 @@ impl Loader {
             }
             Definition::Comment(_) => return,
             Definition::Source(d) => {
+                self.belongs(file, Place::Catalog, "a source", &d.origin);
+                objects.push(d.name.clone());
+                return;
+            }
+            Definition::Foreign(d) => {
                 self.belongs(file, Place::Catalog, "a source", &d.origin);
                 objects.push(d.name.clone());
                 return;
@@ -227,6 +236,11 @@ impl Loader {
                     self.sources.insert(d.name.clone(), Arc::new(d));
                 }
             }
+            Definition::Foreign(d) => {
+                if !self.is_reserved(&d.name, &d.origin) && self.is_new_table(&d.name, &d.origin) {
+                    self.foreign.insert(d.name.clone(), Arc::new(d));
+                }
+            }
             Definition::StreamingTable(d) => self.model(Model::StreamingTable(Arc::new(d))),
             Definition::MaterializedView(d) => {
                 let late = late_view(&d).map(Arc::new);
@@ -263,17 +277,23 @@ impl Loader {
 
     fn model(&mut self, model: Model) {
         let (name, origin) = (model.name().clone(), named_at(&model));
-        if name.schema == "bronze" || RESERVED_SCHEMAS.contains(&name.schema.as_str()) {
-            let what = if name.schema == "bronze" { "for sources" } else { "the server's own" };
-            let message = format!("\"{name}\" cannot be defined: schema {} is {what}", name.schema);
-            self.errors.push(
-                Error::new("42939", origin, message).with_hint("Use silver, gold or a schema of your own."),
-            );
-            return;
-        }
-        if self.is_new_table(&name, &origin) {
+        if !self.is_reserved(&name, &origin) && self.is_new_table(&name, &origin) {
             self.models.insert(name, model);
         }
+    }
+
+    fn is_reserved(&mut self, name: &TableName, origin: &Origin) -> bool {
+        let what = match name.schema.as_str() {
+            "bronze" => "for sources",
+            schema if RESERVED_SCHEMAS.contains(&schema) => "the server's own",
+            _ => return false,
+        };
+        let message = format!("\"{name}\" cannot be defined: schema {} is {what}", name.schema);
+        self.errors.push(
+            Error::new("42939", origin.clone(), message)
+                .with_hint("Use silver, gold or a schema of your own."),
+        );
+        true
     }
 
     fn is_new_table(&mut self, name: &TableName, origin: &Origin) -> bool {
@@ -284,6 +304,7 @@ impl Loader {
             return false;
         }
         let earlier = self.sources.get(name).map(|s| s.origin.clone());
+        let earlier = earlier.or_else(|| self.foreign.get(name).map(|f| f.origin.clone()));
         let earlier = earlier.or_else(|| self.models.get(name).map(|m| m.origin().clone()));
         self.is_new("table", &name.to_string(), origin, earlier)
     }
@@ -314,6 +335,7 @@ impl Loader {
             secrets: self.secrets,
             connections: self.connections,
             sources: self.sources,
+            foreign: self.foreign,
             models,
             comments: self.comments,
             column_comments: self.column_comments,
@@ -397,7 +419,7 @@ impl Loader {
         }
         let guarded = self.guarded(name);
         if !self.is_table(name) && guarded.is_none() {
-            if self.missing.contains(name) || (self.catalog_torn && name.schema == "bronze") {
+            if self.missing.contains(name) || self.may_be_torn(name) {
                 return None;
             }
             return Some(self.unknown_input(name, origin));
@@ -415,6 +437,7 @@ impl Loader {
             }
             Some(Model::View(_)) => "a view, which is not stored",
             None if name.source_of_watermark().is_some() => "a source's watermark",
+            None if self.foreign.contains_key(name) => "a table that others write, whose rows come and go",
             None => "a quarantine table",
         };
         let message = format!("STREAM \"{name}\" is {why}");
@@ -424,7 +447,18 @@ impl Loader {
     }
 
     fn is_table(&self, name: &TableName) -> bool {
-        self.sources.contains_key(name) || self.models.contains_key(name)
+        self.sources.contains_key(name) || self.foreign.contains_key(name) || self.models.contains_key(name)
+    }
+
+    /// True when a file of `catalog/` with errors may have defined this: a source, or a table of others in a schema
+    /// that is not one of models.
+    fn may_be_torn(&self, name: &TableName) -> bool {
+        let is_of_models = || {
+            let missing = self.missing.iter().chain(self.models.keys());
+            ["silver", "gold"].contains(&name.schema.as_str())
+                || missing.into_iter().any(|model| model.schema == name.schema)
+        };
+        self.catalog_torn && (name.schema == "bronze" || !is_of_models())
     }
 
     /// The stored table beside which a quarantine table stands, or the source whose watermark a name shows.
@@ -440,8 +474,8 @@ impl Loader {
 
     fn unknown_input(&self, name: &TableName, origin: Origin) -> Error {
         let error = Error::new("42P01", origin, format!("table \"{name}\" does not exist"));
-        let known: Vec<String> =
-            self.sources.keys().chain(self.models.keys()).map(TableName::to_string).collect();
+        let known = self.sources.keys().chain(self.foreign.keys()).chain(self.models.keys());
+        let known: Vec<String> = known.map(TableName::to_string).collect();
         // The right name in the wrong schema is the likelier slip.
         let same_name = known.iter().find(|other| other.rsplit('.').next() == Some(&name.name));
         let near = did_you_mean(&name.to_string(), known.iter().map(String::as_str));

@@ -1,4 +1,4 @@
-//! `sluice check`: read and plan all files of a project, touch no data.
+//! `sluice check`: read and plan all files of a project, touch no data. Of tables that others write the log is read.
 //!
 //! Errors go to standard error in the form that editors know (`--> file:line:column`), the summary to standard output;
 //! with `--json` everything is one JSON object on standard output.
@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::ingest::open::open_source;
 use crate::ops::clock;
 use crate::sql::{Error, OptionValue, Origin, word_origin};
-use crate::warehouse::strict;
+use crate::warehouse::{foreign, strict};
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
@@ -71,7 +71,8 @@ fn check(folder: &Path) -> anyhow::Result<Report> {
     let read = start.elapsed();
 
     let start = clock::instant();
-    let (sources, models) = (project.sources.len(), project.models.len());
+    let (sources, models) = (project.sources.len() + project.foreign.len(), project.models.len());
+    let project = Arc::new(project);
     errors.extend(source_errors(&project));
     let engine = Engine::new(PLAN_MEMORY_BYTES_MAX, 1).context("the query engine did not start")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -81,10 +82,16 @@ fn check(folder: &Path) -> anyhow::Result<Report> {
         .context("no thread could be started")?;
     // On a worker, which has the stack.
     let found = runtime.block_on(runtime.spawn(async move {
-        match plan(&project, &engine).await {
-            Ok(planned) => strict::refused(&project, &planned, &engine).await.into_values().collect(),
-            Err(errors) => errors,
+        let others = foreign::open_all(&project).await;
+        let columns = foreign::columns(&others);
+        let mut errors: Vec<Error> = others.into_values().filter_map(Result::err).flatten().collect();
+        match plan(&project, &columns, &engine).await {
+            Ok(planned) => {
+                errors.extend(strict::refused(&project, &planned, &columns, &engine).await.into_values())
+            }
+            Err(found) => errors.extend(found),
         }
+        errors
     }));
     errors.extend(found.context("planning stopped")?);
     Ok(Report { sources, models, read, planned: start.elapsed(), errors })

@@ -20,6 +20,10 @@ pub(super) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) remove: Option<Remove>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cdc: Option<ChangeFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sidecar: Option<Sidecar>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) commit_info: Option<Map<String, Value>>,
 }
 
@@ -100,6 +104,22 @@ pub(super) struct Remove {
     pub(super) size: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) deletion_vector: Option<Descriptor>,
+}
+
+/// A file of change data: the rows that its commit changed, each with `_change_type`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChangeFile {
+    pub(super) path: String,
+    pub(super) partition_values: BTreeMap<String, Option<String>>,
+    pub(super) size: i64,
+}
+
+/// A part of a checkpoint that is kept in a file of its own, in `_delta_log/_sidecars`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Sidecar {
+    pub(super) path: String,
 }
 
 /// Where a deletion vector is kept.

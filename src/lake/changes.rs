@@ -5,11 +5,12 @@
 //! follow the table: rows that went lie scattered, and each would cost them a page a column.
 
 use super::Error;
-use super::log::{attach_vector, read_commit};
+use super::change_data::change_files;
+use super::log::{added_files, read_commit};
 use super::snapshot::{DataFile, Snapshot};
 use super::table::Table;
 use arrow::array::RecordBatch;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Commits remembered; older ones are read back from the log.
@@ -65,6 +66,8 @@ pub(super) struct Change {
     pub(super) removed: Vec<Arc<DataFile>>,
     /// The same as rows, while they are kept.
     pub(super) rows: Option<ChangedRows>,
+    /// Its own account of the rows that it changed, as some writers give.
+    pub(super) data: Vec<Arc<DataFile>>,
 }
 
 impl Change {
@@ -121,8 +124,8 @@ impl Table {
             recent.iter().filter(|change| change.version > from && change.version <= to).cloned().collect()
         };
         if known.len() as i64 == to - from {
-            known.iter().for_each(|change| change.feed(&mut changes));
-            return Ok(Some(changes));
+            known.iter().try_for_each(|change| self.feed(change, &mut changes))?;
+            return Ok(self.are_there(&changes).then_some(changes));
         }
         // Not all in memory, as after a start: the log is replayed from the older version, which must still be there.
         let mut snapshot = match self.load_at(from) {
@@ -132,18 +135,29 @@ impl Table {
         };
         for version in from + 1..=to {
             let Some(lines) = read_commit(self.store(), self.name(), version)? else { return Ok(None) };
-            let mut added: Vec<Arc<DataFile>> = lines
-                .iter()
-                .filter_map(|line| line.add.clone())
-                .map(|add| Arc::new(DataFile::of_add(add)))
-                .collect();
-            for file in &mut added {
-                attach_vector(self.store(), self.name(), file)?;
-            }
-            change_of(&snapshot, version, &lines, &added).feed(&mut changes);
+            let added = added_files(self.store(), self.name(), &lines)?;
+            self.feed(&change_of(&snapshot, version, &lines, &added), &mut changes)?;
             snapshot = snapshot.next(version, &lines, added)?;
         }
-        Ok(Some(changes))
+        Ok(self.are_there(&changes).then_some(changes))
+    }
+
+    /// What a commit's change data says, where it has some; else what its files do.
+    fn feed(&self, change: &Change, changes: &mut Changes) -> Result<(), Error> {
+        match self.change_data(change)? {
+            Some(data) => {
+                changes.inserted.extend(data.inserted);
+                changes.deleted.extend(data.deleted);
+            }
+            None => change.feed(changes),
+        }
+        Ok(())
+    }
+
+    /// False when a file that changes stand in is gone: others delete files as they like.
+    fn are_there(&self, changes: &Changes) -> bool {
+        let files = || changes.inserted.iter().chain(&changes.deleted);
+        !self.store().is_foreign() || files().all(|file| self.store().path(&file.path).exists())
     }
 }
 
@@ -154,22 +168,20 @@ pub(super) fn change_of(
     lines: &[super::action::Line],
     added: &[Arc<DataFile>],
 ) -> Change {
-    let changes_data = lines.iter().any(|line| {
-        line.add.as_ref().is_some_and(|add| add.data_change)
-            || line.remove.as_ref().is_some_and(|remove| remove.data_change)
-    });
-    if !changes_data {
-        return Change { version, added: Vec::new(), removed: Vec::new(), rows: None };
+    let adds = lines.iter().filter_map(|line| line.add.as_ref()).zip(added);
+    let added: Vec<Arc<DataFile>> =
+        adds.filter(|(add, _)| add.data_change).map(|(_, file)| Arc::clone(file)).collect();
+    let removes = lines.iter().filter_map(|line| line.remove.as_ref()).filter(|remove| remove.data_change);
+    let mut paths: HashSet<&str> = removes.map(|remove| remove.path.as_str()).collect();
+    if before.store.is_foreign() {
+        // A file that is added again without a remove is the same file.
+        paths.extend(added.iter().map(|file| file.path.as_str()));
     }
-    let paths: Vec<&str> =
-        lines.iter().filter_map(|line| line.remove.as_ref()).map(|remove| remove.path.as_str()).collect();
-    let removed = if paths.is_empty() {
-        Vec::new()
-    } else {
-        let paths: std::collections::HashSet<&str> = paths.into_iter().collect();
-        before.files.iter().filter(|file| paths.contains(file.path.as_str())).cloned().collect()
+    let removed = match paths.is_empty() {
+        true => Vec::new(),
+        false => before.files.iter().filter(|file| paths.contains(file.path.as_str())).cloned().collect(),
     };
-    Change { version, added: added.to_vec(), removed, rows: None }
+    Change { version, added, removed, rows: None, data: change_files(lines) }
 }
 
 /// Notes a table's newest change and lets go of the oldest rows in memory, and of the oldest changes.

@@ -37,6 +37,20 @@ pub enum Error {
         /// The feature's name.
         feature: String,
     },
+    /// There is no table where one should be.
+    #[error("table {table}: there is no Delta table at {}", path.display())]
+    Missing {
+        /// The table.
+        table: TableName,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Something was to be written where others write.
+    #[error("{} belongs to another writer and is only read", path.display())]
+    ReadOnly {
+        /// What was to be written.
+        path: PathBuf,
+    },
     /// Someone else committed what makes this commit wrong.
     #[error("table {table}: version {version} was committed by another writer and conflicts")]
     Conflict {

@@ -3,18 +3,18 @@
 //! A checkpoint's columns mirror the JSON actions, so both directions go through arrow-json: actions → JSON → columns
 //! and back. Checkpoints are classic single files (`<version>.checkpoint.parquet`), which every reader knows.
 
-use super::action::{Line, Remove, Txn, parse_commit};
+use super::action::{Line, Remove, Sidecar, Txn, parse_commit};
 use super::snapshot::{DataFile, Replay, Snapshot};
 use super::store::Store;
 use super::table::Tombstone;
-use super::{Error, TableName, vector};
+use super::{Error, TableName, foreign, vector};
 use crate::ops::failpoint::{self, Point};
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::json::{LineDelimitedWriter, ReaderBuilder};
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use std::collections::HashMap;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The log's folder.
@@ -34,18 +34,27 @@ pub(super) fn checkpoint_path(version: i64) -> String {
 pub(super) struct Listing {
     pub(super) commits: Vec<i64>,
     pub(super) checkpoints: Vec<i64>,
+    /// The files of each checkpoint.
+    parts: BTreeMap<i64, Vec<String>>,
 }
 
 /// Lists the log.
 pub(super) fn list(store: &Store) -> Result<Listing, Error> {
     let mut listing = Listing::default();
+    let mut checkpoints: BTreeMap<i64, Vec<(String, String)>> = BTreeMap::new();
     for name in store.list(FOLDER)? {
         let Some((stem, suffix)) = name.split_once('.') else { continue };
         let Ok(version) = stem.parse::<i64>() else { continue };
-        match suffix {
-            "json" => listing.commits.push(version),
-            "checkpoint.parquet" => listing.checkpoints.push(version),
+        match (suffix, suffix.strip_prefix("checkpoint.")) {
+            ("json", _) => listing.commits.push(version),
+            (_, Some(rest)) => checkpoints.entry(version).or_default().push((rest.to_string(), name)),
             _ => {}
+        }
+    }
+    for (version, files) in checkpoints {
+        if let Some(parts) = foreign::whole_checkpoint(&files) {
+            listing.checkpoints.push(version);
+            listing.parts.insert(version, parts);
         }
     }
     Ok(listing)
@@ -76,7 +85,7 @@ pub(super) fn load(store: &Store, table: &TableName, at: Option<i64>) -> Result<
     if at.is_some_and(|version| version != newest) {
         return Err(Error::Gone { table: table.clone(), version: limit });
     }
-    let mut replay = Replay::new(table);
+    let mut replay = Replay::new(table, store);
     let mut tombstones = HashMap::new();
     let mut note = |lines: &[Line], version: i64| {
         for remove in lines.iter().filter_map(|l| l.remove.as_ref()) {
@@ -87,7 +96,7 @@ pub(super) fn load(store: &Store, table: &TableName, at: Option<i64>) -> Result<
         }
     };
     if let Some(version) = checkpoint {
-        let lines = read_checkpoint(store, table, version)?;
+        let lines = read_checkpoint(store, table, &listing.parts[&version])?;
         note(&lines, version);
         replay.apply(&lines, None)?;
     }
@@ -99,6 +108,7 @@ pub(super) fn load(store: &Store, table: &TableName, at: Option<i64>) -> Result<
     }
     for file in &mut replay.files {
         attach_vector(store, table, file)?;
+        foreign::count_rows(store, table, file)?;
     }
     Ok(Some(Loaded { snapshot: replay.into_snapshot(newest)?, tombstones }))
 }
@@ -130,11 +140,24 @@ pub(super) fn read_commit(
 ) -> Result<Option<Vec<Line>>, Error> {
     let path = commit_path(version);
     let Some(bytes) = store.read(&path)? else { return Ok(None) };
-    parse_commit(&bytes).map(Some).map_err(|reason| Error::Corrupt {
-        table: table.clone(),
-        file: path,
-        reason,
-    })
+    let corrupt = |reason| Error::Corrupt { table: table.clone(), file: path, reason };
+    let lines = parse_commit(&bytes).map_err(corrupt)?;
+    if store.is_foreign() { foreign::localise(table, lines).map(Some) } else { Ok(Some(lines)) }
+}
+
+/// The files that a commit's lines add, with their vectors.
+pub(super) fn added_files(
+    store: &Store,
+    table: &TableName,
+    lines: &[Line],
+) -> Result<Vec<Arc<DataFile>>, Error> {
+    let added = lines.iter().filter_map(|line| line.add.clone());
+    let mut added: Vec<Arc<DataFile>> = added.map(|add| Arc::new(DataFile::of_add(add))).collect();
+    for file in &mut added {
+        attach_vector(store, table, file)?;
+        foreign::count_rows(store, table, file)?;
+    }
+    Ok(added)
 }
 
 /// Writes a checkpoint of a version and the hint that points to it.
@@ -187,13 +210,39 @@ pub(super) fn write_checkpoint(
     store.replace(&format!("{FOLDER}/_last_checkpoint"), hint.as_bytes())
 }
 
-fn read_checkpoint(store: &Store, table: &TableName, version: i64) -> Result<Vec<Line>, Error> {
-    let path = checkpoint_path(version);
-    let corrupt = |reason: String| Error::Corrupt { table: table.clone(), file: path.clone(), reason };
-    let bytes = store.read(&path)?.ok_or_else(|| corrupt("the file is missing".to_string()))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))
-        .and_then(|builder| builder.build())
-        .map_err(|e| corrupt(e.to_string()))?;
+/// The lines of a checkpoint's files, and of those that they name.
+fn read_checkpoint(store: &Store, table: &TableName, files: &[String]) -> Result<Vec<Line>, Error> {
+    let mut lines = Vec::new();
+    for file in files {
+        lines.extend(read_checkpoint_file(store, table, &format!("{FOLDER}/{file}"))?);
+    }
+    let sidecars: Vec<Sidecar> = lines.iter().filter_map(|line| line.sidecar.clone()).collect();
+    for sidecar in sidecars {
+        lines.extend(read_checkpoint_file(store, table, &format!("{FOLDER}/_sidecars/{}", sidecar.path))?);
+    }
+    if store.is_foreign() { foreign::localise(table, lines) } else { Ok(lines) }
+}
+
+fn read_checkpoint_file(store: &Store, table: &TableName, path: &str) -> Result<Vec<Line>, Error> {
+    let corrupt = |reason: String| Error::Corrupt { table: table.clone(), file: path.to_string(), reason };
+    let bytes = store.read(path)?.ok_or_else(|| corrupt("the file is missing".to_string()))?;
+    if path.ends_with(".json") {
+        return parse_commit(&bytes).map_err(corrupt);
+    }
+    let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes));
+    let builder = builder.map_err(|e| corrupt(e.to_string()))?;
+    // What others repeat in typed columns stands in the text, too.
+    let columns = builder.parquet_schema().columns().iter().enumerate();
+    let told = columns.filter(|(_, column)| {
+        !column
+            .path()
+            .parts()
+            .iter()
+            .any(|part| ["stats_parsed", "partitionValues_parsed"].contains(&part.as_str()))
+    });
+    let told: Vec<usize> = told.map(|(at, _)| at).collect();
+    let mask = ProjectionMask::leaves(builder.parquet_schema(), told);
+    let reader = builder.with_projection(mask).build().map_err(|e| corrupt(e.to_string()))?;
     let mut json = Vec::new();
     let mut writer = LineDelimitedWriter::new(&mut json);
     for batch in reader {

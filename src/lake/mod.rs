@@ -7,9 +7,11 @@
 //! writes a root at a time. Failure: errors name table and file; a damaged table fails alone.
 
 mod action;
+mod change_data;
 mod changes;
 mod error;
 mod evolve;
+mod foreign;
 mod in_place;
 mod index;
 mod log;
@@ -33,6 +35,7 @@ mod write;
 pub use changes::{ChangedRows, Changes};
 pub use error::{Error, chain};
 pub use evolve::reads_alike;
+pub use foreign::Followed;
 pub use name::TableName;
 pub use read::conform;
 pub use scan::FilesProvider;
@@ -187,7 +190,7 @@ impl Lake {
         snapshot: &Arc<Snapshot>,
         files: Vec<Arc<DataFile>>,
     ) -> Arc<dyn TableProvider> {
-        let (root, indexes) = (self.folder(&snapshot.table), Arc::clone(&self.indexes));
+        let (root, indexes) = (snapshot.store.path(""), Arc::clone(&self.indexes));
         Arc::new(FilesProvider::new(snapshot, files, root, indexes))
     }
 

@@ -163,7 +163,8 @@ impl FilesProvider {
 
     /// Statistics of the file's own columns; [`PartitionedFile::with_statistics`] adds the partition columns.
     fn statistics(&self, file: &DataFile, known: &FileStatistics, exactness: Exactness) -> Statistics {
-        let has_deletions = file.is_partly_read();
+        // Others may say bounds that are wider than the values.
+        let has_deletions = file.is_partly_read() || self.snapshot.store.is_foreign();
         let nothing = ColumnBounds::default();
         let columns = self.table_schema.file_schema().fields().iter().map(|field| {
             let bounds = known.columns.get(field.name()).unwrap_or(&nothing);
@@ -307,10 +308,12 @@ impl TableProvider for FilesProvider {
             .collect();
         let url = ObjectStoreUrl::local_filesystem();
         let store = state.runtime_env().object_store(&url)?;
-        let options = TableParquetOptions {
+        let mut options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
             ..TableParquetOptions::default()
         };
+        // Spark's timestamps, which in nanoseconds would end in the year 2262.
+        options.global.coerce_int96 = Some("us".to_string());
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
         let readers = Readers {
             table: self.snapshot.table.clone(),

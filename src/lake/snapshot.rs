@@ -2,6 +2,7 @@
 
 use super::action::{Add, Descriptor, Line, MetaData, Protocol, Remove};
 use super::stats::FileStatistics;
+use super::store::Store;
 use super::vector::DeletionVector;
 use super::{Error, TableDefinition, TableKind, TableName};
 use arrow::datatypes::SchemaRef;
@@ -122,6 +123,8 @@ pub struct Snapshot {
     pub files: Vec<Arc<DataFile>>,
     /// Application versions: how far streams are taken, which inputs were consumed.
     pub transactions: Arc<BTreeMap<String, i64>>,
+    /// Where it lies.
+    pub(super) store: Store,
     pub(super) metadata: Arc<MetaData>,
     pub(super) protocol: Arc<Protocol>,
 }
@@ -154,8 +157,16 @@ impl Snapshot {
         self.metadata.configuration.get(name).map(String::as_str)
     }
 
-    /// How the table takes changes.
+    /// Which table this is: another one at the same place has another.
+    pub fn id(&self) -> &str {
+        &self.metadata.id
+    }
+
+    /// How the table takes changes. Others may remove rows however they like.
     pub fn kind(&self) -> TableKind {
+        if self.store.is_foreign() {
+            return TableKind::Maintained;
+        }
         match self.property("delta.enableDeletionVectors") {
             Some("true") => TableKind::Maintained,
             _ => TableKind::AppendOnly,
@@ -178,6 +189,7 @@ impl Snapshot {
     ) -> Result<Self, Error> {
         let mut replay = Replay {
             table: self.table.clone(),
+            store: self.store.clone(),
             protocol: Some(Arc::clone(&self.protocol)),
             metadata: Some(Arc::clone(&self.metadata)),
             schema: Some(Arc::clone(&self.schema)),
@@ -193,6 +205,7 @@ impl Snapshot {
 #[derive(Debug)]
 pub(super) struct Replay {
     table: TableName,
+    store: Store,
     protocol: Option<Arc<Protocol>>,
     metadata: Option<Arc<MetaData>>,
     schema: Option<SchemaRef>,
@@ -200,13 +213,18 @@ pub(super) struct Replay {
     transactions: Arc<BTreeMap<String, i64>>,
 }
 
-/// Reader features that this server has.
-const READER_FEATURES: [&str; 2] = ["deletionVectors", "timestampNtz"];
+/// Reader features that this server has. Column mapping is one only while it is switched off.
+const READER_FEATURES: [&str; 5] =
+    ["columnMapping", "deletionVectors", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"];
+/// The newest version of the protocol's reading side.
+const READER_VERSION_MAX: i32 = 3;
+const COLUMN_MAPPING: &str = "delta.columnMapping.mode";
 
 impl Replay {
-    pub(super) fn new(table: &TableName) -> Self {
+    pub(super) fn new(table: &TableName, store: &Store) -> Self {
         Self {
             table: table.clone(),
+            store: store.clone(),
             protocol: None,
             metadata: None,
             schema: None,
@@ -218,8 +236,12 @@ impl Replay {
     /// Applies one commit. `added` replaces what its add lines would give (with vectors already attached).
     pub(super) fn apply(&mut self, lines: &[Line], added: Option<Vec<Arc<DataFile>>>) -> Result<(), Error> {
         // A file that gets another vector is removed and added under one path, so removes go first.
-        let removed: HashSet<&str> =
+        let mut removed: HashSet<&str> =
             lines.iter().filter_map(|l| l.remove.as_ref()).map(|r| r.path.as_str()).collect();
+        if self.store.is_foreign() {
+            // Others also add a file again to say more about it.
+            removed.extend(lines.iter().filter_map(|l| l.add.as_ref()).map(|a| a.path.as_str()));
+        }
         if !removed.is_empty() {
             self.files.retain(|file| !removed.contains(file.path.as_str()));
         }
@@ -234,18 +256,13 @@ impl Replay {
                 Arc::make_mut(&mut self.transactions).insert(txn.app_id.clone(), txn.version);
             }
             if let Some(protocol) = &line.protocol {
-                let unknown = protocol
-                    .reader_features
-                    .iter()
-                    .flatten()
-                    .find(|feature| !READER_FEATURES.contains(&feature.as_str()));
-                if let Some(feature) = unknown {
-                    return Err(Error::Unsupported { table: self.table.clone(), feature: feature.clone() });
-                }
                 self.protocol = Some(Arc::new(protocol.clone()));
             }
             if let Some(metadata) = &line.meta_data {
-                self.schema = Some(super::schema::arrow_schema(&self.table, &metadata.schema_string)?);
+                self.schema = Some(match self.store.is_foreign() {
+                    true => super::foreign::arrow_schema(&self.table, &metadata.schema_string)?,
+                    false => super::schema::arrow_schema(&self.table, &metadata.schema_string)?,
+                });
                 self.metadata = Some(Arc::new(metadata.clone()));
             }
         }
@@ -259,15 +276,32 @@ impl Replay {
             reason: format!("no {what} action up to version {version}"),
         };
         let metadata = self.metadata.ok_or_else(|| missing("metaData"))?;
+        let protocol = self.protocol.ok_or_else(|| missing("protocol"))?;
+        if let Some(feature) = unknown_feature(&protocol, &metadata) {
+            return Err(Error::Unsupported { table: self.table.clone(), feature });
+        }
         Ok(Snapshot {
             version,
             schema: self.schema.ok_or_else(|| missing("metaData"))?,
             partition_columns: metadata.partition_columns.clone(),
             files: self.files,
             transactions: self.transactions,
-            protocol: self.protocol.ok_or_else(|| missing("protocol"))?,
+            store: self.store,
+            protocol,
             metadata,
             table: self.table,
         })
     }
+}
+
+/// What a reader of the table must know and this server does not.
+fn unknown_feature(protocol: &Protocol, metadata: &MetaData) -> Option<String> {
+    if let Some(mode) = metadata.configuration.get(COLUMN_MAPPING).filter(|mode| *mode != "none") {
+        return Some(format!("columnMapping ({COLUMN_MAPPING} = '{mode}')"));
+    }
+    if protocol.min_reader_version > READER_VERSION_MAX {
+        return Some(format!("reader version {}", protocol.min_reader_version));
+    }
+    let features = protocol.reader_features.iter().flatten();
+    features.into_iter().find(|feature| !READER_FEATURES.contains(&feature.as_str())).cloned()
 }

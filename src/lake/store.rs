@@ -8,13 +8,24 @@ use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The folder of one table.
 #[derive(Clone, Debug)]
 pub(super) struct Store {
     root: PathBuf,
+    /// Others write there: this process only reads.
+    foreign: bool,
+}
+
+/// What tells a file from another of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    inode: u64,
+    bytes: u64,
+    modified: Option<SystemTime>,
 }
 
 /// What a conditional put came to.
@@ -28,7 +39,20 @@ pub(super) enum Put {
 
 impl Store {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, foreign: false }
+    }
+
+    /// The folder of a table that others write: nothing is ever written there.
+    pub(super) fn foreign(root: PathBuf) -> Self {
+        Self { root, foreign: true }
+    }
+
+    pub(super) fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    fn check_own(&self, path: &Path) -> Result<(), Error> {
+        if self.foreign { Err(Error::ReadOnly { path: path.to_path_buf() }) } else { Ok(()) }
     }
 
     pub(super) fn path(&self, relative: &str) -> PathBuf {
@@ -44,6 +68,7 @@ impl Store {
     /// Makes a folder and its parents durable.
     pub(super) fn make_folder(&self, relative: &str) -> Result<(), Error> {
         let path = self.path(relative);
+        self.check_own(&path)?;
         let missing: Vec<PathBuf> = path
             .ancestors()
             .take_while(|a| !a.as_os_str().is_empty() && !a.is_dir())
@@ -62,6 +87,7 @@ impl Store {
     /// Creates a new file for writing; [`Store::settle`] makes it durable.
     pub(super) fn create(&self, relative: &str) -> Result<File, Error> {
         let path = self.path(relative);
+        self.check_own(&path)?;
         File::create_new(&path).map_err(|e| io_error("create", &path, e))
     }
 
@@ -136,6 +162,18 @@ impl Store {
         Ok(names)
     }
 
+    /// What tells a file from another of its name; `None` when there is none.
+    pub(super) fn stamp(&self, relative: &str) -> Result<Option<Stamp>, Error> {
+        let path = self.path(relative);
+        match fs::metadata(&path) {
+            Ok(meta) => {
+                Ok(Some(Stamp { inode: meta.ino(), bytes: meta.len(), modified: meta.modified().ok() }))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(io_error("read", &path, e)),
+        }
+    }
+
     /// Time since a file was last written; `None` when it is gone.
     pub(super) fn age(&self, relative: &str) -> Result<Option<Duration>, Error> {
         let path = self.path(relative);
@@ -149,6 +187,7 @@ impl Store {
     /// Deletes a file; that it is gone already is fine.
     pub(super) fn delete(&self, relative: &str) -> Result<(), Error> {
         let path = self.path(relative);
+        self.check_own(&path)?;
         match fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("delete", &path, e)),
             _ => Ok(()),

@@ -16,7 +16,7 @@ use super::log;
 use super::read::conform;
 use super::schema::{self, TableDefinition};
 use super::snapshot::{DataFile, Snapshot};
-use super::store::{Put, Store};
+use super::store::{Put, Stamp, Store};
 use super::vector;
 use super::write::{DataWriter, Effort};
 use super::{Error, TableName};
@@ -96,6 +96,8 @@ pub struct Table {
     /// The newest commits' changes, oldest first.
     pub(super) recent: Mutex<VecDeque<Change>>,
     pub(super) tombstones: Mutex<HashMap<String, Tombstone>>,
+    /// The newest commit's file as it was seen, of a table that others write.
+    pub(super) seen: Mutex<Option<Stamp>>,
 }
 
 impl Table {
@@ -111,6 +113,7 @@ impl Table {
             commits: Mutex::new(()),
             recent: Mutex::new(VecDeque::new()),
             tombstones: Mutex::new(loaded.tombstones),
+            seen: Mutex::new(None),
         }))
     }
 
@@ -349,17 +352,17 @@ impl Table {
         if lines.iter().any(|l| l.meta_data.is_some() || l.protocol.is_some()) {
             return Err(conflict());
         }
-        let mut added: Vec<Arc<DataFile>> =
-            lines.iter().filter_map(|l| l.add.clone()).map(|add| Arc::new(DataFile::of_add(add))).collect();
-        for file in &mut added {
-            log::attach_vector(&self.store, &self.name, file)?;
-        }
+        let added = log::added_files(&self.store, &self.name, &lines)?;
         let next = Arc::new(base.next(version, &lines, added.clone())?);
         self.publish(&next, &lines, added, None);
         Ok(())
     }
 
-    fn publish(
+    pub(super) fn set_snapshot(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
+    }
+
+    pub(super) fn publish(
         &self,
         next: &Arc<Snapshot>,
         lines: &[Line],

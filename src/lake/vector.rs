@@ -119,6 +119,9 @@ pub(super) fn read(
     table: &TableName,
     descriptor: &Descriptor,
 ) -> Result<DeletionVector, Error> {
+    if descriptor.storage_type == "i" {
+        return read_inline(table, descriptor);
+    }
     let Some(file) = file_of(descriptor) else {
         let feature = format!("deletion vectors of storage type {:?}", descriptor.storage_type);
         return Err(Error::Unsupported { table: table.clone(), feature });
@@ -138,9 +141,26 @@ pub(super) fn read(
     if crc32fast::hash(body) != crc {
         return Err(corrupt("checksum differs"));
     }
-    let Some(bitmap) = body.strip_prefix(&MAGIC[..]) else {
-        return Err(corrupt("wrong magic number"));
+    of_body(body, descriptor).map_err(|reason| corrupt(&reason))
+}
+
+/// A vector that stands in the log itself, as others write small ones.
+fn read_inline(table: &TableName, descriptor: &Descriptor) -> Result<DeletionVector, Error> {
+    let corrupt = |reason: &str| Error::Corrupt {
+        table: table.clone(),
+        file: "_delta_log (deletion vector)".to_string(),
+        reason: reason.to_string(),
     };
-    let rows = RoaringTreemap::deserialize_from(bitmap).map_err(|e| corrupt(&e.to_string()))?;
+    let bytes = z85::decode(&descriptor.path_or_inline_dv).map_err(|e| corrupt(&e.to_string()))?;
+    // The text stands for whole words: what is over is padding.
+    let size = usize::try_from(descriptor.size_in_bytes).map_err(|_| corrupt("negative size"))?;
+    let body = bytes.get(..size).ok_or_else(|| corrupt("cut short"))?;
+    of_body(body, descriptor).map_err(|reason| corrupt(&reason))
+}
+
+/// The magic number and the bitmap.
+fn of_body(body: &[u8], descriptor: &Descriptor) -> Result<DeletionVector, String> {
+    let bitmap = body.strip_prefix(&MAGIC[..]).ok_or("wrong magic number")?;
+    let rows = RoaringTreemap::deserialize_from(bitmap).map_err(|e| e.to_string())?;
     Ok(DeletionVector { descriptor: descriptor.clone(), rows: Arc::new(rows) })
 }

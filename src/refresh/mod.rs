@@ -1,6 +1,6 @@
 //! Models are kept up to date: waves, lanes, epochs.
 //!
-//! Comes in: new bronze versions, and time. Goes out: one [`crate::catalog::cut::Cut`] after another, each durable as
+//! Comes in: new versions of bronze and of tables that others write, and time. Goes out: one [`crate::catalog::cut::Cut`] after another, each durable as
 //! an epoch.
 //!
 //! ```text
@@ -56,7 +56,7 @@ pub use model::{
     Model, ModelStatus, Reads, RefreshRecord, StatusBoard, definition_id, hidden_tables, open_model,
 };
 pub use verify::{EXAMPLES_MAX, Verified};
-pub use wave::{Shape, WaveSettings, Waves, run_waves};
+pub use wave::{ForeignTable, Shape, WaveSettings, Waves, run_waves};
 
 use crate::lake;
 use datafusion::error::DataFusionError;

@@ -200,6 +200,9 @@ pub struct Reads {
     pub stored: Vec<TableName>,
     /// The texts of these views, in one order: a change of one changes what the model is.
     pub views: Vec<String>,
+    /// Which tables these are among those that others write: rows that were computed from another table are computed
+    /// anew.
+    pub foreign: Vec<String>,
 }
 
 /// Opens (and creates) a model's tables. Blocks.
@@ -249,7 +252,7 @@ pub fn open_model(
         partitioned_by: partitioned_by.clone(),
         query: planned.query.clone(),
         streams: if is_streaming { definition.query().streams.clone() } else { Vec::new() },
-        definition_hash: hash_of(sql, &reads.views),
+        definition_hash: hash_of(sql, &reads),
         inputs: reads.stored,
         trigger: trigger.clone(),
         policy,
@@ -261,9 +264,10 @@ pub fn open_model(
     }))
 }
 
-/// The number of a definition and of the views that it reads.
-fn hash_of(sql: &str, views: &[String]) -> i64 {
-    hash(&std::iter::once(sql).chain(views.iter().map(String::as_str)).collect::<Vec<_>>().join("\0"))
+/// The number of a definition, of the views that it reads and of the tables of others.
+fn hash_of(sql: &str, reads: &Reads) -> i64 {
+    let read = reads.views.iter().chain(&reads.foreign).map(String::as_str);
+    hash(&std::iter::once(sql).chain(read).collect::<Vec<_>>().join("\0"))
 }
 
 /// A text's number: the same text gives the same number on every machine.

@@ -44,7 +44,7 @@ impl Standing {
     ) -> Self {
         let newest = table.snapshot();
         let snapshot = match named {
-            Some(row) => match table.snapshot_at(row.version).await {
+            Some(row) => match table.standing_at(row.version).await {
                 Ok(snapshot) => snapshot,
                 Err(error) => {
                     tracing::warn!(table = %table.name(), error = chain(&error), "the last epoch's version is gone; the newest stands");
@@ -53,8 +53,11 @@ impl Standing {
             },
             None => newest,
         };
-        let inputs = snapshot
-            .transactions_of(CONSUMED)
+        // What others note in their tables is about their own inputs.
+        let noted = (!table.is_foreign()).then(|| snapshot.transactions_of(CONSUMED));
+        let inputs = noted
+            .into_iter()
+            .flatten()
             .filter_map(|(name, version)| {
                 let (schema, name) = name.split_once('.')?;
                 Some((TableName::new(schema, name), version))

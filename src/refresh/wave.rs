@@ -31,6 +31,15 @@ pub struct WaveSettings {
     pub lanes_max: usize,
 }
 
+/// A table that others write.
+#[derive(Clone)]
+pub struct ForeignTable {
+    /// The table, which another task follows.
+    pub table: Arc<Table>,
+    /// Its newest version: a wave is due when that moves.
+    pub moved: watch::Receiver<i64>,
+}
+
 /// What a project looks like to the waves: everything that does not change while it runs.
 #[derive(Clone)]
 pub struct Shape {
@@ -42,6 +51,8 @@ pub struct Shape {
     pub live: BTreeMap<TableName, Arc<dyn TableProvider>>,
     /// Sources.
     pub streams: Vec<Arc<Stream>>,
+    /// Tables that others write.
+    pub foreign: Vec<ForeignTable>,
     /// Stored models, inputs first.
     pub models: Vec<Arc<Model>>,
     /// Views whose query depends on the time.
@@ -159,6 +170,9 @@ impl Run {
             tables.insert(stream.definition.name.clone(), Arc::clone(stream.table()));
             tables.insert(stream.definition.name.quarantine(), Arc::clone(stream.quarantine()));
         }
+        for foreign in &waves.shape.foreign {
+            tables.insert(foreign.table.name().clone(), Arc::clone(&foreign.table));
+        }
         for model in &waves.shape.models {
             tables.insert(model.name.clone(), Arc::clone(&model.table));
             if let Some(quarantine) = &model.quarantine {
@@ -171,7 +185,12 @@ impl Run {
             let computed = waves.shape.models.iter().any(|m| m.name == *name);
             standing.insert(name.clone(), Standing::of(table, named.get(name), computed, wave_time).await);
         }
-        let mut unpublished = named.is_empty();
+        // What others have done meanwhile is in no epoch yet.
+        let is_unnamed = |foreign: &ForeignTable| {
+            let name = foreign.table.name();
+            named.get(name).map(|row| row.version) != standing.get(name).map(|s| s.snapshot.version)
+        };
+        let mut unpublished = named.is_empty() || waves.shape.foreign.iter().any(is_unnamed);
         for model in waves.shape.models.iter().filter(|m| m.is_streaming) {
             let standing = standing.get_mut(&model.name);
             unpublished |= standing.is_some_and(|standing| standing.catch_up(model.table.snapshot()));
@@ -203,21 +222,9 @@ impl Run {
         bell: &Arc<Notify>,
         stop: &CancellationToken,
     ) -> Vec<tokio::task::JoinHandle<()>> {
-        let ring = |stream: &Arc<Stream>| {
-            let (mut cuts, bell, stop) = (stream.cuts(), Arc::clone(bell), stop.clone());
-            tokio::spawn(async move {
-                loop {
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        changed = cuts.changed() => match changed {
-                            Ok(()) => bell.notify_one(),
-                            Err(_) => return,
-                        },
-                    }
-                }
-            })
-        };
-        self.waves.shape.streams.iter().map(ring).collect()
+        let streams = self.waves.shape.streams.iter().map(|s| ring_on(s.cuts(), bell, stop));
+        let foreign = self.waves.shape.foreign.iter().map(|f| ring_on(f.moved.clone(), bell, stop));
+        streams.chain(foreign).collect()
     }
 
     /// Starts the lanes and tells the control how they, and the waves, are asked.
@@ -328,6 +335,13 @@ impl Run {
                 }
             }
         }
+        for foreign in self.waves.shape.foreign.clone() {
+            let (name, snapshot) = (foreign.table.name().clone(), foreign.table.snapshot());
+            if self.standing.get(&name).is_none_or(|s| s.snapshot.version != snapshot.version) {
+                self.unpublished = true;
+                self.standing.insert(name, Standing::fresh(snapshot, BTreeMap::new(), self.wave_time));
+            }
+        }
     }
 
     /// Finds the streaming tables whose definition reads columns that an input does not have yet.
@@ -428,7 +442,11 @@ impl Run {
             .is_none_or(|s| s.snapshot.version != done.snapshot.version || s.freshness != Freshness::Fresh);
         // Who asked for it reads what was done, also when nothing was to do.
         let shows = moved || self.asked.of(name);
-        self.unpublished |= shows;
+        // Unchanged rows of newer inputs: what they were computed from is told, too.
+        let stands_on = |(input, version): (&TableName, &i64)| {
+            before.is_some_and(|standing| standing.inputs.get(input) == Some(version))
+        };
+        self.unpublished |= shows || !done.inputs.iter().all(stands_on);
         if shows || done.record.rules.iter().any(|r| r.failed > 0) {
             self.records.push(done.record);
         }
@@ -513,4 +531,24 @@ impl Run {
         let Waves { shape, lake, .. } = &self.waves;
         self.showcase.cut(shape, &self.standing, lake, epoch, self.wave_time)
     }
+}
+
+/// Rings each time that something has changed.
+fn ring_on<T: Send + Sync + 'static>(
+    mut changes: watch::Receiver<T>,
+    bell: &Arc<Notify>,
+    stop: &CancellationToken,
+) -> tokio::task::JoinHandle<()> {
+    let (bell, stop) = (Arc::clone(bell), stop.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = changes.changed() => match changed {
+                    Ok(()) => bell.notify_one(),
+                    Err(_) => return,
+                },
+            }
+        }
+    })
 }

@@ -37,6 +37,8 @@ pub enum Definition {
     Connection(ConnectionDefinition),
     /// `CREATE SOURCE`
     Source(SourceDefinition),
+    /// `CREATE SOURCE ... WITH (connector = 'delta', ...)`
+    Foreign(ForeignDefinition),
     /// `CREATE OR REFRESH STREAMING TABLE`
     StreamingTable(StreamingTableDefinition),
     /// `CREATE MATERIALIZED VIEW`
@@ -220,6 +222,23 @@ pub struct SourceDefinition {
     /// How bytes are read.
     pub encode: Encode,
     /// `CREATE SOURCE IF NOT EXISTS`'s statement text, for display.
+    pub sql: String,
+    /// Where it is defined.
+    pub origin: Origin,
+}
+
+/// `CREATE SOURCE ... WITH (connector = 'delta', ...)`: a table that others write, read where it lies.
+#[derive(Clone, Debug)]
+pub struct ForeignDefinition {
+    /// The name under which models read it.
+    pub name: TableName,
+    /// Columns that it must have; it may have more.
+    pub columns: Vec<ColumnDefinition>,
+    /// Its folder, as written; relative paths start at the project folder.
+    pub path: String,
+    /// How often it is looked at for new versions.
+    pub poll: Duration,
+    /// The statement's text.
     pub sql: String,
     /// Where it is defined.
     pub origin: Origin,

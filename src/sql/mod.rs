@@ -5,7 +5,7 @@
 //! the language knows but this server does not do yet is refused by name.
 //!
 //! Reading order: [`parse_file`] splits a file into statements and dispatches on their first words; `outside` holds the
-//! statements of `catalog/`, `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries;
+//! statements of `catalog/` (`foreign` those for tables that others write), `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries;
 //! all stand on `columns`, `clauses`, `types`, `query` and the
 //! `cursor` over tokens; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
 //! closed and apart what is late. `refusal` lists what is known and not done.
@@ -19,6 +19,7 @@ mod columns;
 mod cursor;
 mod definition;
 mod error;
+mod foreign;
 mod layout;
 mod model;
 mod outside;

@@ -264,7 +264,7 @@ const WATERMARK_IDLE: &str = "watermark.idle_after";
 const WATERMARK_TOLERANCE: &str = "watermark.tolerance";
 const WATERMARK_TIME_MAX: Duration = Duration::from_secs(365 * 86_400);
 
-const CONNECTORS_HINT: &str = "Connectors are kafka, http, files and datagen.";
+const CONNECTORS_HINT: &str = "Connectors are kafka, http, files, datagen and delta.";
 
 /// Takes `connector` out of the options.
 fn connector(options: &mut Options, origin: &super::Origin) -> Result<Connector, Error> {
@@ -289,7 +289,7 @@ fn connector(options: &mut Options, origin: &super::Origin) -> Result<Connector,
             .with_hint(CONNECTORS_HINT));
         }
         _ => {
-            let hint = hint_did_you_mean(&name, ["kafka", "http", "files", "datagen"]);
+            let hint = hint_did_you_mean(&name, ["kafka", "http", "files", "datagen", "delta"]);
             return Err(Error::new("42704", origin.clone(), format!("connector '{name}' does not exist"))
                 .with_hint(hint.unwrap_or_else(|| CONNECTORS_HINT.to_string())));
         }

@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, SourceText};
 use super::refusal::{self, refuse};
-use super::{Definition, Error, hint_did_you_mean, model, outside};
+use super::{Definition, Error, foreign, hint_did_you_mean, model, outside};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
 use std::path::Path;
@@ -85,6 +85,9 @@ fn definition(cursor: &mut Cursor<'_>) -> Result<Definition, Error> {
     }
     if cursor.at_words(&["CREATE", "CONNECTION"]) {
         return outside::connection(cursor).map(Definition::Connection);
+    }
+    if cursor.at_words(&["CREATE", "SOURCE"]) && foreign::is_foreign(cursor) {
+        return foreign::foreign(cursor).map(Definition::Foreign);
     }
     if cursor.at_words(&["CREATE", "SOURCE"]) {
         return outside::source(cursor).map(Definition::Source);

@@ -55,7 +55,10 @@ pub(super) const STATEMENTS: &[Known] = &[
     known(&["CREATE", "SCHEMA"], "Schemas need no statement: sql/gold/x.sql makes schema gold."),
     known(&["CREATE", "DATABASE"], "There is one database, sluice."),
     known(&["CREATE", "CATALOG"], "There is one database, sluice."),
-    known(&["CREATE", "EXTERNAL", "TABLE"], "Declare a CREATE SOURCE with connector = 'files'."),
+    known(
+        &["CREATE", "EXTERNAL", "TABLE"],
+        "Declare a CREATE SOURCE with connector = 'files', or 'delta' for a table that others write.",
+    ),
     known(&["CREATE", "TABLE"], TABLES),
     known(&["CREATE", "OR", "REPLACE", "TABLE"], TABLES),
     known(&["CREATE", "OR", "REFRESH", "TABLE"], TABLES),

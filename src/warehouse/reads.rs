@@ -1,5 +1,6 @@
 //! What models read, views looked through.
 
+use super::foreign::{self, Others};
 use crate::catalog::project::{Model as Definition, Project};
 use crate::lake::TableName;
 use crate::refresh::Reads;
@@ -7,7 +8,7 @@ use crate::sql;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The stored tables that a model reads, and the texts of the views between.
-pub(super) fn reads(project: &Project, definition: &Definition) -> Reads {
+pub(super) fn reads(project: &Project, others: &Others, definition: &Definition) -> Reads {
     let (mut stored, mut views) = (BTreeSet::new(), BTreeMap::new());
     let mut open: Vec<&TableName> = definition.query().inputs.iter().collect();
     while let Some(name) = open.pop() {
@@ -22,7 +23,9 @@ pub(super) fn reads(project: &Project, definition: &Definition) -> Reads {
             }
         }
     }
-    Reads { stored: stored.into_iter().collect(), views: views.into_values().collect() }
+    let stored: Vec<TableName> = stored.into_iter().collect();
+    let foreign = foreign::identity(others, &stored);
+    Reads { stored, views: views.into_values().collect(), foreign }
 }
 
 /// True when a query, or a view that it reads, asks for the time.

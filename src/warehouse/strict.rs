@@ -3,6 +3,7 @@
 
 use super::Planned;
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
+use crate::catalog::plan::ForeignColumns;
 use crate::catalog::project::{Model as Definition, Project};
 use crate::engine::Engine;
 use crate::lake::TableName;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub(crate) async fn refused(
     project: &Project,
     planned: &Planned,
+    foreign: &ForeignColumns,
     engine: &Engine,
 ) -> BTreeMap<TableName, Error> {
     let mut errors = BTreeMap::new();
@@ -33,7 +35,7 @@ pub(crate) async fn refused(
     });
     let mut cut: Option<Arc<Cut>> = None;
     for (view, plan) in strict {
-        let cut = cut.get_or_insert_with(|| Arc::new(empty_cut(project, planned)));
+        let cut = cut.get_or_insert_with(|| Arc::new(empty_cut(project, planned, foreign)));
         // Boxed: a planning future is large.
         let error = match Box::pin(refresh::why_not(view, &plan.schema, engine, cut)).await {
             Ok(None) => continue,
@@ -53,7 +55,7 @@ fn no_rule(view: &MaterializedViewDefinition, why: &str) -> Error {
 }
 
 /// Every relation of a project without rows.
-fn empty_cut(project: &Project, planned: &Planned) -> Cut {
+fn empty_cut(project: &Project, planned: &Planned, foreign: &ForeignColumns) -> Cut {
     let mut tables = BTreeMap::new();
     let mut add = |name: TableName, kind, schema: SchemaRef, query: Option<String>| {
         let stored = query.is_none();
@@ -76,6 +78,9 @@ fn empty_cut(project: &Project, planned: &Planned) -> Cut {
         add(source.name.clone(), RelationKind::Source, table_schema(source), None);
         add(source.name.quarantine(), RelationKind::Source, quarantine_schema(), None);
         add(source.name.watermark(), RelationKind::Source, watermark_schema(), None);
+    }
+    for (name, schema) in foreign {
+        add(name.clone(), RelationKind::Foreign, Arc::clone(schema), None);
     }
     for definition in &project.models {
         let name = definition.name();

@@ -1,5 +1,6 @@
 //! The tables of schema `sluice`: the server as the console, the alerts and the tests see it.
 
+use super::foreign::RunningForeign;
 use super::sources::RunningSource;
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
@@ -115,6 +116,7 @@ pub(super) struct Shown<'a> {
     pub(super) models: &'a [Arc<crate::refresh::Model>],
     pub(super) lake: &'a Arc<Lake>,
     pub(super) sources: &'a Arc<Vec<RunningSource>>,
+    pub(super) foreign: &'a [Arc<RunningForeign>],
     pub(super) board: &'a StatusBoard,
     pub(super) epochs: &'a EpochTable,
     pub(super) journals: &'a Journals,
@@ -125,7 +127,7 @@ pub(super) struct Shown<'a> {
 
 /// Every system table of a running project.
 pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
-    let Shown { project, models, lake, sources, board, epochs, journals, cuts, quarantines } = shown;
+    let Shown { project, models, lake, sources, foreign, board, epochs, journals, cuts, quarantines } = shown;
     let mut tables = SystemTables::new();
     let mut add = |name: &str, comment: &str, schema: SchemaRef, provider: Arc<dyn TableProvider>| {
         let name = TableName::new("sluice", name);
@@ -135,8 +137,12 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         Arc::new(LiveTable::new(schema, rows))
     };
     let source_rows = {
-        let sources = Arc::clone(sources);
-        Arc::new(move || sources.iter().map(source_row).collect())
+        let (sources, foreign) = (Arc::clone(sources), foreign.to_vec());
+        let rows = move || {
+            let others = foreign.iter().map(|foreign| foreign.row());
+            sources.iter().map(source_row).chain(others).collect()
+        };
+        Arc::new(rows)
     };
     add("sources", "How each source is doing", sources_schema(), live(sources_schema(), source_rows));
     let progress_rows = {
@@ -326,19 +332,19 @@ fn quarantine_query(tables: &[TableName]) -> String {
     parts.join(" UNION ALL ")
 }
 
-fn text(value: &str) -> ScalarValue {
+pub(super) fn text(value: &str) -> ScalarValue {
     ScalarValue::Utf8(Some(value.to_string()))
 }
 
-fn optional_text(value: Option<&str>) -> ScalarValue {
+pub(super) fn optional_text(value: Option<&str>) -> ScalarValue {
     ScalarValue::Utf8(value.map(str::to_string))
 }
 
-fn time(value: Option<DateTime<Utc>>) -> ScalarValue {
+pub(super) fn time(value: Option<DateTime<Utc>>) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(value.map(|t| t.timestamp_micros()), Some("UTC".into()))
 }
 
-fn seconds_since(then: DateTime<Utc>) -> f64 {
+pub(super) fn seconds_since(then: DateTime<Utc>) -> f64 {
     (clock::now() - then).to_std().unwrap_or_default().as_secs_f64()
 }
 

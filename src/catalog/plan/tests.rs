@@ -16,9 +16,9 @@ fn outcome(models: &[(&str, &str)]) -> Result<BTreeMap<TableName, PlannedModel>,
     // Unoptimised planning needs more stack than a test thread has.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_stack_size(16 << 20).build();
-    let planned = runtime
-        .unwrap()
-        .block_on(async move { tokio::spawn(async move { plan(&project, &engine).await }).await.unwrap() });
+    let planned = runtime.unwrap().block_on(async move {
+        tokio::spawn(async move { plan(&project, &ForeignColumns::new(), &engine).await }).await.unwrap()
+    });
     planned.map_err(|errors| errors.iter().map(|e| format!("{} {e}", e.code)).collect())
 }
 

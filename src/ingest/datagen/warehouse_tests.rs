@@ -78,7 +78,7 @@ fn with_seed(definition: &SourceDefinition, seed: u64) -> SourceDefinition {
 async fn the_shipped_project_plans() {
     let project = shipped_project();
     let engine = Engine::new(1 << 30, 2).unwrap();
-    let planned = plan(&project, &engine).await.unwrap_or_else(|errors| {
+    let planned = plan(&project, &Default::default(), &engine).await.unwrap_or_else(|errors| {
         panic!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     });
     assert_eq!(planned.len(), project.models.len());
@@ -102,7 +102,8 @@ impl Warehouse {
             let rows = generate(&with_seed(definition, seed), Resume::default()).await;
             warehouse.put(&definition.name, row_schema(definition), rows);
         }
-        let planned = plan(project, &engine).await.unwrap_or_else(|errors| panic!("{errors:?}"));
+        let planned =
+            plan(project, &Default::default(), &engine).await.unwrap_or_else(|errors| panic!("{errors:?}"));
         for model in &project.models {
             warehouse.refresh(model, &planned[model.name()].query).await;
             warehouse.check_comments(project, model.name()).await;

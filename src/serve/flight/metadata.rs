@@ -198,7 +198,7 @@ pub(super) fn xdbc_types() -> Result<XdbcTypeInfoData, FlightError> {
 
 fn table_type(kind: RelationKind) -> &'static str {
     match kind {
-        RelationKind::Source | RelationKind::StreamingTable => "TABLE",
+        RelationKind::Source | RelationKind::Foreign | RelationKind::StreamingTable => "TABLE",
         RelationKind::MaterializedView => "MATERIALIZED VIEW",
         RelationKind::View => "VIEW",
         RelationKind::System => "SYSTEM TABLE",

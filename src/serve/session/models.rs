@@ -131,6 +131,7 @@ impl Session {
 fn wrong_kind(table: &CutTable, wanted: &str) -> Error {
     let is = match table.relation.kind {
         RelationKind::Source => "a source's table: it takes rows as they come",
+        RelationKind::Foreign => "a table that others write: it is read as it stands",
         RelationKind::StreamingTable => "a streaming table: each input row is taken once",
         RelationKind::MaterializedView => "a materialized view",
         RelationKind::View => "a view: it is computed when it is read",

@@ -248,7 +248,10 @@ fn class(relation: &Arc<Relation>, namespaces: &BTreeMap<String, Namespace>, oid
         oid,
         namespace: namespaces.get(&name.schema).map_or(PUBLIC_OID, |n| n.oid),
         kind: match relation.kind {
-            RelationKind::Source | RelationKind::StreamingTable | RelationKind::System => ClassKind::Table,
+            RelationKind::Source
+            | RelationKind::Foreign
+            | RelationKind::StreamingTable
+            | RelationKind::System => ClassKind::Table,
             RelationKind::MaterializedView => ClassKind::MaterializedView,
             RelationKind::View => ClassKind::View,
         },

@@ -135,7 +135,7 @@ fn sources() {
     );
     check(
         "CREATE SOURCE bronze.x (a INT) FORMAT PLAIN ENCODE JSON",
-        "42601 1:56 source \"bronze.x\" has no WITH (connector = ...) / Connectors are kafka, http, files and datagen.",
+        "42601 1:56 source \"bronze.x\" has no WITH (connector = ...) / Connectors are kafka, http, files, datagen and delta.",
     );
     check(
         "CREATE SOURCE bronze.x (a INT) WITH (connector = 'http', b = 1, b = 2) FORMAT PLAIN ENCODE JSON",
