@@ -80,6 +80,7 @@ impl House {
             is_streaming: false,
             why_not: OnceLock::new(),
             chain: Default::default(),
+            past: Default::default(),
         };
         self.bring(&model, &cut, None).await;
         model

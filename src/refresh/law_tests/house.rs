@@ -86,6 +86,7 @@ impl House {
             is_streaming: false,
             why_not: OnceLock::new(),
             chain: Default::default(),
+            past: Default::default(),
         })
     }
 
