@@ -125,7 +125,8 @@ fn measure(benchmark: &Benchmark, mut stream: Stream) {
         "| view | change | mode | read | written | refresh | our query | DuckDB | DuckDB / refresh | how |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
-    for (label, round) in ROUNDS {
+    // What refreshes look up is indexed by the first of them.
+    for (label, round) in [("(first)", Round::Facts(0.001))].into_iter().chain(ROUNDS) {
         for change in changes(benchmark, &mut stream, round) {
             let table = stream.tables.iter().find(|table| table.name == change.table).unwrap();
             files.write(table, &parts(table, &change));

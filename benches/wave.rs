@@ -54,8 +54,8 @@ struct Round {
     cpu_ms: f64,
 }
 
-/// Milliseconds of each model's refreshes, by round.
-type Models = BTreeMap<String, Vec<f64>>;
+/// The refreshes of each model: milliseconds, and how the last was done.
+type Models = BTreeMap<String, (Vec<f64>, String)>;
 
 fn main() {
     support::announce("wave");
@@ -100,10 +100,16 @@ fn main() {
             if number < 2 {
                 continue;
             }
-            if kind == Kind::All {
-                of_this.into_iter().for_each(|(model, ms)| seconds.entry(model).or_default().extend(ms));
+            if kind == Kind::Live {
+                live.push(round);
+                continue;
             }
-            if kind == Kind::Live { &mut live } else { &mut all }.push(round);
+            all.push(round);
+            for (model, (ms, how)) in of_this {
+                let refreshes = seconds.entry(model).or_default();
+                refreshes.0.extend(ms);
+                refreshes.1 = how;
+            }
         }
         report(words, "page views and sales", &live);
         report(words, "of every stream", &all);
@@ -232,10 +238,13 @@ fn measure(server: &Server, session: &Pg, senders: &mut [Sender], kind: Kind, mo
     let (first, last) = commits.split_once('|').unwrap();
     let since = |commit: &str| (at - commit.parse::<i64>().unwrap()) as f64 / 1000.0;
     let refreshed = session.text(&format!(
-        "SELECT model, sum(seconds) FROM sluice.refreshes WHERE epoch > {before} AND epoch <= {epoch} GROUP BY model"
+        "SELECT model, seconds, mode, reason FROM sluice.refreshes WHERE epoch > {before} AND epoch <= {epoch} ORDER BY at"
     ));
-    for (model, seconds) in refreshed.lines().filter_map(|line| line.split_once('|')) {
-        models.entry(model.to_string()).or_default().push(seconds.parse::<f64>().unwrap() * 1000.0);
+    for refresh in refreshed.lines() {
+        let [model, seconds, how] = refresh.splitn(3, '|').collect::<Vec<_>>().try_into().unwrap();
+        let refreshes = models.entry(model.to_string()).or_default();
+        refreshes.0.push(seconds.parse::<f64>().unwrap() * 1000.0);
+        refreshes.1 = how.replace('|', ": ");
     }
     Round {
         from_last_commit_ms: since(last),
@@ -259,15 +268,15 @@ fn report(waves: &str, events: &str, rounds: &[Round]) {
 
 fn report_models(waves: &str, models: Models, rounds: usize) {
     println!("\n1,000 events of every stream, {waves}: refreshes of a round\n");
-    println!("| model | ms |");
-    println!("|---|---|");
-    let mean = |ms: &Vec<f64>| ms.iter().sum::<f64>() / rounds as f64;
-    let mut models: Vec<(String, f64)> = models.iter().map(|(model, ms)| (model.clone(), mean(ms))).collect();
-    models.sort_by(|a, b| b.1.total_cmp(&a.1));
-    for (model, ms) in &models {
-        println!("| {model} | {ms:.1} |");
+    println!("| model | refreshes | ms | the last |");
+    println!("|---|---|---|---|");
+    let mut models: Vec<_> = models.into_iter().collect();
+    let sum = |ms: &Vec<f64>| ms.iter().sum::<f64>() / rounds as f64;
+    models.sort_by(|(_, (a, _)), (_, (b, _))| sum(b).total_cmp(&sum(a)));
+    for (model, (ms, how)) in &models {
+        println!("| {model} | {:.1} | {:.1} | {how} |", ms.len() as f64 / rounds as f64, sum(ms));
     }
-    println!("| all of them | {:.1} |", models.iter().map(|(_, ms)| ms).sum::<f64>());
+    println!("| all of them | | {:.1} | |", models.iter().map(|(_, (ms, _))| sum(ms)).sum::<f64>());
 }
 
 /// Panics unless every view is its query's answer.

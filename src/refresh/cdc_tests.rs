@@ -235,6 +235,7 @@ impl House {
             hidden_in_use: Default::default(),
             why_not: OnceLock::new(),
             chain: Default::default(),
+            past: Default::default(),
         }
     }
 

@@ -129,8 +129,9 @@ pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<Logi
         Arc::new(DecorrelatePredicateSubquery::new()),
         Arc::new(ScalarSubqueryToJoin::new()),
         Arc::new(DecorrelateLateralJoin::new()),
-        Arc::new(EliminateCrossJoin::new()),
+        // Before the next rule, which makes a condition of every ON, to which only keys of joins come back.
         Arc::new(ExtractEquijoinPredicate::new()),
+        Arc::new(EliminateCrossJoin::new()),
         Arc::new(PushDownFilter::new()),
         // Equalities that stood above a semi join have come down to joins below it: without keys these could not be met.
         Arc::new(ExtractEquijoinPredicate::new()),

@@ -16,8 +16,8 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema};
 use arrow::row::{RowConverter, SortField};
 use datafusion::catalog::MemTable;
-use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::provider_as_source;
 use datafusion::datasource::source::DataSourceExec;
@@ -61,7 +61,15 @@ pub(super) struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     pub(super) fn new(state: &'a Opaque<SessionState>) -> Self {
         let mut alone = SessionState::clone(state);
-        alone.config_mut().options_mut().execution.target_partitions = 1;
+        let options = alone.config_mut().options_mut();
+        options.execution.target_partitions = 1;
+        // The rows that are wanted of large files are known: asking each file's bounds costs more than it could save.
+        options.execution.parquet.pruning = false;
+        options.execution.parquet.enable_page_index = false;
+        options.optimizer.enable_dynamic_filter_pushdown = false;
+        options.optimizer.enable_join_dynamic_filter_pushdown = false;
+        options.optimizer.enable_topk_dynamic_filter_pushdown = false;
+        options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
         Self { state, alone: Opaque::new(alone), keys: Mutex::default(), rows_read: AtomicU64::new(0) }
     }
 

@@ -148,7 +148,7 @@ fn verdict(policy: RefreshPolicy, ending: Ending, why_not: Option<String>) -> St
                 Ending::Derived => "incremental: the derived change is applied to the stored rows",
             };
             match policy {
-                RefreshPolicy::Auto => format!("{how}; recomputed when too much has changed"),
+                RefreshPolicy::Auto => format!("{how}; recomputed when too much has changed, or when that took less"),
                 _ => how.to_string(),
             }
         }
@@ -165,7 +165,7 @@ mod tests {
         let said = |policy, why| verdict(policy, Ending::Derived, why);
         assert!(said(RefreshPolicy::IncrementalStrict, none()).starts_with("refused"));
         assert!(said(RefreshPolicy::Incremental, none()).starts_with("recomputed and compared"));
-        assert!(said(RefreshPolicy::Auto, None).ends_with("recomputed when too much has changed"));
+        assert!(said(RefreshPolicy::Auto, None).ends_with("or when that took less"));
         assert!(!said(RefreshPolicy::Incremental, None).contains("recomputed"));
     }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// When more than one row in so many of the changed inputs has changed, recomputing reads less.
 const CHANGED_SHARE_MAX: u64 = 5;
 /// Inputs of fewer rows are never worth recomputing for.
-const SMALL_ROWS: u64 = 10_000;
+pub(super) const SMALL_ROWS: u64 = 10_000;
 
 /// What a refresh reads: the tables of a cut, and hidden ones as far as they have come.
 pub(super) struct Ground<'a> {

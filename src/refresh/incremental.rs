@@ -11,7 +11,7 @@ use super::Error;
 use super::apply::{Applied, Target, apply};
 use super::derive::{self, Source, Sources, Split, ruled};
 use super::evaluate::Evaluator;
-use super::ground::{Ground, gather};
+use super::ground::{Ground, SMALL_ROWS, gather};
 use super::model::{Model, Outline, RefreshRecord};
 use super::output::judge_all;
 use super::streaming::Refreshed;
@@ -73,6 +73,11 @@ pub(super) async fn refresh(
         Ok(chain) => chain,
         Err(why) => return Ok(Attempt::Refused(why)),
     };
+    let Moved { changed_rows, all_rows } = moved(model, &base, cut).await?;
+    let is_weighed = outline.policy == RefreshPolicy::Auto && all_rows > SMALL_ROWS;
+    if let Some(why) = model.past.lock().why_whole(changed_rows).filter(|_| is_weighed) {
+        return Ok(Attempt::Refused(why));
+    }
     let evaluator = Evaluator::new(&state);
     let mut ground = Ground { base: &base, cut, states: BTreeMap::new() };
     let (mut rows_compared, mut below, mut is_recomputed) = (0, Vec::new(), false);
@@ -120,6 +125,9 @@ pub(super) async fn refresh(
         }
     };
     failpoint::pass(Point::ViewCommitted, || model.name.to_string());
+    if mode == "incremental" && changed_rows > 0 {
+        model.past.lock().took_change(changed_rows, started.elapsed().as_secs_f64());
+    }
     rows_compared += applied.rows_compared;
     Ok(Attempt::Done(Box::new(Refreshed {
         snapshot: applied.snapshot,
@@ -140,6 +148,26 @@ pub(super) async fn refresh(
             at: clock::now(),
         },
     })))
+}
+
+/// How many rows of a model's inputs have changed, of how many.
+struct Moved {
+    changed_rows: u64,
+    all_rows: u64,
+}
+
+async fn moved(model: &Model, base: &Base<'_>, cut: &Cut) -> Result<Moved, Error> {
+    let mut moved = Moved { changed_rows: 0, all_rows: 0 };
+    for (name, to) in model.versions_in(cut) {
+        let (Some(from), Some(table)) = (base.consumed.get(&name), base.tables.get(&name)) else { continue };
+        let snapshot = table.snapshot();
+        moved.all_rows += snapshot.rows().unwrap_or_default();
+        // What cannot be told is refused, with its reason, further on.
+        let changes = if *from < to { table.changes(*from, to).await? } else { None };
+        let (came, went) = changes.and_then(|changes| changes.rows(&snapshot)).unwrap_or_default();
+        moved.changed_rows += came + went;
+    }
+    Ok(moved)
 }
 
 /// Why a view is never refreshed incrementally; `None` when it is as soon as that is worth it. Derived as if every input

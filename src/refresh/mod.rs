@@ -26,6 +26,7 @@ mod benchmark_tests;
 mod cdc_tests;
 mod compare;
 mod control;
+mod cost;
 mod derive;
 mod epochs;
 mod evaluate;

@@ -1,5 +1,6 @@
 //! A model as the engine runs it: its definition, its tables, what it reads, how it is doing.
 
+use super::cost::Past;
 use super::derive::{HIDDEN_SCHEMA, Split};
 use crate::catalog::cut::{Cut, Freshness};
 use crate::catalog::plan::PlannedModel;
@@ -62,6 +63,8 @@ pub struct Model {
     pub why_not: OnceLock<Option<String>>,
     /// Its query as it was planned last, for refreshes to come.
     pub(super) chain: Mutex<Option<Opaque<Split>>>,
+    /// What its refreshes took.
+    pub(super) past: Mutex<Past>,
 }
 
 /// What decides how a view is refreshed: known from its definition alone.
@@ -129,6 +132,7 @@ impl Model {
             hidden_in_use: Mutex::default(),
             why_not: OnceLock::new(),
             chain: Mutex::default(),
+            past: Mutex::default(),
         }
     }
 
@@ -261,6 +265,7 @@ pub fn open_model(
         hidden_in_use: Mutex::default(),
         why_not: OnceLock::new(),
         chain: Mutex::default(),
+        past: Mutex::default(),
     }))
 }
 

@@ -42,6 +42,7 @@ pub(super) async fn refresh(
     let applied = apply(model, Target::All(rows), &recorded, never_computed).await?;
     let applied = applied.ok_or_else(|| lake::Error::Stopped { table: model.name.clone() })?;
     failpoint::pass(Point::RecomputeCommitted, || model.name.to_string());
+    model.past.lock().took_whole(started.elapsed().as_secs_f64());
     Ok(Refreshed {
         snapshot: applied.snapshot,
         quarantine: None,

@@ -82,6 +82,7 @@ impl House {
             hidden_in_use: Default::default(),
             why_not: OnceLock::new(),
             chain: Default::default(),
+            past: Default::default(),
         };
         self.bring(&model, &cut, None).await;
         model

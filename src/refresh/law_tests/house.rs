@@ -89,6 +89,7 @@ impl House {
             hidden_in_use: Default::default(),
             why_not: OnceLock::new(),
             chain: Default::default(),
+            past: Default::default(),
         })
     }
 
