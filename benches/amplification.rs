@@ -3,7 +3,8 @@
 //! 1,440 rounds, one for each minute of a day, each changing 1,000 of 1 M rows, come a tenth of a second apart; the server
 //! folds, checkpoints and tidies as it always does. Nothing is deleted within the hour that epochs are kept, so that what
 //! lies in the table's folder at the end is all that was ever written there, and its log says what each file was for.
-//! `BENCH_ROWS`, `BENCH_CHANGE` and `BENCH_ROUNDS` change the sizes, `BENCH_PAUSE_MS` the time between two rounds.
+//! `BENCH_ROWS`, `BENCH_CHANGE` and `BENCH_ROUNDS` change the sizes, `BENCH_PAUSE_MS` the time between two rounds. With
+//! `BENCH_HOT` only so many of the newest rows ever change, as orders do that are on their way.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that panics has failed")]
 
 mod support;
@@ -47,7 +48,7 @@ fn main() {
     support::announce("amplification");
     let size = |name: &str, default: u64| i64::try_from(number(name, default)).unwrap();
     let (rows, change) = (size("BENCH_ROWS", 1_000_000), size("BENCH_CHANGE", 1_000));
-    let rounds = size("BENCH_ROUNDS", 1_440);
+    let (rounds, hot) = (size("BENCH_ROUNDS", 1_440), size("BENCH_HOT", rows.unsigned_abs()));
     let pause = Duration::from_millis(number("BENCH_PAUSE_MS", 100));
     let started = Instant::now();
     let warehouse = Warehouse::new();
@@ -72,8 +73,9 @@ fn main() {
     for round in 1..=rounds {
         let due = day + pause * u32::try_from(round).unwrap();
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        // A minute's changes hit rows all over the table: what is worst for vectors and folds.
-        let account = |n: i64| i64::try_from(scattered(round * change + n) % rows as u64).unwrap();
+        // A minute's changes hit any of them: what is worst for vectors and folds.
+        let account =
+            |n: i64| rows - 1 - i64::try_from(scattered(round * change + n) % hot.unsigned_abs()).unwrap();
         let events: String = (0..change).map(|n| event(account(n), round)).collect();
         payload += events.len() as u64;
         send(events);
@@ -85,7 +87,7 @@ fn main() {
     let everywhere = size_of(&warehouse.data()) - all_before;
     let whole = "SELECT count(*), count(DISTINCT account_id), max(version) FROM silver.accounts";
     assert_eq!(session.text(whole), format!("{rows}|{rows}|{rounds}"));
-    println!("{rows} rows, {rounds} rounds of {change} in {:.0} s", took.as_secs_f64());
+    println!("{rows} rows, {rounds} rounds of {change} of {hot} in {:.0} s", took.as_secs_f64());
     report(&before, &written(&folder));
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     println!(

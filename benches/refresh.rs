@@ -290,13 +290,11 @@ fn sales(base: i64, numbers: impl Iterator<Item = i64>, op: &str, version: i64) 
 fn products(numbers: impl Iterator<Item = i64>, version: i64) -> RecordBatch {
     let numbers: Vec<i64> = numbers.collect();
     let number = |value: i64| i32::try_from(value).unwrap();
+    let category = |product: &i64| number(((scattered(*product) >> 40) as i64 + version) % 40);
     let columns: [(&str, ArrayRef); 3] = [
         ("product_id", Arc::new(Int32Array::from_iter_values(numbers.iter().map(|n| number(*n))))),
         ("version", Arc::new(Int64Array::from(vec![version; numbers.len()]))),
-        (
-            "category",
-            Arc::new(Int32Array::from_iter_values(numbers.iter().map(|n| number((n + version) % 40)))),
-        ),
+        ("category", Arc::new(Int32Array::from_iter_values(numbers.iter().map(category)))),
     ];
     RecordBatch::try_from_iter(columns).unwrap()
 }
