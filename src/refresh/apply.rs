@@ -9,9 +9,7 @@ use super::Error;
 use super::compare::{Bag, KeySet};
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH};
 use super::stood::{Stood, files_of};
-use crate::lake::{
-    self, ChangedRows, Commit, DataFile, Effort, Snapshot, Table, TableDefinition, TableName,
-};
+use crate::lake::{self, ChangedRows, Commit, DataFile, Effort, Snapshot, Table, TableDefinition, TableName};
 use arrow::array::RecordBatch;
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use roaring::RoaringTreemap;

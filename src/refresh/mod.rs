@@ -1,7 +1,7 @@
 //! Models are kept up to date: waves, lanes, epochs.
 //!
-//! Comes in: new versions of bronze and of tables that others write, and time. Goes out: one [`crate::catalog::cut::Cut`] after another, each durable as
-//! an epoch.
+//! Comes in: new versions of bronze and of tables that others write, and time. Goes out: one
+//! [`crate::catalog::cut::Cut`] after another, each durable as an epoch.
 //!
 //! ```text
 //! bronze commits ─► WAVE: newest version of every source, one time

@@ -58,6 +58,7 @@ pub(super) async fn change(
         return Ok(Ok(None));
     }
     let source = |mark| Ok::<_, DataFusionError>(provider_as_source(rows(mark)?));
-    let tables = |mark: Option<i64>| mark.into_iter().map(|mark| source(Some(mark))).collect::<Result<_, _>>();
+    let tables =
+        |mark: Option<i64>| mark.into_iter().map(|mark| source(Some(mark))).collect::<Result<_, _>>();
     Ok(Ok(Some(Source { old: source(old)?, inserted: tables(new)?, deleted: tables(old)? })))
 }

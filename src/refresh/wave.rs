@@ -476,7 +476,10 @@ impl Run {
         for model in self.waves.shape.models.iter().filter(|m| !m.is_streaming) {
             let Some(standing) = self.standing.get(&model.name) else { continue };
             let current = |input: &TableName| {
-                self.standing.get(input).or_else(|| watermarked(&self.standing, input)).map(|s| s.snapshot.version)
+                self.standing
+                    .get(input)
+                    .or_else(|| watermarked(&self.standing, input))
+                    .map(|s| s.snapshot.version)
             };
             let moved =
                 model.inputs.iter().any(|input| standing.inputs.get(input).copied() != current(input));
