@@ -148,7 +148,9 @@ fn verdict(policy: RefreshPolicy, ending: Ending, why_not: Option<String>) -> St
                 Ending::Derived => "incremental: the derived change is applied to the stored rows",
             };
             match policy {
-                RefreshPolicy::Auto => format!("{how}; recomputed when too much has changed, or when that took less"),
+                RefreshPolicy::Auto => {
+                    format!("{how}; recomputed when too much has changed, or when that took less")
+                }
                 _ => how.to_string(),
             }
         }
