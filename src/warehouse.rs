@@ -251,7 +251,8 @@ impl House {
             control: self.control.clone(),
             settings: WaveSettings {
                 period_min: Duration::from_secs(1) / self.settings.limits.waves_per_second_max.max(1),
-                lanes_max: (processors() / 2).max(1),
+                // Two at least: a slow view holds up no other.
+                lanes_max: (processors() / 2).max(2),
             },
         };
         let waves_stop = CancellationToken::new();
