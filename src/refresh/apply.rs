@@ -149,7 +149,7 @@ fn compare_blocking(table: &Table, snapshot: &Snapshot, target: &Target) -> Resu
         Target::OfKeys { rows, keys, stood } => {
             let mut bag = Bag::new(&snapshot.schema, rows)?;
             let moved;
-            let stood = match stood.stands_in(&snapshot) {
+            let stood = match stood.stands_in(snapshot) {
                 true => stood.as_ref(),
                 false => {
                     moved = Stood::read_blocking(table, keys)?;
@@ -167,7 +167,7 @@ fn compare_blocking(table: &Table, snapshot: &Snapshot, target: &Target) -> Resu
             let mut bag = Bag::new(&snapshot.schema, deleted)?;
             if deleted.iter().any(|batch| batch.num_rows() > 0) {
                 let columns: Vec<usize> = (0..snapshot.schema.fields().len()).collect();
-                let files = files_of(table, &snapshot, &columns, deleted)?;
+                let files = files_of(table, snapshot, &columns, deleted)?;
                 taking.take(&files, |old| Ok(bag.held(old)?))?;
             }
             if !bag.left().is_empty() {
