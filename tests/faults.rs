@@ -202,7 +202,7 @@ fn a_changed_type_costs_only_its_model() {
     server.wait_until("SELECT orders FROM gold.daily_sales WHERE order_date = '2026-01-03'", "1");
     server.wait_until("SELECT state FROM sluice.freshness WHERE table_name = 'silver.notes'", "failed");
     server.wait_until(
-        "SELECT bool_and(error LIKE '%column \"note\" is stored as Int64%') FROM sluice.refreshes \
+        "SELECT bool_and(error LIKE '%column \"note\" is stored as BIGINT%') FROM sluice.refreshes \
          WHERE model = 'silver.notes' AND outcome = 'failed'",
         "t",
     );

@@ -42,13 +42,14 @@ impl Table {
         let store = Store::foreign(folder.clone());
         let table = Self::open(name, store, Arc::new(Indexes::default()))?;
         let table = table.ok_or_else(|| missing(name, &folder))?;
-        table.note_stamp()?;
         Ok(Arc::new(table))
     }
 
-    /// Takes over what was committed since the last look. Costs two looks at names while nothing is. Blocks.
+    /// Takes over what was committed since the last look. Costs three looks at names while nothing is. Blocks.
     pub fn follow(&self) -> Result<Followed, Error> {
         let mut found = Followed::Rests;
+        // Before anything else: what is done to the log meanwhile shows at the next look.
+        let folder = self.store().stamp(log::FOLDER)?;
         loop {
             let snapshot = self.snapshot();
             let Some(lines) = log::read_commit(self.store(), self.name(), snapshot.version + 1)? else {
@@ -62,15 +63,16 @@ impl Table {
             self.publish(&next, &lines, added, None);
             found = Followed::Moved;
         }
-        if found == Followed::Moved {
-            self.note_stamp()?;
-        } else if self.stamp()? != *self.seen.lock() {
+        if found == Followed::Rests && [self.stamp()?, folder] != *self.seen.lock() {
             found = self.look_again()?;
+        }
+        if found != Followed::Changed {
+            *self.seen.lock() = [self.stamp()?, folder];
         }
         Ok(found)
     }
 
-    /// The commit that stands is not the file that it was: its log was cleaned up, or this is another table.
+    /// The log was cleaned up, perhaps of commits that were never seen; or this is another table.
     fn look_again(&self) -> Result<Followed, Error> {
         let loaded = log::load(self.store(), self.name(), None)?;
         let newest = loaded.ok_or_else(|| missing(self.name(), &self.store().path("")))?.snapshot;
@@ -82,7 +84,6 @@ impl Table {
         if moved {
             self.set_snapshot(Arc::new(newest));
         }
-        self.note_stamp()?;
         Ok(if moved { Followed::Moved } else { Followed::Rests })
     }
 
@@ -117,12 +118,6 @@ impl Table {
             None => self.store().stamp(&log::checkpoint_path(version)),
             stamp => Ok(stamp),
         }
-    }
-
-    fn note_stamp(&self) -> Result<(), Error> {
-        let stamp = self.stamp()?;
-        *self.seen.lock() = stamp;
-        Ok(())
     }
 }
 

@@ -140,6 +140,10 @@ pub(super) fn read_commit(
 ) -> Result<Option<Vec<Line>>, Error> {
     let path = commit_path(version);
     let Some(bytes) = store.read(&path)? else { return Ok(None) };
+    // A commit says something: one of others that is empty is still being written.
+    if bytes.is_empty() && store.is_foreign() {
+        return Ok(None);
+    }
     let corrupt = |reason| Error::Corrupt { table: table.clone(), file: path, reason };
     let lines = parse_commit(&bytes).map_err(corrupt)?;
     if store.is_foreign() { foreign::localise(table, lines).map(Some) } else { Ok(Some(lines)) }

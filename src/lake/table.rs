@@ -96,8 +96,8 @@ pub struct Table {
     /// The newest commits' changes, oldest first.
     pub(super) recent: Mutex<VecDeque<Change>>,
     pub(super) tombstones: Mutex<HashMap<String, Tombstone>>,
-    /// The newest commit's file as it was seen, of a table that others write.
-    pub(super) seen: Mutex<Option<Stamp>>,
+    /// The newest commit's file and the log's folder as they were seen, of a table that others write.
+    pub(super) seen: Mutex<[Option<Stamp>; 2]>,
 }
 
 impl Table {
@@ -113,7 +113,7 @@ impl Table {
             commits: Mutex::new(()),
             recent: Mutex::new(VecDeque::new()),
             tombstones: Mutex::new(loaded.tombstones),
-            seen: Mutex::new(None),
+            seen: Mutex::default(),
         }))
     }
 
