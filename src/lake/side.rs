@@ -10,6 +10,14 @@ use super::snapshot::{DataFile, Snapshot};
 use super::table::{Commit, Table};
 use std::sync::Arc;
 
+/// Files that count once the main table has come to the step.
+fn marked(mut files: Vec<DataFile>, step: &str, number: i64) -> Vec<DataFile> {
+    for file in &mut files {
+        file.tags.insert(step.to_string(), number.to_string());
+    }
+    files
+}
+
 impl Table {
     /// Commits the side files of step `number`. `step` names the step's application version, here and in the main
     /// table. Files of an earlier try of the same step are replaced, not doubled.
@@ -17,11 +25,9 @@ impl Table {
         self: &Arc<Self>,
         step: &str,
         number: i64,
-        mut adds: Vec<DataFile>,
+        adds: Vec<DataFile>,
     ) -> Result<Arc<Snapshot>, Error> {
-        for file in &mut adds {
-            file.tags.insert(step.to_string(), number.to_string());
-        }
+        let adds = marked(adds, step, number);
         let removes = beyond(&self.snapshot(), step, number - 1);
         self.commit(Commit { removes, ..Commit::append(adds, vec![(step.to_string(), number)]) }).await
     }
@@ -31,12 +37,10 @@ impl Table {
         self: &Arc<Self>,
         step: &str,
         number: i64,
-        mut adds: Vec<DataFile>,
+        adds: Vec<DataFile>,
     ) -> Result<Arc<Snapshot>, Error> {
-        for file in &mut adds {
-            file.tags.insert(step.to_string(), number.to_string());
-        }
-        self.overwrite(adds, vec![(step.to_string(), number), (anew(step), number)]).await
+        self.overwrite(marked(adds, step, number), vec![(step.to_string(), number), (anew(step), number)])
+            .await
     }
 
     /// Commits these files in place of all that there are, whatever upkeep makes of those meanwhile. The first

@@ -73,9 +73,8 @@ pub(super) async fn refresh(
         Ok(chain) => chain,
         Err(why) => return Ok(Attempt::Refused(why)),
     };
-    let Moved { changed_rows, all_rows } = moved(model, &base, cut).await?;
-    let is_weighed = outline.policy == RefreshPolicy::Auto && all_rows > SMALL_ROWS;
-    if let Some(why) = model.past.lock().why_whole(changed_rows).filter(|_| is_weighed) {
+    let changed_rows = weighed(model, &base, cut).await?;
+    if let Some(why) = changed_rows.and_then(|rows| model.past.lock().why_whole(rows)) {
         return Ok(Attempt::Refused(why));
     }
     let evaluator = Evaluator::new(&state);
@@ -125,8 +124,8 @@ pub(super) async fn refresh(
         }
     };
     failpoint::pass(Point::ViewCommitted, || model.name.to_string());
-    if mode == "incremental" && changed_rows > 0 {
-        model.past.lock().took_change(changed_rows, started.elapsed().as_secs_f64());
+    if let Some(rows) = changed_rows.filter(|rows| mode == "incremental" && *rows > 0) {
+        model.past.lock().took_change(rows, started.elapsed().as_secs_f64());
     }
     rows_compared += applied.rows_compared;
     Ok(Attempt::Done(Box::new(Refreshed {
@@ -150,24 +149,24 @@ pub(super) async fn refresh(
     })))
 }
 
-/// How many rows of a model's inputs have changed, of how many.
-struct Moved {
-    changed_rows: u64,
-    all_rows: u64,
-}
-
-async fn moved(model: &Model, base: &Base<'_>, cut: &Cut) -> Result<Moved, Error> {
-    let mut moved = Moved { changed_rows: 0, all_rows: 0 };
-    for (name, to) in model.versions_in(cut) {
-        let (Some(from), Some(table)) = (base.consumed.get(&name), base.tables.get(&name)) else { continue };
-        let snapshot = table.snapshot();
-        moved.all_rows += snapshot.rows().unwrap_or_default();
-        // What cannot be told is refused, with its reason, further on.
-        let changes = if *from < to { table.changes(*from, to).await? } else { None };
-        let (came, went) = changes.and_then(|changes| changes.rows(&snapshot)).unwrap_or_default();
-        moved.changed_rows += came + went;
+/// How many rows of a model's inputs have changed; `None` when that is not weighed, by its policy or for small inputs.
+async fn weighed(model: &Model, base: &Base<'_>, cut: &Cut) -> Result<Option<u64>, Error> {
+    let inputs = model.versions_in(cut).into_iter();
+    let inputs =
+        inputs.filter_map(|(name, to)| Some((base.tables.get(&name)?, *base.consumed.get(&name)?, to)));
+    let inputs: Vec<_> = inputs.map(|(table, from, to)| (table, table.snapshot(), from, to)).collect();
+    let all_rows: u64 = inputs.iter().map(|(_, snapshot, ..)| snapshot.rows().unwrap_or_default()).sum();
+    if model.policy != RefreshPolicy::Auto || all_rows <= SMALL_ROWS {
+        return Ok(None);
     }
-    Ok(moved)
+    let mut changed_rows = 0;
+    for (table, snapshot, from, to) in inputs.into_iter().filter(|(.., from, to)| from < to) {
+        // What cannot be told is refused, with its reason, further on.
+        let changes = table.changes(from, to).await?;
+        let (came, went) = changes.and_then(|changes| changes.rows(&snapshot)).unwrap_or_default();
+        changed_rows += came + went;
+    }
+    Ok(Some(changed_rows))
 }
 
 /// Why a view is never refreshed incrementally; `None` when it is as soon as that is worth it. Derived as if every input
@@ -311,6 +310,10 @@ async fn bring_hidden(
     Ok((applied, Err(why)))
 }
 
+fn unaffected() -> (Target, String) {
+    (Target::Change { inserted: Vec::new(), deleted: Vec::new() }, "no row affected".to_string())
+}
+
 /// Few rows of hidden tables are gone over sooner than the change of what is made of them is derived.
 async fn anew(
     model: &Model,
@@ -328,8 +331,7 @@ async fn anew(
     let tables = derive::tables_of(plan)?;
     let moved = tables.iter().any(|name| ground.version(name) != consumed.get(name).copied());
     if !moved && !derive::asks_for_time(plan)? {
-        let nothing = Target::Change { inserted: Vec::new(), deleted: Vec::new() };
-        return Ok(Some((nothing, "no row affected".to_string())));
+        return Ok(Some(unaffected()));
     }
     let computed = judge_all(model, rules, &evaluator.run(plan).await?)?;
     Ok(Some((Target::All(computed), format!("made anew of {rows} hidden rows"))))
@@ -357,10 +359,7 @@ async fn change_of(
             Err(why) => return Ok(Err(why)),
         };
     let found = match derived {
-        Way::Nothing => {
-            let nothing = Target::Change { inserted: Vec::new(), deleted: Vec::new() };
-            Ok((nothing, "no row affected".to_string()))
-        }
+        Way::Nothing => Ok(unaffected()),
         Way::Merge(merge, keyed) => of_merge(model, evaluator, &merge, keyed.as_ref(), rules).await?,
         Way::First(first) => of_first(model, evaluator, &first, rules).await?,
         Way::OfKeys(keyed) => of_keys(model, evaluator, &keyed, rules).await?,
