@@ -3,11 +3,14 @@
 //! Comes in: a [`Cut`] (or any set of tables) and settings. Goes out: a `SessionContext` that resolves names against
 //! exactly that cut. One runtime serves the whole process, so that memory limits and file caches are shared.
 
+mod filters;
 pub mod functions;
+mod padding;
 mod pauses;
 mod planner;
 mod tables;
 
+pub use filters::PushDown;
 pub use tables::{CutCatalog, FixedSchema};
 
 use crate::catalog::cut::Cut;
@@ -21,6 +24,8 @@ use datafusion::execution::context::SessionState;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::FutureExt as _;
@@ -49,7 +54,8 @@ impl Engine {
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(config(target_partitions))
             .with_runtime_env(runtime)
-            .with_physical_optimizer_rule(Arc::new(pauses::Pauses))
+            .with_optimizer_rules(filters::rules())
+            .with_physical_optimizer_rules(physical_rules())
             .with_query_planner(Arc::new(planner::Planner))
             .build();
         let context = SessionContext::new_with_state(state);
@@ -95,6 +101,15 @@ impl Engine {
     fn context_over(&self, cut: &Arc<Cut>) -> SessionContext {
         self.session(Arc::new(CutCatalog::new(Arc::clone(cut), self.clone())))
     }
+}
+
+/// DataFusion's rules in their order, with ours among them.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::default().rules;
+    let sorted = rules.iter().position(|rule| rule.name() == "EnsureRequirements");
+    rules.insert(sorted.unwrap_or(0), Arc::new(padding::Padding));
+    rules.push(Arc::new(pauses::Pauses));
+    rules
 }
 
 /// The settings that every session starts from.

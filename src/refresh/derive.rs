@@ -36,6 +36,7 @@ pub(super) use merge::{Merge, merge};
 pub(super) use narrow::{is_narrowed_by_other, narrow, rows_of};
 pub(super) use split::{Split, split};
 
+use crate::engine::PushDown;
 use crate::lake::TableName;
 use chrono::{DateTime, Utc};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -50,7 +51,6 @@ use datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
-use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
 use datafusion::optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
@@ -132,7 +132,7 @@ pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<Logi
         // Before the next rule, which makes a condition of every ON, to which only keys of joins come back.
         Arc::new(ExtractEquijoinPredicate::new()),
         Arc::new(EliminateCrossJoin::new()),
-        Arc::new(PushDownFilter::new()),
+        Arc::new(PushDown::default()),
         // Equalities that stood above a semi join have come down to joins below it: without keys these could not be met.
         Arc::new(ExtractEquijoinPredicate::new()),
     ];

@@ -104,6 +104,10 @@ const QUERIES: &[(&str, &str)] = &[
         "SELECT d.name, f.t, count(DISTINCT f.k) AS keys FROM s.f JOIN s.d ON f.k = d.k \
          GROUP BY GROUPING SETS ((d.name), (d.name, f.t), (d.name))",
     ),
+    (
+        "rollup without its total",
+        "SELECT k, n FROM (SELECT k, count(DISTINCT t) AS n FROM s.f GROUP BY ROLLUP (k)) AS r WHERE k IS NOT NULL",
+    ),
     ("not in", "SELECT id, k FROM s.f WHERE k NOT IN (SELECT k FROM s.d)"),
     (
         "not in what is not NULL",
