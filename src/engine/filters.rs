@@ -5,6 +5,7 @@
 //! set of nothing, it takes rows and leaves the one row that such an aggregate has of none at all. A key that is
 //! computed anew each time (`random()`) differs below from what it was above (apache/datafusion issue 25415).
 
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
@@ -35,7 +36,13 @@ impl OptimizerRule for PushDown {
             && let LogicalPlan::Aggregate(aggregate) = filter.input.as_ref()
             && !passes(aggregate)
         {
-            return Ok(Transformed::no(plan));
+            // Left in place of a subquery's condition, it would hide that the aggregate has one row.
+            return Ok(match filter.predicate {
+                Expr::Literal(ScalarValue::Boolean(Some(true)), _) => {
+                    Transformed::yes(LogicalPlan::clone(&filter.input))
+                }
+                _ => Transformed::no(plan),
+            });
         }
         self.0.rewrite(plan, config)
     }

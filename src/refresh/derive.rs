@@ -45,7 +45,7 @@ use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, Filter, Join, JoinConstraint, JoinType, LogicalPlan, Projection,
-    SubqueryAlias, TableScan, TableSource, Union, Window, lit,
+    SubqueryAlias, TableScan, TableSource, Union, Unnest, Window, lit,
 };
 use datafusion::optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
@@ -215,6 +215,12 @@ pub(super) fn change(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<Lo
                 }
             }
             if parts.is_empty() { Ok(None) } else { Ok(Some(union_of(parts)?)) }
+        }
+        LogicalPlan::Unnest(unnest) => {
+            let Some(input) = change(&unnest.input, sources)? else { return Ok(None) };
+            let (lists, options) = (unnest.exec_columns.clone(), unnest.options.clone());
+            let unnested = LogicalPlan::Unnest(Unnest::try_new(Arc::new(input), lists, options)?);
+            Ok(Some(placed(unnested, plan.schema())?))
         }
         LogicalPlan::Join(join) => join_change(join, sources),
         LogicalPlan::Aggregate(aggregate) => {

@@ -1,6 +1,6 @@
 //! Which rows of the tables below a plan matter, when of its own rows only those with certain keys do.
 //!
-//! A restriction moves down as a filter on the keys' columns would: through projections, to the groups of an aggregate,
+//! A restriction moves down as a filter on the keys' columns would: through projections and unnested lists, to the groups of an aggregate,
 //! to the partitions of a window, to that side of a join whose rows the join keeps, and by the join's equalities to the
 //! other. What it reaches is narrowed by an index; what it does not reach is read as before. It only ever leaves out
 //! rows that do not matter: the operators above still compare the keys.
@@ -74,6 +74,15 @@ impl Narrowing<'_> {
             LogicalPlan::Aggregate(aggregate) => {
                 let Ok(groups) = group_keys(aggregate) else { return Ok(plan.clone()) };
                 self.of(&aggregate.input, &moved(on, &aggregate.schema, |place| groups.get(place).cloned()))?
+            }
+            LogicalPlan::Unnest(unnest) => {
+                let input = unnest.input.schema();
+                let kept = |place: usize| {
+                    let place = *unnest.dependency_indices.get(place)?;
+                    let column = Column::from(input.qualified_field(place));
+                    (!unnest.exec_columns.contains(&column)).then_some(Expr::Column(column))
+                };
+                self.of(&unnest.input, &moved(on, &unnest.schema, kept))?
             }
             LogicalPlan::Window(window) => {
                 let Ok(partitions) = partition_keys(window) else { return Ok(plan.clone()) };

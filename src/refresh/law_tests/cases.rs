@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Cases of the test command: what two idle cores do in about two minutes, unoptimised.
-const CASES: u64 = 1600;
+const CASES: u64 = 2000;
 /// Of so many stories one is such that DuckDB is asked too.
 const SHARED_EVERY: u64 = 4;
 /// Stories between two writes of the state.
@@ -267,6 +267,7 @@ const OPERATORS: &[&str] = &[
     "first of each key",
     "LIMIT",
     "CTE",
+    "unnest",
     "subquery",
 ];
 

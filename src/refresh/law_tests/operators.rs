@@ -106,7 +106,7 @@ const QUERIES: &[(&str, &str)] = &[
     ),
     (
         "rollup without its total",
-        "SELECT k, n FROM (SELECT k, count(DISTINCT t) AS n FROM s.f GROUP BY ROLLUP (k)) AS r WHERE k IS NOT NULL",
+        "SELECT k, n FROM (SELECT k, count(t) AS n FROM s.f GROUP BY ROLLUP (k)) AS r WHERE k IS NOT NULL",
     ),
     ("not in", "SELECT id, k FROM s.f WHERE k NOT IN (SELECT k FROM s.d)"),
     (
@@ -123,6 +123,15 @@ const QUERIES: &[(&str, &str)] = &[
          FROM s.f FULL JOIN s.d ON f.k = d.k",
     ),
     ("window", "SELECT id, v, t, sum(v) OVER (PARTITION BY k) AS total, k FROM s.f"),
+    (
+        "words of texts counted",
+        "SELECT k, word, count(*) AS n FROM (SELECT k, unnest(string_to_array(t, 'a')) AS word FROM s.f) w \
+         GROUP BY k, word",
+    ),
+    (
+        "unnested list joined",
+        "SELECT f.id, d.name, unnest(make_array(f.v, f.v + 1, NULL)) AS w FROM s.f JOIN s.d ON f.k = d.k",
+    ),
     ("scalar subquery", "SELECT id, (SELECT max(g.v) FROM s.f g WHERE g.k = f.k) AS most FROM s.f"),
     (
         "cte",

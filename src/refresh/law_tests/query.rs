@@ -58,7 +58,7 @@ impl Grammar<'_, '_> {
 
     fn relation(&mut self, depth: usize) -> Relation {
         let weights: &[usize] =
-            if depth == 0 { &[4, 2, 2, 1] } else { &[3, 6, 7, 2, 2, 4, 5, 4, 3, 3, 2, 2, 2] };
+            if depth == 0 { &[4, 2, 2, 1] } else { &[3, 6, 7, 2, 2, 4, 5, 4, 3, 3, 2, 2, 2, 2] };
         match self.tape.weighted(weights) {
             0 => self.plain(depth),
             1 => self.joined(depth),
@@ -72,7 +72,8 @@ impl Grammar<'_, '_> {
             9 => self.newest(depth),
             10 => self.grouping_sets(depth),
             11 => self.top(depth),
-            _ => self.cte(depth),
+            12 => self.cte(depth),
+            _ => self.unnested(depth),
         }
     }
 
@@ -414,5 +415,26 @@ impl Grammar<'_, '_> {
             inner.sql
         );
         Relation { sql, columns }
+    }
+
+    /// A row for each element of a list, none where the list is NULL.
+    fn unnested(&mut self, depth: usize) -> Relation {
+        let from = self.source(depth);
+        let Some(first) = self.plain_column(&from.columns) else { return self.plain(depth) };
+        self.uses("unnest");
+        let mut elements = vec![first.name];
+        for _ in 0..self.tape.pick(3) {
+            elements.push(self.of_kind(first.kind, &from.columns));
+        }
+        let elements = elements.iter().map(|element| format!("CAST({element} AS {})", first.kind.sql()));
+        let mut array = format!("ARRAY[{}]", elements.collect::<Vec<_>>().join(", "));
+        if self.tape.chance(30) {
+            array = format!("CASE WHEN {} THEN {array} END", self.condition(&from.columns, 0));
+        }
+        let mut items = self.items(&from.columns, 3);
+        items.push((format!("unnest({array})"), first.kind));
+        let (list, columns) = Self::list(items);
+        let filter = self.where_clause(&from.columns, 25);
+        Relation { sql: format!("SELECT {list} FROM {}{filter}", from.sql), columns }
     }
 }
