@@ -11,6 +11,10 @@ pub fn trials() -> Vec<Trial> {
         trial("models::refresh_comes_before_the_trigger", refresh_comes_before_the_trigger),
         trial("models::who_refreshes_reads_what_they_pushed", who_refreshes_reads_what_they_pushed),
         trial("models::a_refresh_that_fails_says_why", a_refresh_that_fails_says_why),
+        trial(
+            "models::mostly_affected_partitions_are_overwritten",
+            mostly_affected_partitions_are_overwritten,
+        ),
         trial("models::incremental_is_not_weighed", incremental_is_not_weighed),
         trial("models::strict_without_a_rule_is_left_out", strict_without_a_rule_is_left_out),
         trial("models::verify_finds_what_is_not_the_query", verify_finds_what_is_not_the_query),
@@ -224,6 +228,49 @@ fn incremental_is_not_weighed() {
         session.text("SELECT model, refresh_policy, incremental FROM sluice.models ORDER BY 1"),
         "gold.a|auto|t\ngold.b|incremental|t\ngold.c|incremental strict|t\ngold.d|full|f"
     );
+}
+
+fn mostly_affected_partitions_are_overwritten() {
+    let warehouse = project(&[
+        (
+            "sql/gold/sensors.sql",
+            "CREATE MATERIALIZED VIEW gold.sensors SCHEDULE EVERY 1 HOUR PARTITIONED BY (hall)\n\
+             AS SELECT left(sensor, 1) AS hall, sensor, count(*) AS n, count(DISTINCT value) AS kinds\n\
+             FROM bronze.readings GROUP BY 1, 2;\n",
+        ),
+        (
+            "sql/gold/halls.sql",
+            "CREATE MATERIALIZED VIEW gold.halls SCHEDULE EVERY 1 HOUR\n\
+             AS SELECT hall, sum(n) AS n FROM gold.sensors GROUP BY hall;\n",
+        ),
+    ]);
+    let server = warehouse.serve();
+    wait_for_first(&server, "'gold.sensors', 'gold.halls'", 2);
+    let session = server.connect();
+    let push_and_see = |token, sensors: &[&str]| {
+        let token = push_readings(&server, token, sensors);
+        session.text(&format!("SET sluice.read_after = '{token}'"));
+        session.text("REFRESH TABLE gold.sensors; REFRESH TABLE gold.halls");
+        let halls = session.text("SELECT hall, n FROM gold.halls ORDER BY 1");
+        let how = "SELECT mode, rows_inserted, rows_deleted FROM sluice.refreshes \
+                   WHERE model = 'gold.sensors' ORDER BY at DESC LIMIT 1";
+        (halls, session.text(how))
+    };
+    assert_eq!(
+        push_and_see(1, &["a1", "a2", "a3", "b1", "b2", "b3", "b4"]),
+        ("a|3\nb|4".to_string(), "incremental|7|0".to_string())
+    );
+    assert_eq!(push_and_see(2, &["b1"]), ("a|3\nb|5".to_string(), "incremental|1|1".to_string()));
+    let two_of_three = ("a|5\nb|5".to_string(), "partition overwrite|3|3".to_string());
+    assert_eq!(push_and_see(3, &["a1", "a2"]), two_of_three);
+    assert_eq!(verified(&server, "gold.sensors"), "gold.sensors|7|0|0|equal|");
+    assert_eq!(verified(&server, "gold.halls"), "gold.halls|2|0|0|equal|");
+    let explained = server.query(
+        "EXPLAIN CREATE MATERIALIZED VIEW gold.x PARTITIONED BY (sensor) \
+         AS SELECT sensor, count(DISTINCT value) AS kinds FROM bronze.readings GROUP BY sensor",
+    );
+    let said = "Partitions: those of which half of the rows or more are affected are overwritten";
+    assert!(explained.contains(said), "{explained}");
 }
 
 fn strict_without_a_rule_is_left_out() {

@@ -1,15 +1,15 @@
 //! Record batches become data files: parquet, statistics from the footer, synced.
 
+use super::partition::{PartitionValues, partition_text};
 use super::snapshot::DataFile;
 use super::stats::{FileStatistics, is_bounded};
 use super::store::Store;
 use super::{Error, TableName};
 use crate::ops::clock;
-use arrow::array::{Array, RecordBatch, UInt32Array};
+use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::row::{OwnedRow, RowConverter, SortField};
-use datafusion::common::ScalarValue;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -48,7 +48,7 @@ pub struct DataWriter {
 #[derive(Debug)]
 struct OpenFile {
     path: String,
-    partition_values: BTreeMap<String, Option<String>>,
+    partition_values: PartitionValues,
     writer: ArrowWriter<File>,
 }
 
@@ -127,7 +127,7 @@ impl DataWriter {
     fn write_part(
         &mut self,
         key: Option<OwnedRow>,
-        values: &BTreeMap<String, Option<String>>,
+        values: &PartitionValues,
         batch: &RecordBatch,
     ) -> Result<(), Error> {
         let parquet = |source| Error::Parquet { table: self.table.clone(), source };
@@ -236,16 +236,4 @@ fn properties(effort: Effort, schema: &Schema) -> WriterProperties {
         properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
     }
     properties.build()
-}
-
-/// A partition value as the protocol writes it ("Partition Value Serialization").
-fn partition_text(column: &dyn Array, row: usize) -> Option<String> {
-    let value = ScalarValue::try_from_array(column, row).ok()?;
-    match value {
-        value if value.is_null() => None,
-        ScalarValue::TimestampMicrosecond(Some(us), _) => {
-            chrono::DateTime::from_timestamp_micros(us).map(|t| t.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
-        }
-        value => Some(value.to_string()),
-    }
 }

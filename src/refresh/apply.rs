@@ -9,11 +9,14 @@ use super::Error;
 use super::compare::{Bag, KeySet};
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH};
 use super::stood::{Stood, files_of};
-use crate::lake::{self, ChangedRows, Commit, DataFile, Effort, Snapshot, Table, TableDefinition, TableName};
+use crate::lake::{
+    self, ChangedRows, Commit, DataFile, Effort, PartitionValues, Snapshot, Table, TableDefinition,
+    TableName, files_of_partitions,
+};
 use arrow::array::RecordBatch;
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use roaring::RoaringTreemap;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Rows a batch of new rows is written in.
@@ -32,8 +35,20 @@ pub(super) enum Target {
     All(Vec<RecordBatch>),
     /// Of the rows that have one of the keys, these and no others; and those that stand now.
     OfKeys { rows: Vec<RecordBatch>, keys: Arc<KeySet>, stood: Arc<Stood> },
+    /// Of the rows of these partitions, these and no others. What stands in them is replaced unread.
+    OfPartitions { rows: Vec<RecordBatch>, partitions: BTreeSet<PartitionValues> },
     /// These rows more and those fewer.
     Change { inserted: Vec<RecordBatch>, deleted: Vec<RecordBatch> },
+}
+
+impl Target {
+    /// What a refresh that brings a table to it is called.
+    pub(super) fn mode(&self) -> &'static str {
+        match self {
+            Target::OfPartitions { .. } => "partition overwrite",
+            _ => "incremental",
+        }
+    }
 }
 
 /// What became of a table.
@@ -106,7 +121,9 @@ async fn compare(
         let snapshot = table.snapshot();
         match (snapshot.fits(&definition), target.as_ref()) {
             (true, target) => compare_blocking(&table, &snapshot, target),
-            (false, Target::All(rows)) => replace_blocking(&table, &snapshot, definition, rows).map(Some),
+            (false, Target::All(rows)) => {
+                replace_blocking(&table, &snapshot, snapshot.files.clone(), Some(definition), rows).map(Some)
+            }
             // What is derived from the old rows does not fit the new columns.
             (false, _) => Ok(None),
         }
@@ -115,25 +132,25 @@ async fn compare(
     compared.map_err(|_| lake::Error::Stopped { table: name })?
 }
 
-/// All rows in other columns, in place of all that stand.
+/// Rows in place of those of some files; in other columns when there is a definition.
 fn replace_blocking(
     table: &Table,
     snapshot: &Snapshot,
-    definition: TableDefinition,
+    removes: Vec<Arc<DataFile>>,
+    definition: Option<TableDefinition>,
     rows: &[RecordBatch],
 ) -> Result<Change, Error> {
-    let mut writer = table.writer_as(&definition, Effort::Fast)?;
+    let mut writer = match &definition {
+        Some(definition) => table.writer_as(definition, Effort::Fast)?,
+        None => table.writer(Effort::Fast)?,
+    };
     rows.iter().try_for_each(|batch| writer.write(batch))?;
     let inserted: usize = rows.iter().map(RecordBatch::num_rows).sum();
-    let deleted = snapshot.rows().unwrap_or_default();
+    let deleted: Option<u64> = removes.iter().map(|file| file.live_rows(&snapshot.schema)).sum();
     Ok(Change {
-        commit: Commit {
-            removes: snapshot.files.clone(),
-            definition: Some(definition),
-            ..Commit::append(writer.finish()?, Vec::new())
-        },
+        commit: Commit { removes, definition, ..Commit::append(writer.finish()?, Vec::new()) },
         inserted: i64::try_from(inserted).unwrap_or(i64::MAX),
-        deleted: i64::try_from(deleted).unwrap_or(i64::MAX),
+        deleted: i64::try_from(deleted.unwrap_or_default()).unwrap_or(i64::MAX),
         rows_compared: 0,
     })
 }
@@ -162,6 +179,10 @@ fn compare_blocking(table: &Table, snapshot: &Snapshot, target: &Target) -> Resu
                 taking.note(&file, gone);
             }
             (rows, bag.left())
+        }
+        Target::OfPartitions { rows, partitions } => {
+            let files = files_of_partitions(&snapshot.files, partitions);
+            return replace_blocking(table, snapshot, files, None, rows).map(Some);
         }
         Target::Change { inserted, deleted } => {
             let mut bag = Bag::new(&snapshot.schema, deleted)?;

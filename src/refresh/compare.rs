@@ -1,8 +1,8 @@
 //! Bags of rows compared: which of the old are gone, which of the new were not there; sets of keys; sums of weights.
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Schema};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use sha2::{Digest as _, Sha256};
@@ -53,6 +53,7 @@ impl Bag {
 pub(super) struct KeySet {
     converter: RowConverter,
     columns: Vec<usize>,
+    types: Vec<DataType>,
     values: Vec<RecordBatch>,
     hashes: HashSet<u128>,
 }
@@ -64,12 +65,11 @@ impl KeySet {
         columns: Vec<usize>,
         keys: &[RecordBatch],
     ) -> Result<Self, ArrowError> {
-        let types: Vec<&DataType> = columns.iter().map(|i| schema.field(*i).data_type()).collect();
-        let fields = types.iter().map(|data_type| SortField::new((*data_type).clone())).collect();
-        let converter = RowConverter::new(fields)?;
-        let mut set = Self { converter, columns, values: keys.to_vec(), hashes: HashSet::new() };
+        let types: Vec<DataType> = columns.iter().map(|i| schema.field(*i).data_type().clone()).collect();
+        let converter = RowConverter::new(types.iter().cloned().map(SortField::new).collect())?;
+        let mut set = Self { converter, columns, types, values: keys.to_vec(), hashes: HashSet::new() };
         for batch in keys {
-            let cast = batch.columns().iter().zip(&types).map(|(column, to)| cast(column, to));
+            let cast = batch.columns().iter().zip(&set.types).map(|(column, to)| cast(column, to));
             set.hashes.extend(hashes(&set.converter, &cast.collect::<Result<Vec<_>, _>>()?)?);
         }
         Ok(set)
@@ -88,6 +88,24 @@ impl KeySet {
     /// The keys, in the types that they came in.
     pub(super) fn values(&self) -> &[RecordBatch] {
         &self.values
+    }
+
+    /// The values of some of the key's columns, each combination once, in the table's types.
+    pub(super) fn within(&self, places: &[usize]) -> Result<Vec<RecordBatch>, ArrowError> {
+        let fields: Vec<Field> =
+            places.iter().map(|at| Field::new(format!("k{at}"), self.types[*at].clone(), true)).collect();
+        let converter =
+            RowConverter::new(fields.iter().map(|f| SortField::new(f.data_type().clone())).collect())?;
+        let schema = Arc::new(Schema::new(fields));
+        let mut seen = HashSet::new();
+        let once = self.values.iter().map(|batch| {
+            let columns = places.iter().map(|at| cast(batch.column(*at), &self.types[*at]));
+            let columns = columns.collect::<Result<Vec<_>, _>>()?;
+            let is_new = hashes(&converter, &columns)?.into_iter().map(|hash| seen.insert(hash));
+            let is_new = BooleanArray::from(is_new.collect::<Vec<_>>());
+            filter_record_batch(&RecordBatch::try_new(Arc::clone(&schema), columns)?, &is_new)
+        });
+        once.collect()
     }
 
     /// Tells for each row of a table whether its key is in the set.

@@ -5,6 +5,7 @@ use super::Error;
 use super::derive::{self, Ending, Sources, ruled};
 use super::incremental::{self, all_changed, chain_of, not_by_definition};
 use super::model::Outline;
+use super::partitions::within_key;
 use super::ways::{Way, derive_for, drops_rows};
 use crate::catalog::cut::Cut;
 use crate::engine::Engine;
@@ -74,6 +75,12 @@ pub(super) async fn of_outline(
     };
     lines.push(format!("Policy: {}", outline.policy.as_str().to_uppercase()));
     lines.push(format!("Key: {key}"));
+    if let Ok(Way::OfKeys(keyed)) = &way
+        && within_key(outline.partitioned_by, outline.schema, &keyed.columns).is_some()
+    {
+        let line = "Partitions: those of which half of the rows or more are affected are overwritten";
+        lines.push(line.to_string());
+    }
     lines.extend(outline.expectations.iter().map(expectation));
     lines.push(format!("Verdict: {}", verdict(outline.policy, ending, why_not.or(way.err()))));
     Ok(lines)
@@ -116,8 +123,8 @@ fn outline<'a>(
     query: &'a str,
     schema: &'a SchemaRef,
 ) -> Outline<'a> {
-    let (expectations, policy) = (&definition.expectations, definition.refresh_policy);
-    Outline { name: &definition.name, query, schema, expectations, policy }
+    let MaterializedViewDefinition { name, partitioned_by, expectations, refresh_policy, .. } = definition;
+    Outline { name, query, schema, partitioned_by, expectations, policy: *refresh_policy }
 }
 
 fn expectation(rule: &Expectation) -> String {

@@ -106,14 +106,17 @@ pub(super) async fn refresh(
     };
     failpoint::pass(Point::ViewComputed, || model.name.to_string());
     let applied = match change {
-        Ok((target, how)) => match apply(model, target, &inputs, false).await? {
-            Some(applied) => Ok((applied, how)),
-            None => Err("a row that should go is not there".to_string()),
-        },
+        Ok((target, how)) => {
+            let mode = if is_recomputed { "recompute" } else { target.mode() };
+            match apply(model, target, &inputs, false).await? {
+                Some(applied) => Ok((mode, applied, how)),
+                None => Err("a row that should go is not there".to_string()),
+            }
+        }
         Err(why) => Err(why),
     };
     let (mode, applied, reason) = match applied {
-        Ok((applied, how)) => (if is_recomputed { "recompute" } else { "incremental" }, applied, how),
+        Ok(applied) => applied,
         // Without hidden aggregates the query's own text does as well.
         Err(why) if chain.states.is_empty() => return Ok(Attempt::Refused(why)),
         Err(why) => {
@@ -124,7 +127,7 @@ pub(super) async fn refresh(
         }
     };
     failpoint::pass(Point::ViewCommitted, || model.name.to_string());
-    if let Some(rows) = changed_rows.filter(|rows| mode == "incremental" && *rows > 0) {
+    if let Some(rows) = changed_rows.filter(|rows| mode != "recompute" && *rows > 0) {
         model.past.lock().took_change(rows, started.elapsed().as_secs_f64());
     }
     rows_compared += applied.rows_compared;

@@ -38,6 +38,7 @@ mod lane;
 mod law_tests;
 mod model;
 mod output;
+mod partitions;
 mod recompute;
 mod redo;
 mod standing;

@@ -74,6 +74,7 @@ pub(super) struct Outline<'a> {
     pub(super) query: &'a str,
     /// Its columns as they are stored.
     pub(super) schema: &'a SchemaRef,
+    pub(super) partitioned_by: &'a [String],
     pub(super) expectations: &'a [Expectation],
     pub(super) policy: RefreshPolicy,
 }
@@ -87,8 +88,8 @@ impl Outline<'_> {
 
 impl Model {
     pub(super) fn outline(&self) -> Outline<'_> {
-        let Self { name, query, schema, expectations, policy, .. } = self;
-        Outline { name, query, schema, expectations, policy: *policy }
+        let Self { name, query, schema, partitioned_by, expectations, policy, .. } = self;
+        Outline { name, query, schema, partitioned_by, expectations, policy: *policy }
     }
 
     /// The versions that the stored rows were computed from, those of hidden tables too.

@@ -4,6 +4,7 @@
 //! first rows of a key ──── those that stand and those that came ── numbered anew
 //! exact aggregates ─────── what came and went by key ── added to the stored rows, taken off them
 //! a result with a key ──── affected keys ── their rows, computed anew ── compared with those stored
+//!                                       └─ or all of their partitions, overwritten
 //! any other with rules ─── the derived change, weights summed ── rows more, rows fewer
 //! ```
 
@@ -14,6 +15,7 @@ use super::derive::{self, First, KEYS, Keyed, Merge, Sources, WEIGHT, ruled};
 use super::evaluate::{Evaluator, in_memory};
 use super::model::Model;
 use super::output::{judge_all, nullable, shape};
+use super::partitions::{Overwritten, overwritten};
 use super::stood::Stood;
 use crate::ops::opaque::Opaque;
 use crate::quality::Rules;
@@ -97,16 +99,34 @@ pub(super) async fn of_keys(
     let affected = Opaque::new(affected);
     let keys = evaluator.run(&affected).await?;
     let set = Arc::new(KeySet::new(&model.schema, keyed.columns.clone(), &keys)?);
+    if let Some(Overwritten { within_key, keys, partitions }) = overwritten(model, &set)? {
+        let how = format!("{} partitions overwritten for {} keys", partitions.len(), set.len());
+        let rows = of_those(model, evaluator, &keyed.within(&within_key), keys, rules).await?;
+        return Ok(rows.map(|rows| (Target::OfPartitions { rows, partitions }, how)));
+    }
     let how = format!("{} keys computed anew", set.len());
-    let plan = match ruled(keyed.rows(&scan_of(KEYS, affected.schema().as_arrow(), derive::key_name, keys)?))?
-    {
+    let rows = match of_those(model, evaluator, keyed, keys, rules).await? {
+        Ok(rows) => rows,
+        Err(why) => return Ok(Err(why)),
+    };
+    let stood = Stood::read(&model.table, &set).await?;
+    Ok(Ok((Target::OfKeys { rows, keys: set, stood }, how)))
+}
+
+/// The rows to be stored of these keys.
+async fn of_those(
+    model: &Model,
+    evaluator: &Evaluator<'_>,
+    keyed: &Keyed,
+    keys: Vec<RecordBatch>,
+    rules: &mut Rules,
+) -> Result<Result<Vec<RecordBatch>, String>, Error> {
+    let Some(schema) = keys.first().map(RecordBatch::schema) else { return Ok(Ok(Vec::new())) };
+    let plan = match ruled(keyed.rows(&scan_of(KEYS, &schema, derive::key_name, keys)?))? {
         Ok(plan) => Opaque::new(plan),
         Err(why) => return Ok(Err(why)),
     };
-    let rows = evaluator.run(&plan).await?;
-    let rows = judge_all(model, rules, &rows)?;
-    let stood = Stood::read(&model.table, &set).await?;
-    Ok(Ok((Target::OfKeys { rows, keys: set, stood }, how)))
+    Ok(Ok(judge_all(model, rules, &evaluator.run(&plan).await?)?))
 }
 
 /// The first rows of the keys that came, among those that stand and those that came.

@@ -30,6 +30,13 @@ impl Keyed {
         Ok(self.rebuild(&self.plan, self.above, affected)?)
     }
 
+    /// The same query by some of its key's columns: all rows that agree in them.
+    pub(in crate::refresh) fn within(&self, places: &[usize]) -> Self {
+        let keys = places.iter().filter_map(|at| self.keys.get(*at).cloned()).collect();
+        let columns = places.iter().filter_map(|at| self.columns.get(*at).copied()).collect();
+        Self { plan: self.plan.clone(), keys, above: self.above, columns, affected: None }
+    }
+
     fn rebuild(
         &self,
         plan: &LogicalPlan,

@@ -269,6 +269,7 @@ const OPERATORS: &[&str] = &[
     "CTE",
     "unnest",
     "subquery",
+    "PARTITIONED BY",
 ];
 
 /// What happens between refreshes.

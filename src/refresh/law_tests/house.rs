@@ -64,6 +64,7 @@ impl House {
         inputs: &[&str],
         cut: &Arc<Cut>,
         declared: impl Fn(&DataType) -> DataType,
+        partitioned_by: Option<&str>,
     ) -> Result<Model, String> {
         let state = self.engine.state_at(cut, cut.wave_time);
         let plan = logical_plan(&state, query).await.map_err(|error| error.to_string())?;
@@ -71,13 +72,16 @@ impl House {
         let fields = schema.fields().iter();
         let fields = fields.map(|field| Field::new(field.name(), declared(field.data_type()), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let table = self.lake.ensure(&TableName::new("s", name), &definition(Arc::clone(&schema))).unwrap();
+        let partitioned_by: Vec<String> = partitioned_by.map(str::to_string).into_iter().collect();
+        let definition =
+            TableDefinition { partition_columns: partitioned_by.clone(), ..definition(Arc::clone(&schema)) };
+        let table = self.lake.ensure(&TableName::new("s", name), &definition).unwrap();
         Ok(Model {
             name: table.name().clone(),
             table,
             quarantine: None,
             schema,
-            partitioned_by: Vec::new(),
+            partitioned_by,
             query: query.to_string(),
             streams: Vec::new(),
             inputs: inputs.iter().map(|name| named(name)).collect(),

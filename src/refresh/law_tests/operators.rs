@@ -217,7 +217,7 @@ impl Shop {
         };
         let cut = self.house.cut();
         let model =
-            self.house.model(&format!("q{number}"), query, &["d", "f"], &cut, declared).await.unwrap();
+            self.house.model(&format!("q{number}"), query, &["d", "f"], &cut, declared, None).await.unwrap();
         self.house.first(&model, &cut).await.unwrap();
         model
     }

@@ -14,6 +14,8 @@ pub(super) struct Query {
     /// The tables it reads.
     pub(super) tables: BTreeSet<usize>,
     pub(super) operators: BTreeSet<&'static str>,
+    /// The column whose values divide the view's files.
+    pub(super) partitioned_by: Option<String>,
 }
 
 /// What a query is drawn with.
@@ -47,13 +49,26 @@ pub(super) fn query(bytes: &[u8], tables: &[Columns], shared: bool) -> Query {
     let (read, operators) = (BTreeSet::new(), BTreeSet::new());
     let mut grammar = Grammar { tape: &mut tape, tables, shared, read, operators, aliases: 0 };
     let relation = grammar.relation(DEPTH);
-    Query { sql: relation.sql, tables: grammar.read, operators: grammar.operators }
+    let partitioned_by = grammar.partition_column(&relation.columns);
+    Query { sql: relation.sql, tables: grammar.read, operators: grammar.operators, partitioned_by }
 }
 
 impl Grammar<'_, '_> {
     /// Notes an operator.
     pub(super) fn uses(&mut self, operator: &'static str) {
         self.operators.insert(operator);
+    }
+
+    /// A column to partition a view by, for some; one is left in its files.
+    fn partition_column(&mut self, columns: &[Column]) -> Option<String> {
+        let divides =
+            |kind| matches!(kind, Kind::Big | Kind::Int | Kind::Date | Kind::Time | Kind::Text | Kind::Bool);
+        let column = self.column_where(columns, divides)?;
+        if columns.len() == 1 || !self.tape.chance(25) {
+            return None;
+        }
+        self.uses("PARTITIONED BY");
+        Some(column.name)
     }
 
     fn relation(&mut self, depth: usize) -> Relation {

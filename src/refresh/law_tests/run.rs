@@ -190,7 +190,9 @@ pub(super) fn table_name(number: usize) -> String {
 async fn view(house: &House, number: usize, query: Query, cut: &Arc<Cut>) -> Result<View, String> {
     let inputs: Vec<String> = query.tables.iter().copied().map(table_name).collect();
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    let model = house.model(&format!("q{number}"), &query.sql, &inputs, cut, Clone::clone).await?;
+    let model = house
+        .model(&format!("q{number}"), &query.sql, &inputs, cut, Clone::clone, query.partitioned_by.as_deref())
+        .await?;
     house.first(&model, cut).await.map_err(|error| chain(&error))?;
     let consumed = model.consumed();
     Ok(View { query, model, consumed, base: Some(Arc::clone(cut)) })
@@ -216,13 +218,13 @@ async fn refresh(
             Err(why)
         }
     };
-    let is_incremental = why.as_ref().is_ok_and(|done| done.record.mode == "incremental");
+    let is_incremental = why.as_ref().is_ok_and(|done| done.record.mode != "recompute");
     let done = match why {
         Ok(done) => *done,
         Err(why) => house.recompute(&view.model, cut, &why).await.map_err(|error| chain(&error))?,
     };
     let reason = done.record.reason;
-    let ways = ["added", "computed anew", "rows more", "no row affected"];
+    let ways = ["added", "computed anew", "overwritten", "rows more", "no row affected"];
     let way = match is_incremental {
         true => ways.into_iter().find(|way| reason.contains(way)).unwrap_or("otherwise"),
         false => "recomputed",

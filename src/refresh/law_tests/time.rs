@@ -156,7 +156,7 @@ impl Followed {
         let text = query.ast.to_string();
         let inputs: Vec<String> = query.inputs.iter().map(TableName::to_string).collect();
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let model = house.model(&format!("m{number}"), &text, &inputs, cut, DataType::clone).await;
+        let model = house.model(&format!("m{number}"), &text, &inputs, cut, DataType::clone, None).await;
         let model = model.unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(incremental::why_not(&model.outline(), &house.engine, cut).await.unwrap(), None, "{text}");
         house.first(&model, cut).await.unwrap();
@@ -287,8 +287,10 @@ async fn rows_that_are_made_of_the_time_are_recomputed() {
         "SELECT a.id FROM bronze.e a LEFT JOIN bronze.e b ON a.id = b.id AND a.ts > now()",
     ];
     for (number, query) in queries.iter().enumerate() {
-        let model =
-            house.model(&format!("m{number}"), query, &["bronze.e"], &cut, DataType::clone).await.unwrap();
+        let model = house
+            .model(&format!("m{number}"), query, &["bronze.e"], &cut, DataType::clone, None)
+            .await
+            .unwrap();
         let why = incremental::why_not(&model.outline(), &engine, &cut).await.unwrap();
         assert!(why.as_ref().is_some_and(|why| why.contains("the time has a rule")), "{query}: {why:?}");
     }
