@@ -15,7 +15,6 @@ mod foreign;
 mod in_place;
 mod index;
 mod log;
-mod lookup;
 mod name;
 mod partition;
 mod read;

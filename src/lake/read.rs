@@ -1,7 +1,7 @@
 //! Reading a file's rows with their positions, for those who will delete some of them; and fitting batches to a schema.
 
 use super::in_place::InPlace;
-use super::index::Keys;
+use super::index::{Indexes, Keys};
 use super::snapshot::{DataFile, Snapshot};
 use super::table::Table;
 use super::{Error, TableName, vector};
@@ -9,6 +9,7 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use roaring::RoaringTreemap;
 use std::path::Path;
@@ -17,39 +18,54 @@ use std::sync::Arc;
 /// Rows a batch when files are read back.
 const BATCH_ROWS: usize = 8192;
 
+/// Hands over a file's live rows (or the only ones that it stands for), in a schema of some of the table's columns, with
+/// each row's position in the file. Blocks.
+pub(super) fn read_rows<E: From<Error>>(
+    indexes: &Indexes,
+    snapshot: &Snapshot,
+    file: &DataFile,
+    schema: &SchemaRef,
+    mut take: impl FnMut(RecordBatch, Vec<u64>) -> Result<(), E>,
+) -> Result<(), E> {
+    let table = &snapshot.table;
+    let parquet = |source| Error::Parquet { table: table.clone(), source };
+    let path: Arc<Path> = Arc::from(snapshot.store.path(&file.path));
+    let open = InPlace::open(&path)?;
+    let footer = indexes.footer(table, &path, &open)?;
+    let wanted = footer.schema().fields().iter().enumerate();
+    let wanted = wanted.filter(|(_, field)| schema.index_of(field.name()).is_ok()).map(|(place, _)| place);
+    let mask = ProjectionMask::roots(footer.parquet_schema(), wanted);
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open, footer)
+        .with_projection(mask)
+        .with_batch_size(BATCH_ROWS);
+    let physical = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default();
+    let builder = match vector::selection_of(file, physical) {
+        Some(selection) => builder.with_row_selection(selection),
+        None => builder,
+    };
+    let mut positions: Box<dyn Iterator<Item = u64>> = match (&file.only, &file.deletion_vector) {
+        (Some(only), _) => Box::new(only.iter()),
+        (None, Some(vector)) => Box::new((0..physical).filter(|row| !vector.rows.contains(*row))),
+        (None, None) => Box::new(0..physical),
+    };
+    for batch in builder.build().map_err(parquet)? {
+        let batch = batch.map_err(|source| Error::Arrow { table: table.clone(), source })?;
+        let batch = with_partitions(snapshot, file, schema, &batch)?;
+        let rows = positions.by_ref().take(batch.num_rows()).collect();
+        take(batch, rows)?;
+    }
+    Ok(())
+}
+
 impl Table {
-    /// Hands over a file's live rows (or the only ones that it stands for), in the snapshot's schema, with each row's
-    /// position in the file. Blocks.
+    /// As [`read_rows`], in all of the snapshot's columns.
     pub fn read_file<E: From<Error>>(
         &self,
         snapshot: &Snapshot,
         file: &DataFile,
-        mut take: impl FnMut(RecordBatch, Vec<u64>) -> Result<(), E>,
+        take: impl FnMut(RecordBatch, Vec<u64>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let table = self.name();
-        let parquet = |source| Error::Parquet { table: table.clone(), source };
-        let path: Arc<Path> = Arc::from(self.store().path(&file.path));
-        let open = InPlace::open(&path)?;
-        let footer = self.indexes().footer(table, &path, &open)?;
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(open, footer).with_batch_size(BATCH_ROWS);
-        let physical = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default();
-        let builder = match vector::selection_of(file, physical) {
-            Some(selection) => builder.with_row_selection(selection),
-            None => builder,
-        };
-        let mut positions: Box<dyn Iterator<Item = u64>> = match (&file.only, &file.deletion_vector) {
-            (Some(only), _) => Box::new(only.iter()),
-            (None, Some(vector)) => Box::new((0..physical).filter(|row| !vector.rows.contains(*row))),
-            (None, None) => Box::new(0..physical),
-        };
-        for batch in builder.build().map_err(parquet)? {
-            let batch = batch.map_err(|source| Error::Arrow { table: table.clone(), source })?;
-            let batch = with_partitions(table, snapshot, file, batch)?;
-            let rows = positions.by_ref().take(batch.num_rows()).collect();
-            take(batch, rows)?;
-        }
-        Ok(())
+        read_rows(self.indexes(), snapshot, file, &snapshot.schema, take)
     }
 
     /// The files that hold rows which may have one of the keys (for each of `columns` a column of values), each standing
@@ -72,32 +88,28 @@ impl Table {
 }
 
 fn with_partitions(
-    table: &TableName,
     snapshot: &Snapshot,
     file: &DataFile,
-    batch: RecordBatch,
+    schema: &SchemaRef,
+    batch: &RecordBatch,
 ) -> Result<RecordBatch, Error> {
+    let table = &snapshot.table;
     if snapshot.partition_columns.is_empty() {
-        return conform(table, &batch, &snapshot.schema);
+        return conform(table, batch, schema);
     }
     let rows = batch.num_rows();
     let corrupt = |reason: String| Error::Corrupt { table: table.clone(), file: file.path.clone(), reason };
-    let columns = snapshot
-        .schema
-        .fields()
-        .iter()
-        .map(|field| {
-            if let Some(value) = file.partition_values.get(field.name()) {
-                let scalar = match value {
-                    Some(text) => ScalarValue::try_from_string(text.clone(), field.data_type()),
-                    None => ScalarValue::try_from(field.data_type()),
-                };
-                return scalar.and_then(|s| s.to_array_of_size(rows)).map_err(|e| corrupt(e.to_string()));
-            }
-            column(table, &batch, field)
-        })
-        .collect::<Result<Vec<ArrayRef>, Error>>()?;
-    assemble(table, &snapshot.schema, columns, rows)
+    let columns = schema.fields().iter().map(|field| {
+        if let Some(value) = file.partition_values.get(field.name()) {
+            let scalar = match value {
+                Some(text) => ScalarValue::try_from_string(text.clone(), field.data_type()),
+                None => ScalarValue::try_from(field.data_type()),
+            };
+            return scalar.and_then(|s| s.to_array_of_size(rows)).map_err(|e| corrupt(e.to_string()));
+        }
+        column(table, batch, field)
+    });
+    assemble(table, schema, columns.collect::<Result<Vec<ArrayRef>, Error>>()?, rows)
 }
 
 /// Fits a batch to a schema by column name: casts what differs in kind (views, wider numbers), fills what is missing

@@ -5,7 +5,7 @@
 //! mark as inexact whatever might be widened, cut or counted before deletions, so that no query is answered from them.
 
 use super::index::{Indexes, Keys};
-use super::lookup::{LookedUp, Readers};
+use super::read::read_rows;
 use super::snapshot::{DataFile, Snapshot};
 use super::stats::{ColumnBounds, FileStatistics};
 use super::{Error, TableKind, schema, vector};
@@ -21,6 +21,7 @@ use datafusion::common::{
 };
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -42,6 +43,9 @@ use std::sync::{Arc, OnceLock};
 /// Microseconds by which another writer may have cut a timestamp's maximum.
 const TIMESTAMP_CUT_US: i64 = 999;
 
+/// So many rows that were looked up are held in memory.
+const LOOKED_UP_ROWS_MAX: u64 = 65_536;
+
 /// A table pinned to a file list.
 #[derive(Debug)]
 pub struct FilesProvider {
@@ -53,6 +57,8 @@ pub struct FilesProvider {
     /// The table's own column order; files come first in [`TableSchema`], partition columns last.
     schema: SchemaRef,
     order: Vec<usize>,
+    /// The files stand for rows that were looked up.
+    is_narrowed: bool,
     /// The files as scans need them, made by the first scan.
     planned: OnceLock<Vec<PlannedFile>>,
 }
@@ -91,6 +97,7 @@ impl FilesProvider {
             table_schema,
             schema,
             order,
+            is_narrowed: false,
             planned: OnceLock::new(),
         }
     }
@@ -111,7 +118,33 @@ impl FilesProvider {
         let arrow = |source| Error::Arrow { table: self.snapshot.table.clone(), source };
         let Some(keys) = Keys::new(&self.snapshot, columns, keys).map_err(arrow)? else { return Ok(None) };
         let files = self.indexes.narrow(&self.snapshot, &self.root, &self.files, &keys)?;
-        Ok(Some(Self::new(&self.snapshot, files, self.root.clone(), Arc::clone(&self.indexes))))
+        let narrowed = Self::new(&self.snapshot, files, self.root.clone(), Arc::clone(&self.indexes));
+        Ok(Some(Self { is_narrowed: true, ..narrowed }))
+    }
+
+    /// How many rows a scan looks up one by one; `None` when it reads files from end to end.
+    pub fn looked_up_rows(&self) -> Option<u64> {
+        self.rows().filter(|rows| self.is_narrowed && *rows <= LOOKED_UP_ROWS_MAX)
+    }
+
+    /// The rows themselves, page by page: for few of them that costs less than a scan does.
+    async fn look_up(&self, projection: Option<&Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = project_schema(&self.schema, projection)?;
+        let (indexes, snapshot) = (Arc::clone(&self.indexes), Arc::clone(&self.snapshot));
+        let (files, wanted) = (self.files.clone(), Arc::clone(&schema));
+        let read = tokio::task::spawn_blocking(move || -> std::result::Result<_, Error> {
+            let mut batches = Vec::new();
+            for file in &files {
+                read_rows::<Error>(&indexes, &snapshot, file, &wanted, |batch, _| {
+                    batches.push(batch);
+                    Ok(())
+                })?;
+            }
+            Ok(batches)
+        });
+        let batches = read.await.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let batches = batches.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        Ok(MemorySourceConfig::try_new_exec(&[batches], schema, None)?)
     }
 
     /// Every file, ready for a scan: the same for all scans of this provider.
@@ -150,9 +183,6 @@ impl FilesProvider {
         };
         if let Some(selection) = vector::selection_of(file, rows) {
             planned = planned.with_extension(ParquetRowSelection::new(selection));
-        }
-        if file.only.is_some() {
-            planned = planned.with_extension(LookedUp);
         }
         let bounds = |exactness| self.statistics(file, &statistics, exactness);
         let planning = planned.clone().with_statistics(Arc::new(bounds(Exactness::Planning)));
@@ -268,6 +298,9 @@ impl TableProvider for FilesProvider {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if self.looked_up_rows().is_some() {
+            return self.look_up(projection).await;
+        }
         let wanted: Vec<usize> = match projection {
             Some(columns) => columns.iter().filter_map(|i| self.order.get(*i).copied()).collect(),
             None => self.order.clone(),
@@ -315,11 +348,7 @@ impl TableProvider for FilesProvider {
         // Spark's timestamps, which in nanoseconds would end in the year 2262.
         options.global.coerce_int96 = Some("us".to_string());
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let readers = Readers {
-            table: self.snapshot.table.clone(),
-            indexes: Arc::clone(&self.indexes),
-            whole: CachedParquetFileReaderFactory::new(store, footers),
-        };
+        let readers = CachedParquetFileReaderFactory::new(store, footers);
         let source = ParquetSource::new(self.table_schema.clone())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(readers));

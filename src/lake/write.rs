@@ -209,7 +209,7 @@ fn write_error(table: &TableName, store: &Store, path: &str, error: parquet::err
 }
 
 /// Rows of a page: single rows are read back by their pages.
-const PAGE_ROWS: usize = 1024;
+const PAGE_ROWS: usize = 512;
 /// A dictionary beyond this is given up: it must be read before any row is.
 const DICTIONARY_BYTES_MAX: usize = 64 << 10;
 
@@ -219,12 +219,12 @@ const DICTIONARY_BYTES_MAX: usize = 64 << 10;
 /// passed over by them.
 fn properties(effort: Effort, schema: &Schema) -> WriterProperties {
     let of_raw = match effort {
-        Effort::Fast => Compression::SNAPPY,
+        Effort::Fast => Compression::LZ4_RAW,
         Effort::Compact => Compression::ZSTD(ZstdLevel::default()),
     };
     let raw = || ColumnPath::from("_raw");
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
+        .set_compression(Compression::LZ4_RAW)
         .set_column_compression(raw(), of_raw)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_column_dictionary_enabled(raw(), false)

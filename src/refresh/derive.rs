@@ -33,7 +33,7 @@ pub(super) use explain::{Ending, explain};
 pub(super) use first::{First, first};
 pub(super) use keyed::{KEYS, Keyed, keyed};
 pub(super) use merge::{Merge, merge};
-pub(super) use narrow::{is_narrowed_by_other, narrow, rows_of};
+pub(super) use narrow::{is_narrowed_by_other, looked_up_rows_of, narrow, rows_of};
 pub(super) use split::{Split, split};
 
 use crate::engine::PushDown;

@@ -8,7 +8,7 @@
 //! is met from the side of the change, so that a refresh reads what the change touches, however deep the joins stand.
 
 use super::Error;
-use super::derive::{KEYS, is_narrowed_by_other, narrow, placed, rejoin, rows_of};
+use super::derive::{KEYS, is_narrowed_by_other, looked_up_rows_of, narrow, placed, rejoin, rows_of};
 use crate::engine::physical_plan;
 use crate::ops::opaque::Opaque;
 use arrow::array::{BooleanArray, RecordBatch};
@@ -104,7 +104,7 @@ impl<'a> Evaluator<'a> {
         let state = if largest(plan)? > ALONE_ROWS { self.state } else { &self.alone };
         let physical = physical_plan(state, plan).await?;
         let rows = collect(Arc::clone(&physical), state.task_ctx()).await?;
-        let read = rows_scanned(physical.as_ref());
+        let read = rows_scanned(physical.as_ref()) + rows_looked_up(plan)?;
         tracing::debug!(read, plan = %displayable(physical.as_ref()).indent(false), "ran a part of a refresh");
         self.rows_read.fetch_add(read, Ordering::Relaxed);
         Ok(rows)
@@ -313,7 +313,19 @@ fn largest(plan: &LogicalPlan) -> Result<u64, DataFusionError> {
     Ok(largest)
 }
 
-/// The rows that a plan, already run, has read from files.
+/// The rows that a plan's scans look up one by one.
+fn rows_looked_up(plan: &LogicalPlan) -> Result<u64, DataFusionError> {
+    let mut rows = 0;
+    plan.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            rows += looked_up_rows_of(scan).unwrap_or(0);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(rows)
+}
+
+/// The rows that a plan, already run, has read of whole files.
 fn rows_scanned(plan: &dyn ExecutionPlan) -> u64 {
     let is_of_files = (plan as &dyn Any)
         .downcast_ref::<DataSourceExec>()

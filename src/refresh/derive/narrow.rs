@@ -36,9 +36,17 @@ pub(in crate::refresh) fn narrow(
 
 /// How many rows a scan's table has; `None` when it is not one of ours.
 pub(in crate::refresh) fn rows_of(scan: &TableScan) -> Option<u64> {
+    of_files(scan, |files| files.rows().unwrap_or(u64::MAX))
+}
+
+/// How many rows a scan looks up one by one; `None` when it reads otherwise.
+pub(in crate::refresh) fn looked_up_rows_of(scan: &TableScan) -> Option<u64> {
+    of_files(scan, FilesProvider::looked_up_rows)?
+}
+
+fn of_files<T>(scan: &TableScan, told: impl Fn(&FilesProvider) -> T) -> Option<T> {
     let provider = source_as_provider(&scan.source).ok()?;
-    let files = (provider.as_ref() as &dyn Any).downcast_ref::<FilesProvider>()?;
-    Some(files.rows().unwrap_or(u64::MAX))
+    (provider.as_ref() as &dyn Any).downcast_ref::<FilesProvider>().map(told)
 }
 
 struct Narrowing<'a> {
