@@ -1,8 +1,9 @@
-//! What is constant on a side of an outer join is not in its rows: where nothing matches, they have NULL.
+//! What is constant, or equal, in an operator's input need not be in its rows: some of them have NULL instead.
 //!
-//! DataFusion 55 keeps the constants of both sides (`k` after `WHERE k = 5`, a count that statistics tell). What sorts or
-//! groups by `k` above the join then leaves it out: rows come in a wrong order, windows and groups are cut wrongly. A
-//! side that may be padded with NULL therefore says nothing of its constants.
+//! DataFusion 55 keeps the constants of both sides of an outer join (`k` after `WHERE k = 5`, a count that statistics
+//! tell), and columns that are equal below grouping sets, which set each to NULL on its own. What sorts or groups by such
+//! columns above leaves them out: rows come in a wrong order, windows and groups are cut wrongly. An input that may be
+//! padded with NULL therefore says nothing of them.
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::JoinType;
@@ -14,6 +15,7 @@ use datafusion::physical_expr::equivalence::{EquivalenceClass, EquivalenceGroup}
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::{
     CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions,
 };
@@ -29,7 +31,7 @@ use datafusion::physical_plan::{
 use std::fmt;
 use std::sync::Arc;
 
-/// Hides the constants of each side that an outer join may pad. Has to come before sorts and partitions are decided.
+/// Hides what does not hold in padded rows. Has to come before sorts and partitions are decided.
 #[derive(Debug)]
 pub(super) struct Padding;
 
@@ -40,22 +42,21 @@ impl PhysicalOptimizerRule for Padding {
 
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let hidden = plan.transform_up(|node| {
-            let is_padded = padded_sides(node.as_ref());
-            let sides: Vec<_> = node.children().into_iter().map(Arc::clone).collect();
-            let hides: Vec<bool> = sides
-                .iter()
-                .zip(is_padded)
-                .map(|(side, is_padded)| is_padded && !side.equivalence_properties().constants().is_empty())
-                .collect();
-            if !hides.contains(&true) {
+            let inputs = node.children().into_iter().cloned().zip(padded_inputs(node.as_ref()));
+            let mut is_hidden = false;
+            let inputs = inputs.map(|(input, padded)| match padded {
+                Some(padded) if !input.equivalence_properties().eq_group().is_empty() => {
+                    is_hidden = true;
+                    PaddedExec::over(input, padded)
+                }
+                _ => Ok(input),
+            });
+            let inputs = inputs.collect::<Result<Vec<_>>>()?;
+            if !is_hidden {
                 return Ok(Transformed::no(node));
             }
-            let sides = sides.into_iter().zip(hides).map(|(side, hides)| match hides {
-                true => PaddedExec::over(side),
-                false => Ok(side),
-            });
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-            Ok(Transformed::yes(node.replace_children(sides.collect::<Result<_>>()?, options)?))
+            Ok(Transformed::yes(node.replace_children(inputs, options)?))
         })?;
         Ok(hidden.data)
     }
@@ -65,41 +66,61 @@ impl PhysicalOptimizerRule for Padding {
     }
 }
 
-/// Which sides of a join lack in some of its rows.
-fn padded_sides(node: &dyn ExecutionPlan) -> [bool; 2] {
+/// Which of an input's columns are NULL in a row that is padded.
+#[derive(Clone, Copy, Debug)]
+enum Padded {
+    /// All: where nothing of this side of a join matches.
+    Together,
+    /// Some: those that a grouping set lacks.
+    Apart,
+}
+
+/// How the inputs of an operator are padded in its rows.
+fn padded_inputs(node: &dyn ExecutionPlan) -> [Option<Padded>; 2] {
+    let aggregate = node.downcast_ref::<AggregateExec>();
+    if aggregate.is_some_and(|aggregate| !aggregate.group_expr().is_single()) {
+        return [Some(Padded::Apart), None];
+    }
     let hash = node.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
     let merge = node.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type);
     let nested = node.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type());
     match hash.or(merge).or(nested) {
-        Some(JoinType::Left) => [false, true],
-        Some(JoinType::Right) => [true, false],
-        Some(JoinType::Full) => [true, true],
-        _ => [false, false],
+        Some(JoinType::Left) => [None, Some(Padded::Together)],
+        Some(JoinType::Right) => [Some(Padded::Together), None],
+        Some(JoinType::Full) => [Some(Padded::Together), Some(Padded::Together)],
+        _ => [None, None],
     }
 }
 
-/// The rows of its input, of which is known what still holds once rows of NULL are among them.
+/// The rows of its input, of which is known what still holds once padded rows are among them.
 #[derive(Clone, Debug)]
 struct PaddedExec {
     input: Arc<dyn ExecutionPlan>,
+    padded: Padded,
     properties: Arc<PlanProperties>,
 }
 
 impl PaddedExec {
-    fn over(input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-        let known = still_known(input.equivalence_properties(), input.schema())?;
+    fn over(input: Arc<dyn ExecutionPlan>, padded: Padded) -> Result<Arc<dyn ExecutionPlan>> {
+        let known = still_known(input.equivalence_properties(), padded, input.schema())?;
         let properties = PlanProperties::clone(input.properties()).with_eq_properties(known);
-        Ok(Arc::new(Self { input, properties: Arc::new(properties) }))
+        Ok(Arc::new(Self { input, padded, properties: Arc::new(properties) }))
     }
 }
 
-/// Orders, and columns that are equal: both are NULL together. What is computed of NULL need not be.
-fn still_known(known: &EquivalenceProperties, schema: SchemaRef) -> Result<EquivalenceProperties> {
-    let is_column = |expr: &&Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().is_some();
-    let classes = known.eq_group().iter();
-    let equal = classes.map(|class| EquivalenceClass::new(class.iter().filter(is_column).cloned()));
+/// Orders; and columns that are equal, if they are NULL together. What is computed of NULL need not be.
+fn still_known(
+    known: &EquivalenceProperties,
+    padded: Padded,
+    schema: SchemaRef,
+) -> Result<EquivalenceProperties> {
     let mut still = EquivalenceProperties::new(schema).with_constraints(known.constraints().clone());
-    still.add_equivalence_group(EquivalenceGroup::new(equal))?;
+    if let Padded::Together = padded {
+        let is_column = |expr: &&Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().is_some();
+        let classes = known.eq_group().iter();
+        let equal = classes.map(|class| EquivalenceClass::new(class.iter().filter(is_column).cloned()));
+        still.add_equivalence_group(EquivalenceGroup::new(equal))?;
+    }
     still.add_orderings(known.oeq_class().iter().cloned());
     Ok(still)
 }
@@ -142,7 +163,7 @@ impl ExecutionPlan for PaddedExec {
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Self::over(children.swap_remove(0))
+        Self::over(children.swap_remove(0), self.padded)
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
