@@ -1,6 +1,7 @@
 //! The functions whose answer depends on the session: who asks, where, under which settings.
 
 use super::Error;
+use super::session::Cursors;
 use super::settings::{SERVER_VERSION, Settings};
 use crate::engine::DATABASE;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, ListBuilder, StringArray, StringBuilder};
@@ -25,6 +26,8 @@ pub struct Surroundings {
     pub process_id: i32,
     /// Its settings.
     pub settings: Mutex<Settings>,
+    /// Its cursors.
+    pub cursors: Mutex<Cursors>,
 }
 
 type Body = fn(&Surroundings, &[ArrayRef], usize) -> Result<ColumnarValue>;

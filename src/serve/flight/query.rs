@@ -148,7 +148,7 @@ impl Query {
                 tokio::spawn(watch(producer, sender, stop, deadline));
                 Ok(ReceiverStream::new(receiver))
             }
-            Answer::Tag(tag) => Err(not_a_query(tag)),
+            Answer::Tag(tag) => Err(not_a_query(&tag)),
             Answer::Empty => Err(not_a_query("empty statement")),
         }
     }

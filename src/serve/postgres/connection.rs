@@ -19,6 +19,7 @@ use futures::FutureExt;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::{EmptyQueryResponse, ReadyForQuery, TransactionStatus as Status};
 use pgwire::messages::startup::{BackendKeyData, ParameterStatus, SecretKey};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -95,6 +96,7 @@ impl<'a> Connection<'a> {
                 Ok(()) => self.talk.ready().await?,
                 Err(Broken::Message(_, error)) => {
                     self.talk.session.fail();
+                    self.talk.session.end_batch(true);
                     self.talk.portals.clear();
                     self.talk.outbox.error(&error, false);
                     self.skipping = extended;
@@ -165,10 +167,14 @@ impl Talk<'_> {
         // The unnamed statement and portal end with a simple query.
         self.session.forget("");
         self.portals.remove("");
+        if statements.len() > 1 {
+            self.session.begin_batch();
+        }
         for statement in statements {
             let deadline = self.session.deadline();
             within(deadline, self.one(statement)).await?;
         }
+        self.session.end_batch(false);
         Ok(())
     }
 
@@ -184,7 +190,7 @@ impl Talk<'_> {
         let before = self.session.transaction_status();
         match self.session.open(&prepared, vec![]).await? {
             Answer::Rows { schema, rows, tag, .. } => {
-                let formats = vec![Format::Text; schema.fields().len()];
+                let formats = vec![self.format_of(prepared.statement()); schema.fields().len()];
                 self.outbox.add(rows::description(&schema, &formats));
                 let zone = self.session.settings().lock().time_zone();
                 let sent = Rows::new(&schema, rows, formats, &zone)?
@@ -199,8 +205,18 @@ impl Talk<'_> {
         Ok(())
     }
 
+    /// The format of rows that the simple protocol did not ask for.
+    fn format_of(&self, statement: &Statement) -> Format {
+        match statement {
+            Statement::Fetch { cursor, .. } if self.session.cursors().lock().is_binary(cursor) => {
+                Format::Binary
+            }
+            _ => Format::Text,
+        }
+    }
+
     /// A statement without rows is done; `before` is how the session stood to transactions.
-    pub(super) fn done(&mut self, statement: &Statement, tag: &'static str, before: TransactionStatus) {
+    pub(super) fn done(&mut self, statement: &Statement, tag: Cow<'static, str>, before: TransactionStatus) {
         match (statement, before) {
             (Statement::Begin, TransactionStatus::Open) => {
                 self.outbox.warning(&Error::new("25001", "there is already a transaction in progress"));
@@ -220,7 +236,7 @@ impl Talk<'_> {
             _ => {}
         }
         self.report_settings();
-        self.outbox.complete(tag.to_string());
+        self.outbox.complete(tag.into_owned());
     }
 
     fn is_idle(&self) -> bool {
@@ -272,9 +288,9 @@ fn located(broken: Broken, sql: &str) -> Broken {
     }
 }
 
-/// The tag of rows: only a query's counts them.
+/// The tag of rows: queries and what reads cursors count them.
 pub(super) fn tag_of(tag: &str, rows: u64) -> String {
-    if tag == "SELECT" { format!("SELECT {rows}") } else { tag.to_string() }
+    if matches!(tag, "SELECT" | "FETCH") { format!("{tag} {rows}") } else { tag.to_string() }
 }
 
 pub(super) fn stopped(failure: SendFailure) -> Broken {

@@ -9,6 +9,7 @@ use super::types;
 use crate::serve::Error;
 use crate::serve::session::{Answer, Prepared};
 use crate::serve::statement::{self, Statement};
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
 use pgwire::messages::PgWireBackendMessage;
@@ -23,6 +24,8 @@ const PORTALS_MAX: usize = 1_000;
 /// A statement bound to values.
 pub(super) struct Portal {
     prepared: Arc<Prepared>,
+    /// The columns of its rows; `None` if it gives none.
+    columns: Option<SchemaRef>,
     formats: Vec<Format>,
     state: PortalState,
 }
@@ -81,8 +84,12 @@ impl Talk<'_> {
             return Err(Error::new("08P01", message));
         }
         let formats = rows::formats(formats, wanted, "parameter", "parameters are")?;
-        let columns = prepared.columns.as_ref().map_or(0, |schema| schema.fields().len());
-        let results = match columns {
+        let columns = match prepared.statement() {
+            // Another cursor may have the name by now.
+            Statement::Fetch { cursor, moves: false, .. } => self.session.cursors().lock().columns(cursor),
+            _ => prepared.columns.clone(),
+        };
+        let results = match columns.as_ref().map_or(0, |schema| schema.fields().len()) {
             // What gives no rows has no formats to check.
             0 => vec![],
             columns => rows::formats(results, columns, "result", "columns are")?,
@@ -100,27 +107,28 @@ impl Talk<'_> {
         if self.portals.len() >= PORTALS_MAX {
             return Err(Error::new("54000", format!("a connection keeps at most {PORTALS_MAX} portals")));
         }
-        self.portals.insert(portal, Portal { prepared, formats: results, state: PortalState::Bound(values) });
+        let state = PortalState::Bound(values);
+        self.portals.insert(portal, Portal { prepared, columns, formats: results, state });
         self.outbox.add(PgWireBackendMessage::BindComplete(BindComplete::new()));
         Ok(())
     }
 
     /// `Describe`.
     pub(super) fn describe(&mut self, target: Target, name: &str) -> Result<(), Error> {
-        let (prepared, formats) = match target {
+        let (columns, formats) = match target {
             Target::Statement => {
                 let prepared = self.session.kept(name)?;
                 let types = ParameterDescription::new(prepared.parameter_ids.clone());
                 self.outbox.add(PgWireBackendMessage::ParameterDescription(types));
-                (prepared, &[] as &[Format])
+                (prepared.columns.clone(), &[] as &[Format])
             }
             Target::Portal => {
                 let portal = self.portals.get(name).ok_or_else(|| no_such_portal(name))?;
-                (Arc::clone(&portal.prepared), portal.formats.as_slice())
+                (portal.columns.clone(), portal.formats.as_slice())
             }
         };
-        let message = match &prepared.columns {
-            Some(columns) => rows::description(columns, formats),
+        let message = match columns {
+            Some(columns) => rows::description(&columns, formats),
             None => PgWireBackendMessage::NoData(NoData::new()),
         };
         self.outbox.add(message);
@@ -157,7 +165,7 @@ impl Talk<'_> {
                 }
             },
             PortalState::Suspended { rows, tag } => (rows, tag),
-            PortalState::Done if portal.prepared.columns.is_some() => {
+            PortalState::Done if portal.columns.is_some() => {
                 self.outbox.complete(tag_of(portal.prepared.statement().tag(), 0));
                 return Ok(());
             }

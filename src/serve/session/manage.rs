@@ -48,10 +48,10 @@ impl Session {
                 }
                 self.settings().lock().reset_all();
                 self.state.lock().prepared.clear();
+                self.cursors().lock().close_all();
             }
-            Statement::Close(Some(name)) => {
-                return Err(Error::new("34000", format!("cursor \"{name}\" does not exist")));
-            }
+            Statement::Close(Some(name)) => self.cursors().lock().close(name)?,
+            Statement::Close(None) => self.cursors().lock().close_all(),
             Statement::Begin
             | Statement::Commit
             | Statement::Rollback
@@ -60,7 +60,7 @@ impl Session {
             | Statement::Release(_) => return self.transact(statement),
             _ => {}
         }
-        Ok(Answer::Tag(statement.tag()))
+        Ok(Answer::Tag(statement.tag().into()))
     }
 
     /// Nothing is ever written, so that a transaction is a pinned cut and the settings to go back to.
@@ -77,11 +77,13 @@ impl Session {
             }
             Statement::Commit | Statement::Rollback => {
                 let Some(transaction) = state.transaction.take() else {
-                    return Ok(Answer::Tag(statement.tag()));
+                    return Ok(Answer::Tag(statement.tag().into()));
                 };
-                if transaction.failed || *statement == Statement::Rollback {
+                let committed = !transaction.failed && *statement == Statement::Commit;
+                self.cursors().lock().end_transaction(committed);
+                if !committed {
                     self.settings().lock().restore(transaction.settings);
-                    return Ok(Answer::Tag("ROLLBACK"));
+                    return Ok(Answer::Tag("ROLLBACK".into()));
                 }
                 self.settings().lock().end_local();
             }
@@ -98,14 +100,16 @@ impl Session {
                 };
                 if let Statement::Release(_) = statement {
                     transaction.savepoints.truncate(at);
+                    self.cursors().lock().released(at);
                 } else {
                     transaction.savepoints.truncate(at + 1);
                     transaction.failed = false;
+                    self.cursors().lock().rolled_back_to(at);
                 }
             }
             _ => {}
         }
-        Ok(Answer::Tag(statement.tag()))
+        Ok(Answer::Tag(statement.tag().into()))
     }
 }
 

@@ -4,12 +4,14 @@
 //! when it began; between `BEGIN` and the end of the transaction all statements see the cut of the first one
 //! (REPEATABLE READ). Failures carry a SQLSTATE and leave the session usable; in a transaction they fail it (25P02).
 
+mod cursors;
 mod cut;
 mod manage;
 mod models;
 mod scope;
 mod search_path;
 
+pub use cursors::Cursors;
 pub(super) use scope::Scope;
 pub(super) use search_path::SCHEMA as SEARCH_PATH;
 
@@ -27,6 +29,7 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
@@ -51,8 +54,8 @@ pub enum Answer {
         /// When the statement's time is over, sending included.
         deadline: Option<Instant>,
     },
-    /// Done; carries the word that says so.
-    Tag(&'static str),
+    /// Done; carries the words that say so.
+    Tag(Cow<'static, str>),
     /// There was no statement.
     Empty,
 }
@@ -99,6 +102,8 @@ pub struct Session {
 #[derive(Default)]
 struct State {
     transaction: Option<Transaction>,
+    /// Between the statements of one message, which are a transaction of their own if no other is open.
+    batch: bool,
     /// By name: those of `PREPARE` and of a protocol's own.
     prepared: HashMap<String, Arc<Prepared>>,
     /// An engine without tables, which each statement lays over its cut, and the catalogs that it was equipped by.
@@ -125,6 +130,7 @@ impl Session {
             user: user.to_string(),
             process_id: NEXT_PROCESS_ID.fetch_add(1, Ordering::Relaxed),
             settings: Mutex::new(settings),
+            cursors: Mutex::default(),
         };
         Self { readers, surroundings: Arc::new(surroundings), state: Mutex::default() }
     }
@@ -153,6 +159,25 @@ impl Session {
         }
     }
 
+    /// Several statements of one message follow: a transaction of their own if no other is open.
+    pub fn begin_batch(&self) {
+        self.state.lock().batch = true;
+    }
+
+    /// They are done, or one of them failed.
+    pub fn end_batch(&self, failed: bool) {
+        let mut state = self.state.lock();
+        if state.batch && state.transaction.is_none() {
+            self.cursors().lock().end_transaction(!failed);
+        }
+        state.batch = false;
+    }
+
+    /// The session's cursors.
+    pub fn cursors(&self) -> &Mutex<Cursors> {
+        &self.surroundings.cursors
+    }
+
     /// To be called when a statement failed outside [`Session::execute`], while its rows were sent for instance.
     pub fn fail(&self) {
         if let Some(transaction) = &mut self.state.lock().transaction {
@@ -168,14 +193,14 @@ impl Session {
     ) -> Result<Prepared, Error> {
         self.check_transaction(&statement)?;
         let mut planned = None;
+        if let Some(query) = statement.query() {
+            let cut = self.cut(self.deadline()).await?;
+            let found = query::plan(&self.scope(&cut)?, query, declared).await?;
+            planned = Some((Arc::downgrade(&cut), found));
+        }
         let columns = match &statement {
-            Statement::Query(query) => {
-                let cut = self.cut(self.deadline()).await?;
-                let found = query::plan(&self.scope(&cut)?, query, declared).await?;
-                let columns = found.columns();
-                planned = Some((Arc::downgrade(&cut), found));
-                Some(columns)
-            }
+            Statement::Query(_) => planned.as_ref().map(|(_, planned)| planned.columns()),
+            Statement::Fetch { cursor, moves: false, .. } => self.cursors().lock().columns(cursor),
             Statement::Explain { .. } | Statement::ExplainModel(_) => Some(explain::columns()),
             Statement::Verify(_) => Some(models::verify_columns()),
             Statement::Show(name) => Some(manage::show_columns(name)),
@@ -247,6 +272,12 @@ impl Session {
         let deadline = self.deadline();
         match &prepared.statement {
             Statement::Query(_) => within(deadline, self.query(prepared, values, deadline)).await,
+            Statement::Declare(declaration) => {
+                within(deadline, self.declare(declaration, prepared, values, deadline)).await
+            }
+            Statement::Fetch { cursor, direction, moves } => {
+                within(deadline, self.fetch(cursor, *direction, *moves, deadline)).await
+            }
             Statement::Explain { query, analyze, verbose } => {
                 let explained = async {
                     let cut = self.cut(deadline).await?;
@@ -281,22 +312,7 @@ impl Session {
         values: Vec<ScalarValue>,
         deadline: Option<Instant>,
     ) -> Result<Answer, Error> {
-        let Statement::Query(query) = &prepared.statement else {
-            return Err(Error::internal("a statement without rows was planned"));
-        };
-        let cut = self.cut(deadline).await?;
-        let scope = self.scope(&cut)?;
-        let same_cut = |planned: (Weak<Cut>, Planned)| {
-            Weak::ptr_eq(&planned.0, &Arc::downgrade(&cut)).then_some(planned.1)
-        };
-        let kept = prepared.planned.lock().take().and_then(same_cut);
-        let planned = match kept {
-            Some(planned) => planned,
-            None => {
-                let declared: Vec<_> = prepared.parameters.iter().cloned().map(Some).collect();
-                query::plan(&scope, query, &declared).await?
-            }
-        };
+        let (cut, planned) = self.planned(prepared, deadline).await?;
         // The client decodes by the columns it was told of.
         let same = |a: &Field, b: &Field| a.name() == b.name() && a.data_type() == b.data_type();
         if let Some(told) = &prepared.columns {
@@ -307,8 +323,32 @@ impl Session {
                 return Err(Error::new("0A000", "cached plan must not change result type"));
             }
         }
-        let (schema, rows) = query::run(&scope, planned, values).await?;
+        let (schema, rows) = query::run(&self.scope(&cut)?, planned, values).await?;
         Ok(Answer::Rows { schema, rows, tag: "SELECT", deadline })
+    }
+
+    /// The cut that a prepared query sees now, and its plan there.
+    async fn planned(
+        &self,
+        prepared: &Prepared,
+        deadline: Option<Instant>,
+    ) -> Result<(Arc<Cut>, Planned), Error> {
+        let Some(query) = prepared.statement.query() else {
+            return Err(Error::internal("a statement without rows was planned"));
+        };
+        let cut = self.cut(deadline).await?;
+        let same_cut = |planned: (Weak<Cut>, Planned)| {
+            Weak::ptr_eq(&planned.0, &Arc::downgrade(&cut)).then_some(planned.1)
+        };
+        let kept = prepared.planned.lock().take().and_then(same_cut);
+        let planned = match kept {
+            Some(planned) => planned,
+            None => {
+                let declared: Vec<_> = prepared.parameters.iter().cloned().map(Some).collect();
+                query::plan(&self.scope(&cut)?, query, &declared).await?
+            }
+        };
+        Ok((cut, planned))
     }
 
     fn check_transaction(&self, statement: &Statement) -> Result<(), Error> {
@@ -337,7 +377,7 @@ impl Session {
         let declared = query::declared_types(&self.scope(&cut)?, types).await?;
         let prepared = Box::pin(self.prepare(Statement::Query(query.clone()), &declared)).await?;
         self.keep(name, prepared)?;
-        Ok(Answer::Tag("PREPARE"))
+        Ok(Answer::Tag("PREPARE".into()))
     }
 
     /// The values of `EXECUTE name (expressions)`.

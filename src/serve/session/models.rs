@@ -108,7 +108,8 @@ impl Session {
             _ => return Err(wrong_kind(model, "a model that is stored")),
         }
         self.readers.control.refresh(&model.relation.name, extent).await?;
-        Ok(Answer::Tag(if only_view { "REFRESH MATERIALIZED VIEW" } else { "REFRESH TABLE" }))
+        let tag = if only_view { "REFRESH MATERIALIZED VIEW" } else { "REFRESH TABLE" };
+        Ok(Answer::Tag(tag.into()))
     }
 
     /// The relation of a name, looked for along the search path when it has no schema.

@@ -3,6 +3,7 @@
 //! Comes in: the text of one message, possibly several statements. Goes out: [`Statement`]s; everything that is not on
 //! the list is refused by name, before anything is planned. Nothing here touches data.
 
+mod cursors;
 mod models;
 mod refused;
 mod utility;
@@ -10,6 +11,7 @@ mod utility;
 #[cfg(test)]
 mod tests;
 
+pub use cursors::{Declaration, Direction};
 pub use models::Named;
 
 use super::Error;
@@ -91,6 +93,17 @@ pub enum Statement {
     Discard(Discarded),
     /// `DEALLOCATE <name>`; `None` is `ALL`.
     Deallocate(Option<String>),
+    /// `DECLARE <name> CURSOR FOR <query>`.
+    Declare(Declaration),
+    /// `FETCH`, `MOVE`.
+    Fetch {
+        /// Of which cursor.
+        cursor: String,
+        /// Which rows.
+        direction: Direction,
+        /// `MOVE`: the rows are counted, not given.
+        moves: bool,
+    },
     /// `CLOSE <name>`; `None` is `ALL`.
     Close(Option<String>),
     /// `UNLISTEN`.
@@ -150,11 +163,22 @@ impl Statement {
             Statement::Discard(Discarded::Temporary) => "DISCARD TEMP",
             Statement::Deallocate(Some(_)) => "DEALLOCATE",
             Statement::Deallocate(None) => "DEALLOCATE ALL",
+            Statement::Declare(_) => "DECLARE CURSOR",
+            Statement::Fetch { moves: false, .. } => "FETCH",
+            Statement::Fetch { moves: true, .. } => "MOVE",
             Statement::Close(Some(_)) => "CLOSE CURSOR",
             Statement::Close(None) => "CLOSE CURSOR ALL",
             Statement::Unlisten => "UNLISTEN",
             Statement::Prepare { .. } => "PREPARE",
             Statement::Execute { .. } => "EXECUTE",
+        }
+    }
+
+    /// The query that is planned when the statement is prepared.
+    pub fn query(&self) -> Option<&Opaque<ast::Query>> {
+        match self {
+            Statement::Query(query) | Statement::Declare(Declaration { query, .. }) => Some(query),
+            _ => None,
         }
     }
 
@@ -197,6 +221,7 @@ fn parse_one(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> 
             query(sql, tokens).map(|query| Statement::Query(Opaque::new(*query)))
         }
         "EXPLAIN" => explain(sql, tokens),
+        "DECLARE" => cursors::declare(sql, &tokens),
         "PREPARE" => prepare(sql, tokens),
         "EXECUTE" => execute(sql, tokens),
         _ => match utility::parse(sql, &first, &tokens) {
@@ -382,6 +407,12 @@ fn location_in(message: &str) -> Option<Location> {
     let (line, column) = place.split_once(", Column: ")?;
     let column = column.split(|c: char| !c.is_ascii_digit()).next()?;
     Some(Location { line: line.parse().ok()?, column: column.parse().ok()? })
+}
+
+/// The text that tokens were made of.
+fn text_of(sql: &str, tokens: &[TokenWithSpan]) -> Option<String> {
+    let (first, last) = (tokens.first()?, tokens.last()?);
+    sql.get(byte_of(sql, first.span.start)?..byte_of(sql, last.span.end)?).map(str::to_string)
 }
 
 /// The byte offset of a line and column.

@@ -28,8 +28,6 @@ pub(super) fn refusal(first: &str, second: Option<&str>) -> Option<Error> {
             Error::new("0A000", format!("{first} is not supported over a connection"))
                 .with_hint("Users are declared in catalog/warehouse.toml.")
         }
-        "DECLARE" | "FETCH" | "MOVE" => Error::new("0A000", format!("{first} is not supported"))
-            .with_hint("Use the extended protocol's row limit to fetch in steps."),
         "LISTEN" | "NOTIFY" | "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CLUSTER" | "REINDEX" | "CALL"
         | "DO" | "LOAD" | "CHECKPOINT" | "IMPORT" | "USE" | "ATTACH" | "DETACH" | "INSTALL" | "PRAGMA"
         | "DESCRIBE" | "DESC" | "KILL" | "UNLOAD" | "EXPORT" | "MSCK" | "REPLACE" | "BACKFILL" | "PLAN"

@@ -1,7 +1,7 @@
 //! The statements that are not queries: read token by token, since their grammar is small and
 //! PostgreSQL's words (`on`, `ISO, MDY`, `*`) are not expressions.
 
-use super::{Discarded, Statement, models, near};
+use super::{Discarded, Statement, cursors, models, near};
 use crate::serve::Error;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -29,6 +29,7 @@ pub(super) fn parse(sql: &str, first: &str, tokens: &[TokenWithSpan]) -> Option<
             let _ = cursor.take_word("PREPARE");
             cursor.name_or_all().map(Statement::Deallocate)
         }
+        "FETCH" | "MOVE" => cursors::fetch(&mut cursor, first == "MOVE"),
         "CLOSE" => cursor.name_or_all().map(Statement::Close),
         "REFRESH" => models::refresh(&mut cursor),
         "VERIFY" => models::verify(&mut cursor),
@@ -149,11 +150,11 @@ impl<'a> Cursor<'a> {
         Self { sql, tokens, at: 0 }
     }
 
-    fn peek(&self) -> Option<&'a Token> {
+    pub(super) fn peek(&self) -> Option<&'a Token> {
         self.tokens.get(self.at).map(|token| &token.token)
     }
 
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         self.at += 1;
     }
 
@@ -162,7 +163,7 @@ impl<'a> Cursor<'a> {
         &self.tokens[self.at.min(self.tokens.len())..]
     }
 
-    fn unexpected(&self) -> Error {
+    pub(super) fn unexpected(&self) -> Error {
         near(self.sql, self.tokens.get(self.at))
     }
 

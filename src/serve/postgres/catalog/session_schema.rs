@@ -1,4 +1,5 @@
-//! `pg_catalog` as one session sees it: the shared tables, and `pg_settings`, which differs from session to session.
+//! `pg_catalog` as one session sees it: the shared tables, and those that differ from session to
+//! session: `pg_settings`, `pg_cursors`.
 
 use super::data;
 use super::rows::{Rows, Value};
@@ -10,8 +11,9 @@ use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use std::sync::Arc;
 
-/// The one table that is the session's own.
+/// The tables that are the session's own.
 const SETTINGS: &str = "pg_settings";
+const CURSORS: &str = "pg_cursors";
 
 /// A session's `pg_catalog`.
 #[derive(Debug)]
@@ -40,15 +42,14 @@ impl SchemaProvider for SessionSchema {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         match name {
             SETTINGS => settings(&self.session).map(Some),
+            CURSORS => cursors(&self.session).map(Some),
             name => self.shared.table(name).await,
         }
     }
 }
 
 fn settings(session: &Surroundings) -> Result<Arc<dyn TableProvider>> {
-    let shape = data::relation_named("pg_catalog", SETTINGS)
-        .ok_or_else(|| DataFusionError::Internal(format!("{SETTINGS} has no shape")))?;
-    let mut rows = Rows::new(shape);
+    let mut rows = Rows::new(shape(SETTINGS)?);
     for (definition, value) in session.settings.lock().all() {
         let (kind, fixed) = match definition.kind {
             Kind::Bool => ("bool", false),
@@ -70,5 +71,31 @@ fn settings(session: &Surroundings) -> Result<Arc<dyn TableProvider>> {
             ("pending_restart", false.into()),
         ]);
     }
-    Ok(Arc::new(MemTable::try_new(Arc::clone(&shape.arrow), vec![vec![rows.finish()?]])?))
+    table(rows)
+}
+
+fn cursors(session: &Surroundings) -> Result<Arc<dyn TableProvider>> {
+    let mut rows = Rows::new(shape(CURSORS)?);
+    for cursor in session.cursors.lock().all() {
+        let declared = &cursor.declaration;
+        rows.push([
+            ("name", Value::from(&declared.name)),
+            ("statement", (&declared.text).into()),
+            ("is_holdable", declared.hold.into()),
+            ("is_binary", declared.binary.into()),
+            ("is_scrollable", (declared.scroll == Some(true)).into()),
+            ("creation_time", cursor.created.timestamp_micros().into()),
+        ]);
+    }
+    table(rows)
+}
+
+fn shape(name: &str) -> Result<&'static data::CatalogRelation> {
+    data::relation_named("pg_catalog", name)
+        .ok_or_else(|| DataFusionError::Internal(format!("{name} has no shape")))
+}
+
+fn table(rows: Rows) -> Result<Arc<dyn TableProvider>> {
+    let batch = rows.finish()?;
+    Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
 }
