@@ -86,6 +86,7 @@ pub static DEFINITIONS: &[Definition] = &[
     define("constraint_exclusion", "partition", Kind::Text, "Kept for clients."),
     define("cursor_tuple_fraction", "0.1", Kind::Text, "Kept for clients."),
     reported("DateStyle", "ISO, MDY", Kind::DateStyle, "Form of dates."),
+    define("default_table_access_method", "delta", Kind::Fixed, "Tables are Delta tables."),
     define("default_tablespace", "", Kind::Text, "Kept for clients."),
     define("default_transaction_deferrable", "off", Kind::Bool, "Kept for clients."),
     define(
@@ -112,6 +113,7 @@ pub static DEFINITIONS: &[Definition] = &[
     define("gin_fuzzy_search_limit", "0", Kind::Integer(0, 2_147_483_647), "Kept for clients."),
     define("hot_standby", "on", Kind::Fixed, "Kept for clients."),
     define("idle_in_transaction_session_timeout", "0", Kind::Duration, "Longest idle time in a transaction."),
+    define("idle_session_timeout", "0", Kind::Duration, "Longest idle time outside of a transaction."),
     reported("in_hot_standby", "off", Kind::Fixed, "This server is not a standby."),
     reported("integer_datetimes", "on", Kind::Fixed, "Times are whole microseconds."),
     reported("IntervalStyle", "postgres", Kind::Enum(&["postgres"]), "Form of intervals."),

@@ -22,7 +22,7 @@ use pgwire::messages::startup::{BackendKeyData, ParameterStatus, SecretKey};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A client's connection.
 pub(super) struct Connection<'a> {
@@ -67,18 +67,24 @@ impl<'a> Connection<'a> {
         let key = BackendKeyData::new(self.key.process_id, SecretKey::I32(self.key.secret));
         self.talk.outbox.add(PgWireBackendMessage::BackendKeyData(key));
         self.talk.ready().await?;
+        // Only who was told that it is its turn can be idle.
+        let mut awaited = true;
         loop {
+            let idle = self.talk.idle_limit().filter(|_| awaited);
             let message = tokio::select! {
                 biased;
                 () = self.shutdown.requested() => return Err(Broken::Fatal(shutting_down())),
                 message = self.inbox.next() => message,
+                error = idle_too_long(idle) => return Err(Broken::Fatal(error)),
             };
+            awaited = false;
             let (extended, answered) = match message {
                 Ok(Message::Terminate) => return Ok(()),
                 Ok(Message::Sync) => {
                     self.skipping = false;
                     self.talk.end_batch();
                     self.talk.ready().await?;
+                    awaited = true;
                     continue;
                 }
                 Ok(_) if self.skipping => continue,
@@ -93,7 +99,10 @@ impl<'a> Connection<'a> {
             };
             match answered {
                 Ok(()) if extended => {}
-                Ok(()) => self.talk.ready().await?,
+                Ok(()) => {
+                    self.talk.ready().await?;
+                    awaited = true;
+                }
                 Err(Broken::Message(_, error)) => {
                     self.talk.session.fail();
                     self.talk.session.end_batch(true);
@@ -102,6 +111,7 @@ impl<'a> Connection<'a> {
                     self.skipping = extended;
                     if !extended {
                         self.talk.ready().await?;
+                        awaited = true;
                     }
                 }
                 Err(broken) => return Err(broken),
@@ -141,7 +151,7 @@ impl Talk<'_> {
                 self.parse(name, &sql, &types).await.map_err(|broken| located(broken, &sql))
             }
             Message::Bind { portal, statement, formats, values, results } => {
-                self.bind(portal, &statement, &formats, &values, &results).map_err(Broken::from)
+                self.bind(portal, &statement, &formats, &values, &results).await
             }
             Message::Describe { target, name } => self.describe(target, &name).map_err(Broken::from),
             Message::Execute { portal, rows_max } => self.execute(&portal, rows_max).await,
@@ -189,6 +199,9 @@ impl Talk<'_> {
         }
         let before = self.session.transaction_status();
         match self.session.open(&prepared, vec![]).await? {
+            Answer::Rows { schema, rows, .. } if let Statement::Copy(copy) = prepared.statement() => {
+                self.copy_out(&copy.options, &schema, rows).await?;
+            }
             Answer::Rows { schema, rows, tag, .. } => {
                 let formats = vec![self.format_of(prepared.statement()); schema.fields().len()];
                 self.outbox.add(rows::description(&schema, &formats));
@@ -243,10 +256,21 @@ impl Talk<'_> {
         self.session.transaction_status() == TransactionStatus::Idle
     }
 
+    /// How long the client may say nothing now, and the error when it does.
+    fn idle_limit(&self) -> Option<(Duration, Error)> {
+        let (setting, code, what) = match self.session.transaction_status() {
+            TransactionStatus::Idle => ("idle_session_timeout", "57P05", "idle-session timeout"),
+            _ => ("idle_in_transaction_session_timeout", "25P03", "idle-in-transaction timeout"),
+        };
+        let limit = self.session.settings().lock().duration(setting)?;
+        Some((limit, Error::new(code, format!("terminating connection due to {what}"))))
+    }
+
     /// `Sync`: outside of a transaction nothing stays open.
     fn end_batch(&mut self) {
         if self.is_idle() {
             self.portals.clear();
+            self.session.end_portals();
         }
     }
 
@@ -278,6 +302,13 @@ impl Talk<'_> {
             }
         }
     }
+}
+
+/// Resolves when a limit has passed; never without one.
+async fn idle_too_long(limit: Option<(Duration, Error)>) -> Error {
+    let Some((limit, error)) = limit else { return std::future::pending().await };
+    tokio::time::sleep(limit).await;
+    error
 }
 
 /// An error of a text, with its position in the text.

@@ -35,8 +35,16 @@ enum PortalState {
     Bound(Vec<ScalarValue>),
     /// Has more rows.
     Suspended { rows: Rows, tag: &'static str },
+    /// Is the session's cursor of the same name, for `FETCH`, `MOVE` and `CLOSE` to see.
+    Cursor,
     /// Has sent everything.
     Done,
+}
+
+impl Portal {
+    fn is_cursor(&self) -> bool {
+        matches!(self.state, PortalState::Cursor)
+    }
 }
 
 impl Talk<'_> {
@@ -66,14 +74,14 @@ impl Talk<'_> {
     }
 
     /// `Bind`.
-    pub(super) fn bind(
+    pub(super) async fn bind(
         &mut self,
         portal: String,
         statement: &str,
         formats: &[i16],
         values: &[Option<Bytes>],
         results: &[i16],
-    ) -> Result<(), Error> {
+    ) -> Result<(), Broken> {
         let prepared = self.session.kept(statement)?;
         let wanted = prepared.parameters.len();
         if values.len() != wanted {
@@ -81,7 +89,7 @@ impl Talk<'_> {
                 "bind message supplies {} parameters, but prepared statement \"{statement}\" requires {wanted}",
                 values.len()
             );
-            return Err(Error::new("08P01", message));
+            return Err(Error::new("08P01", message).into());
         }
         let formats = rows::formats(formats, wanted, "parameter", "parameters are")?;
         let columns = match prepared.statement() {
@@ -101,13 +109,23 @@ impl Talk<'_> {
                 decode::value(oid, *format, value.as_ref(), &prepared.parameters[i], &zone)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        if !portal.is_empty() && self.portals.contains_key(&portal) {
-            return Err(Error::new("42P03", format!("cursor \"{portal}\" already exists")));
+        if !portal.is_empty() && self.portals.get(&portal).is_some_and(|portal| !portal.is_cursor()) {
+            return Err(Error::new("42P03", format!("cursor \"{portal}\" already exists")).into());
         }
         if self.portals.len() >= PORTALS_MAX {
-            return Err(Error::new("54000", format!("a connection keeps at most {PORTALS_MAX} portals")));
+            let message = format!("a connection keeps at most {PORTALS_MAX} portals");
+            return Err(Error::new("54000", message).into());
         }
-        let state = PortalState::Bound(values);
+        let state = match prepared.statement() {
+            Statement::Query(_) if !portal.is_empty() => {
+                let opening = async {
+                    self.session.open_portal(&portal, &prepared, values).await.map_err(Broken::from)
+                };
+                within(self.session.deadline(), opening).await?;
+                PortalState::Cursor
+            }
+            _ => PortalState::Bound(values),
+        };
         self.portals.insert(portal, Portal { prepared, columns, formats: results, state });
         self.outbox.add(PgWireBackendMessage::BindComplete(BindComplete::new()));
         Ok(())
@@ -120,15 +138,20 @@ impl Talk<'_> {
                 let prepared = self.session.kept(name)?;
                 let types = ParameterDescription::new(prepared.parameter_ids.clone());
                 self.outbox.add(PgWireBackendMessage::ParameterDescription(types));
-                (prepared.columns.clone(), &[] as &[Format])
+                (prepared.columns.clone(), vec![])
             }
-            Target::Portal => {
-                let portal = self.portals.get(name).ok_or_else(|| no_such_portal(name))?;
-                (portal.columns.clone(), portal.formats.as_slice())
-            }
+            Target::Portal => match self.portals.get(name) {
+                Some(portal) => (portal.columns.clone(), portal.formats.clone()),
+                None => {
+                    let columns = self.session.cursors().lock().columns(name);
+                    let columns = columns.ok_or_else(|| no_such_portal(name))?;
+                    let formats = self.cursor_formats(name, columns.fields().len());
+                    (Some(columns), formats)
+                }
+            },
         };
         let message = match columns {
-            Some(columns) => rows::description(&columns, formats),
+            Some(columns) => rows::description(&columns, &formats),
             None => PgWireBackendMessage::NoData(NoData::new()),
         };
         self.outbox.add(message);
@@ -137,6 +160,16 @@ impl Talk<'_> {
 
     /// `Execute`: at most `rows_max` rows, 0 or less for all.
     pub(super) async fn execute(&mut self, name: &str, rows_max: i32) -> Result<(), Broken> {
+        let formats = match self.portals.get(name) {
+            Some(portal) => portal.is_cursor().then(|| portal.formats.clone()),
+            None => {
+                let columns = self.session.cursors().lock().columns(name);
+                columns.map(|columns| self.cursor_formats(name, columns.fields().len()))
+            }
+        };
+        if let Some(formats) = formats {
+            return within(self.session.deadline(), self.read_cursor(name, formats, rows_max)).await;
+        }
         let mut portal = self.portals.remove(name).ok_or_else(|| no_such_portal(name))?;
         let executed = within(self.session.deadline(), self.advance(&mut portal, rows_max)).await;
         if executed.is_ok() && !matches!(portal.prepared.statement(), Statement::Commit | Statement::Rollback)
@@ -146,11 +179,38 @@ impl Talk<'_> {
         executed
     }
 
+    /// The formats of a cursor that SQL declared.
+    fn cursor_formats(&self, name: &str, columns: usize) -> Vec<Format> {
+        let binary = self.session.cursors().lock().is_binary(name);
+        vec![if binary { Format::Binary } else { Format::Text }; columns]
+    }
+
+    async fn read_cursor(&mut self, name: &str, formats: Vec<Format>, rows_max: i32) -> Result<(), Broken> {
+        let rows_max = u64::try_from(rows_max).ok().filter(|max| *max > 0);
+        let Answer::Rows { schema, rows, .. } = self.session.read_portal(name, rows_max).await? else {
+            return Err(Error::internal("a portal gave no rows").into());
+        };
+        let zone = self.session.settings().lock().time_zone();
+        let mut rows = Rows::new(&schema, rows, formats, &zone)?;
+        let sent = rows.send(self.outbox, None).await.map_err(stopped)?;
+        if rows_max.is_some_and(|max| sent.rows >= max) {
+            self.outbox.add(PgWireBackendMessage::PortalSuspended(PortalSuspended::new()));
+        } else {
+            self.outbox.complete(tag_of("SELECT", sent.rows));
+        }
+        Ok(())
+    }
+
     async fn advance(&mut self, portal: &mut Portal, rows_max: i32) -> Result<(), Broken> {
         let rows_max = u64::try_from(rows_max).ok().filter(|max| *max > 0);
         let before = self.session.transaction_status();
         let (mut rows, tag) = match std::mem::replace(&mut portal.state, PortalState::Done) {
             PortalState::Bound(values) => match self.session.open(&portal.prepared, values).await? {
+                Answer::Rows { schema, rows, .. }
+                    if let Statement::Copy(copy) = portal.prepared.statement() =>
+                {
+                    return self.copy_out(&copy.options, &schema, rows).await;
+                }
                 Answer::Rows { schema, rows, tag, .. } => {
                     let zone = self.session.settings().lock().time_zone();
                     (Rows::new(&schema, rows, portal.formats.clone(), &zone)?, tag)
@@ -165,6 +225,7 @@ impl Talk<'_> {
                 }
             },
             PortalState::Suspended { rows, tag } => (rows, tag),
+            PortalState::Cursor => return Err(Error::internal("a cursor was run as a portal").into()),
             PortalState::Done if portal.columns.is_some() => {
                 self.outbox.complete(tag_of(portal.prepared.statement().tag(), 0));
                 return Ok(());
@@ -185,7 +246,10 @@ impl Talk<'_> {
     pub(super) fn close(&mut self, target: Target, name: &str) {
         match target {
             Target::Statement => self.session.forget(name),
-            Target::Portal => drop(self.portals.remove(name)),
+            Target::Portal => {
+                self.portals.remove(name);
+                let _ = self.session.cursors().lock().close(name);
+            }
         }
         self.outbox.add(PgWireBackendMessage::CloseComplete(CloseComplete::new()));
     }

@@ -15,6 +15,7 @@
 mod cancel;
 pub mod catalog;
 mod connection;
+mod copy;
 mod decode;
 mod encode;
 mod extended;

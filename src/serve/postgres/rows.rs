@@ -7,6 +7,7 @@ use crate::serve::{Error, RowStream};
 use arrow::array::RecordBatch;
 use arrow::array::timezone::Tz;
 use arrow::datatypes::Schema;
+use bytes::BytesMut;
 use futures::StreamExt;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{FieldDescription, RowDescription};
@@ -52,6 +53,16 @@ impl Rows {
         outbox: &mut Outbox,
         rows_max: Option<u64>,
     ) -> Result<Sent, SendFailure> {
+        self.send_as(outbox, rows_max, Encoder::write).await
+    }
+
+    /// As [`Rows::send`], each row written in a form of one's own.
+    pub(super) async fn send_as(
+        &mut self,
+        outbox: &mut Outbox,
+        rows_max: Option<u64>,
+        mut write: impl FnMut(&Encoder, usize, &mut BytesMut) -> Result<(), Error>,
+    ) -> Result<Sent, SendFailure> {
         let mut sent = 0;
         loop {
             let batch = match self.batch.take() {
@@ -68,7 +79,7 @@ impl Rows {
             }
             let encoder = Encoder::new(&batch, &self.columns, &self.formats, self.zone)?;
             for row in 0..count {
-                encoder.write(row, outbox.buffer())?;
+                write(&encoder, row, outbox.buffer())?;
                 if outbox.buffer().len() >= FLUSH_BYTES {
                     outbox.flush().await.map_err(|_| SendFailure::Gone)?;
                 }

@@ -9,7 +9,7 @@ use crate::catalog::cut::Cut;
 use crate::ops::clock;
 use crate::serve::Error;
 use crate::serve::query::{self, Planned, RowStream};
-use crate::serve::statement::{Declaration, Direction};
+use crate::serve::statement::{Declaration, Direction, Statement};
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -63,6 +63,11 @@ impl Cursors {
         self.0.values().map(Arc::as_ref)
     }
 
+    /// Whether there is one of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Whether a cursor's rows are sent in binary.
     pub fn is_binary(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|cursor| cursor.declaration.binary)
@@ -78,7 +83,7 @@ impl Cursors {
     }
 
     /// `CLOSE name`.
-    pub(super) fn close(&mut self, name: &str) -> Result<(), Error> {
+    pub fn close(&mut self, name: &str) -> Result<(), Error> {
         self.0.remove(name).map(drop).ok_or_else(|| no_such_cursor(name))
     }
 
@@ -129,17 +134,66 @@ impl Session {
         values: Vec<ScalarValue>,
         deadline: Option<Instant>,
     ) -> Result<Answer, Error> {
-        let name = &declaration.name;
-        let savepoints =
-            self.state.lock().transaction.as_ref().map(|transaction| transaction.savepoints.len());
-        let savepoints = savepoints.or_else(|| self.state.lock().batch.then_some(0));
+        let savepoints = self.savepoints();
         if savepoints.is_none() && !declaration.hold {
             return Err(Error::new("25P01", "DECLARE CURSOR can only be used in transaction blocks")
                 .with_hint("Say BEGIN before it, or declare the cursor WITH HOLD."));
         }
+        self.open_cursor(declaration.clone(), savepoints, prepared, values, deadline).await?;
+        Ok(Answer::Tag("DECLARE CURSOR".into()))
+    }
+
+    /// Opens a query as a cursor for a protocol that reads in steps: its portal, which SQL sees, too. It is closed with
+    /// the transaction, or by [`Session::end_portals`].
+    pub async fn open_portal(
+        &self,
+        name: &str,
+        prepared: &Prepared,
+        values: Vec<ScalarValue>,
+    ) -> Result<(), Error> {
+        self.check_transaction(&prepared.statement)?;
+        let Statement::Query(query) = &prepared.statement else {
+            return Err(Error::internal("a portal of no query was opened as a cursor"));
+        };
+        let (name, text) = (name.to_string(), query.to_string());
+        let query = query.clone();
+        let declaration = Declaration { name, scroll: None, hold: false, binary: false, query, text };
+        let savepoints = Some(self.savepoints().unwrap_or(0));
+        self.open_cursor(declaration, savepoints, prepared, values, self.deadline()).await
+    }
+
+    /// Reads a portal on, or a cursor as if it were one: at most so many rows, or all.
+    pub async fn read_portal(&self, name: &str, rows_max: Option<u64>) -> Result<Answer, Error> {
+        self.check_transaction(&Statement::Empty)?;
+        self.fetch(name, Direction::Forward(rows_max), false, self.deadline()).await
+    }
+
+    /// Outside of a transaction portals end with the batch that they were opened in.
+    pub fn end_portals(&self) {
+        if self.state.lock().transaction.is_none() {
+            self.cursors().lock().end_transaction(true);
+        }
+    }
+
+    /// How many savepoints stand; `None` outside of transactions.
+    fn savepoints(&self) -> Option<usize> {
+        let state = self.state.lock();
+        let transaction = state.transaction.as_ref().map(|transaction| transaction.savepoints.len());
+        transaction.or_else(|| state.batch.then_some(0))
+    }
+
+    async fn open_cursor(
+        &self,
+        declaration: Declaration,
+        savepoints: Option<usize>,
+        prepared: &Prepared,
+        values: Vec<ScalarValue>,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
+        let name = declaration.name.clone();
         {
-            let cursors = self.surroundings.cursors.lock();
-            if cursors.0.contains_key(name) {
+            let cursors = self.cursors().lock();
+            if cursors.contains(&name) {
                 return Err(Error::new("42P03", format!("cursor \"{name}\" already exists")));
             }
             if cursors.0.len() >= CURSORS_MAX {
@@ -153,15 +207,15 @@ impl Session {
         let kept = (declaration.scroll == Some(true))
             .then(|| MemoryConsumer::new("cursor").register(&scope.state.runtime_env().memory_pool));
         let cursor = OpenCursor {
-            declaration: declaration.clone(),
+            declaration,
             created: clock::now(),
             schema,
             savepoints,
             source: Source { cut, planned, values },
             rows: Arc::new(Mutex::new(CursorRows::new(stream, kept))),
         };
-        self.surroundings.cursors.lock().0.insert(name.clone(), Arc::new(cursor));
-        Ok(Answer::Tag("DECLARE CURSOR".into()))
+        self.cursors().lock().0.insert(name, Arc::new(cursor));
+        Ok(())
     }
 
     /// `FETCH` and `MOVE`.
@@ -172,7 +226,7 @@ impl Session {
         moves: bool,
         deadline: Option<Instant>,
     ) -> Result<Answer, Error> {
-        let cursor = self.surroundings.cursors.lock().get(name)?;
+        let cursor = self.cursors().lock().get(name)?;
         let mut rows = Arc::clone(&cursor.rows)
             .try_lock_owned()
             .map_err(|_| Error::new("55006", format!("cursor \"{name}\" is being read by another portal")))?;

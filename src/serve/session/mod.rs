@@ -271,7 +271,9 @@ impl Session {
         }
         let deadline = self.deadline();
         match &prepared.statement {
-            Statement::Query(_) => within(deadline, self.query(prepared, values, deadline)).await,
+            Statement::Query(_) | Statement::Copy(_) => {
+                within(deadline, self.query(prepared, values, deadline)).await
+            }
             Statement::Declare(declaration) => {
                 within(deadline, self.declare(declaration, prepared, values, deadline)).await
             }
@@ -313,18 +315,8 @@ impl Session {
         deadline: Option<Instant>,
     ) -> Result<Answer, Error> {
         let (cut, planned) = self.planned(prepared, deadline).await?;
-        // The client decodes by the columns it was told of.
-        let same = |a: &Field, b: &Field| a.name() == b.name() && a.data_type() == b.data_type();
-        if let Some(told) = &prepared.columns {
-            let now = planned.columns();
-            let fits = told.fields().len() == now.fields().len()
-                && told.fields().iter().zip(now.fields()).all(|(a, b)| same(a, b));
-            if !fits {
-                return Err(Error::new("0A000", "cached plan must not change result type"));
-            }
-        }
         let (schema, rows) = query::run(&self.scope(&cut)?, planned, values).await?;
-        Ok(Answer::Rows { schema, rows, tag: "SELECT", deadline })
+        Ok(Answer::Rows { schema, rows, tag: prepared.statement.tag(), deadline })
     }
 
     /// The cut that a prepared query sees now, and its plan there.
@@ -348,6 +340,16 @@ impl Session {
                 query::plan(&self.scope(&cut)?, query, &declared).await?
             }
         };
+        // The client decodes by the columns it was told of.
+        let same = |a: &Field, b: &Field| a.name() == b.name() && a.data_type() == b.data_type();
+        if let Some(told) = &prepared.columns {
+            let now = planned.columns();
+            let fits = told.fields().len() == now.fields().len()
+                && told.fields().iter().zip(now.fields()).all(|(a, b)| same(a, b));
+            if !fits {
+                return Err(Error::new("0A000", "cached plan must not change result type"));
+            }
+        }
         Ok((cut, planned))
     }
 

@@ -3,6 +3,7 @@
 //! Comes in: the text of one message, possibly several statements. Goes out: [`Statement`]s; everything that is not on
 //! the list is refused by name, before anything is planned. Nothing here touches data.
 
+mod copy;
 mod cursors;
 mod models;
 mod refused;
@@ -11,6 +12,7 @@ mod utility;
 #[cfg(test)]
 mod tests;
 
+pub use copy::{Copy, CopyFormat, CopyOptions, ForceQuote};
 pub use cursors::{Declaration, Direction};
 pub use models::Named;
 
@@ -93,6 +95,8 @@ pub enum Statement {
     Discard(Discarded),
     /// `DEALLOCATE <name>`; `None` is `ALL`.
     Deallocate(Option<String>),
+    /// `COPY <query> TO STDOUT`.
+    Copy(Copy),
     /// `DECLARE <name> CURSOR FOR <query>`.
     Declare(Declaration),
     /// `FETCH`, `MOVE`.
@@ -163,6 +167,7 @@ impl Statement {
             Statement::Discard(Discarded::Temporary) => "DISCARD TEMP",
             Statement::Deallocate(Some(_)) => "DEALLOCATE",
             Statement::Deallocate(None) => "DEALLOCATE ALL",
+            Statement::Copy(_) => "COPY",
             Statement::Declare(_) => "DECLARE CURSOR",
             Statement::Fetch { moves: false, .. } => "FETCH",
             Statement::Fetch { moves: true, .. } => "MOVE",
@@ -177,7 +182,9 @@ impl Statement {
     /// The query that is planned when the statement is prepared.
     pub fn query(&self) -> Option<&Opaque<ast::Query>> {
         match self {
-            Statement::Query(query) | Statement::Declare(Declaration { query, .. }) => Some(query),
+            Statement::Query(query)
+            | Statement::Copy(Copy { query, .. })
+            | Statement::Declare(Declaration { query, .. }) => Some(query),
             _ => None,
         }
     }
@@ -221,6 +228,7 @@ fn parse_one(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> 
             query(sql, tokens).map(|query| Statement::Query(Opaque::new(*query)))
         }
         "EXPLAIN" => explain(sql, tokens),
+        "COPY" => copy::copy(sql, &tokens),
         "DECLARE" => cursors::declare(sql, &tokens),
         "PREPARE" => prepare(sql, tokens),
         "EXECUTE" => execute(sql, tokens),

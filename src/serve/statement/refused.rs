@@ -22,8 +22,6 @@ pub(super) fn refusal(first: &str, second: Option<&str>) -> Option<Error> {
             Error::new("42501", format!("permission denied for {first}: connections only read"))
                 .with_hint("Rows enter through sources, models are computed by the warehouse.")
         }
-        "COPY" => Error::new("0A000", "COPY is not supported")
-            .with_hint("Use SELECT over this protocol or Arrow Flight SQL to fetch rows in bulk."),
         "GRANT" | "REVOKE" | "REASSIGN" | "SECURITY" => {
             Error::new("0A000", format!("{first} is not supported over a connection"))
                 .with_hint("Users are declared in catalog/warehouse.toml.")

@@ -119,7 +119,7 @@ fn what_is_not_on_the_list_is_refused_by_name() {
         ("create external table t stored as csv location '/etc/passwd'", "0A000", "CREATE EXTERNAL"),
         ("insert into t values (1)", "42501", "INSERT"),
         ("with x as (delete from t returning *) select * from x", "42501", "DELETE"),
-        ("copy (select 1) to '/tmp/x'", "0A000", "COPY"),
+        ("copy (select 1) to '/tmp/x'", "42501", "COPY"),
         ("COPY t FROM STDIN", "0A000", "COPY"),
         ("DROP TABLE t", "0A000", "DROP TABLE"),
         ("select 1 into t", "0A000", "SELECT INTO"),

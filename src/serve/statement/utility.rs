@@ -219,7 +219,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn dotted_name(&mut self) -> Result<String, Error> {
+    pub(super) fn dotted_name(&mut self) -> Result<String, Error> {
         let mut name = self.name()?;
         while self.take(&Token::Period) {
             name = format!("{name}.{}", self.name()?);
@@ -241,6 +241,30 @@ impl<'a> Cursor<'a> {
                 Ok(Some(name.clone()))
             }
             _ => self.name().map(Some),
+        }
+    }
+
+    /// A word or a string.
+    pub(super) fn text(&mut self) -> Result<String, Error> {
+        match self.peek() {
+            Some(Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text)) => {
+                self.advance();
+                Ok(text.clone())
+            }
+            _ => self.name(),
+        }
+    }
+
+    /// An option that is on when it has no value.
+    pub(super) fn flag(&mut self, option: &str) -> Result<bool, Error> {
+        let value = match self.peek() {
+            Some(Token::SingleQuotedString(_)) => Some(self.text()?),
+            _ => self.option_value(),
+        };
+        match value.as_deref().map(str::to_lowercase).as_deref() {
+            None | Some("true" | "on" | "1") => Ok(true),
+            Some("false" | "off" | "0") => Ok(false),
+            _ => Err(Error::new("42601", format!("{option} requires a Boolean value"))),
         }
     }
 
@@ -322,7 +346,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn end(&self) -> Result<(), Error> {
+    pub(super) fn end(&self) -> Result<(), Error> {
         if self.at >= self.tokens.len() { Ok(()) } else { Err(self.unexpected()) }
     }
 }

@@ -1,9 +1,10 @@
-//! Columns to `DataRow`s, in text or binary.
+//! Columns to `DataRow`s and rows of `COPY`, in text or binary.
 //!
 //! Comes in: a batch and the format of each column. Goes out: bytes of whole messages. What a column is gets decided once
 //! a batch; a row then only calls its columns' writers. Text is PostgreSQL's to the letter, binary its send functions'.
 
 mod binary;
+mod copy;
 mod json;
 mod list;
 mod numeric;
@@ -12,6 +13,8 @@ mod time;
 
 #[cfg(test)]
 mod tests;
+
+pub(super) use copy::Copier;
 
 use super::types::Column;
 use crate::serve::Error;
@@ -82,28 +85,37 @@ impl Encoder {
 
     /// Appends a row as a `DataRow`; on failure nothing is appended.
     pub(super) fn write(&self, row: usize, out: &mut BytesMut) -> Result<(), Error> {
-        let start = out.len();
-        out.put_u8(b'D');
-        out.put_i32(0);
-        out.put_i16(self.cells.len() as i16);
-        for cell in &self.cells {
-            if cell.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-                out.put_i32(-1);
-            } else if let Err(error) = sized(out, |out| (cell.write)(row, out)) {
-                out.truncate(start);
-                return Err(error);
-            }
+        message(b'D', out, |out| self.values(row, out))
+    }
+}
+
+impl Cell {
+    fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+}
+
+/// Appends a message with its length; on failure nothing is appended.
+fn message(
+    kind: u8,
+    out: &mut BytesMut,
+    write: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let start = out.len();
+    out.put_u8(kind);
+    out.put_i32(0);
+    if let Err(error) = write(out) {
+        out.truncate(start);
+        return Err(error);
+    }
+    match i32::try_from(out.len() - start - 1) {
+        Ok(length) => {
+            out[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
+            Ok(())
         }
-        let length = out.len() - start - 1;
-        match i32::try_from(length) {
-            Ok(length) => {
-                out[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
-                Ok(())
-            }
-            Err(_) => {
-                out.truncate(start);
-                Err(Error::new("54000", "a row is larger than 2 GiB"))
-            }
+        Err(_) => {
+            out.truncate(start);
+            Err(Error::new("54000", "a row is larger than 2 GiB"))
         }
     }
 }

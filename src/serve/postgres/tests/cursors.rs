@@ -101,3 +101,42 @@ async fn the_extended_protocol_describes_what_is_fetched() {
     let error = transaction.query("fetch c", &[]).await.unwrap_err();
     assert_eq!(code(&error).0, "55006");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn portals_and_cursors_are_one() {
+    let server = Server::default().await;
+    let mut client = server.connect().await;
+    let transaction = client.transaction().await.unwrap();
+    let portal = transaction.bind("select n from generate_series(1, 9) as n", &[]).await.unwrap();
+    assert_eq!(transaction.query_portal(&portal, 2).await.unwrap().len(), 2);
+    let name = transaction.query_one("select name from pg_cursors", &[]).await.unwrap();
+    let name: &str = name.get(0);
+    assert_eq!(transaction.execute(&format!("move 3 in \"{name}\""), &[]).await.unwrap(), 3);
+    let rows = transaction.query_portal(&portal, 2).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>(), [6, 7]);
+    transaction.execute(&format!("close \"{name}\""), &[]).await.unwrap();
+    let error = transaction.query_portal(&portal, 2).await.unwrap_err();
+    assert_eq!(code(&error).0, "34000");
+    transaction.rollback().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_for_too_long_is_sent_away() {
+    let server = Server::default().await;
+    for (begin, expected) in [
+        ("set idle_session_timeout = '100ms'", "57P05"),
+        ("set idle_in_transaction_session_timeout = '100ms'; begin", "25P03"),
+    ] {
+        let (client, connection) =
+            tokio_postgres::connect(&server.config("user=sluice"), tokio_postgres::NoTls).await.unwrap();
+        let ended = tokio::spawn(connection);
+        run(&client, begin).await;
+        let error = ended.await.unwrap().unwrap_err();
+        assert_eq!(code(&error).0, expected);
+    }
+    // In a transaction only its own limit counts, and a statement is not idle.
+    let client = server.connect().await;
+    run(&client, "set idle_session_timeout = '50ms'; begin").await;
+    run(&client, "select count(*) from generate_series(1, 30000000) as n").await;
+    run(&client, "select 1").await;
+}

@@ -108,8 +108,12 @@ async fn rows_stream_and_portals_wait() {
             .unwrap()
             .unwrap();
         pin_mut!(rows);
-        for expected in 1..5_000_i64 {
-            assert_eq!(rows.try_next().await.unwrap().unwrap().get::<_, i64>(0), expected);
+        // Several threads compute them: each comes once, in any order.
+        let mut seen = std::collections::HashSet::new();
+        for _ in 1..5_000 {
+            let row = rows.try_next().await.unwrap().unwrap();
+            assert_eq!(row.get::<_, i64>(1), row.get::<_, i64>(0) * 2);
+            assert!(seen.insert(row.get::<_, i64>(0)));
         }
         client.cancel_token().cancel_query(tokio_postgres::NoTls).await.unwrap();
         let error = loop {
@@ -164,7 +168,7 @@ async fn errors_have_postgresqls_codes_and_words() {
         ("select id, count(*) from gold.sales", "42803", ""),
         ("insert into gold.sales values (1)", "42501", "permission denied for INSERT: connections only read"),
         ("create table t (a int)", "0A000", "CREATE TABLE is not supported over a connection"),
-        ("copy gold.sales to '/tmp/x'", "0A000", "COPY is not supported"),
+        ("copy gold.sales to '/tmp/x'", "42501", ""),
         ("select * from '/etc/passwd'", "42P01", ""),
         ("select * from gold.sales for update", "0A000", ""),
         ("set nothing = 1", "42704", "unrecognized configuration parameter \"nothing\""),
