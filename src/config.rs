@@ -46,8 +46,40 @@ pub struct Settings {
     pub watch: bool,
     /// Who may log in, by name.
     pub users: BTreeMap<String, UserSettings>,
+    /// How connections are encrypted; `None` leaves them plain.
+    pub tls: Option<TlsSettings>,
     /// Named limits.
     pub limits: LimitSettings,
+}
+
+/// Encryption, `[tls]`. Paths are relative to the project; files are PEM and taken anew when they change.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The server's certificate, followed by those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Certificates of authorities; with it clients must show a certificate of one of them.
+    pub client_ca: Option<PathBuf>,
+    /// Whether connections that are not encrypted are refused. Default true.
+    #[serde(default = "yes")]
+    pub required: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl TlsSettings {
+    fn within(self, project: &Path) -> Self {
+        Self {
+            certificate: project.join(self.certificate),
+            key: project.join(self.key),
+            client_ca: self.client_ca.map(|path| project.join(path)),
+            required: self.required,
+        }
+    }
 }
 
 /// A user of `[users.<name>]`.
@@ -166,6 +198,7 @@ fn resolve(
             flag.or(variable).or(file).unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
         };
     let settings = Settings {
+        tls: file.tls.map(|tls| tls.within(&project)),
         project,
         data: folder_of(&data)?,
         pg_listen: listen(flags.pg_listen, variables.pg_listen, file.pg_listen, 5433),

@@ -27,6 +27,7 @@ use crate::ops::shutdown::Shutdown;
 use crate::refresh::{
     Control, EpochTable, Model, RefreshRecord, Shape, StatusBoard, WaveSettings, Waves, open_model, run_waves,
 };
+use crate::serve::tls::Tls;
 use crate::serve::{Readers, flight, http, postgres};
 use crate::sql;
 use crate::sql::{quarantine_schema, watermark_schema};
@@ -60,6 +61,7 @@ pub async fn run(
     shutdown: Shutdown,
     ready: impl FnOnce(http::Addresses) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let tls = settings.tls.clone().map(Tls::load).transpose().map_err(anyhow::Error::msg)?.map(Arc::new);
     let listeners = Listeners::bind(&settings).await?;
     let addresses = listeners.addresses()?;
     let engine = Engine::new(settings.limits.query_memory_bytes_max, processors())?;
@@ -78,7 +80,7 @@ pub async fn run(
     let (cuts, mut published) = watch::channel(Arc::new(empty));
     let (inboxes, control) = (Inboxes::default(), Control::default());
     let reload = Arc::new(Notify::new());
-    let house = House { settings, engine, lake, journals, epochs, cuts, inboxes, control, reload };
+    let house = House { settings, tls, engine, lake, journals, epochs, cuts, inboxes, control, reload };
     let stop_serving = Shutdown::new();
     let mut ready = Some(ready);
     let mut listeners = Some(listeners);
@@ -177,6 +179,7 @@ async fn bind(what: &str, flag: &str, address: SocketAddr) -> anyhow::Result<Tcp
 /// What stands while projects come and go.
 struct House {
     settings: Settings,
+    tls: Option<Arc<Tls>>,
     engine: Engine,
     lake: Arc<Lake>,
     journals: Journals,
@@ -217,6 +220,7 @@ impl House {
             engine: self.engine.clone(),
             users: Arc::new(self.settings.users.clone()),
             catalogs: Arc::default(),
+            tls: self.tls.clone(),
             limits: self.settings.limits.clone(),
             inboxes: Arc::clone(&self.inboxes),
             control: self.control.clone(),

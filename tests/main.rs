@@ -10,6 +10,8 @@ mod cdc;
 mod check;
 mod check_messages;
 mod crash;
+mod drivers;
+mod encryption;
 mod evolution;
 mod expectations;
 mod failpoints;
@@ -60,6 +62,8 @@ fn main() -> ExitCode {
         evolution::trials(),
         time::trials(),
         readers::trials(),
+        drivers::trials(),
+        encryption::trials(),
         flight::trials(),
         foreign::trials(),
         foreign_history::trials(),

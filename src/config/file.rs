@@ -1,6 +1,6 @@
 //! `catalog/warehouse.toml`.
 
-use super::{Error, LimitSettings, SETTINGS_FILE, UserSettings, limits};
+use super::{Error, LimitSettings, SETTINGS_FILE, TlsSettings, UserSettings, limits};
 use crate::sql::hint_did_you_mean;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ pub(super) struct FileSettings {
     pub(super) demo: Option<bool>,
     pub(super) watch: Option<bool>,
     pub(super) users: BTreeMap<String, UserSettings>,
+    pub(super) tls: Option<TlsSettings>,
     pub(super) limits: LimitSettings,
 }
 

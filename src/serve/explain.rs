@@ -20,7 +20,7 @@ pub(super) fn columns() -> SchemaRef {
 pub(super) fn explain(planned: Planned, analyze: bool, verbose: bool) -> Result<Planned, Error> {
     let plan =
         LogicalPlanBuilder::from(LogicalPlan::clone(&planned.plan)).explain(verbose, analyze)?.build()?;
-    Ok(Planned { plan: Opaque::new(plan), labels: Labels::default(), parameters: vec![] })
+    Ok(Planned { plan: Opaque::new(plan), labels: Labels::default(), parameters: vec![], spelt: vec![] })
 }
 
 /// Lines instead of (kind, text) rows.

@@ -66,7 +66,7 @@ fn label_select(select: &mut Select) -> Labels {
     let mut after_star = false;
     for (i, item) in select.projection.iter_mut().enumerate() {
         let (label, key) = match &*item {
-            SelectItem::UnnamedExpr(expr) => (figure(expr).0, expr.to_string()),
+            SelectItem::UnnamedExpr(expr) => (figure(expr).0, uncast(expr).to_string()),
             SelectItem::ExprWithAlias { alias, .. } => (fold(alias), fold(alias)),
             _ => {
                 after_star = true;
@@ -90,6 +90,14 @@ fn label_select(select: &mut Select) -> Labels {
         if after_star { labels.last.push(label) } else { labels.first.push(label) }
     }
     labels
+}
+
+/// The engine names a cast after what is cast.
+fn uncast(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast { expr, .. } => uncast(expr),
+        other => other,
+    }
 }
 
 fn holds_subquery(expr: &Expr) -> bool {

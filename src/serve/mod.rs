@@ -20,6 +20,7 @@ pub mod settings;
 mod shelf;
 mod sqlstate;
 pub mod statement;
+pub mod tls;
 pub mod users;
 
 pub use error::Error;
@@ -46,6 +47,8 @@ pub struct Readers {
     pub users: Arc<BTreeMap<String, UserSettings>>,
     /// PostgreSQL's system catalogs, kept while the cut's shape is the same. Made with the server.
     pub catalogs: Arc<postgres::catalog::CatalogCache>,
+    /// How connections are encrypted; `None` leaves them plain.
+    pub tls: Option<Arc<tls::Tls>>,
     /// Named limits.
     pub limits: LimitSettings,
     /// Where HTTP pushes go, by source.

@@ -19,7 +19,7 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, Value, VisitMut, VisitorMut};
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::time::Instant;
@@ -36,6 +36,8 @@ pub(super) struct Planned {
     pub(super) plan: Opaque<LogicalPlan>,
     pub(super) labels: Labels,
     pub(super) parameters: Vec<DataType>,
+    /// The types that parameters are cast to, as SQL spells them.
+    pub(super) spelt: Vec<Option<String>>,
 }
 
 impl Planned {
@@ -53,8 +55,8 @@ pub(super) async fn plan(
 ) -> Result<Planned, Error> {
     let mut query = Query::clone(query);
     let labels = labels::label(&mut query);
+    let Collect { numbers: used, counts, casts } = parameters_of(&mut query)?;
     catalog::rewrite(&scope.state, &mut query);
-    let Collect { numbers: used, counts } = parameters_of(&mut query)?;
     let query = Opaque::new(query);
     let count = used.last().copied().unwrap_or(0).max(declared.len());
     let mut types: Vec<Option<DataType>> = declared.to_vec();
@@ -87,7 +89,8 @@ pub(super) async fn plan(
         .with_allow_dml(false)
         .with_allow_statements(false)
         .verify_plan(&plan)?;
-    Ok(Planned { plan, labels, parameters })
+    let spelt = (1..=count).map(|number| casts.get(&number).cloned()).collect();
+    Ok(Planned { plan, labels, parameters, spelt })
 }
 
 type Typed = (Opaque<LogicalPlan>, Vec<Option<DataType>>);
@@ -216,6 +219,8 @@ struct Collect {
     numbers: BTreeSet<usize>,
     /// Those that count rows, in LIMIT, OFFSET and FETCH.
     counts: BTreeSet<usize>,
+    /// What they are cast to.
+    casts: BTreeMap<usize, String>,
 }
 
 impl VisitorMut for Collect {
@@ -235,6 +240,16 @@ impl VisitorMut for Collect {
             _ => None,
         });
         self.counts.extend(counts);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if let Expr::Cast { expr, data_type, .. } = expr
+            && let Expr::Value(value) = expr.as_ref()
+            && let Some(number) = number_of(&value.value)
+        {
+            self.casts.entry(number).or_insert_with(|| data_type.to_string());
+        }
         ControlFlow::Continue(())
     }
 
@@ -291,7 +306,7 @@ impl VisitorMut for Declare<'_> {
     }
 }
 
-/// A type as SQL writes it; `None` where a cast would lose something: a decimal's scale is its value's.
+/// A type as SQL writes it; `None` where there is no word for it.
 fn written(data_type: &DataType) -> Option<ast::DataType> {
     Some(match data_type {
         DataType::Boolean => ast::DataType::Boolean,
@@ -300,6 +315,10 @@ fn written(data_type: &DataType) -> Option<ast::DataType> {
         DataType::Int64 => ast::DataType::BigInt(None),
         DataType::Float32 => ast::DataType::Real,
         DataType::Float64 => ast::DataType::DoublePrecision,
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
+            let (precision, scale) = (u64::from(*precision), i64::from(*scale));
+            ast::DataType::Numeric(ast::ExactNumberInfo::PrecisionAndScale(precision, scale))
+        }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ast::DataType::Text,
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => ast::DataType::Bytea,
         DataType::Date32 => ast::DataType::Date,

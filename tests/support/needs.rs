@@ -2,7 +2,7 @@
 
 use libtest_mimic::Trial;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -19,6 +19,16 @@ pub fn psql(trials: Vec<Trial>) -> Vec<Trial> {
     ignored_unless(found, trials)
 }
 
+/// Marks tests that make certificates.
+pub fn openssl(trials: Vec<Trial>) -> Vec<Trial> {
+    let found = runs(Command::new("openssl").arg("version"));
+    if !found {
+        eprintln!("tests with certificates are ignored: no openssl on the PATH (Debian: openssl)");
+    }
+    // What is ignored for another reason stays so.
+    if found { trials } else { ignored_unless(false, trials) }
+}
+
 /// Marks tests that run Python with these modules.
 pub fn python(modules: &str, trials: Vec<Trial>) -> Vec<Trial> {
     let found = runs(Command::new(python_path()).arg("-c").arg(format!("import {modules}")));
@@ -27,6 +37,15 @@ pub fn python(modules: &str, trials: Vec<Trial>) -> Vec<Trial> {
             "tests with python's {modules} are ignored: {} cannot import them",
             python_path().display()
         );
+    }
+    ignored_unless(found, trials)
+}
+
+/// Marks tests that need a file of another program's; `hint` says how it is had.
+pub fn file(path: &Path, hint: &str, trials: Vec<Trial>) -> Vec<Trial> {
+    let found = path.exists();
+    if !found {
+        eprintln!("tests with {} are ignored: it is missing ({hint})", path.display());
     }
     ignored_unless(found, trials)
 }

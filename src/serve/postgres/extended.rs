@@ -66,7 +66,10 @@ impl Talk<'_> {
             .parameters
             .iter()
             .enumerate()
-            .map(|(i, data_type)| told(i).unwrap_or_else(|| types::type_of_data(data_type).0))
+            .map(|(i, data_type)| {
+                let spelt = prepared.parameters_spelt.get(i).cloned().flatten();
+                told(i).or_else(|| types::spelt(&spelt?)).unwrap_or_else(|| types::type_of_data(data_type).0)
+            })
             .collect();
         session.keep(&name, prepared)?;
         self.outbox.add(PgWireBackendMessage::ParseComplete(ParseComplete::new()));

@@ -4,11 +4,11 @@
 //! next message could not be found; a body that does not read is an error of that message. (pgwire's decoders read past
 //! the end of a broken body, so ours stand here.)
 
+use super::encryption::Reading;
 use crate::serve::Error;
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
 
 /// Size of one message of a client who has logged in.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -25,7 +25,7 @@ const CANCEL_REQUEST: i32 = 80_877_102;
 /// What a connection begins with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Opening {
-    /// Asks for TLS or GSS: answered with one byte.
+    /// Asks for TLS or GSS.
     Encryption,
     /// Asks to cancel the statement of another connection.
     Cancel { process_id: i32, secret: i32 },
@@ -102,26 +102,21 @@ impl From<io::Error> for Broken {
 }
 
 /// The reading half of a connection.
-#[derive(Debug)]
 pub(super) struct Inbox {
-    socket: OwnedReadHalf,
+    socket: Reading,
     buffer: BytesMut,
     logged_in: bool,
 }
 
 impl Inbox {
-    pub(super) fn new(socket: OwnedReadHalf) -> Self {
-        Self { socket, buffer: BytesMut::new(), logged_in: false }
+    /// `begun` was read already.
+    pub(super) fn new(socket: Reading, begun: BytesMut) -> Self {
+        Self { socket, buffer: begun, logged_in: false }
     }
 
     /// From now on messages may be large.
     pub(super) fn logged_in(&mut self) {
         self.logged_in = true;
-    }
-
-    /// True if what was sent before encryption was answered would be taken for what comes after.
-    pub(super) fn has_more(&self) -> bool {
-        !self.buffer.is_empty()
     }
 
     /// Resolves when the client has gone; takes in what it sends meanwhile. May be dropped at any time.

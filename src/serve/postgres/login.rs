@@ -1,4 +1,4 @@
-//! From a socket to a session: encryption refused, start-up read, the user proven.
+//! From a connection to a session: start-up read, the user proven.
 //!
 //! Failure: FATAL and the end of the connection. A user who is not known and a password that is not right look the same.
 
@@ -20,8 +20,6 @@ use std::net::IpAddr;
 /// The newest protocol that is spoken, as PostgreSQL writes it.
 const PROTOCOL_3_0: i32 = 3 << 16;
 const MECHANISM: &str = "SCRAM-SHA-256";
-/// Rounds in which a client may ask for encryption before it starts.
-const ENCRYPTION_REQUESTS_MAX: usize = 2;
 
 /// How a login ended.
 pub(super) enum Login {
@@ -43,11 +41,16 @@ pub(super) async fn login(
     inbox: &mut Inbox,
     outbox: &mut Outbox,
     address: IpAddr,
+    encrypted: bool,
     readers: &Readers,
     keys: &CancelKeys,
     guesses: &Guesses,
 ) -> Result<Login, Broken> {
     let Some(request) = start(inbox, outbox, keys).await? else { return Ok(Login::Cancelled) };
+    if !encrypted && readers.tls.as_ref().is_some_and(|tls| tls.is_required()) {
+        let error = Error::new("28000", "connections to this server must be encrypted");
+        return Err(Broken::Fatal(error.with_hint("Connect with sslmode=require, or better verify-full.")));
+    }
     match users::proof(&readers.users, &request.user, address) {
         Proof::Nothing => {}
         Proof::Password(verifier) => {
@@ -77,39 +80,29 @@ pub(super) async fn login(
 
 /// Reads what comes before a session.
 async fn start(inbox: &mut Inbox, outbox: &mut Outbox, keys: &CancelKeys) -> Result<Option<Request>, Broken> {
-    for _ in 0..=ENCRYPTION_REQUESTS_MAX {
-        match inbox.opening().await? {
-            Opening::Encryption => {
-                // What came with the request was not sent by who will be talked to after it.
-                if inbox.has_more() {
-                    let message = "received unencrypted data after SSL request";
-                    return Err(Broken::Fatal(Error::new("08P01", message)));
-                }
-                outbox.add_bytes(b"N");
-                outbox.flush().await?;
+    match inbox.opening().await? {
+        Opening::Encryption => Err(Broken::Fatal(Error::new("08P01", "too many requests for encryption"))),
+        Opening::Cancel { process_id, secret } => {
+            keys.cancel(process_id, secret);
+            Ok(None)
+        }
+        Opening::Startup { major: 3, minor, parameters } => {
+            let (options, parameters): (Vec<_>, Vec<_>) =
+                parameters.into_iter().partition(|(name, _)| name.starts_with("_pq_."));
+            if minor > 0 || !options.is_empty() {
+                let options = options.into_iter().map(|(name, _)| name).collect();
+                outbox.add(PgWireBackendMessage::NegotiateProtocolVersion(NegotiateProtocolVersion::new(
+                    PROTOCOL_3_0,
+                    options,
+                )));
             }
-            Opening::Cancel { process_id, secret } => {
-                keys.cancel(process_id, secret);
-                return Ok(None);
-            }
-            Opening::Startup { major: 3, minor, parameters } => {
-                let (options, parameters): (Vec<_>, Vec<_>) =
-                    parameters.into_iter().partition(|(name, _)| name.starts_with("_pq_."));
-                if minor > 0 || !options.is_empty() {
-                    let options = options.into_iter().map(|(name, _)| name).collect();
-                    outbox.add(PgWireBackendMessage::NegotiateProtocolVersion(
-                        NegotiateProtocolVersion::new(PROTOCOL_3_0, options),
-                    ));
-                }
-                return request(parameters).map(Some).map_err(Broken::Fatal);
-            }
-            Opening::Startup { major, minor, .. } => {
-                let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0");
-                return Err(Broken::Fatal(Error::new("0A000", message)));
-            }
+            request(parameters).map(Some).map_err(Broken::Fatal)
+        }
+        Opening::Startup { major, minor, .. } => {
+            let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0");
+            Err(Broken::Fatal(Error::new("0A000", message)))
         }
     }
-    Err(Broken::Fatal(Error::new("08P01", "too many requests for encryption")))
 }
 
 fn request(parameters: Vec<(String, String)>) -> Result<Request, Error> {

@@ -5,8 +5,8 @@
 //! a statement wherever it stands, while planning, computing or sending.
 //!
 //! ```text
-//! socket ─ frame ─ login ─ connection ┬ simple   ┬ session ─ rows ─ encode ─ outbox ─ socket
-//!                                     └ extended ┘
+//! socket ─ encryption ─ frame ─ login ─ connection ┬ simple   ┬ session ─ rows ─ encode ─ outbox ─ socket
+//!                                                  └ extended ┘
 //! ```
 //!
 //! pgwire gives the server's messages and SCRAM; the loop is ours, because pgwire's holds whole results and cancels
@@ -18,6 +18,7 @@ mod connection;
 mod copy;
 mod decode;
 mod encode;
+mod encryption;
 mod extended;
 mod frame;
 mod guesses;
@@ -32,6 +33,7 @@ mod tests;
 use super::{Error, Readers};
 use cancel::CancelKeys;
 use connection::Connection;
+use encryption::Opened;
 use frame::{Broken, Inbox};
 use guesses::Guesses;
 use login::Login;
@@ -98,9 +100,28 @@ pub async fn listen(listener: TcpListener, readers: Readers) {
 async fn serve(server: Arc<Server>, socket: TcpStream, address: SocketAddr) {
     // Small answers must not wait for a full packet; a socket that cannot be told so still works.
     let _ = socket.set_nodelay(true);
-    let (read, write) = socket.into_split();
-    let (mut inbox, mut outbox) = (Inbox::new(read), Outbox::new(write));
-    let ended = match enter(&server, &mut inbox, &mut outbox, address).await {
+    let (opened, login) = match Arc::clone(&server.logins).try_acquire_owned() {
+        Ok(login) => {
+            let opening = encryption::open(socket, server.readers.tls.as_deref());
+            let opened = tokio::select! {
+                () = server.readers.shutdown.requested() => return,
+                opened = tokio::time::timeout(LOGIN_MAX, opening) => opened,
+            };
+            match opened {
+                Ok(Ok(opened)) => (opened, Some(login)),
+                // Nobody there could read why.
+                _ => return tracing::info!(%address, "connection ended before it began"),
+            }
+        }
+        Err(_) => (encryption::plain(socket, &[]), None),
+    };
+    let Opened { read, write, begun, encrypted } = opened;
+    let (mut inbox, mut outbox) = (Inbox::new(read, begun), Outbox::new(write));
+    let entered = match login {
+        Some(_login) => enter(&server, &mut inbox, &mut outbox, address, encrypted).await,
+        None => Err(too_many()),
+    };
+    let ended = match entered {
         Ok(Some((session, _place))) => {
             let key = server.keys.register(session.process_id());
             inbox.logged_in();
@@ -114,9 +135,13 @@ async fn serve(server: Arc<Server>, socket: TcpStream, address: SocketAddr) {
     if let Err(Broken::Fatal(error) | Broken::Message(_, error)) = ended {
         tracing::info!(%address, code = error.code, message = error.message, "connection ended");
         outbox.error(&error, true);
-        // Nobody may be there to read it.
-        let _ = tokio::time::timeout(LOGIN_MAX, outbox.flush()).await;
     }
+    // Nobody may be there to read it.
+    let _ = tokio::time::timeout(LOGIN_MAX, outbox.close()).await;
+}
+
+fn too_many() -> Broken {
+    Broken::Fatal(Error::new("53300", "sorry, too many clients already"))
 }
 
 type Entered = Option<(Box<super::session::Session>, tokio::sync::OwnedSemaphorePermit)>;
@@ -127,10 +152,10 @@ async fn enter(
     inbox: &mut Inbox,
     outbox: &mut Outbox,
     address: SocketAddr,
+    encrypted: bool,
 ) -> Result<Entered, Broken> {
-    let full = || Broken::Fatal(Error::new("53300", "sorry, too many clients already"));
-    let _login = Arc::clone(&server.logins).try_acquire_owned().map_err(|_| full())?;
-    let login = login::login(inbox, outbox, address.ip(), &server.readers, &server.keys, &server.guesses);
+    let Server { readers, keys, guesses, .. } = server;
+    let login = login::login(inbox, outbox, address.ip(), encrypted, readers, keys, guesses);
     let session = tokio::select! {
         () = server.readers.shutdown.requested() => return Err(Broken::Fatal(connection::shutting_down())),
         login = tokio::time::timeout(LOGIN_MAX, login) => match login {
@@ -140,6 +165,6 @@ async fn enter(
             Err(_) => return Err(Broken::Fatal(Error::new("08006", "login took too long"))),
         },
     };
-    let place = Arc::clone(&server.places).try_acquire_owned().map_err(|_| full())?;
+    let place = Arc::clone(&server.places).try_acquire_owned().map_err(|_| too_many())?;
     Ok(Some((session, place)))
 }

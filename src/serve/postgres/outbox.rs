@@ -2,6 +2,7 @@
 //!
 //! A client that stops reading is cut off: its query would hold memory and a cut for ever.
 
+use super::encryption::Writing;
 use crate::serve::Error;
 use bytes::BytesMut;
 use pgwire::error::ErrorInfo;
@@ -10,20 +11,18 @@ use pgwire::messages::response::{CommandComplete, NoticeResponse};
 use std::io;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
 
 /// How long a client may take nothing of what is sent.
 const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
 
 /// The writing half of a connection.
-#[derive(Debug)]
 pub(super) struct Outbox {
-    socket: OwnedWriteHalf,
+    socket: Writing,
     buffer: BytesMut,
 }
 
 impl Outbox {
-    pub(super) fn new(socket: OwnedWriteHalf) -> Self {
+    pub(super) fn new(socket: Writing) -> Self {
         Self { socket, buffer: BytesMut::new() }
     }
 
@@ -39,11 +38,6 @@ impl Outbox {
             self.buffer.truncate(before);
             tracing::error!(%error, "a message could not be encoded");
         }
-    }
-
-    /// Adds raw bytes.
-    pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
     }
 
     /// `CommandComplete`.
@@ -72,7 +66,15 @@ impl Outbox {
                 Err(_) => return Err(io::ErrorKind::TimedOut.into()),
             };
         }
-        Ok(())
+        // Encryption gathers, too.
+        let flushed = tokio::time::timeout(WRITE_STALL_MAX, self.socket.flush()).await;
+        flushed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Writes everything and says that nothing more comes.
+    pub(super) async fn close(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.socket.shutdown().await
     }
 }
 

@@ -91,6 +91,12 @@ pub(super) fn name(oid: u32) -> &'static str {
     }
 }
 
+/// The type that SQL spells so, if its values can be parameters.
+pub(super) fn spelt(name: &str) -> Option<u32> {
+    let oid = catalog::types::types().by_name(name)?.oid.cast_unsigned();
+    matches!(arrow_type(oid), Ok(Some(_))).then_some(oid)
+}
+
 /// What a parameter that a client declared is for the engine; `None` lets the engine find out.
 pub(super) fn arrow_type(declared: u32) -> Result<Option<DataType>, Error> {
     Ok(Some(match declared {

@@ -81,6 +81,8 @@ pub struct Prepared {
     pub parameters: Vec<DataType>,
     /// A protocol's own numbers of those types, kept for it.
     pub parameter_ids: Vec<u32>,
+    /// The types that parameters are cast to, as SQL spells them.
+    pub parameters_spelt: Vec<Option<String>>,
     /// The plan made while preparing, for the first execution, if that still sees the same cut.
     planned: Mutex<Option<(Weak<Cut>, Planned)>>,
 }
@@ -125,6 +127,7 @@ impl Session {
         // The table's own defaults always fit.
         let _ = settings.set_initial("session_authorization", user);
         let _ = settings.set_initial("statement_timeout", &readers.limits.statement_timeout_ms.to_string());
+        let _ = settings.set_initial("ssl", if readers.tls.is_some() { "on" } else { "off" });
         let _ = settings.set_initial("max_connections", &readers.limits.connections_max.to_string());
         let surroundings = Surroundings {
             user: user.to_string(),
@@ -208,8 +211,12 @@ impl Session {
             Statement::Execute { name, .. } => self.kept(name)?.columns.clone(),
             _ => None,
         };
-        let parameters = planned.as_ref().map(|(_, planned)| planned.parameters.clone()).unwrap_or_default();
-        Ok(Prepared { statement, columns, parameters, parameter_ids: vec![], planned: Mutex::new(planned) })
+        let (parameters, parameters_spelt) = match &planned {
+            Some((_, planned)) => (planned.parameters.clone(), planned.spelt.clone()),
+            None => (vec![], vec![]),
+        };
+        let (parameter_ids, planned) = (vec![], Mutex::new(planned));
+        Ok(Prepared { statement, columns, parameters, parameter_ids, parameters_spelt, planned })
     }
 
     /// Executes a prepared statement with one value for each of its parameters. Rows end with 57014 when the statement's
@@ -314,34 +321,36 @@ impl Session {
         values: Vec<ScalarValue>,
         deadline: Option<Instant>,
     ) -> Result<Answer, Error> {
-        let (cut, planned) = self.planned(prepared, deadline).await?;
+        let (cut, planned) = self.planned(prepared, &values, deadline).await?;
         let (schema, rows) = query::run(&self.scope(&cut)?, planned, values).await?;
         Ok(Answer::Rows { schema, rows, tag: prepared.statement.tag(), deadline })
     }
 
-    /// The cut that a prepared query sees now, and its plan there.
+    /// The cut that a prepared query sees now, and its plan there. A decimal's type is its value's: how many digits there
+    /// are is known only now.
     async fn planned(
         &self,
         prepared: &Prepared,
+        values: &[ScalarValue],
         deadline: Option<Instant>,
     ) -> Result<(Arc<Cut>, Planned), Error> {
         let Some(query) = prepared.statement.query() else {
             return Err(Error::internal("a statement without rows was planned"));
         };
         let cut = self.cut(deadline).await?;
+        let parameters = prepared.parameters.iter().zip(values);
+        let types: Vec<_> = parameters.map(|(declared, value)| Some(type_now(declared, value))).collect();
+        let fits = |planned: &Planned| types.iter().flatten().eq(&planned.parameters);
         let same_cut = |planned: (Weak<Cut>, Planned)| {
             Weak::ptr_eq(&planned.0, &Arc::downgrade(&cut)).then_some(planned.1)
         };
-        let kept = prepared.planned.lock().take().and_then(same_cut);
+        let kept = prepared.planned.lock().take().and_then(same_cut).filter(fits);
         let planned = match kept {
             Some(planned) => planned,
-            None => {
-                let declared: Vec<_> = prepared.parameters.iter().cloned().map(Some).collect();
-                query::plan(&self.scope(&cut)?, query, &declared).await?
-            }
+            None => query::plan(&self.scope(&cut)?, query, &types).await?,
         };
         // The client decodes by the columns it was told of.
-        let same = |a: &Field, b: &Field| a.name() == b.name() && a.data_type() == b.data_type();
+        let same = |a: &Field, b: &Field| a.name() == b.name() && alike(a.data_type(), b.data_type());
         if let Some(told) = &prepared.columns {
             let now = planned.columns();
             let fits = told.fields().len() == now.fields().len()
@@ -400,6 +409,19 @@ impl Session {
         let cut = self.cut(deadline).await?;
         query::evaluate(&self.scope(&cut)?, arguments, &prepared.parameters).await
     }
+}
+
+/// The type of a parameter that has its value.
+fn type_now(declared: &DataType, value: &ScalarValue) -> DataType {
+    let is_decimal =
+        matches!(value, ScalarValue::Decimal128(Some(_), ..) | ScalarValue::Decimal256(Some(_), ..));
+    if is_decimal { value.data_type() } else { declared.clone() }
+}
+
+/// Whether clients decode both alike.
+fn alike(a: &DataType, b: &DataType) -> bool {
+    let is_decimal = |ty: &DataType| matches!(ty, DataType::Decimal128(..) | DataType::Decimal256(..));
+    a == b || is_decimal(a) && is_decimal(b)
 }
 
 /// Planning has to end in time, too.

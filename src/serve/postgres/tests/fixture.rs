@@ -45,6 +45,7 @@ impl Server {
             engine: Engine::new(64 << 20, 2).unwrap(),
             users: Arc::new(BTreeMap::from(users)),
             catalogs: Arc::default(),
+            tls: None,
             limits,
             inboxes: Arc::default(),
             control: Control::default(),

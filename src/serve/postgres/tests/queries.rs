@@ -202,3 +202,82 @@ async fn a_query_that_needs_too_much_memory_ends_and_the_server_goes_on() {
     assert_eq!(code(&error).0, "53200");
     assert!(client.simple_query("select count(*) from gold.sales").await.is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_have_the_type_they_are_cast_to() {
+    let server = Server::default().await;
+    let client = server.connect().await;
+    let sql =
+        "select $1::numeric, $2::uuid, $3::oid[] is null, $4::jsonb, $5::int2, $6::timestamptz, $7::varchar";
+    let statement = client.prepare(sql).await.unwrap();
+    let expected = [
+        Type::NUMERIC,
+        Type::UUID,
+        Type::OID_ARRAY,
+        Type::JSONB,
+        Type::INT2,
+        Type::TIMESTAMPTZ,
+        Type::VARCHAR,
+    ];
+    assert_eq!(statement.params(), expected);
+}
+
+/// `numeric_recv`'s form of 12345678901234567890.123 and -0.5.
+const NUMERICS: [(&[u8], &str); 2] = [
+    (&[0, 6, 0, 4, 0, 0, 0, 3, 0x04, 0xd2, 0x16, 0x2e, 0x23, 0x34, 0x0d, 0x80, 0x1e, 0xd2, 0x04, 0xce], ""),
+    (&[0, 1, 0xff, 0xff, 0x40, 0, 0, 1, 0x13, 0x88], "-0.5"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_numeric_keeps_its_digits() {
+    let server = Server::default().await;
+    let client = server.connect().await;
+    let statement = client.prepare_typed("select $1, $1 * 2, $1::text", &[Type::NUMERIC]).await.unwrap();
+    assert_eq!(statement.columns()[0].type_(), &Type::NUMERIC);
+    assert_eq!(statement.columns()[1].type_(), &Type::NUMERIC);
+    for (sent, text) in NUMERICS {
+        let row = client.query_one(&statement, &[&Raw(sent)]).await.unwrap();
+        assert_eq!(row.get::<_, Received>(0).0, sent, "{text}");
+        if !text.is_empty() {
+            assert_eq!(row.get::<_, &str>(2), text);
+        }
+    }
+    let compared =
+        client.prepare_typed("select id from gold.sales where amount > $1", &[Type::NUMERIC]).await.unwrap();
+    assert_eq!(client.query(&compared, &[&Raw(NUMERICS[1].0)]).await.unwrap().len(), 2);
+    assert_eq!(client.query(&compared, &[&Raw(NUMERICS[0].0)]).await.unwrap().len(), 0);
+}
+
+/// Bytes as they go over the wire.
+#[derive(Debug)]
+struct Raw(&'static [u8]);
+
+impl tokio_postgres::types::ToSql for Raw {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut bytes::BytesMut,
+    ) -> Result<tokio_postgres::types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(self.0);
+        Ok(tokio_postgres::types::IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
+
+/// Bytes as they came over the wire.
+struct Received(Vec<u8>);
+
+impl tokio_postgres::types::FromSql<'_> for Received {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(raw.to_vec()))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}

@@ -42,7 +42,7 @@ fn standard(data_type: &mut DataType) {
                 *data_type = known;
             }
         }
-        DataType::JSON | DataType::JSONB => *data_type = DataType::Text,
+        DataType::JSON | DataType::JSONB | DataType::Uuid => *data_type = DataType::Text,
         DataType::Array(ArrayElemTypeDef::SquareBracket(item, _) | ArrayElemTypeDef::AngleBracket(item)) => {
             standard(item);
         }

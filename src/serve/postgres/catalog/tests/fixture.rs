@@ -107,6 +107,7 @@ pub async fn warehouse(search_path: &str) -> Warehouse {
         engine: Engine::new(MEMORY_BYTES, 1).unwrap(),
         users: Arc::new(users),
         catalogs: Arc::default(),
+        tls: None,
         limits: LimitSettings::default(),
         inboxes: Arc::default(),
         control: Control::default(),

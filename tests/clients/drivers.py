@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""Reads project `shop` from a Sluice server as Python programs do, with one PostgreSQL driver, and checks the values.
+
+    python3 drivers.py DRIVER HOST PORT
+
+DRIVER: psycopg2, psycopg3, asyncpg, sqlalchemy, pandas, duckdb, adbc. Exit codes: 0 all as it has to be, 1 something is not
+(the traceback tells), 2 wrong usage, 77 a package is missing.
+"""
+
+import asyncio
+import datetime as dt
+import io
+import sys
+from decimal import Decimal
+
+UTC = dt.timezone.utc
+HOST, PORT = "127.0.0.1", 5433
+ORDERS = "SELECT order_id, customer_id, amount, status, order_date FROM silver.orders ORDER BY order_id"
+FIRST_ORDER = (1, 10, Decimal("20.00"), "paid", dt.date(2026, 1, 1))
+NUMBERS = "SELECT n, 'row ' || n AS text FROM generate_series(1, 1000) AS t(n) ORDER BY n"
+ENDLESS = "SELECT count(*) FROM generate_series(1, 2000000) a, generate_series(1, 2000000) b"
+
+
+def same(found, expected):
+    assert found == expected, f"\n   found {found!r}\nexpected {expected!r}"
+
+
+def psycopg2():
+    import psycopg2
+    import psycopg2.extras
+
+    with psycopg2.connect(host=HOST, port=PORT, user="sluice", dbname="sluice") as connection:
+        with connection.cursor() as cursor:
+            cursor.execute(ORDERS)
+            rows = cursor.fetchall()
+            same((len(rows), rows[0]), (6, FIRST_ORDER))
+            values = (1, "it's", Decimal("1.5"), dt.date(2024, 2, 29), dt.datetime(2024, 2, 29, 1, 2, 3, 4), [1, 2], None)
+            cursor.execute("SELECT %s, %s, %s::numeric(9,1), %s::date, %s::timestamp, %s, %s", values)
+            same(cursor.fetchone(), values)
+            cursor.execute("SELECT tags FROM silver.customers WHERE tags IS NOT NULL ORDER BY customer_id LIMIT 1")
+            assert isinstance(cursor.fetchone()[0], list)
+            psycopg2.extras.execute_batch(cursor, "SELECT %s", [(n,) for n in range(5)])
+            same(cursor.fetchone(), (4,))
+            text = io.StringIO()
+            cursor.copy_expert(f"COPY ({ORDERS} LIMIT 1) TO STDOUT WITH CSV HEADER", text)
+            same(text.getvalue(), "order_id,customer_id,amount,status,order_date\n1,10,20.00,paid,2026-01-01\n")
+        with connection.cursor("steps") as cursor:
+            cursor.itersize = 100
+            cursor.execute(NUMBERS)
+            same([row[0] for row in cursor], list(range(1, 1001)))
+        with connection.cursor("both_ways", scrollable=True) as cursor:
+            cursor.execute(NUMBERS)
+            same(cursor.fetchmany(3)[2][0], 3)
+            cursor.scroll(-2)
+            same(cursor.fetchone()[0], 2)
+            cursor.scroll(999, mode="absolute")
+            same(cursor.fetchall(), [(1000, "row 1000")])
+        held = connection.cursor("held", withhold=True)
+        held.execute(NUMBERS)
+        connection.commit()
+        same(len(held.fetchall()), 1000)
+        held.close()
+
+
+def psycopg3():
+    import psycopg
+
+    with psycopg.connect(host=HOST, port=PORT, user="sluice", dbname="sluice") as connection:
+        for binary in (False, True):
+            rows = connection.execute(ORDERS, binary=binary).fetchall()
+            same((len(rows), rows[0]), (6, FIRST_ORDER))
+        values = [
+            1, 2**40, 1.5, Decimal("12345678901234567890.123"), Decimal("-0.001"), True, "é", b"\x00\xff",
+            dt.date(1, 1, 1), dt.time(1, 2, 3, 4), dt.datetime(2024, 1, 1, 2, 3, 4, 5),
+            dt.datetime(2024, 7, 1, tzinfo=UTC), dt.timedelta(days=1, seconds=5), None,
+            [1, 2, None], ["a", None, 'x "y", {z}'], [1.5, None], [dt.date(2024, 1, 1), None], [True, False],
+        ]
+        for value in values:
+            for placeholder in ("%t", "%b"):
+                for binary in (False, True):
+                    found = connection.execute(f"SELECT {placeholder}", (value,), binary=binary).fetchone()[0]
+                    assert found == value, f"{placeholder} {binary}: {value!r} came back as {found!r}"
+        connection.execute("SET TIME ZONE 'America/New_York'")
+        moment = connection.execute("SELECT max(ordered_at) FROM silver.orders").fetchone()[0]
+        same((moment.utcoffset(), moment.tzinfo.key), (dt.timedelta(hours=-5), "America/New_York"))
+
+        # Prepared by itself from the sixth time on, in pipelines too.
+        for n in range(12):
+            same(connection.execute("SELECT customer_id FROM silver.orders WHERE order_id = %s", (1,)).fetchone(), (10,))
+        assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() is not None
+        with connection.pipeline():
+            cursors = [connection.execute("SELECT %s::int + 1", (n,)) for n in range(20)]
+        same([cursor.fetchone()[0] for cursor in cursors], list(range(1, 21)))
+        with connection.transaction():
+            try:
+                with connection.transaction():
+                    connection.execute("SELECT 1/0")
+            except psycopg.errors.DivisionByZero:
+                pass
+            same(connection.execute("SELECT 2").fetchone(), (2,))
+
+        for binary in (False, True):
+            with connection.cursor("steps") as cursor:
+                cursor.execute(f"SELECT * FROM ({NUMBERS}) AS t WHERE n > %s", (10,), binary=binary)
+                same(cursor.fetchmany(2), [(11, "row 11"), (12, "row 12")])
+                same(cursor.fetchall()[-1], (1000, "row 1000"))
+        with connection.cursor("both_ways", scrollable=True) as cursor:
+            cursor.execute(NUMBERS)
+            cursor.fetchmany(10)
+            cursor.scroll(-5)
+            same(cursor.fetchone()[0], 6)
+        with connection.cursor().copy(f"COPY ({NUMBERS}) TO STDOUT (FORMAT binary)") as copy:
+            copy.set_types(["int8", "text"])
+            rows = list(copy.rows())
+        same((len(rows), rows[-1]), (1000, (1000, "row 1000")))
+        with connection.cursor().copy(f"COPY ({NUMBERS}) TO STDOUT") as copy:
+            same(sum(1 for _ in copy.rows()), 1000)
+        with connection.cursor() as cursor:
+            same([row[0] for row in cursor.stream(NUMBERS, size=100)], list(range(1, 1001)))
+
+
+def asyncpg():
+    import asyncpg
+
+    async def read():
+        connection = await asyncpg.connect(host=HOST, port=PORT, user="sluice", database="sluice")
+        rows = await connection.fetch(ORDERS)
+        same((len(rows), tuple(rows[0])), (6, FIRST_ORDER))
+        prepared = await connection.prepare("SELECT name FROM silver.customers WHERE customer_id = $1")
+        same([await prepared.fetchval(10) for _ in range(6)], ["Ada"] * 6)
+        values = [
+            41, "it's", Decimal("12345678901234567890.123"), dt.date(2020, 2, 2), dt.datetime(2024, 1, 1, tzinfo=UTC),
+            dt.timedelta(days=3, seconds=1), True, 1.5, b"\x00\xff", ["a", None],
+        ]
+        types = ["int8", "text", "numeric", "date", "timestamptz", "interval", "bool", "float8", "bytea", "text[]"]
+        for value, name in zip(values, types):
+            same(await connection.fetchval(f"SELECT $1::{name}", value), value)
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            cursor = await connection.cursor(NUMBERS)
+            same([row["n"] for row in await cursor.fetch(5)], [1, 2, 3, 4, 5])
+            same(await cursor.forward(10), 10)
+            same((await cursor.fetchrow())["n"], 16)
+            same([row["n"] async for row in connection.cursor(NUMBERS, prefetch=64)], list(range(1, 1001)))
+            try:
+                async with connection.transaction():
+                    await connection.fetch("SELECT 1/0")
+            except asyncpg.DivisionByZeroError:
+                pass
+            same(await connection.fetchval("SELECT 1"), 1)
+        text = io.BytesIO()
+        await connection.copy_from_query(f"{NUMBERS} LIMIT 2", output=text, format="csv", header=True, force_quote=["text"])
+        same(text.getvalue(), b'n,text\n1,"row 1"\n2,"row 2"\n')
+        try:
+            await connection.fetch(ENDLESS, timeout=0.5)
+            raise AssertionError("an endless query had an end")
+        except asyncio.TimeoutError:
+            pass
+        same(await connection.fetchval("SELECT 1"), 1)
+        await connection.reset()
+        await connection.close()
+
+    asyncio.run(read())
+
+
+def sqlalchemy():
+    import sqlalchemy as sa
+
+    for driver in ("psycopg2", "psycopg"):
+        engine = sa.create_engine(f"postgresql+{driver}://sluice@{HOST}:{PORT}/sluice")
+        orders = sa.table("orders", sa.column("order_id"), sa.column("amount"), schema="silver")
+        with engine.connect() as connection:
+            query = sa.select(orders.c.order_id, orders.c.amount).where(orders.c.amount > Decimal("20.5"))
+            same(tuple(connection.execute(query.order_by(orders.c.order_id)).first()), (6, Decimal("1250.00")))
+            steps = connection.execution_options(stream_results=True, max_row_buffer=100)
+            same(len(steps.execute(sa.text(NUMBERS)).fetchall()), 1000)
+            try:
+                connection.execute(sa.text("SELECT nothing FROM silver.orders"))
+                raise AssertionError("a column that is not there was found")
+            except sa.exc.ProgrammingError as error:
+                same(error.orig.sqlstate if driver == "psycopg" else error.orig.pgcode, "42703")
+
+
+def pandas():
+    import pandas
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(f"postgresql+psycopg2://sluice@{HOST}:{PORT}/sluice")
+    frame = pandas.read_sql("SELECT city, revenue::float8 AS revenue FROM gold.customer_sales ORDER BY customer_id", engine)
+    same(list(frame.columns), ["city", "revenue"])
+    same((len(frame), frame.dtypes["revenue"].kind), (4, "f"))
+    with engine.connect().execution_options(stream_results=True) as connection:
+        same([len(part) for part in pandas.read_sql(sa.text(NUMBERS), connection, chunksize=400)], [400, 400, 200])
+
+
+def duckdb():
+    import glob
+    import os
+
+    import duckdb
+    import duckdb_extension_postgres_scanner as scanner
+
+    pattern = os.path.join(os.path.dirname(scanner.__file__), "extensions", "*", "postgres_scanner.duckdb_extension")
+    database = duckdb.connect(config={"allow_unsigned_extensions": True})
+    database.execute(f"LOAD '{glob.glob(pattern)[0]}'")
+    database.execute(f"ATTACH 'host={HOST} port={PORT} user=sluice dbname=sluice' AS shop (TYPE postgres, READ_ONLY)")
+    database.execute("SET TimeZone = 'UTC'")
+    rows = database.execute(ORDERS.replace("silver.orders", "shop.silver.orders")).fetchall()
+    same((len(rows), rows[0]), (6, FIRST_ORDER))
+    joined = """SELECT c.name, sum(o.amount) FROM shop.silver.orders o JOIN shop.silver.customers c USING (customer_id)
+                WHERE o.amount > 20 GROUP BY 1 ORDER BY 1 LIMIT 1"""
+    same(database.execute(joined).fetchall(), [("Ada", Decimal("30.05"))])
+    same(database.execute("SELECT count(*) FROM shop.gold.customer_sales").fetchone(), (4,))
+    numbers = NUMBERS.replace("'", "''")
+    same(database.execute(f"SELECT count(*), max(text) FROM postgres_query('shop', '{numbers}')").fetchone(), (1000, "row 999"))
+
+
+def adbc():
+    import adbc_driver_postgresql.dbapi as adbc
+
+    with adbc.connect(f"postgresql://sluice@{HOST}:{PORT}/sluice") as connection, connection.cursor() as cursor:
+        # By COPY in binary, and without it.
+        for copy in ("true", "false"):
+            cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": copy})
+            cursor.execute("SELECT order_id, customer_id, amount::text AS amount, status, order_date, ordered_at FROM silver.orders ORDER BY 1")
+            table = cursor.fetch_arrow_table()
+            same(table.num_rows, 6)
+            same(tuple(table.slice(0, 1).to_pylist()[0].values())[:5], (1, 10, "20.00", "paid", dt.date(2026, 1, 1)))
+            assert str(table.schema.field("ordered_at").type) == "timestamp[us, tz=UTC]", table.schema
+        cursor.execute("SELECT name FROM silver.customers WHERE customer_id = $1", (10,))
+        same(cursor.fetchall(), [("Ada",)])
+
+
+DRIVERS = [psycopg2, psycopg3, asyncpg, sqlalchemy, pandas, duckdb, adbc]
+
+
+def main():
+    global HOST, PORT
+    drivers = {driver.__name__: driver for driver in DRIVERS}
+    if len(sys.argv) != 4 or sys.argv[1] not in drivers:
+        print(__doc__, file=sys.stderr)
+        return 2
+    HOST, PORT = sys.argv[2], int(sys.argv[3])
+    try:
+        drivers[sys.argv[1]]()
+    except ImportError as error:
+        print(f"skipped: {error}", file=sys.stderr)
+        return 77
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+//! Encrypted connections, by psql: who must, who may, and certificates that change while the server runs.
+
+use crate::support::{Server, Warehouse, needs, trial};
+use libtest_mimic::Trial;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+pub fn trials() -> Vec<Trial> {
+    needs::openssl(needs::psql(vec![
+        trial("encryption::is_asked_for_and_checked", is_asked_for_and_checked),
+        trial("encryption::a_new_certificate_is_taken", a_new_certificate_is_taken),
+        trial("encryption::clients_show_certificates", clients_show_certificates),
+        trial("encryption::fails_closed", fails_closed),
+    ]))
+}
+
+const USER: &str = "[users.sluice]\ntrust_loopback = true\n";
+const TLS: &str = "[tls]\ncertificate = \"tls/server.crt\"\nkey = \"tls/server.key\"\n";
+
+/// A project with an authority of its own under `tls/`, and a server's certificate of it.
+fn warehouse(settings: &str) -> Warehouse {
+    let warehouse = Warehouse::new();
+    fs::create_dir_all(warehouse.project().join("tls")).unwrap();
+    let tls = warehouse.project().join("tls");
+    authority(&tls, "ca");
+    certificate(&tls, "ca", "server", "subjectAltName=IP:127.0.0.1");
+    warehouse.write("catalog/warehouse.toml", format!("{USER}{TLS}{settings}"));
+    warehouse
+}
+
+fn openssl(folder: &Path, arguments: &[&str]) {
+    let new =
+        ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+    let output = Command::new("openssl").current_dir(folder).args(new).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn authority(folder: &Path, name: &str) {
+    let (key, out, subject) = (format!("{name}.key"), format!("{name}.crt"), format!("/CN={name}"));
+    openssl(folder, &["-keyout", &key, "-out", &out, "-subj", &subject]);
+}
+
+fn certificate(folder: &Path, authority: &str, name: &str, extension: &str) {
+    let (ca, ca_key) = (format!("{authority}.crt"), format!("{authority}.key"));
+    let (key, out, subject) = (format!("{name}.key"), format!("{name}.crt"), format!("/CN={name}"));
+    let files = ["-CA", &ca, "-CAkey", &ca_key, "-keyout", &key, "-out", &out, "-subj", &subject];
+    openssl(
+        folder,
+        &[&files[..], &["-addext", "basicConstraints=critical,CA:FALSE", "-addext", extension]].concat(),
+    );
+}
+
+/// What psql says, or why it could not.
+fn psql(server: &Server, options: &str, command: &str) -> Result<String, String> {
+    let (host, port) = (server.pg.ip(), server.pg.port());
+    let target = format!("host={host} port={port} user=sluice dbname=sluice connect_timeout=10 {options}");
+    let output =
+        Command::new("psql").args(["-X", "-A", "-t", "-d", &target, "-c", command]).output().unwrap();
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_string();
+    if output.status.success() { Ok(said(&output.stdout)) } else { Err(said(&output.stderr)) }
+}
+
+fn trusting(warehouse: &Warehouse, authority: &str) -> String {
+    let file = warehouse.project().join("tls").join(format!("{authority}.crt"));
+    format!("sslmode=verify-full sslrootcert={}", file.display())
+}
+
+fn is_asked_for_and_checked() {
+    let warehouse = warehouse("");
+    let server = warehouse.serve();
+    let trusting = trusting(&warehouse, "ca");
+    let told = psql(&server, &trusting, "\\conninfo").unwrap();
+    assert!(told.contains("protocol: TLSv1.3"), "{told}");
+    let older = format!("{trusting} ssl_max_protocol_version=TLSv1.2");
+    assert!(psql(&server, &older, "\\conninfo").unwrap().contains("protocol: TLSv1.2"));
+    let rows = "SELECT count(*), max(length(t)) FROM (SELECT repeat('x', n::int) t FROM generate_series(1, 2000) AS s(n)) q";
+    assert_eq!(psql(&server, &trusting, rows).unwrap(), "2000|2000");
+    assert_eq!(psql(&server, &trusting, "SHOW ssl").unwrap(), "on");
+
+    let plain = psql(&server, "sslmode=disable", "SELECT 1").unwrap_err();
+    assert!(plain.contains("connections to this server must be encrypted"), "{plain}");
+    let too_old = format!("{trusting} ssl_min_protocol_version=TLSv1 ssl_max_protocol_version=TLSv1.1");
+    assert!(psql(&server, &too_old, "SELECT 1").is_err());
+    // Noise in place of a handshake ends its own connection only.
+    for noise in [
+        b"\0\0\0\x08\x04\xd2\x16\x2fGET / HTTP/1.1\r\n\r\n".as_slice(),
+        b"\x16\x03\x01garbage that is no hello",
+    ] {
+        let mut socket = std::net::TcpStream::connect(server.pg).unwrap();
+        std::io::Write::write_all(&mut socket, noise).unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        std::io::Read::read_to_end(&mut socket, &mut vec![]).ok();
+    }
+    assert_eq!(psql(&server, &trusting, "SELECT 1").unwrap(), "1");
+}
+
+fn a_new_certificate_is_taken() {
+    let warehouse = warehouse("required = false\n");
+    let server = warehouse.serve();
+    assert_eq!(psql(&server, "sslmode=disable", "SELECT 1").unwrap(), "1", "where it is not required");
+    let tls = warehouse.project().join("tls");
+    authority(&tls, "other");
+    certificate(&tls, "other", "server", "subjectAltName=IP:127.0.0.1");
+    later(&tls.join("server.crt"), 1);
+    assert_eq!(psql(&server, &trusting(&warehouse, "other"), "SELECT 1").unwrap(), "1");
+    let stranger = psql(&server, &trusting(&warehouse, "ca"), "SELECT 1").unwrap_err();
+    assert!(stranger.contains("certificate verify failed"), "{stranger}");
+
+    // A file that cannot be read changes nothing, and is said once.
+    fs::write(tls.join("server.key"), "no key").unwrap();
+    later(&tls.join("server.key"), 2);
+    for _ in 0..2 {
+        assert_eq!(psql(&server, &trusting(&warehouse, "other"), "SELECT 1").unwrap(), "1");
+    }
+    assert_eq!(server.log().matches("the TLS certificate stays as it was").count(), 1);
+}
+
+/// Files of one moment look unchanged where the clock of the file system is coarse.
+fn later(file: &Path, seconds: u64) {
+    let file = fs::File::options().append(true).open(file).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+}
+
+fn clients_show_certificates() {
+    let warehouse = warehouse("client_ca = \"tls/ca.crt\"\n");
+    let tls = warehouse.project().join("tls");
+    certificate(&tls, "ca", "client", "extendedKeyUsage=clientAuth");
+    authority(&tls, "other");
+    certificate(&tls, "other", "stranger", "extendedKeyUsage=clientAuth");
+    let server = warehouse.serve();
+    let trusting = trusting(&warehouse, "ca");
+    let showing = |name: &str| {
+        let (crt, key): (PathBuf, PathBuf) =
+            (tls.join(format!("{name}.crt")), tls.join(format!("{name}.key")));
+        Command::new("chmod").arg("600").arg(&key).status().unwrap();
+        psql(&server, &format!("{trusting} sslcert={} sslkey={}", crt.display(), key.display()), "SELECT 1")
+    };
+    assert_eq!(showing("client").unwrap(), "1");
+    assert!(showing("stranger").is_err());
+    assert!(
+        psql(&server, &format!("{trusting} sslcert=/nowhere"), "SELECT 1").is_err(),
+        "without a certificate"
+    );
+}
+
+fn fails_closed() {
+    let warehouse = warehouse("");
+    fs::remove_file(warehouse.project().join("tls/server.key")).unwrap();
+    Server::refused(&warehouse, &[]).expect(1, &["server.key", "could not be read"]);
+    fs::copy(warehouse.project().join("tls/ca.key"), warehouse.project().join("tls/server.key")).unwrap();
+    Server::refused(&warehouse, &[]).expect(1, &["server.crt", "do not go together"]);
+    warehouse.write("catalog/warehouse.toml", format!("{USER}[tls]\ncertificate = \"x\"\n"));
+    Server::refused(&warehouse, &[]).expect(1, &["warehouse.toml:3", "key"]);
+}
