@@ -5,6 +5,7 @@
 //! 22P02 or 22P03.
 
 use super::encode::Format;
+use super::interval;
 use super::types::{self, oid};
 use crate::serve::Error;
 use arrow::array::types::DecimalType;
@@ -83,8 +84,8 @@ fn text_value(oid: u32, text: &str, zone: &str) -> Result<ScalarValue, Error> {
             }
         }
         oid::INTERVAL => {
-            let interval = types::arrow_type(oid::INTERVAL)?.ok_or_else(bad)?;
-            cast(text, &interval).ok_or_else(bad)?
+            let (months, days, us) = interval::parse(text).ok_or_else(bad)?;
+            interval_of(months, days, us)?
         }
         array => match types::element_of(array) {
             Some(element) => {
@@ -302,9 +303,7 @@ fn binary_value(oid: u32, reader: &mut Reader) -> Result<ScalarValue, Error> {
         oid::TIMESTAMPTZ => ScalarValue::TimestampMicrosecond(Some(moment(reader)?), Some("UTC".into())),
         oid::INTERVAL => {
             let (us, days, months) = (reader.i64()?, reader.i32()?, reader.i32()?);
-            let nanoseconds =
-                us.checked_mul(1_000).ok_or_else(|| Error::new("22008", "interval out of range"))?;
-            ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(months, days, nanoseconds)))
+            interval_of(months, days, us)?
         }
         oid::UUID => {
             let bytes: [u8; 16] = reader.take()?;
@@ -320,6 +319,11 @@ fn binary_value(oid: u32, reader: &mut Reader) -> Result<ScalarValue, Error> {
             ScalarValue::Utf8(Some(text))
         }
     })
+}
+
+fn interval_of(months: i32, days: i32, us: i64) -> Result<ScalarValue, Error> {
+    let nanoseconds = us.checked_mul(1_000).ok_or_else(|| Error::new("22008", "interval out of range"))?;
+    Ok(ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(months, days, nanoseconds))))
 }
 
 fn moment(reader: &mut Reader) -> Result<i64, Error> {

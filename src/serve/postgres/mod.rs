@@ -22,6 +22,7 @@ mod encryption;
 mod extended;
 mod frame;
 mod guesses;
+mod interval;
 mod login;
 mod outbox;
 mod rows;
