@@ -65,7 +65,7 @@ fn mistakes_are_placed() {
     check_file_error(
         "colour = 3\n",
         "catalog/warehouse.toml:1:1: unknown key \"colour\"\n  hint: Keys here are data, pg_listen, flight_listen, \
-         http_listen, demo, watch, users, limits.",
+         http_listen, demo, watch, users, tls, limits.",
     );
     check_file_error(
         "[limits]\nconnections_max = \"many\"\n",

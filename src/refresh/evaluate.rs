@@ -144,39 +144,58 @@ impl<'a> Evaluator<'a> {
             if !is_large(&plan)? {
                 return Ok(plan);
             }
-            let mut inputs = Vec::new();
-            for input in inputs_of(&plan) {
-                inputs.push(self.reduce(input).await?);
+            let inputs = inputs_of(&plan);
+            if let Some(join) = join_of(&plan)
+                && let [left, right] = &inputs[..]
+            {
+                return self.reduce_join(&join, left, right).await;
             }
-            match join_of(&plan) {
-                Some(join) => match <[_; 2]>::try_from(inputs) {
-                    Ok([left, right]) => self.meet(join, left, right).await,
-                    Err(_) => Ok(plan),
-                },
-                None => {
-                    let inputs = inputs.iter().map(|input| LogicalPlan::clone(input)).collect();
-                    Ok(Opaque::new(plan.with_new_exprs(plan.expressions(), inputs)?))
-                }
+            let mut reduced = Vec::new();
+            for input in inputs {
+                reduced.push(self.reduce(input).await?);
             }
+            let reduced = reduced.iter().map(|input| LogicalPlan::clone(input)).collect();
+            Ok(Opaque::new(plan.with_new_exprs(plan.expressions(), reduced)?))
         }
         .boxed()
     }
 
-    /// A join whose larger side is narrowed by the smaller one's keys, where there is such a side.
+    /// A small side first: what it narrows the other to decides how that is gone about in turn. A side may be small only
+    /// once it has been reduced itself.
+    async fn reduce_join(
+        &self,
+        join: &Opaque<Join>,
+        left: &Opaque<LogicalPlan>,
+        right: &Opaque<LogicalPlan>,
+    ) -> Result<Opaque<LogicalPlan>, Error> {
+        if let Some(met) = self.meet(join, left, right).await? {
+            return Ok(met);
+        }
+        let (left, right) = (self.reduce(left.clone()).await?, self.reduce(right.clone()).await?);
+        if let Some(met) = self.meet(join, &left, &right).await? {
+            return Ok(met);
+        }
+        Ok(Opaque::new(rejoin(join, LogicalPlan::clone(&left), LogicalPlan::clone(&right))?))
+    }
+
+    /// A join whose larger side is narrowed by the smaller one's keys; `None` where there is no such side.
     async fn meet(
         &self,
-        join: Opaque<Join>,
-        left: Opaque<LogicalPlan>,
-        right: Opaque<LogicalPlan>,
-    ) -> Result<Opaque<LogicalPlan>, Error> {
-        let (left_rows, right_rows) = (largest(&left)?, largest(&right)?);
+        join: &Opaque<Join>,
+        left: &Opaque<LogicalPlan>,
+        right: &Opaque<LogicalPlan>,
+    ) -> Result<Option<Opaque<LogicalPlan>>, Error> {
+        let (left_rows, right_rows) = (largest(left)?, largest(right)?);
         let narrows_left = left_rows > right_rows;
-        let is_worth_it = is_worth_looking_up(left_rows.min(right_rows), left_rows.max(right_rows));
+        let (fewer, more) = (left_rows.min(right_rows), left_rows.max(right_rows));
+        // A side of small tables is run in any case: its own rows may be far fewer than its tables'.
+        let is_worth_it = more > SMALL_ROWS && (fewer <= SMALL_ROWS || is_worth_looking_up(fewer, more));
         let can_be = !join.on.is_empty() && !join.null_aware;
         if !is_worth_it || !can_be || !is_narrowed_by_other(join.join_type, narrows_left) {
-            return Ok(Opaque::new(rejoin(&join, LogicalPlan::clone(&left), LogicalPlan::clone(&right))?));
+            return Ok(None);
         }
         let (small, large) = if narrows_left { (right, left) } else { (left, right) };
+        let small = self.reduce(small.clone()).await?;
         let rows = self.collect(&small).await?;
         let small = in_memory(&small, rows.clone())?;
         let (on_left, on_right): (Vec<Expr>, Vec<Expr>) = join.on.iter().cloned().unzip();
@@ -185,10 +204,10 @@ impl<'a> Evaluator<'a> {
             Some(keys) => distinct(keys)?,
             None => self.keys_of(&small, &on_small).await?,
         };
-        let large = self.narrowed(keys, large, Opaque::new(on_large)).await?;
+        let large = self.narrowed(keys, large.clone(), Opaque::new(on_large)).await?;
         let (small, large) = (LogicalPlan::clone(&small), LogicalPlan::clone(&large));
         let (left, right) = if narrows_left { (large, small) } else { (small, large) };
-        Ok(Opaque::new(rejoin(&join, left, right)?))
+        Ok(Some(Opaque::new(rejoin(join, left, right)?)))
     }
 
     /// What these expressions are in a plan's rows, each row once.
@@ -211,7 +230,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Opaque<LogicalPlan>, Error> {
         let count: u64 = keys.iter().map(|batch| batch.num_rows() as u64).sum();
         if !is_worth_looking_up(count, largest(&large)?) {
-            return Ok(large);
+            return self.reduce(large).await;
         }
         let narrowed = tokio::task::spawn_blocking(move || narrow(&large, &on_large, &keys).map(Opaque::new));
         let narrowed = narrowed.await.map_err(|e| DataFusionError::External(Box::new(e)))??;
