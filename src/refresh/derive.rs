@@ -21,6 +21,7 @@ mod clock;
 mod explain;
 mod first;
 mod grouping;
+mod join;
 mod keyed;
 mod merge;
 mod narrow;
@@ -31,6 +32,7 @@ mod top;
 pub(super) use clock::{asks_for_time, clock_input, clock_version};
 pub(super) use explain::{Ending, explain};
 pub(super) use first::{First, first};
+pub(super) use join::rejoin;
 pub(super) use keyed::{KEYS, Keyed, keyed};
 pub(super) use merge::{Merge, merge};
 pub(super) use narrow::{is_narrowed_by_other, looked_up_rows_of, narrow, rows_of};
@@ -222,7 +224,7 @@ pub(super) fn change(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<Lo
             let unnested = LogicalPlan::Unnest(Unnest::try_new(Arc::new(input), lists, options)?);
             Ok(Some(placed(unnested, plan.schema())?))
         }
-        LogicalPlan::Join(join) => join_change(join, sources),
+        LogicalPlan::Join(join) => join::change_of(join, sources),
         LogicalPlan::Aggregate(aggregate) => {
             let build = |input| {
                 let (groups, aggregates) = (aggregate.group_expr.clone(), aggregate.aggr_expr.clone());
@@ -313,82 +315,6 @@ fn scan_change(scan: &TableScan, sources: &Sources) -> Derived<Option<LogicalPla
         }
     }
     if parts.is_empty() { Ok(None) } else { Ok(Some(union_of(parts)?)) }
-}
-
-fn join_change(join: &Join, sources: &Sources) -> Derived<Option<LogicalPlan>> {
-    let (left, right) = (change(&join.left, sources)?, change(&join.right, sources)?);
-    let (keeps_left, keeps_right) = kept_sides(join.join_type);
-    let joined = |left: LogicalPlan, right: LogicalPlan| -> Derived<LogicalPlan> {
-        let joined = rejoin(join, left, right)?;
-        let mut columns: Vec<Expr> = join.schema.columns().into_iter().map(Expr::Column).collect();
-        columns.push(weight());
-        Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(joined))?))
-    };
-    match (left, right) {
-        (None, None) => Ok(None),
-        // Each row of the kept side stands for itself while the other side rests.
-        (Some(left), None) if keeps_left => Ok(Some(joined(left, join.right.as_ref().clone())?)),
-        (None, Some(right)) if keeps_right => Ok(Some(joined(join.left.as_ref().clone(), right)?)),
-        (Some(left), Some(right)) if join.join_type == JoinType::Inner => {
-            let came_left = joined(left, join.right.as_ref().clone())?;
-            let came_right = joined(before(&join.left, sources)?, right)?;
-            Ok(Some(union_of(vec![came_left, came_right])?))
-        }
-        (left, right) => {
-            if join.on.is_empty() {
-                return no_rule(format!("{} join has no equality to key on", join.join_type));
-            }
-            if join.null_aware {
-                return no_rule(
-                    "NOT IN whose subquery refers to the outer row has no rule: write NOT EXISTS",
-                );
-            }
-            let (left_keys, right_keys): (Vec<Expr>, Vec<Expr>) = join.on.iter().cloned().unzip();
-            let mut parts = Vec::new();
-            parts.extend(left.map(|change| key_rows(change, &left_keys)).transpose()?);
-            parts.extend(right.map(|change| key_rows(change, &right_keys)).transpose()?);
-            let keys = distinct(union_of(parts)?)?;
-            let restricted = |left: LogicalPlan, right: LogicalPlan| -> Derived<LogicalPlan> {
-                let left = restrict(left, &left_keys, keys.clone())?;
-                Ok(rejoin(join, left, restrict(right, &right_keys, keys.clone())?)?)
-            };
-            let new = restricted(join.left.as_ref().clone(), join.right.as_ref().clone())?;
-            let old = restricted(before(&join.left, sources)?, before(&join.right, sources)?)?;
-            Ok(Some(difference(new, old)?))
-        }
-    }
-}
-
-/// Whether each row of the left, of the right side stands for itself while the other side rests.
-fn kept_sides(join_type: JoinType) -> (bool, bool) {
-    let left = matches!(
-        join_type,
-        JoinType::Inner | JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark
-    );
-    let right = matches!(
-        join_type,
-        JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
-    );
-    (left, right)
-}
-
-pub(super) fn rejoin(
-    join: &Join,
-    left: LogicalPlan,
-    right: LogicalPlan,
-) -> Result<LogicalPlan, DataFusionError> {
-    let joined = Join::try_new(
-        Arc::new(left),
-        Arc::new(right),
-        join.on.clone(),
-        join.filter.clone(),
-        join.join_type,
-        // The keys are spelt out, and a weight is no column to join by.
-        JoinConstraint::On,
-        join.null_equality,
-        join.null_aware,
-    )?;
-    Ok(LogicalPlan::Join(joined))
 }
 
 /// The change of an operator whose rows of one key depend on its input's rows of that key alone.

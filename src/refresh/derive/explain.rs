@@ -4,10 +4,9 @@
 //! functions that the rules decide by.
 
 use super::clock::asks_itself;
+use super::join::kept_sides;
 use super::top::top;
-use super::{
-    Derived, Refusal, Sources, change, group_keys, is_touched, kept_sides, operator, partition_keys,
-};
+use super::{Derived, Refusal, Sources, change, group_keys, is_touched, operator, partition_keys};
 use datafusion::common::JoinType;
 use datafusion::logical_expr::{Expr, Join, LogicalPlan};
 
@@ -124,10 +123,10 @@ fn joined(join: &Join, sources: &Sources) -> Derived<String> {
             "the change joined with the other side".to_string()
         }
         ((true, true), (true, _)) => {
-            format!("{}; while the right side rests, the left's change joined with it", keys())
+            format!("the left side's change joined with the right side; of the right's, {}", keys())
         }
         ((true, true), (_, true)) => {
-            format!("{}; while the left side rests, the right's change joined with it", keys())
+            format!("the right side's change joined with the left side; of the left's, {}", keys())
         }
         _ => keys(),
     })
