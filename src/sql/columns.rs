@@ -1,6 +1,7 @@
 //! The list in parentheses behind an object's name: columns, expectations, keys, the watermark.
 
 use super::cursor::{Cursor, Name};
+use super::precedence::bind_expression_as_written;
 use super::refusal::{self, refuse};
 use super::types::data_type;
 use super::{ColumnDefinition, Error, Expectation, Origin, ViolationAction, Watermark};
@@ -204,6 +205,10 @@ pub(super) fn condition(
     let parsed = parser.parse_expr().and_then(|expression| match parser.peek_token_ref() {
         token if token.token == Token::EOF => Ok(expression),
         token => parser.expected_ref("the end of the condition", token),
+    });
+    let parsed = parsed.map(|mut expression| {
+        bind_expression_as_written(&mut expression);
+        expression
     });
     parsed.map_err(|error| super::query::placed(cursor, end, error))
 }

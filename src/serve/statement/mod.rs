@@ -19,7 +19,7 @@ pub use models::Named;
 use super::Error;
 use crate::ops::opaque::Opaque;
 use crate::refresh::Extent;
-use crate::sql::expand_windows;
+use crate::sql::{bind_as_written, bind_expression_as_written, expand_windows};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -251,6 +251,7 @@ fn query(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Box<ast::Query>, Error
     if rest.token != Token::EOF {
         return Err(near(sql, Some(&rest)));
     }
+    bind_as_written(&mut query);
     refused::check_query(&query)?;
     expand_windows(&mut query).map_err(|error| {
         Error::new(error.code, error.message).with_hint(error.hint).with_position(at(sql, error.at))
@@ -349,6 +350,7 @@ fn execute(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
     if rest.token != Token::EOF {
         return Err(near(sql, Some(&rest)));
     }
+    arguments.iter_mut().for_each(bind_expression_as_written);
     Ok(Statement::Execute { name, arguments: Opaque::new(arguments) })
 }
 

@@ -1,0 +1,123 @@
+//! `a IS DISTINCT FROM b AND c` means `(a IS DISTINCT FROM b) AND c`. The parser reads everything behind `FROM` as the
+//! right side; here the tree is turned so that AND, OR and NOT bind as PostgreSQL says.
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Query, UnaryOperator, Value, VisitMut as _, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+/// Turns every expression of a query that has just been parsed. Parentheses stay what they are.
+pub fn bind_as_written(query: &mut Query) {
+    let _ = query.visit(&mut Turn);
+}
+
+/// As [`bind_as_written`], for an expression that stands alone.
+pub fn bind_expression_as_written(expr: &mut Expr) {
+    let _ = expr.visit(&mut Turn);
+}
+
+struct Turn;
+
+/// Inner expressions come first: what was turned below may have to be turned again here.
+impl VisitorMut for Turn {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        // The side that must not begin with an operator that binds weaker than this one.
+        let side = match expr {
+            Expr::IsDistinctFrom(_, right) | Expr::IsNotDistinctFrom(_, right) => Some((right, 2)),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => Some((expr, 2)),
+            Expr::BinaryOp { op: BinaryOperator::And, right, .. } => Some((right, 1)),
+            _ => None,
+        };
+        if let Some((side, strength)) = side
+            && weaker(side, strength).is_some()
+        {
+            let mut tree = std::mem::replace(side.as_mut(), hole());
+            turn(&mut tree, strength, expr);
+            *expr = tree;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Puts `outer`, whose side is a hole, around the leftmost part of `tree` that binds as strongly as it.
+fn turn(tree: &mut Expr, strength: u8, outer: &mut Expr) {
+    match weaker(tree, strength) {
+        Some(left) => turn(left, strength, outer),
+        None => {
+            let inner = std::mem::replace(tree, hole());
+            *tree = std::mem::replace(outer, hole());
+            match tree {
+                Expr::IsDistinctFrom(_, side)
+                | Expr::IsNotDistinctFrom(_, side)
+                | Expr::UnaryOp { expr: side, .. }
+                | Expr::BinaryOp { right: side, .. } => **side = inner,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The left side of an operator that binds weaker than `strength`: OR has 0, AND 1.
+fn weaker(expr: &mut Expr, strength: u8) -> Option<&mut Expr> {
+    match expr {
+        Expr::BinaryOp { op, left, .. } => {
+            let own = match op {
+                BinaryOperator::Or => 0,
+                BinaryOperator::And => 1,
+                _ => return None,
+            };
+            (own < strength).then_some(left.as_mut())
+        }
+        _ => None,
+    }
+}
+
+fn hole() -> Expr {
+    Expr::value(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bind_expression_as_written;
+    use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    /// With a parenthesis around every operator.
+    fn shown(expr: &Expr) -> String {
+        match expr {
+            Expr::BinaryOp { left, op: op @ (BinaryOperator::And | BinaryOperator::Or), right } => {
+                format!("({} {op} {})", shown(left), shown(right))
+            }
+            Expr::IsDistinctFrom(a, b) => format!("({} <> {})", shown(a), shown(b)),
+            Expr::IsNotDistinctFrom(a, b) => format!("({} == {})", shown(a), shown(b)),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => format!("(not {})", shown(expr)),
+            Expr::Nested(inner) => format!("[{}]", shown(inner)),
+            other => other.to_string(),
+        }
+    }
+
+    #[test]
+    fn distinct_binds_stronger_than_and_or_not() {
+        for (sql, expected) in [
+            ("a IS DISTINCT FROM b AND c", "((a <> b) AND c)"),
+            ("a IS DISTINCT FROM b OR c AND d", "((a <> b) OR (c AND d))"),
+            ("a IS DISTINCT FROM b AND c OR d", "(((a <> b) AND c) OR d)"),
+            ("x AND a IS DISTINCT FROM b OR c", "((x AND (a <> b)) OR c)"),
+            ("x OR a IS NOT DISTINCT FROM b AND c", "(x OR ((a == b) AND c))"),
+            ("NOT a IS DISTINCT FROM b AND c", "((not (a <> b)) AND c)"),
+            ("x AND NOT a IS DISTINCT FROM b AND c OR d", "((x AND ((not (a <> b)) AND c)) OR d)"),
+            ("a IS DISTINCT FROM b AND c IS DISTINCT FROM d OR e", "(((a <> b) AND (c <> d)) OR e)"),
+            ("a IS DISTINCT FROM (b AND c)", "(a <> [(b AND c)])"),
+            ("a IS DISTINCT FROM b + 1 OR NOT c", "((a <> b + 1) OR (not c))"),
+            ("NOT (a OR b)", "(not [(a OR b)])"),
+        ] {
+            let parser = Parser::new(&PostgreSqlDialect {});
+            let mut expr = parser.try_with_sql(sql).unwrap().parse_expr().unwrap();
+            bind_expression_as_written(&mut expr);
+            assert_eq!(shown(&expr), expected, "{sql}");
+        }
+    }
+}
