@@ -1,4 +1,4 @@
-//! Functions beyond DataFusion's: hashing and masking of personal data, surrogate keys.
+//! Functions beyond DataFusion's: hashing and masking of personal data, surrogate keys, PostgreSQL's `to_char`.
 //!
 //! All are immutable: the same values give the same result in every query, on every machine, so that models which use
 //! them can be kept up to date from changes alone. Of text they make text, and NULL of NULL; a surrogate key is never NULL.
@@ -9,17 +9,20 @@
 //! | `mask_email(text)` | `'anna.smith@example.com'` | `a***@example.com` |
 //! | `mask_phone(text)` | `'+1 (555) 123-4567'` | `+* (***) ***-4567` |
 //! | `mask_name(text)` | `'Anna Smith'` | `A*** S***` |
+//! | `to_char(value, pattern)` | `DATE '2026-01-31', 'DD.MM.YYYY'` | `31.01.2026`: PostgreSQL's patterns |
 //! | `surrogate_key(any, ...)` | `7, 'abc'` | a BIGINT: 64 bits of a hash of all values |
 
 mod mask;
 mod surrogate;
 mod text;
+mod to_char;
 mod windows;
 
 use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 use surrogate::SurrogateKey;
 use text::{TextFunction, TextOperation};
+use to_char::ToChar;
 use windows::{SessionBound, WindowFloor};
 
 /// Makes the functions known to a session. `sha256` replaces DataFusion's, which gives bytes.
@@ -27,6 +30,7 @@ pub fn register(context: &SessionContext) {
     for operation in TextOperation::ALL {
         context.register_udf(ScalarUDF::from(TextFunction::new(operation)));
     }
+    context.register_udf(ScalarUDF::from(ToChar::new()));
     context.register_udf(ScalarUDF::from(SurrogateKey::new()));
     context.register_udf(ScalarUDF::from(WindowFloor::new()));
     for is_end in [false, true] {
