@@ -2,7 +2,7 @@
 
 use crate::support::pg::Pg;
 use crate::support::{Server, Warehouse, shared, trial};
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTables, SqlInfo};
@@ -220,10 +220,11 @@ fn a_large_result_streams() {
                 sum += batch
                     .column(0)
                     .as_any()
-                    .downcast_ref::<Int64Array>()
+                    .downcast_ref::<Int32Array>()
                     .unwrap()
                     .values()
                     .iter()
+                    .map(|value| i64::from(*value))
                     .sum::<i64>();
             }
         }

@@ -1,7 +1,6 @@
 //! `EXPLAIN`: the engine's plans as PostgreSQL shows them, one line a row.
 
 use super::Error;
-use super::labels::Labels;
 use super::query::{Planned, RowStream};
 use crate::ops::opaque::Opaque;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
@@ -20,7 +19,8 @@ pub(super) fn columns() -> SchemaRef {
 pub(super) fn explain(planned: Planned, analyze: bool, verbose: bool) -> Result<Planned, Error> {
     let plan =
         LogicalPlanBuilder::from(LogicalPlan::clone(&planned.plan)).explain(verbose, analyze)?.build()?;
-    Ok(Planned { plan: Opaque::new(plan), labels: Labels::default(), parameters: vec![], spelt: vec![] })
+    let columns = Arc::new(plan.schema().as_arrow().clone());
+    Ok(Planned { plan: Opaque::new(plan), columns, parameters: vec![], spelt: vec![] })
 }
 
 /// Lines instead of (kind, text) rows.

@@ -1,16 +1,18 @@
 //! The functions whose answer depends on the session: who asks, where, under which settings.
 
 use super::Error;
+use super::postgres::catalog::types::PG_TYPE_KEY;
 use super::session::Cursors;
 use super::settings::{SERVER_VERSION, Settings};
 use crate::engine::DATABASE;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, ListBuilder, StringArray, StringBuilder};
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
 };
 use parking_lot::Mutex;
 use std::fmt;
@@ -141,6 +143,11 @@ fn set_config(surroundings: &Surroundings, arguments: &[ArrayRef], rows: usize) 
     Ok(ColumnarValue::Array(Arc::new(StringArray::from(set))))
 }
 
+/// The field under a PostgreSQL type's name.
+fn named(field: Field, typname: &str) -> Field {
+    field.with_metadata([(PG_TYPE_KEY.to_string(), typname.to_string())].into())
+}
+
 fn external(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
@@ -205,6 +212,16 @@ impl ScalarUDFImpl for SessionFunction {
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(self.returns.clone())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let field = Field::new(self.name, self.returns.clone(), true);
+        Ok(Arc::new(match self.name {
+            "current_schemas" => named(field, "_name"),
+            "current_database" | "current_catalog" | "current_schema" | "current_user" | "session_user"
+            | "user" | "current_role" => named(field, "name"),
+            _ => field,
+        }))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {

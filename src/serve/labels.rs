@@ -5,8 +5,8 @@
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, FunctionArguments, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, Value,
-    visit_expressions,
+    self, Expr, FunctionArguments, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr,
+    visit_expressions, visit_expressions_mut,
 };
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -66,7 +66,7 @@ fn label_select(select: &mut Select) -> Labels {
     let mut after_star = false;
     for (i, item) in select.projection.iter_mut().enumerate() {
         let (label, key) = match &*item {
-            SelectItem::UnnamedExpr(expr) => (figure(expr).0, uncast(expr).to_string()),
+            SelectItem::UnnamedExpr(expr) => (figure(expr).0, engine_name(expr)),
             SelectItem::ExprWithAlias { alias, .. } => (fold(alias), fold(alias)),
             _ => {
                 after_star = true;
@@ -92,12 +92,17 @@ fn label_select(select: &mut Select) -> Labels {
     labels
 }
 
-/// The engine names a cast after what is cast.
-fn uncast(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Cast { expr, .. } => uncast(expr),
-        other => other,
-    }
+/// What the engine tells columns apart by: their text without casts.
+fn engine_name(expr: &Expr) -> String {
+    let mut expr = expr.clone();
+    let _ = visit_expressions_mut(&mut expr, |expr| {
+        while let Expr::Cast { expr: inner, .. } = expr {
+            let inner = std::mem::replace(inner.as_mut(), Expr::value(ast::Value::Null));
+            *expr = inner;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    expr.to_string()
 }
 
 fn holds_subquery(expr: &Expr) -> bool {
@@ -149,7 +154,8 @@ fn figure(expr: &Expr) -> (String, Strength) {
         }
         Expr::Cast { expr, data_type, .. } => {
             let inner = figure(expr);
-            if inner.1 == Strength::None { (type_label(data_type), Strength::Weak) } else { inner }
+            // A weaker label gives way to the type's.
+            if inner.1 < Strength::Strong { (type_label(data_type), Strength::Weak) } else { inner }
         }
         Expr::TypedString(typed) => (type_label(&typed.data_type), Strength::Weak),
         Expr::Interval(_) => ("interval".to_string(), Strength::Weak),
@@ -182,9 +188,6 @@ fn figure(expr: &Expr) -> (String, Strength) {
                 _ => ("?column?".to_string(), Strength::None),
             }
         }
-        Expr::Value(value) if matches!(value.value, Value::Boolean(_)) => {
-            ("bool".to_string(), Strength::Weak)
-        }
         _ => ("?column?".to_string(), Strength::None),
     }
 }
@@ -204,6 +207,7 @@ fn type_label(data_type: &ast::DataType) -> String {
     let array = text.ends_with("[]");
     let base = text.trim_end_matches("[]");
     let base = base.split('(').next().unwrap_or(base).trim();
+    let base = base.strip_prefix("pg_catalog.").unwrap_or(base);
     let name = match base {
         "smallint" | "int2" => "int2",
         "integer" | "int" | "int4" => "int4",
@@ -250,7 +254,7 @@ mod tests {
                 "select 1, count(*), a.B, x::int, 1::int, (2), 'a' as \"Q\", coalesce(a), true",
                 &["z"; 9]
             ),
-            ["?column?", "count", "b", "x", "int4", "?column?", "Q", "coalesce", "bool"]
+            ["?column?", "count", "b", "x", "int4", "?column?", "Q", "coalesce", "?column?"]
         );
         assert_eq!(
             labels(

@@ -4,6 +4,7 @@
 //! last when it began. They write nothing: models are only asked to refresh. Errors carry a SQLSTATE.
 
 pub mod connections;
+mod dialect;
 mod error;
 mod explain;
 #[cfg(test)]

@@ -5,12 +5,14 @@
 //! those labels and ends at the statement's deadline. Nothing is collected.
 
 use super::Error;
-use super::labels::{self, Labels};
+use super::dialect;
+use super::labels;
 use super::postgres::catalog;
 use super::session::Scope;
 use crate::ops::opaque::Opaque;
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, IntervalUnit, SchemaRef, TimeUnit};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::context::SQLOptions;
@@ -22,6 +24,7 @@ use futures::{Stream, StreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Parameters that a statement may have: the protocol counts them in 16 bits.
@@ -34,17 +37,11 @@ pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch, Error>> + Sen
 #[derive(Clone, Debug)]
 pub(super) struct Planned {
     pub(super) plan: Opaque<LogicalPlan>,
-    pub(super) labels: Labels,
+    /// The columns as clients see them.
+    pub(super) columns: SchemaRef,
     pub(super) parameters: Vec<DataType>,
     /// The types that parameters are cast to, as SQL spells them.
     pub(super) spelt: Vec<Option<String>>,
-}
-
-impl Planned {
-    /// The columns as clients see them.
-    pub(super) fn columns(&self) -> SchemaRef {
-        self.labels.apply(self.plan.schema().as_arrow())
-    }
 }
 
 /// Plans a query. Parameters that the client did not declare take the type that their place asks for, else text.
@@ -55,14 +52,24 @@ pub(super) async fn plan(
 ) -> Result<Planned, Error> {
     let mut query = Query::clone(query);
     let labels = labels::label(&mut query);
-    let Collect { numbers: used, counts, casts } = parameters_of(&mut query)?;
+    let Collect { numbers: used, counts, casts, lists } = parameters_of(&mut query)?;
     catalog::rewrite(&scope.state, &mut query);
+    let lists = lists.into_iter().filter(|n| !declared.get(n - 1).is_some_and(Option::is_some));
+    let lists: Vec<usize> = lists.collect();
+    let items = (!lists.is_empty()).then(|| one_item_each(&query));
     let query = Opaque::new(query);
     let count = used.last().copied().unwrap_or(0).max(declared.len());
     let mut types: Vec<Option<DataType>> = declared.to_vec();
     types.resize(count, None);
     for number in counts {
         types[number - 1].get_or_insert(DataType::Int64);
+    }
+    if let Some(items) = items {
+        let found = plan_typed(scope, &items, &types).await.map(|(_, found)| found).unwrap_or_default();
+        for number in lists {
+            let item = found.get(number - 1).cloned().flatten().unwrap_or(DataType::Utf8);
+            types[number - 1] = Some(DataType::new_list(item, true));
+        }
     }
 
     let first = plan_typed(scope, &query, &types).await;
@@ -83,14 +90,51 @@ pub(super) async fn plan(
         }
         Err(error) => plan_with_text(scope, &query, &types, &undeclared).await.ok_or(error)?,
     };
-    let parameters = types.into_iter().map(|found| found.unwrap_or(DataType::Utf8)).collect();
+    let parameters: Vec<_> = types.into_iter().map(|found| found.unwrap_or(DataType::Utf8)).collect();
     SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
         .with_allow_statements(false)
         .verify_plan(&plan)?;
+    let types = dialect::result_types(&plan);
+    let plan = dialect::identifiers_with_names(LogicalPlan::clone(&plan), &types, &*scope.state)?;
+    let columns = types.apply(&labels.apply(&resolved(scope, &plan, &parameters)?));
     let spelt = (1..=count).map(|number| casts.get(&number).cloned()).collect();
-    Ok(Planned { plan, labels, parameters, spelt })
+    Ok(Planned { plan: Opaque::new(plan), columns, parameters, spelt })
+}
+
+/// The columns with the types that they have once all of the query's types are reconciled: those of CASE, for one.
+fn resolved(scope: &Scope, plan: &LogicalPlan, parameters: &[DataType]) -> Result<Schema, Error> {
+    let options = scope.state.config_options();
+    match scope.state.analyzer().execute_and_check(plan.clone(), options, |_, _| {}) {
+        Ok(analyzed) => Ok(analyzed.schema().as_arrow().clone()),
+        // A parameter without a value may have no type yet.
+        Err(_) if !parameters.is_empty() => Ok(plan.schema().as_arrow().clone()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `x = $1` in the place of `x = ANY ($1)`: what `$1` is there, the items of the list are.
+fn one_item_each(query: &Query) -> Opaque<Query> {
+    let mut query = query.clone();
+    let _ = ast::visit_expressions_mut(&mut query, |expr| {
+        if let Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right } = expr
+            && parameter_in(right).is_some()
+        {
+            *expr = Expr::BinaryOp { left: left.clone(), op: compare_op.clone(), right: right.clone() };
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    Opaque::new(query)
+}
+
+/// The number of an expression that is a parameter.
+fn parameter_in(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Value(value) => number_of(&value.value),
+        Expr::Nested(inner) => parameter_in(inner),
+        _ => None,
+    }
 }
 
 type Typed = (Opaque<LogicalPlan>, Vec<Option<DataType>>);
@@ -171,7 +215,7 @@ pub(super) async fn run(
     planned: Planned,
     values: Vec<ScalarValue>,
 ) -> Result<(SchemaRef, RowStream), Error> {
-    let Planned { plan, labels, .. } = planned;
+    let Planned { plan, columns, .. } = planned;
     let plan = match values.is_empty() {
         true => plan,
         false => {
@@ -179,15 +223,29 @@ pub(super) async fn run(
         }
     };
     let physical = crate::engine::physical_plan(&scope.state, &plan).await?;
-    let schema = labels.apply(&physical.schema());
+    let schema = as_told(&columns, &physical.schema());
     let batches = execute_stream(physical, scope.state.task_ctx())?;
     let columns = schema.clone();
     let rows = batches.map(move |batch| {
         let batch = batch?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(columns.clone(), batch.columns().to_vec(), &options)?)
+        let arrays = batch.columns().iter().zip(columns.fields());
+        let arrays = arrays.map(|(array, field)| cast(array, field.data_type())).collect::<Result<_, _>>()?;
+        Ok(RecordBatch::try_new_with_options(columns.clone(), arrays, &options)?)
     });
     Ok((schema, rows.boxed()))
+}
+
+/// The columns as rows carry them: of the types that the client was told of, as the plan lays them out (text has several
+/// layouts, a numeric the scale of its value).
+fn as_told(told: &Schema, found: &Schema) -> SchemaRef {
+    let kind = |field: &Field| catalog::types::data_column_type(field.data_type()).oid;
+    let fields =
+        told.fields().iter().zip(found.fields()).map(|(told, found)| match kind(told) == kind(found) {
+            true => told.as_ref().clone().with_data_type(found.data_type().clone()),
+            false => told.as_ref().clone(),
+        });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// The stream, ended with 57014 when its time is over.
@@ -221,6 +279,8 @@ struct Collect {
     counts: BTreeSet<usize>,
     /// What they are cast to.
     casts: BTreeMap<usize, String>,
+    /// Those that are lists, in ANY and ALL.
+    lists: BTreeSet<usize>,
 }
 
 impl VisitorMut for Collect {
@@ -249,6 +309,9 @@ impl VisitorMut for Collect {
             && let Some(number) = number_of(&value.value)
         {
             self.casts.entry(number).or_insert_with(|| data_type.to_string());
+        }
+        if let Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } = expr {
+            self.lists.extend(parameter_in(right));
         }
         ControlFlow::Continue(())
     }

@@ -62,6 +62,11 @@ pub(super) fn type_of_data(data_type: &DataType) -> (u32, i32) {
     numbers(catalog::types::data_column_type(data_type))
 }
 
+/// Whether values are numbers that print as names: they come as a struct of both.
+pub(super) fn is_identifier(oid: u32) -> bool {
+    catalog::types::oid::IDENTIFIERS.contains(&oid.cast_signed())
+}
+
 /// The element of an array type. Vectors such as `int2vector` have a form of their own and are none.
 pub(super) fn element_of(array: u32) -> Option<u32> {
     let element = builtin(array)?.element?.cast_unsigned();

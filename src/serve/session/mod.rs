@@ -202,7 +202,7 @@ impl Session {
             planned = Some((Arc::downgrade(&cut), found));
         }
         let columns = match &statement {
-            Statement::Query(_) => planned.as_ref().map(|(_, planned)| planned.columns()),
+            Statement::Query(_) => planned.as_ref().map(|(_, planned)| planned.columns.clone()),
             Statement::Fetch { cursor, moves: false, .. } => self.cursors().lock().columns(cursor),
             Statement::Explain { .. } | Statement::ExplainModel(_) => Some(explain::columns()),
             Statement::Verify(_) => Some(models::verify_columns()),
@@ -352,7 +352,7 @@ impl Session {
         // The client decodes by the columns it was told of.
         let same = |a: &Field, b: &Field| a.name() == b.name() && alike(a.data_type(), b.data_type());
         if let Some(told) = &prepared.columns {
-            let now = planned.columns();
+            let now = &planned.columns;
             let fits = told.fields().len() == now.fields().len()
                 && told.fields().iter().zip(now.fields()).all(|(a, b)| same(a, b));
             if !fits {

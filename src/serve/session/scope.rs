@@ -5,16 +5,16 @@ use super::search_path::{self, SearchPath};
 use crate::catalog::cut::Cut;
 use crate::engine::{CutCatalog, DATABASE};
 use crate::ops::opaque::Opaque;
-use crate::serve::Error;
 use crate::serve::functions;
 use crate::serve::postgres::catalog::Catalog;
+use crate::serve::{Error, dialect};
 use datafusion::catalog::{CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use futures::{FutureExt as _, TryFutureExt as _};
 use std::sync::Arc;
 
 /// The engine over one cut, for one statement.
@@ -31,7 +31,8 @@ impl Scope {
         statement: ast::Statement,
     ) -> BoxFuture<'_, Result<Opaque<LogicalPlan>, Error>> {
         let statement = EngineStatement::Statement(Box::new(statement));
-        self.state.statement_to_plan(statement).map_ok(Opaque::new).map_err(Error::from).boxed()
+        let planning = self.state.statement_to_plan(statement);
+        async { Ok(Opaque::new(dialect::as_postgresql(planning.await?)?)) }.boxed()
     }
 }
 
@@ -69,6 +70,7 @@ impl Session {
             context.register_udf(function);
         }
         let mut engine = context.state();
+        engine = dialect::equip(engine)?;
         catalog.equip(&mut engine, &self.surroundings)?;
         let engine = Opaque::new(engine);
         self.state.lock().engine = Some((Arc::clone(catalog), engine.clone()));

@@ -182,13 +182,18 @@ pub mod oid {
     pub const BOOL: i32 = 16;
     pub const BYTEA: i32 = 17;
     pub const CHAR: i32 = 18;
+    pub const NAME: i32 = 19;
     pub const INT8: i32 = 20;
     pub const INT2: i32 = 21;
     pub const INT4: i32 = 23;
     pub const TEXT: i32 = 25;
+    pub const OID: i32 = 26;
     pub const JSON: i32 = 114;
     pub const FLOAT4: i32 = 700;
     pub const FLOAT8: i32 = 701;
+    pub const UNKNOWN: i32 = 705;
+    pub const BPCHAR: i32 = 1042;
+    pub const VARCHAR: i32 = 1043;
     pub const DATE: i32 = 1082;
     pub const TIME: i32 = 1083;
     pub const TIMESTAMP: i32 = 1114;
@@ -196,6 +201,9 @@ pub mod oid {
     pub const INTERVAL: i32 = 1186;
     pub const NUMERIC: i32 = 1700;
     pub const UUID: i32 = 2950;
+
+    /// `regproc`, `regprocedure`, `regclass`, `regtype`, `regrole`, `regnamespace`: numbers that print as names.
+    pub const IDENTIFIERS: [i32; 6] = [24, 2202, 2205, 2206, 4096, 4089];
 }
 
 /// `typmod` of `numeric(precision, scale)`.
@@ -272,9 +280,8 @@ pub fn arrow_type(typname: &str) -> DataType {
     match typname {
         "bool" => DataType::Boolean,
         "int2" => DataType::Int16,
-        "int4" | "oid" | "xid" | "cid" | "regproc" | "regtype" | "regclass" | "cardinal_number" => {
-            DataType::Int32
-        }
+        "int4" | "oid" | "xid" | "cid" | "regproc" | "regprocedure" | "regtype" | "regclass" | "regrole"
+        | "regnamespace" | "cardinal_number" => DataType::Int32,
         "int8" => DataType::Int64,
         "float4" => DataType::Float32,
         "float8" => DataType::Float64,

@@ -1,6 +1,6 @@
 //! Values as PostgreSQL's send functions send them.
 
-use super::super::types::oid;
+use super::super::types::{self, oid};
 use super::{Writer, flat, list, numeric, text, time};
 use crate::serve::Error;
 use arrow::array::timezone::Tz;
@@ -17,6 +17,7 @@ use text::primitive;
 pub(super) fn writer(array: &ArrayRef, oid: u32) -> Result<Writer, Error> {
     let array = &flat(array)?;
     Ok(match array.data_type() {
+        DataType::Struct(_) if types::is_identifier(oid) => writer(array.as_struct().column(0), oid)?,
         DataType::Boolean => {
             let array = array.as_boolean().clone();
             Box::new(move |row, out| {

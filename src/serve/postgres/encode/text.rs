@@ -146,6 +146,9 @@ pub(super) fn writer(array: &ArrayRef, oid: u32, zone: Tz) -> Result<Writer, Err
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => {
             list::text(array, oid, zone)?
         }
+        DataType::Struct(_) if types::is_identifier(oid) => {
+            writer(array.as_struct().column(1), oid::TEXT, zone)?
+        }
         DataType::Struct(_) | DataType::Map(..) => json::writer(array, zone)?,
         other => return Err(unsupported(other)),
     })

@@ -88,18 +88,21 @@ fn relations(path: &SearchPath) -> Vec<RowFunction> {
     vec![
         RowFunction::new("regclassin", 1..=1, Int32, move |row| {
             read(&row[0], "42P01", "relation", |name| reader.class(name).map(|class| class.oid))
-        }),
+        })
+        .of_type("regclass"),
         RowFunction::new("regclassout", 1..=1, Utf8, move |row| print(&row[0], |oid| printer.printed(oid))),
         RowFunction::new("to_regclass", 1..=1, Int32, move |row| {
             Ok(int4(row[0].oid().or_else(|| lenient.class(row[0].text()?).map(|class| class.oid))))
-        }),
+        })
+        .of_type("regclass"),
     ]
 }
 
 fn types_and_functions() -> Vec<RowFunction> {
     let type_of = |name: &str| types().by_name(name).map(|ty| ty.oid);
     let mut functions = vec![
-        RowFunction::new("regtypein", 1..=1, Int32, move |row| read(&row[0], "42704", "type", type_of)),
+        RowFunction::new("regtypein", 1..=1, Int32, move |row| read(&row[0], "42704", "type", type_of))
+            .of_type("regtype"),
         RowFunction::new("regtypeout", 1..=1, Utf8, |row| {
             print(&row[0], |oid| match types().by_oid(oid) {
                 Some(_) => types().format(oid, None),
@@ -108,7 +111,8 @@ fn types_and_functions() -> Vec<RowFunction> {
         }),
         RowFunction::new("to_regtype", 1..=1, Int32, move |row| {
             Ok(int4(row[0].oid().or_else(|| type_of(row[0].text()?))))
-        }),
+        })
+        .of_type("regtype"),
     ];
     let of_name = |name: &str| {
         let name = name.split('(').next().unwrap_or(name);
@@ -116,15 +120,18 @@ fn types_and_functions() -> Vec<RowFunction> {
     };
     let name_of =
         |oid: i32| procedures().1.get(&oid).map_or_else(|| oid.to_string(), |name| (*name).to_string());
-    for (input, output) in [("regprocin", "regprocout"), ("regprocedurein", "regprocedureout")] {
-        functions.push(RowFunction::new(input, 1..=1, Int32, move |row| {
-            read(&row[0], "42883", "function", of_name)
-        }));
+    for (kind, input, output) in
+        [("regproc", "regprocin", "regprocout"), ("regprocedure", "regprocedurein", "regprocedureout")]
+    {
+        let reads =
+            RowFunction::new(input, 1..=1, Int32, move |row| read(&row[0], "42883", "function", of_name));
+        functions.push(reads.of_type(kind));
         functions.push(RowFunction::new(output, 1..=1, Utf8, move |row| print(&row[0], name_of)));
     }
-    functions.push(RowFunction::new("to_regproc", 1..=1, Int32, move |row| {
+    let lenient = RowFunction::new("to_regproc", 1..=1, Int32, move |row| {
         Ok(int4(row[0].oid().or_else(|| of_name(row[0].text()?))))
-    }));
+    });
+    functions.push(lenient.of_type("regproc"));
     functions
 }
 
@@ -146,7 +153,8 @@ fn schemas_and_roles(model: &Arc<Model>) -> Vec<RowFunction> {
             1..=1,
             Int32,
             shared(|model, row| read(&row[0], "3F000", "schema", |name| schema(model, name))),
-        ),
+        )
+        .of_type("regnamespace"),
         RowFunction::new(
             "regnamespaceout",
             1..=1,
@@ -162,13 +170,15 @@ fn schemas_and_roles(model: &Arc<Model>) -> Vec<RowFunction> {
             1..=1,
             Int32,
             shared(|model, row| Ok(int4(row[0].oid().or_else(|| schema(model, row[0].text()?))))),
-        ),
+        )
+        .of_type("regnamespace"),
         RowFunction::new(
             "regrolein",
             1..=1,
             Int32,
             shared(|model, row| read(&row[0], "42704", "role", |name| role(model, name))),
-        ),
+        )
+        .of_type("regrole"),
         RowFunction::new(
             "regroleout",
             1..=1,
@@ -185,7 +195,8 @@ fn schemas_and_roles(model: &Arc<Model>) -> Vec<RowFunction> {
             1..=1,
             Int32,
             shared(|model, row| Ok(int4(row[0].oid().or_else(|| role(model, row[0].text()?))))),
-        ),
+        )
+        .of_type("regrole"),
     ]
 }
 

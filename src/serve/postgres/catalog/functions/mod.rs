@@ -5,6 +5,7 @@
 //! answer for the session (`current_user`, `current_setting` ...) are the session's own.
 
 mod cut;
+mod identified;
 mod identifiers;
 mod lists;
 mod objects;
@@ -29,6 +30,7 @@ pub fn of_model(model: &Arc<Model>, started_at: DateTime<Utc>) -> Vec<Arc<Scalar
     let mut functions = finished(functions);
     functions.extend([
         Arc::new(ScalarUDF::new_from_impl(server::TypeOf::default())),
+        Arc::new(ScalarUDF::new_from_impl(identified::Identified::default())),
         Arc::new(ScalarUDF::new_from_impl(lists::ArrayOrEmpty::default())),
         Arc::new(ScalarUDF::new_from_impl(lists::ExpandArray::default())),
     ]);

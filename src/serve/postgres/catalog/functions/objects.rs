@@ -31,7 +31,8 @@ fn definitions(model: &Arc<Model>) -> Vec<RowFunction> {
             let oid = row[0].oid().unwrap_or(0);
             let name = roles.roles.iter().find(|role| role.oid == oid).map(|role| role.name.clone());
             Ok(text(name.unwrap_or_else(|| format!("unknown (OID={oid})"))))
-        }),
+        })
+        .of_type("name"),
         RowFunction::new("pg_get_viewdef", 1..=2, Utf8, move |row| {
             let class = row[0].oid().and_then(|oid| views.class(oid));
             Ok(text(class.and_then(view_definition)))
@@ -92,7 +93,7 @@ fn absent() -> Vec<RowFunction> {
         .into_iter()
         .map(|(name, arguments)| RowFunction::new(name, arguments, Utf8, |_| Ok(text(None))))
         .chain([
-            RowFunction::new("pg_partition_root", 1..=1, Int32, |_| Ok(int4(None))),
+            RowFunction::new("pg_partition_root", 1..=1, Int32, |_| Ok(int4(None))).of_type("regclass"),
             RowFunction::new("pg_partition_ancestors", 1..=1, list_of(Int32), |_| Ok(oids(&[]))),
             RowFunction::new("pg_relation_is_publishable", 1..=1, Boolean, |_| Ok(boolean(false))),
             RowFunction::new("pg_relation_is_updatable", 2..=2, Int32, |_| Ok(int4(0))),

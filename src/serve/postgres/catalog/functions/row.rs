@@ -4,12 +4,13 @@
 //! [`RowFunction`] takes integers of any width as `i64`, text of any layout as `&str`, and lists as arrays; by default
 //! it is strict, that is, NULL when any argument is.
 
+use crate::serve::postgres::catalog::types::PG_TYPE_KEY;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 use std::fmt;
@@ -65,6 +66,8 @@ pub struct RowFunction {
     arguments_min: usize,
     arguments_max: usize,
     returns: DataType,
+    /// `typname` of the result where Arrow's type does not tell it.
+    typname: Option<&'static str>,
     strict: bool,
     signature: Signature,
     body: Body,
@@ -83,6 +86,7 @@ impl RowFunction {
             arguments_min: *arguments.start(),
             arguments_max: *arguments.end(),
             returns,
+            typname: None,
             strict: true,
             // Coercion is our own: it also checks the number of arguments.
             signature: Signature::user_defined(Volatility::Stable),
@@ -93,6 +97,12 @@ impl RowFunction {
     /// The body is also called when arguments are NULL.
     pub fn called_on_null(mut self) -> Self {
         self.strict = false;
+        self
+    }
+
+    /// The result is of this PostgreSQL type.
+    pub fn of_type(mut self, typname: &'static str) -> Self {
+        self.typname = Some(typname);
         self
     }
 
@@ -141,6 +151,14 @@ impl ScalarUDFImpl for RowFunction {
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(self.returns.clone())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let field = Field::new(self.name, self.returns.clone(), true);
+        Ok(Arc::new(match self.typname {
+            Some(typname) => field.with_metadata([(PG_TYPE_KEY.to_string(), typname.to_string())].into()),
+            None => field,
+        }))
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {

@@ -2,12 +2,14 @@
 
 use super::row::{Cell, RowFunction, boolean, int4, int8, text};
 use crate::serve::postgres::catalog::definitions::{quote_identifier, quote_literal};
-use crate::serve::postgres::catalog::types::{NO_TYPMOD, column_type, types};
+use crate::serve::postgres::catalog::types::{arrow_field, column_type, oid};
 use arrow::datatypes::DataType::{self, Boolean, Int32, Int64, Utf8};
-use arrow::datatypes::TimeUnit;
+use arrow::datatypes::{FieldRef, TimeUnit};
 use chrono::{DateTime, Utc};
 use datafusion::error::Result;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
 use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ pub fn functions(started_at: DateTime<Utc>) -> Vec<RowFunction> {
     functions.extend(start_times(started_at));
     functions.extend(locks());
     functions.extend([
-        RowFunction::new("pg_my_temp_schema", 0..=0, Int32, |_| Ok(int4(0))),
+        RowFunction::new("pg_my_temp_schema", 0..=0, Int32, |_| Ok(int4(0))).of_type("oid"),
         RowFunction::new("pg_is_other_temp_schema", 1..=1, Boolean, |_| Ok(boolean(false))),
         RowFunction::new("pg_encoding_to_char", 1..=1, Utf8, |row| {
             // Numbers of PostgreSQL's pg_wchar.h; the server itself speaks UTF8 only.
@@ -30,7 +32,8 @@ pub fn functions(started_at: DateTime<Utc>) -> Vec<RowFunction> {
                 Some(8) => "LATIN1".to_string(),
                 _ => String::new(),
             }))
-        }),
+        })
+        .of_type("name"),
         RowFunction::new("pg_char_to_encoding", 1..=1, Int32, |row| {
             let name = row[0].text().unwrap_or("").to_ascii_uppercase().replace(['-', '_'], "");
             Ok(int4(match name.as_str() {
@@ -40,8 +43,9 @@ pub fn functions(started_at: DateTime<Utc>) -> Vec<RowFunction> {
                 _ => -1,
             }))
         }),
-        RowFunction::new("getdatabaseencoding", 0..=0, Utf8, |_| Ok(text("UTF8".to_string()))),
-        RowFunction::new("pg_client_encoding", 0..=0, Utf8, |_| Ok(text("UTF8".to_string()))),
+        RowFunction::new("getdatabaseencoding", 0..=0, Utf8, |_| Ok(text("UTF8".to_string())))
+            .of_type("name"),
+        RowFunction::new("pg_client_encoding", 0..=0, Utf8, |_| Ok(text("UTF8".to_string()))).of_type("name"),
         RowFunction::new("pg_stat_get_numscans", 1..=1, Int64, |_| Ok(int8(0))),
     ]);
     functions
@@ -157,14 +161,18 @@ impl ScalarUDFImpl for TypeOf {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(Utf8)
+        Ok(Int32)
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(arrow_field(self.name(), "regtype")))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let name = args.arg_fields.first().map(|field| match field.data_type() {
-            DataType::Null => "unknown".to_string(),
-            _ => types().format(column_type(field).oid, Some(NO_TYPMOD)),
+        let number = args.arg_fields.first().map(|field| match field.data_type() {
+            DataType::Null => oid::UNKNOWN,
+            _ => column_type(field).oid,
         });
-        Ok(ColumnarValue::Scalar(text(name)))
+        Ok(ColumnarValue::Scalar(int4(number)))
     }
 }

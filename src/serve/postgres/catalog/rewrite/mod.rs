@@ -8,6 +8,7 @@
 
 mod arrays;
 mod fragments;
+mod literals;
 mod names;
 mod operators;
 mod relations;
@@ -15,7 +16,7 @@ mod selects;
 mod types;
 
 use super::model::Model;
-use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SetExpr, TableFactor, VisitMut as _, VisitorMut};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut as _, VisitorMut};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -25,7 +26,7 @@ pub fn rewrite_query(query: &mut Query, model: &Model, search_path: &[String]) {
     let _ = query.visit(&mut common);
     let mut rewriter = Rewriter { model, search_path, common: common.names };
     let _ = query.visit(&mut rewriter);
-    output(&mut query.body);
+    let _ = query.visit(&mut literals::Places);
 }
 
 /// Names of `WITH` tables: they hide relations of the same name.
@@ -59,6 +60,7 @@ impl VisitorMut for Rewriter<'_> {
         operators::rewrite(expr);
         types::rewrite(expr);
         arrays::rewrite(expr);
+        literals::rewrite(expr);
         ControlFlow::Continue(())
     }
 
@@ -75,18 +77,5 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         selects::fetch_to_limit(query);
         ControlFlow::Continue(())
-    }
-}
-
-/// The client sees names where PostgreSQL prints names.
-fn output(body: &mut SetExpr) {
-    match body {
-        SetExpr::Select(select) => selects::print_identifiers(select),
-        SetExpr::Query(query) => output(&mut query.body),
-        SetExpr::SetOperation { left, right, .. } => {
-            output(left);
-            output(right);
-        }
-        _ => {}
     }
 }

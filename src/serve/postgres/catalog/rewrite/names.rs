@@ -63,7 +63,7 @@ fn column_kind(ident: &Ident) -> Option<&'static str> {
 fn function_kind(function: &Function) -> Option<&'static str> {
     match in_catalog(&function.name)?.as_str() {
         "regclassin" | "to_regclass" => Some("regclass"),
-        "regtypein" | "to_regtype" => Some("regtype"),
+        "regtypein" | "to_regtype" | "pg_typeof" => Some("regtype"),
         "regprocin" | "to_regproc" => Some("regproc"),
         "regprocedurein" => Some("regprocedure"),
         "regnamespacein" | "to_regnamespace" => Some("regnamespace"),

@@ -1,11 +1,11 @@
 //! What stands in FROM: unqualified names, and functions that return rows.
 
-use super::fragments::{argument_of, call, query, select_of};
+use super::fragments::{argument_of, call, cast, query, select_of};
 use super::names::{in_catalog, normalized};
 use super::selects::SET_RETURNING;
 use crate::serve::postgres::catalog::model::Model;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, SelectItem, TableAlias, TableAliasColumnDef, TableFactor, Value,
+    DataType, Expr, Ident, ObjectName, SelectItem, TableAlias, TableAliasColumnDef, TableFactor, Value,
 };
 use std::collections::HashSet;
 
@@ -27,7 +27,12 @@ pub fn rewrite(factor: &mut TableFactor, model: &Model, search_path: &[String], 
             }
             // DataFusion has this one as a table, which unlike a list is made row by row.
             if function == "generate_series" && !*with_ordinality && arguments.iter().all(is_constant) {
-                *alias = Some(column_alias(&function, alias.take(), false));
+                let is_integer = arguments.iter().all(fits_integer);
+                let outer = column_alias(&function, alias.take(), false);
+                *alias = Some(outer.clone());
+                if is_integer && let Some(narrowed) = narrowed(factor, outer) {
+                    *factor = narrowed;
+                }
                 return;
             }
             if let Some(derived) = rows_of(&function, arguments, alias.as_ref(), *with_ordinality) {
@@ -79,6 +84,28 @@ fn is_constant(expr: &Expr) -> bool {
         Expr::UnaryOp { expr, .. } | Expr::Nested(expr) | Expr::Cast { expr, .. } => is_constant(expr),
         _ => false,
     }
+}
+
+fn fits_integer(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => {
+            matches!(&value.value, Value::Number(digits, _) if digits.parse::<i32>().is_ok())
+        }
+        Expr::UnaryOp { expr, .. } | Expr::Nested(expr) => fits_integer(expr),
+        Expr::Cast { expr, data_type, .. } => matches!(data_type, DataType::Int(_)) && fits_integer(expr),
+        _ => false,
+    }
+}
+
+/// `(SELECT CAST(c AS INT) AS c FROM generate_series(1, 3) AS t(c)) AS t`: numbers of the bounds' type.
+fn narrowed(series: &TableFactor, alias: TableAlias) -> Option<TableFactor> {
+    let column = alias.columns.first()?.name.clone();
+    let mut inner = query("SELECT 1 FROM t")?;
+    let select = select_of(&mut inner)?;
+    let expr = cast(Expr::Identifier(column.clone()), DataType::Int(None));
+    select.projection = vec![SelectItem::ExprWithAlias { expr, alias: column }];
+    select.from.first_mut()?.relation = series.clone();
+    Some(TableFactor::Derived { lateral: false, subquery: inner, alias: Some(alias), sample: None })
 }
 
 /// `(SELECT unnest(f(arguments)) AS c) AS t(c)`: a row for every item of the list that the function gives.

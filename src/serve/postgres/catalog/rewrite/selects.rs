@@ -1,7 +1,7 @@
 //! Select lists and row limits.
 
 use super::fragments::call;
-use super::names::{identifier_kind, in_catalog, normalized, printed};
+use super::names::{in_catalog, normalized};
 use super::operators::take;
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause, Query, Select, SelectItem,
@@ -58,33 +58,6 @@ fn make_distinct(item: &mut SelectItem, position: usize, seen: &mut HashSet<Stri
     let alias = Ident::with_quote('"', format!("{name}:{}", position + 1));
     if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
         *item = SelectItem::ExprWithAlias { expr: take(expr), alias };
-    }
-}
-
-/// Numbers that print as names are printed, under the name that the column had.
-pub fn print_identifiers(select: &mut Select) {
-    for item in &mut select.projection {
-        let (expr, alias) = match &*item {
-            SelectItem::UnnamedExpr(expr) => (expr, column_name(expr)),
-            SelectItem::ExprWithAlias { expr, alias } => (expr, Some(alias.clone())),
-            _ => continue,
-        };
-        let Some(kind) = identifier_kind(expr) else {
-            continue;
-        };
-        let expr = printed(kind, expr.clone());
-        *item = match alias {
-            Some(alias) => SelectItem::ExprWithAlias { expr, alias },
-            None => SelectItem::UnnamedExpr(expr),
-        };
-    }
-}
-
-fn column_name(expr: &Expr) -> Option<Ident> {
-    match expr {
-        Expr::Identifier(ident) => Some(ident.clone()),
-        Expr::CompoundIdentifier(idents) => idents.last().cloned(),
-        _ => None,
     }
 }
 

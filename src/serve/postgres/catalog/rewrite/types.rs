@@ -42,7 +42,7 @@ fn standard(data_type: &mut DataType) {
                 *data_type = known;
             }
         }
-        DataType::JSON | DataType::JSONB | DataType::Uuid => *data_type = DataType::Text,
+        DataType::JSONB | DataType::Uuid => *data_type = DataType::Text,
         DataType::Array(ArrayElemTypeDef::SquareBracket(item, _) | ArrayElemTypeDef::AngleBracket(item)) => {
             standard(item);
         }
@@ -51,8 +51,6 @@ fn standard(data_type: &mut DataType) {
 }
 
 fn standard_of(name: &ObjectName) -> Option<DataType> {
-    let quoted =
-        name.0.last().and_then(|part| part.as_ident()).is_some_and(|ident| ident.quote_style.is_some());
     let name = match in_catalog(name) {
         Some(name) => name,
         None => super::names::parts(name)
@@ -60,12 +58,10 @@ fn standard_of(name: &ObjectName) -> Option<DataType> {
             .pop()?,
     };
     Some(match name.as_str() {
-        "char" if quoted => DataType::Text,
-        "text" | "name" | "varchar" | "bpchar" | "cstring" | "xml" | "json" | "jsonb" | "aclitem"
-        | "pg_node_tree" | "unknown" | "sql_identifier" | "character_data" | "yes_or_no" => DataType::Text,
+        "text" | "cstring" | "xml" | "aclitem" | "pg_node_tree" | "unknown" => DataType::Text,
         "bool" | "boolean" => DataType::Boolean,
         "int2" | "smallint" => DataType::SmallInt(None),
-        "int4" | "int" | "integer" | "oid" | "xid" | "cid" | "cardinal_number" => DataType::Int(None),
+        "int4" | "int" | "integer" | "cardinal_number" => DataType::Int(None),
         "int8" | "bigint" => DataType::BigInt(None),
         "float4" | "real" => DataType::Real,
         "float8" => DataType::DoublePrecision,
@@ -73,18 +69,17 @@ fn standard_of(name: &ObjectName) -> Option<DataType> {
         "timestamp" => DataType::Timestamp(None, TimezoneInfo::None),
         "timestamptz" => DataType::Timestamp(None, TimezoneInfo::WithTimeZone),
         "bytea" => DataType::Bytea,
-        "int2vector" => array_of(DataType::SmallInt(None)),
-        "oidvector" => array_of(DataType::Int(None)),
         _ => return None,
     })
 }
 
-fn array_of(item: DataType) -> DataType {
-    DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(item), None))
-}
-
+/// `name` is text of its own kind; [`crate::serve::dialect`] tells them apart.
 fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Text | DataType::Varchar(_))
+    match data_type {
+        DataType::Text | DataType::Varchar(_) => true,
+        DataType::Custom(name, _) => in_catalog(name).is_some_and(|name| name == "name"),
+        _ => false,
+    }
 }
 
 /// A cast of a string literal to an array, as the literal's text and the item type.

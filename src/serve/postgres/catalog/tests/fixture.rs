@@ -9,7 +9,7 @@ use crate::refresh::Control;
 use crate::serve::postgres::catalog::model::Model;
 use crate::serve::session::{Answer, Session};
 use crate::serve::{Error, Readers, statement};
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, Utc};
@@ -141,8 +141,9 @@ impl Warehouse {
 
 fn printed(batch: &RecordBatch) -> Vec<String> {
     let options = FormatOptions::default();
-    let columns: Vec<_> =
-        batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
+    // Of a `reg*` value the name, as clients that read text get it.
+    let shown = batch.columns().iter().map(|c| c.as_struct_opt().map_or(c, |both| both.column(1)));
+    let columns: Vec<_> = shown.map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
     let row = |row| columns.iter().map(|c| c.value(row).to_string()).collect::<Vec<_>>().join("|");
     (0..batch.num_rows()).map(row).collect()
 }

@@ -1,0 +1,264 @@
+//! Operators as functions that fail where PostgreSQL's do.
+
+use super::numbers::is_numeric;
+use crate::serve::Error;
+use arrow::array::types::{Decimal128Type, Float32Type, Float64Type};
+use arrow::array::{
+    Array as _, ArrayRef, ArrowNativeTypeOp as _, AsArray as _, Decimal128Array, PrimitiveArray,
+};
+use arrow::compute::kernels::numeric::{add, div, mul, sub};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, i256};
+use arrow::error::ArrowError;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::scalar::ScalarValue;
+use std::sync::Arc;
+
+/// Digits behind the point that a quotient of numerics has at least.
+const QUOTIENT_SCALE: i8 = 16;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Operation {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+}
+
+/// An operation between two values.
+pub(super) fn computed(operation: Operation, left: Expr, right: Expr) -> Expr {
+    Arc::new(ScalarUDF::new_from_impl(Arithmetic::new(operation))).call(vec![left, right])
+}
+
+/// A number without its fraction: halves of numerics go away from zero, halves of floats to the even neighbour.
+pub(super) fn rounded(number: Expr) -> Expr {
+    Arc::new(ScalarUDF::new_from_impl(Rounded::default())).call(vec![number])
+}
+
+impl Operation {
+    fn symbol(self) -> &'static str {
+        match self {
+            Operation::Add => "+",
+            Operation::Subtract => "-",
+            Operation::Multiply => "*",
+            Operation::Divide => "/",
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Arithmetic {
+    operation: Operation,
+    signature: Signature,
+}
+
+impl Arithmetic {
+    fn new(operation: Operation) -> Self {
+        Self { operation, signature: Signature::user_defined(Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for Arithmetic {
+    fn name(&self) -> &str {
+        self.operation.symbol()
+    }
+
+    /// As the engine writes its own operators, so that columns keep their names.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let sides: Vec<String> = args.iter().map(|side| side.schema_name().to_string()).collect();
+        Ok(sides.join(&format!(" {} ", self.name())))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Whole numbers become the wider of the two, numerics keep their scales, everything beside a float is one.
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let [left, right] = types else {
+            return Err(DataFusionError::Internal("an operator has two sides".to_string()));
+        };
+        if left.is_signed_integer() && right.is_signed_integer() {
+            let wider = if width(left) < width(right) { right } else { left };
+            return Ok(vec![wider.clone(); 2]);
+        }
+        if is_numeric(left) && right.is_signed_integer() || is_numeric(right) && left.is_signed_integer() {
+            return Ok(vec![numeric_of(left), numeric_of(right)]);
+        }
+        if is_numeric(left) && is_numeric(right) {
+            return Ok(types.to_vec());
+        }
+        Ok(vec![DataType::Float64; 2])
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        Ok(match types {
+            [DataType::Decimal128(_, left), DataType::Decimal128(_, right)] => {
+                DataType::Decimal128(DECIMAL128_MAX_PRECISION, QUOTIENT_SCALE.max(*left).max(*right))
+            }
+            [left, ..] => left.clone(),
+            [] => DataType::Null,
+        })
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let rows = if is_constant { 1 } else { args.number_rows };
+        let sides = ColumnarValue::values_to_arrays(&args.args)?;
+        let [left, right] = sides.as_slice() else {
+            return Err(DataFusionError::Internal("an operator has two sides".to_string()));
+        };
+        debug_assert!(left.len() == rows && right.len() == rows, "sides of one length");
+        let result = match args.return_field.data_type() {
+            DataType::Decimal128(_, scale) => quotients(left, right, *scale),
+            DataType::Float64 if self.operation == Operation::Divide => float_quotients(left, right),
+            other => self.kernel(left, right).map_err(|error| out_of_range(error, other)),
+        }?;
+        match is_constant {
+            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)),
+            false => Ok(ColumnarValue::Array(result)),
+        }
+    }
+}
+
+impl Arithmetic {
+    fn kernel(&self, left: &ArrayRef, right: &ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
+        match self.operation {
+            Operation::Add => add(left, right),
+            Operation::Subtract => sub(left, right),
+            Operation::Multiply => mul(left, right),
+            Operation::Divide => div(left, right),
+        }
+    }
+}
+
+fn width(data_type: &DataType) -> usize {
+    data_type.primitive_width().unwrap_or_default()
+}
+
+/// A numeric that holds every whole number of a type.
+fn numeric_of(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Int8 => DataType::Decimal128(3, 0),
+        DataType::Int16 => DataType::Decimal128(5, 0),
+        DataType::Int32 => DataType::Decimal128(10, 0),
+        DataType::Int64 => DataType::Decimal128(19, 0),
+        other => other.clone(),
+    }
+}
+
+fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+fn out_of_range(error: ArrowError, data_type: &DataType) -> DataFusionError {
+    let name = match data_type {
+        DataType::Int16 | DataType::Int8 => "smallint",
+        DataType::Int32 => "integer",
+        _ => "bigint",
+    };
+    match error {
+        ArrowError::ArithmeticOverflow(_) => external(Error::new("22003", format!("{name} out of range"))),
+        other => other.into(),
+    }
+}
+
+fn by_zero() -> DataFusionError {
+    external(Error::new("22012", "division by zero"))
+}
+
+fn float_quotients(left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
+    let (left, right) = (left.as_primitive::<Float64Type>(), right.as_primitive::<Float64Type>());
+    let quotients: PrimitiveArray<Float64Type> =
+        arrow::compute::try_binary(left, right, |left, right| match right {
+            0.0 if !left.is_nan() => Err(ArrowError::DivideByZero),
+            _ => Ok(left / right),
+        })
+        .map_err(|_| by_zero())?;
+    Ok(Arc::new(quotients))
+}
+
+/// Quotients of a scale, rounded half away from zero.
+fn quotients(left: &ArrayRef, right: &ArrayRef, scale: i8) -> Result<ArrayRef> {
+    let (left, right) = (left.as_primitive::<Decimal128Type>(), right.as_primitive::<Decimal128Type>());
+    // left / 10^a divided by right / 10^b, in units of 10^-scale.
+    let shift = i16::from(scale) + i16::from(right.scale()) - i16::from(left.scale());
+    let factor = i256::from_i128(10).pow_checked(u32::try_from(shift).unwrap_or(0))?;
+    let quotients: Decimal128Array = arrow::compute::try_binary(left, right, |left: i128, right: i128| {
+        let too_large = || ArrowError::ArithmeticOverflow("numeric".to_string());
+        if right == 0 {
+            return Err(ArrowError::DivideByZero);
+        }
+        let right = i256::from_i128(right);
+        let scaled = i256::from_i128(left).mul_checked(factor).map_err(|_| too_large())?;
+        let (quotient, rest) = (scaled.div_checked(right)?, scaled.mod_checked(right)?);
+        let is_negative = scaled.is_negative() != right.is_negative();
+        let rounds_up = rest.wrapping_abs().wrapping_add(rest.wrapping_abs()) >= right.wrapping_abs();
+        let quotient = match (rounds_up, is_negative) {
+            (false, _) => quotient,
+            (true, false) => quotient.wrapping_add(i256::ONE),
+            (true, true) => quotient.wrapping_sub(i256::ONE),
+        };
+        quotient.to_i128().ok_or_else(too_large)
+    })
+    .map_err(|error| match error {
+        ArrowError::DivideByZero => by_zero(),
+        _ => external(Error::new("22003", "value overflows numeric format")),
+    })?;
+    Ok(Arc::new(quotients.with_precision_and_scale(DECIMAL128_MAX_PRECISION, scale)?))
+}
+
+/// A number rounded to a whole one, of its own type.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Rounded {
+    signature: Signature,
+}
+
+impl Default for Rounded {
+    fn default() -> Self {
+        Self { signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for Rounded {
+    fn name(&self) -> &str {
+        "rounded"
+    }
+
+    /// Casts have no name of their own either.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(args.iter().map(|number| number.schema_name().to_string()).collect())
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        Ok(types.first().cloned().unwrap_or(DataType::Null))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let numbers = args.args[0].to_array(args.number_rows)?;
+        let rounded: ArrayRef = match numbers.data_type() {
+            DataType::Decimal128(precision, scale) => {
+                let unit = 10_i128.pow(u32::try_from(*scale).unwrap_or(0));
+                let half = unit / 2;
+                let whole = numbers.as_primitive::<Decimal128Type>().unary::<_, Decimal128Type>(|value| {
+                    value.saturating_add(half * value.signum()) / unit * unit
+                });
+                Arc::new(whole.with_precision_and_scale(*precision, *scale)?)
+            }
+            DataType::Float32 => {
+                Arc::new(numbers.as_primitive::<Float32Type>().unary::<_, Float32Type>(f32::round_ties_even))
+            }
+            DataType::Float64 => {
+                Arc::new(numbers.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even))
+            }
+            _ => numbers,
+        };
+        Ok(ColumnarValue::Array(rounded))
+    }
+}

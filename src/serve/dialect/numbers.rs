@@ -1,0 +1,116 @@
+//! Numbers as PostgreSQL computes them.
+//!
+//! Whole numbers that do not fit are an error (22003) and not another number; division by zero is one for floats, too
+//! (22012); a quotient of numerics has sixteen digits behind the point; a sum of `bigint`s is a numeric, which has no
+//! end, and so is an average of whole numbers and numerics; a number that is cast to a whole one is rounded.
+
+use super::arithmetic::{Operation, computed, rounded};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, ExprSchemable as _, LogicalPlan, Operator, WindowFunctionDefinition, cast,
+};
+
+/// The engine gives averages four digits more than their values have.
+const AVERAGED_SCALE: i8 = 12;
+
+/// A plan that has just been made of a query's text, with PostgreSQL's numbers.
+pub(super) fn with_numbers(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let rewritten = plan.transform_up_with_subqueries(|node| {
+        let mut schema = DFSchema::empty();
+        for input in node.inputs() {
+            schema.merge(input.schema());
+        }
+        let names = NamePreserver::new(&node);
+        let node = node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let rewritten = expr.transform_up(|expr| of_expr(expr, &schema))?;
+            Ok(rewritten.update_data(|expr| name.restore(expr)))
+        })?;
+        // Types below may have changed: every node above has to see it.
+        node.map_data(LogicalPlan::recompute_schema)
+    })?;
+    Ok(rewritten.data)
+}
+
+fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let types = left.get_type(schema).ok().zip(right.get_type(schema).ok());
+            match types.and_then(|(left, right)| operation(op, &left, &right)) {
+                Some(operation) => Ok(Transformed::yes(computed(operation, *left, *right))),
+                None => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+            }
+        }
+        Expr::Cast(Cast { expr, field }) if field.data_type().is_signed_integer() => {
+            let is_fraction =
+                expr.get_type(schema).is_ok_and(|found| found.is_floating() || is_numeric(&found));
+            let inner = if is_fraction { Box::new(rounded(*expr)) } else { expr };
+            Ok(Transformed::yes(Expr::Cast(Cast { expr: inner, field })))
+        }
+        other => of_aggregate(other, schema),
+    }
+}
+
+/// What is computed in another way than by the engine.
+fn operation(op: Operator, left: &DataType, right: &DataType) -> Option<Operation> {
+    let is_number = |ty: &DataType| ty.is_signed_integer() || ty.is_floating() || is_numeric(ty);
+    if !is_number(left) || !is_number(right) {
+        return None;
+    }
+    let whole = left.is_signed_integer() && right.is_signed_integer();
+    match op {
+        Operator::Plus if whole => Some(Operation::Add),
+        Operator::Minus if whole => Some(Operation::Subtract),
+        Operator::Multiply if whole => Some(Operation::Multiply),
+        Operator::Divide if !whole => Some(Operation::Divide),
+        _ => None,
+    }
+}
+
+pub(super) fn is_numeric(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Decimal128(..))
+}
+
+fn of_aggregate(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let (name, arguments) = match &mut expr {
+        Expr::AggregateFunction(aggregate) => (aggregate.func.name().to_string(), &mut aggregate.params.args),
+        Expr::WindowFunction(window) => match &window.fun {
+            WindowFunctionDefinition::AggregateUDF(aggregate) => {
+                (aggregate.name().to_string(), &mut window.params.args)
+            }
+            WindowFunctionDefinition::WindowUDF(_) => return Ok(Transformed::no(expr)),
+        },
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let [argument] = arguments.as_mut_slice() else {
+        return Ok(Transformed::no(expr));
+    };
+    let wider = argument.get_type(schema).ok().and_then(|found| wider(&name, &found));
+    match wider {
+        Some(wider) => {
+            let narrow = std::mem::take(argument);
+            *argument = cast(narrow, wider);
+            Ok(Transformed::yes(expr))
+        }
+        None => Ok(Transformed::no(expr)),
+    }
+}
+
+fn wider(name: &str, argument: &DataType) -> Option<DataType> {
+    match (name, argument) {
+        ("sum", DataType::Int64) => Some(DataType::Decimal128(19, 0)),
+        ("avg" | "mean", whole) if whole.is_signed_integer() => {
+            Some(DataType::Decimal128(19 + AVERAGED_SCALE.unsigned_abs(), AVERAGED_SCALE))
+        }
+        ("avg" | "mean", DataType::Decimal128(precision, scale)) if *scale < AVERAGED_SCALE => {
+            let precision = precision + (AVERAGED_SCALE - scale).unsigned_abs();
+            (precision <= DECIMAL128_MAX_PRECISION).then_some(DataType::Decimal128(precision, AVERAGED_SCALE))
+        }
+        _ => None,
+    }
+}

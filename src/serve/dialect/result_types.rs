@@ -1,0 +1,228 @@
+//! What PostgreSQL calls the types of a query's columns, where Arrow's types do not tell: `name`, `"char"`, `oid`,
+//! `regclass`.
+//!
+//! Comes in: a plan as it was written. Goes out: a type for each column, which follows from catalog columns, casts and
+//! functions through everything above them by PostgreSQL's rules. What is computed does not depend on it.
+
+use super::common_type::common_type;
+use crate::serve::postgres::catalog::types::{
+    PG_TYPE_KEY, arrow_type, column_type, data_column_type, oid, types,
+};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::common::{DFSchema, JoinType, ScalarValue};
+use datafusion::error::Result;
+use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, WindowFunction};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, LogicalPlanBuilder};
+use std::sync::Arc;
+
+/// The types of a query's columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::serve) struct ResultTypes(Vec<i32>);
+
+impl ResultTypes {
+    /// The columns with their types' names.
+    pub(in crate::serve) fn apply(&self, schema: &Schema) -> SchemaRef {
+        let fields = schema.fields().iter().enumerate().map(|(i, field)| match self.0.get(i) {
+            Some(oid) => named(field, *oid),
+            None => Arc::clone(field),
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+}
+
+/// The field under a type's name, if its values can be of that type.
+fn named(field: &FieldRef, oid: i32) -> FieldRef {
+    let plain = data_column_type(field.data_type()).oid;
+    let mut metadata = field.metadata().clone();
+    metadata.remove(PG_TYPE_KEY);
+    if let Some(ty) = types().by_oid(oid)
+        && oid != plain
+        && data_column_type(&arrow_type(&ty.name)).oid == plain
+    {
+        metadata.insert(PG_TYPE_KEY.to_string(), ty.name.clone());
+    } else if oid::IDENTIFIERS.contains(&oid) && matches!(field.data_type(), DataType::Struct(_)) {
+        metadata.extend(types().by_oid(oid).map(|ty| (PG_TYPE_KEY.to_string(), ty.name.clone())));
+    }
+    Arc::new(Field::clone(field).with_metadata(metadata))
+}
+
+/// The types of a plan's columns.
+pub(in crate::serve) fn result_types(plan: &LogicalPlan) -> ResultTypes {
+    let known = of_plan(plan);
+    ResultTypes(known.into_iter().map(|ty| if ty == oid::UNKNOWN { oid::TEXT } else { ty }).collect())
+}
+
+/// Numbers that print as names (`regclass`) get their names beside them: clients that read text want these, others the
+/// numbers.
+pub(in crate::serve) fn identifiers_with_names(
+    plan: LogicalPlan,
+    types: &ResultTypes,
+    functions: &dyn FunctionRegistry,
+) -> Result<LogicalPlan> {
+    let is_identifier = |i: usize| {
+        types.0.get(i).is_some_and(|oid| oid::IDENTIFIERS.contains(oid))
+            && plan.schema().field(i).data_type() == &DataType::Int32
+    };
+    if !(0..plan.schema().fields().len()).any(is_identifier) {
+        return Ok(plan);
+    }
+    let columns = plan.schema().columns().into_iter().enumerate().map(|(i, column)| {
+        let number = Expr::Column(column.clone());
+        if !is_identifier(i) {
+            return Ok(number);
+        }
+        let name = types.0.get(i).and_then(|oid| self::types().by_oid(*oid)).map_or("", |ty| &ty.name);
+        let printed = functions.udf(&format!("{name}out"))?.call(vec![number.clone()]);
+        let both = functions.udf("identified")?.call(vec![number, printed]);
+        Ok(both.alias_qualified(column.relation, column.name))
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    LogicalPlanBuilder::from(plan).project(columns)?.build()
+}
+
+fn of_plan(plan: &LogicalPlan) -> Vec<i32> {
+    let found = match plan {
+        LogicalPlan::Projection(p) => of_exprs(&p.expr, &p.input),
+        LogicalPlan::Aggregate(a) => {
+            let mut types = of_exprs(&a.group_expr, &a.input);
+            types.extend(of_exprs(&a.aggr_expr, &a.input));
+            types
+        }
+        LogicalPlan::Window(w) => {
+            let mut types = of_plan(&w.input);
+            types.extend(of_exprs(&w.window_expr, &w.input));
+            types
+        }
+        LogicalPlan::Filter(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Repartition(_)
+        | LogicalPlan::Subquery(_)
+        | LogicalPlan::Distinct(datafusion::logical_expr::Distinct::All(_)) => {
+            plan.inputs().first().map(|input| of_plan(input)).unwrap_or_default()
+        }
+        LogicalPlan::Distinct(datafusion::logical_expr::Distinct::On(on)) => {
+            of_exprs(&on.select_expr, &on.input)
+        }
+        LogicalPlan::Join(join) => match join.join_type {
+            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => of_plan(&join.left),
+            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => of_plan(&join.right),
+            _ => of_plan(&join.left).into_iter().chain(of_plan(&join.right)).collect(),
+        },
+        LogicalPlan::Union(union) => {
+            let branches: Vec<Vec<i32>> = union.inputs.iter().map(|input| of_plan(input)).collect();
+            in_common(branches.iter(), plan.schema().fields().len())
+        }
+        LogicalPlan::Values(values) => {
+            let nothing = Scope { schema: &DFSchema::empty(), types: &[] };
+            let rows: Vec<Vec<i32>> =
+                values.values.iter().map(|row| row.iter().map(|expr| nothing.of(expr)).collect()).collect();
+            in_common(rows.iter(), plan.schema().fields().len())
+        }
+        LogicalPlan::RecursiveQuery(query) => of_plan(&query.static_term),
+        _ => vec![],
+    };
+    if found.len() == plan.schema().fields().len() {
+        return found;
+    }
+    plan.schema().fields().iter().map(|field| column_type(field).oid).collect()
+}
+
+fn in_common<'a>(rows: impl Iterator<Item = &'a Vec<i32>> + Clone, columns: usize) -> Vec<i32> {
+    let of_column = |i: usize| common_type(rows.clone().filter_map(|row| row.get(i).copied()));
+    (0..columns).map(of_column).collect()
+}
+
+fn of_exprs(exprs: &[Expr], input: &LogicalPlan) -> Vec<i32> {
+    let types = of_plan(input);
+    let scope = Scope { schema: input.schema(), types: &types };
+    exprs.iter().map(|expr| scope.of(expr)).collect()
+}
+
+/// What an expression may name.
+struct Scope<'a> {
+    schema: &'a DFSchema,
+    types: &'a [i32],
+}
+
+impl Scope<'_> {
+    fn of(&self, expr: &Expr) -> i32 {
+        match expr {
+            Expr::Alias(alias) => self.of(&alias.expr),
+            Expr::Column(column) => {
+                let index = self.schema.index_of_column(column).ok();
+                index.and_then(|i| self.types.get(i).copied()).unwrap_or(oid::TEXT)
+            }
+            Expr::OuterReferenceColumn(field, _) => column_type(field).oid,
+            Expr::Literal(value, _) if is_untyped(value) => oid::UNKNOWN,
+            Expr::Cast(cast) => column_type(&cast.field).oid,
+            Expr::TryCast(cast) => column_type(&cast.field).oid,
+            // As in PostgreSQL, ELSE counts first.
+            Expr::Case(case) => {
+                let otherwise = case.else_expr.iter().map(|expr| self.of(expr));
+                common_type(otherwise.chain(case.when_then_expr.iter().map(|(_, then)| self.of(then))))
+            }
+            Expr::ScalarSubquery(subquery) => {
+                of_plan(&subquery.subquery).first().copied().unwrap_or(oid::TEXT)
+            }
+            Expr::ScalarFunction(function) => self.of_function(function, expr),
+            Expr::AggregateFunction(AggregateFunction { func, params }) => {
+                self.of_aggregate(func.name(), &params.args, expr)
+            }
+            Expr::WindowFunction(window) => {
+                let WindowFunction { fun, params } = window.as_ref();
+                self.of_aggregate(fun.name(), &params.args, expr)
+            }
+            Expr::Unnest(unnest) => element_of(self.of(&unnest.expr)).unwrap_or_else(|| self.plain(expr)),
+            other => self.plain(other),
+        }
+    }
+
+    fn of_function(&self, function: &ScalarFunction, expr: &Expr) -> i32 {
+        let arguments = || function.args.iter().map(|argument| self.of(argument));
+        match function.name() {
+            "coalesce" | "greatest" | "least" => common_type(arguments()),
+            "nullif" | "array_or_empty" => arguments().next().unwrap_or(oid::TEXT),
+            "make_array" => array_of(common_type(arguments())).unwrap_or_else(|| self.plain(expr)),
+            "array_element" => arguments().next().and_then(element_of).unwrap_or_else(|| self.plain(expr)),
+            _ => self.plain(expr),
+        }
+    }
+
+    fn of_aggregate(&self, name: &str, arguments: &[Expr], expr: &Expr) -> i32 {
+        let Some(argument) = arguments.first().map(|argument| self.of(argument)) else {
+            return self.plain(expr);
+        };
+        match name {
+            "min" | "max" if [oid::NAME, oid::VARCHAR, oid::CHAR, oid::UNKNOWN].contains(&argument) => {
+                oid::TEXT
+            }
+            "min" | "max" | "first_value" | "last_value" | "nth_value" | "lag" | "lead" => argument,
+            "array_agg" => array_of(argument).unwrap_or_else(|| self.plain(expr)),
+            _ => self.plain(expr),
+        }
+    }
+
+    /// As Arrow's type, and a function's own field, have it.
+    fn plain(&self, expr: &Expr) -> i32 {
+        expr.to_field(self.schema).map_or(oid::TEXT, |(_, field)| column_type(&field).oid)
+    }
+}
+
+fn is_untyped(value: &ScalarValue) -> bool {
+    matches!(
+        value,
+        ScalarValue::Null | ScalarValue::Utf8(_) | ScalarValue::Utf8View(_) | ScalarValue::LargeUtf8(_)
+    )
+}
+
+fn array_of(item: i32) -> Option<i32> {
+    let item = if item == oid::UNKNOWN { oid::TEXT } else { item };
+    types().by_oid(item).map(|ty| ty.array).filter(|array| *array != 0)
+}
+
+fn element_of(array: i32) -> Option<i32> {
+    types().by_oid(array)?.element
+}
