@@ -30,6 +30,7 @@ mod readme;
 mod shopsmart;
 mod smoke;
 mod sql;
+mod statements;
 mod support;
 mod system;
 mod tidy;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         foreign_history::trials(),
         psql::trials(),
         sql::trials(),
+        statements::trials(),
         lake_readers::trials(),
         kafka::trials(),
         crash::trials(),

@@ -13,6 +13,7 @@ pub fn trials() -> Vec<Trial> {
         trial("psql::describes_a_table", describes_a_table),
         trial("psql::describes_a_view", describes_a_view),
         trial("psql::describes_everything", describes_everything),
+        trial("psql::every_command_answers", every_command_answers),
         trial("psql::says_what_is_wrong", says_what_is_wrong),
         trial("psql::refreshes_and_verifies", refreshes_and_verifies),
         trial("psql::variables_and_settings", variables_and_settings),
@@ -143,6 +144,81 @@ fn describes_everything() {
         let text = psql(&server, &["-v", "ON_ERROR_STOP=1"], &[command]);
         assert!(!text.contains("ERROR"), "{command}:\n{text}");
     }
+}
+
+/// psql reads the catalogs in its own way for each of these.
+const COMMANDS: &[&str] = &[
+    "\\d",
+    "\\d silver.orders",
+    "\\d+ silver.orders",
+    "\\d+ gold.daily_sales",
+    "\\dS+",
+    "\\da",
+    "\\dA+",
+    "\\dAc",
+    "\\dAf",
+    "\\db+",
+    "\\dc+",
+    "\\dC+",
+    "\\dconfig",
+    "\\dd",
+    "\\dD+",
+    "\\ddp",
+    "\\dE+",
+    "\\df",
+    "\\df+ now",
+    "\\dF+",
+    "\\dFd",
+    "\\dg+",
+    "\\di+",
+    "\\dl",
+    "\\dL+",
+    "\\dm+",
+    "\\dn+",
+    "\\do",
+    "\\dO+",
+    "\\dp",
+    "\\dp silver.*",
+    "\\drds",
+    "\\dRp+",
+    "\\dRs+",
+    "\\ds+",
+    "\\dt+",
+    "\\dt+ *.*",
+    "\\dT+",
+    "\\du+",
+    "\\dv+",
+    "\\dx+",
+    "\\dX",
+    "\\dy",
+    "\\l+",
+    "\\z",
+    "\\sv gold.open_orders",
+    "\\conninfo",
+    "\\encoding",
+    "\\dFp",
+    "\\dFt",
+    "\\dAo",
+];
+
+fn every_command_answers() {
+    let server = shared::server();
+    let wrong: Vec<String> = COMMANDS
+        .iter()
+        .map(|command| (command, psql(&server, &["-v", "VERBOSITY=verbose"], &[command])))
+        .filter(|(_, text)| text.contains("ERROR") || text.contains("FATAL"))
+        .map(|(command, text)| format!("{command}\n{text}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        rows(&server, "\\du").lines().any(|line| line.starts_with("sluice|")),
+        "{}",
+        rows(&server, "\\du")
+    );
+    assert!(rows(&server, "\\dp silver.orders").starts_with("silver|orders|table|"));
+    assert!(rows(&server, "\\sv gold.open_orders").contains("status = 'open'"));
+    let large = rows(&server, "\\dt+ silver.orders");
+    assert!(large.contains(" kB|") || large.contains(" bytes|"), "{large}");
 }
 
 fn says_what_is_wrong() {

@@ -169,7 +169,7 @@ fn figure(expr: &Expr) -> (String, Strength) {
         Expr::Exists { .. } => strong("exists"),
         Expr::Array(_) => strong("array"),
         Expr::Tuple(_) => strong("row"),
-        Expr::Extract { .. } => strong("date_part"),
+        Expr::Extract { .. } => strong("extract"),
         Expr::Substring { .. } => strong("substring"),
         Expr::Trim { trim_where, .. } => strong(match trim_where {
             Some(ast::TrimWhereField::Leading) => "ltrim",

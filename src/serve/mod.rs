@@ -14,6 +14,7 @@ mod functions;
 mod gate;
 pub mod http;
 mod labels;
+mod misread;
 pub mod postgres;
 mod query;
 pub mod session;

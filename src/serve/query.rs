@@ -10,6 +10,7 @@ use super::labels;
 use super::postgres::catalog;
 use super::session::Scope;
 use crate::ops::opaque::Opaque;
+use crate::sql::spell_for_engine;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
@@ -52,6 +53,7 @@ pub(super) async fn plan(
 ) -> Result<Planned, Error> {
     let mut query = Query::clone(query);
     let labels = labels::label(&mut query);
+    spell_for_engine(&mut query);
     let Collect { numbers: used, counts, casts, lists } = parameters_of(&mut query)?;
     catalog::rewrite(&scope.state, &mut query);
     let lists = lists.into_iter().filter(|n| !declared.get(n - 1).is_some_and(Option::is_some));
@@ -107,11 +109,20 @@ pub(super) async fn plan(
 fn resolved(scope: &Scope, plan: &LogicalPlan, parameters: &[DataType]) -> Result<Schema, Error> {
     let options = scope.state.config_options();
     match scope.state.analyzer().execute_and_check(plan.clone(), options, |_, _| {}) {
-        Ok(analyzed) => Ok(analyzed.schema().as_arrow().clone()),
+        Ok(analyzed) => Ok(signed(analyzed.schema().as_arrow())),
         // A parameter without a value may have no type yet.
         Err(_) if !parameters.is_empty() => Ok(plan.schema().as_arrow().clone()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Counts that the engine keeps without a sign are `bigint`s.
+fn signed(schema: &Schema) -> Schema {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::UInt64 | DataType::UInt32 => field.as_ref().clone().with_data_type(DataType::Int64),
+        _ => field.as_ref().clone(),
+    });
+    Schema::new(fields.collect::<Vec<_>>())
 }
 
 /// `x = $1` in the place of `x = ANY ($1)`: what `$1` is there, the items of the list are.

@@ -3,6 +3,7 @@
 //! Internals never reach a client: what the user cannot have caused is logged under an id, and the client gets the id.
 
 use super::Error;
+use super::misread::misread;
 use super::session::SEARCH_PATH;
 use crate::engine::DATABASE;
 use arrow::error::ArrowError;
@@ -114,6 +115,9 @@ fn arrow(error: &ArrowError) -> Error {
 
 /// Casts that failed: the value does not read as the type (22P02, 22007 for times) or does not fit (22003).
 fn cast(message: &str) -> Error {
+    if let Some(error) = misread(message) {
+        return error;
+    }
     let lower = message.to_lowercase();
     let code =
         if lower.contains("can't cast value") || lower.contains("overflow") || lower.contains("too large") {
@@ -127,6 +131,9 @@ fn cast(message: &str) -> Error {
 }
 
 fn execution(message: &str) -> Error {
+    if let Some(error) = misread(message) {
+        return error;
+    }
     let lower = message.to_lowercase();
     if lower.contains("divide by zero") || lower.contains("division by zero") {
         Error::new("22012", "division by zero")
@@ -226,6 +233,16 @@ fn plan(message: &str) -> Error {
     if let Some(call) = between(message, "No function matches the given name and argument types '", "'") {
         return Error::new("42883", format!("function {} does not exist", postgres_types(call)))
             .with_hint("No function matches the given name and argument types. You might need to add explicit type casts.");
+    }
+    if let Some((before, _)) = message.split_once("\" must appear in the GROUP BY clause")
+        && let Some((_, column)) = before.rsplit_once('"')
+    {
+        let parts: Vec<&str> = column.split('.').collect();
+        let column = parts[parts.len().saturating_sub(2)..].join(".");
+        let message = format!(
+            "column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"
+        );
+        return Error::new("42803", message);
     }
     let lower = message.to_lowercase();
     let code = if lower.contains("group by") {

@@ -7,7 +7,7 @@
 //! Reading order: [`parse_file`] splits a file into statements and dispatches on their first words; `outside` holds the
 //! statements of `catalog/` (`foreign` those for tables that others write), `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries;
 //! all stand on `columns`, `clauses`, `types`, `query` and the
-//! `cursor` over tokens; `precedence` mends what the parser binds wrongly; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
+//! `cursor` over tokens; `precedence` mends what the parser binds wrongly, `spelling` says in the engine's words what PostgreSQL says in its own; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
 //! closed and apart what is late. `refusal` lists what is known and not done.
 
 mod cdc;
@@ -28,6 +28,7 @@ mod place;
 mod precedence;
 mod query;
 mod refusal;
+mod spelling;
 mod suggest;
 mod types;
 mod windows;
@@ -43,6 +44,7 @@ pub use parser::parse_file;
 pub use place::word_origin;
 pub use precedence::{bind_as_written, bind_expression_as_written};
 pub use query::{NamedRelation, relations};
+pub use spelling::spell_for_engine;
 pub use suggest::{did_you_mean, hint_did_you_mean};
 pub use types::type_name;
 pub use windows::{WindowError, expand_windows};

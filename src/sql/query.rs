@@ -4,6 +4,7 @@ use super::closing::{late_rows, on_close, take_clauses, window_mistake, windowed
 use super::cursor::{Cursor, is_word};
 use super::precedence::bind_as_written;
 use super::refusal::{self, refuse};
+use super::spelling::spell_for_engine;
 use super::windows::{Given, expand_windows_given};
 use super::{Error, ModelQuery, Origin};
 use crate::lake::TableName;
@@ -48,6 +49,7 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
         })
         .map_err(|error| placed(cursor, &end, error))?;
     bind_as_written(&mut ast);
+    spell_for_engine(&mut ast);
     let (mut watermark_of, mut late, mut given) = (None, None, Given::All);
     if let Some((at, to)) = clauses.late {
         let table = windowed_table(&ast, "LATE ROWS TO", cursor.source.origin(at))?;

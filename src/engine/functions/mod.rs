@@ -10,11 +10,16 @@
 //! | `mask_phone(text)` | `'+1 (555) 123-4567'` | `+* (***) ***-4567` |
 //! | `mask_name(text)` | `'Anna Smith'` | `A*** S***` |
 //! | `to_char(value, pattern)` | `DATE '2026-01-31', 'DD.MM.YYYY'` | `31.01.2026`: PostgreSQL's patterns |
+//! | `age(end, start)`, `timezone(zone, time)`, `make_timestamp(y, mo, d, h, mi, s)` | | as in PostgreSQL |
+//! | `json_get(json, key)`, `json_get_text`, `json_get_path`, `json_array_length`, `json_typeof` | | `->`, `->>`, `#>` ... |
 //! | `surrogate_key(any, ...)` | `7, 'abc'` | a BIGINT: 64 bits of a hash of all values |
 
+mod json;
 mod mask;
+mod rowwise;
 mod surrogate;
 mod text;
+mod times;
 mod to_char;
 mod windows;
 
@@ -30,12 +35,20 @@ pub fn register(context: &SessionContext) {
     for operation in TextOperation::ALL {
         context.register_udf(ScalarUDF::from(TextFunction::new(operation)));
     }
+    for of in times::FUNCTIONS.into_iter().chain(json::FUNCTIONS) {
+        context.register_udf(ScalarUDF::from(rowwise::Function::new(of)));
+    }
     context.register_udf(ScalarUDF::from(ToChar::new()));
     context.register_udf(ScalarUDF::from(SurrogateKey::new()));
     context.register_udf(ScalarUDF::from(WindowFloor::new()));
     for is_end in [false, true] {
         context.register_udwf(WindowUDF::from(SessionBound::new(is_end)));
     }
+}
+
+/// `interval * number`.
+pub fn interval_times() -> ScalarUDF {
+    ScalarUDF::from(rowwise::Function::new(times::TIMES))
 }
 
 #[cfg(test)]

@@ -52,6 +52,13 @@ fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let inner = if is_fraction { Box::new(rounded(*expr)) } else { expr };
             Ok(Transformed::yes(Expr::Cast(Cast { expr: inner, field })))
         }
+        // Lengths and positions are integers.
+        Expr::ScalarFunction(function)
+            if ["array_length", "cardinality", "array_position", "array_ndims"]
+                .contains(&function.name()) =>
+        {
+            Ok(Transformed::yes(cast(Expr::ScalarFunction(function), DataType::Int32)))
+        }
         other => of_aggregate(other, schema),
     }
 }

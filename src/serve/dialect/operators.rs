@@ -1,12 +1,15 @@
-//! Days and dates: `date + 7` is a date, `date - date` a number of days.
+//! Operators between times and numbers: `date + 7` is a date, `date - date` a number of days, `interval * 2` an interval.
 
 use super::arithmetic::{Operation, computed};
+use crate::engine::functions::interval_times;
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::error::Result;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable as _, cast};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, cast, lit};
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
+use std::sync::Arc;
 
 #[derive(Debug)]
 pub(super) struct Operators;
@@ -16,6 +19,10 @@ impl ExprPlanner for Operators {
         let (Ok(left), Ok(right)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
+        if let Some(scaled) = scaled(&expr, &left, &right) {
+            return Ok(PlannerResult::Planned(scaled));
+        }
+        let (expr, left, right) = typed(expr, left, right);
         let operation = match expr.op {
             BinaryOperator::Plus => Operation::Add,
             BinaryOperator::Minus => Operation::Subtract,
@@ -34,4 +41,39 @@ impl ExprPlanner for Operators {
         let computed = computed(operation, days(expr.left), days(expr.right));
         Ok(PlannerResult::Planned(if moved { cast(computed, DataType::Date32) } else { computed }))
     }
+}
+
+/// `interval * 2`, `2 * interval`, `interval / 2`.
+fn scaled(expr: &RawBinaryExpr, left: &DataType, right: &DataType) -> Option<Expr> {
+    let is_interval = |ty: &DataType| matches!(ty, DataType::Interval(_));
+    let is_number = |ty: &DataType| ty.is_numeric();
+    let float = |side: &Expr| cast(side.clone(), DataType::Float64);
+    let (interval, factor) = match expr.op {
+        BinaryOperator::Multiply if is_interval(left) && is_number(right) => (&expr.left, float(&expr.right)),
+        BinaryOperator::Multiply if is_number(left) && is_interval(right) => (&expr.right, float(&expr.left)),
+        BinaryOperator::Divide if is_interval(left) && is_number(right) => {
+            (&expr.left, computed(Operation::Divide, lit(1.0), float(&expr.right)))
+        }
+        _ => return None,
+    };
+    Some(Arc::new(interval_times()).call(vec![interval.clone(), factor]))
+}
+
+/// A literal without a type is of the other side's: `'3' + 1`.
+fn typed(mut expr: RawBinaryExpr, left: DataType, right: DataType) -> (RawBinaryExpr, DataType, DataType) {
+    let is_untyped = |side: &Expr| matches!(side, Expr::Literal(ScalarValue::Utf8(Some(_)), _));
+    let takes = |ty: &DataType| ty.is_signed_integer() || ty.is_floating();
+    let is_arithmetic = matches!(
+        expr.op,
+        BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide
+    );
+    if is_arithmetic && is_untyped(&expr.left) && takes(&right) {
+        expr.left = cast(expr.left, right.clone());
+        return (expr, right.clone(), right);
+    }
+    if is_arithmetic && is_untyped(&expr.right) && takes(&left) {
+        expr.right = cast(expr.right, left.clone());
+        return (expr, left.clone(), left);
+    }
+    (expr, left, right)
 }

@@ -9,8 +9,10 @@ use crate::serve::functions;
 use crate::serve::postgres::catalog::Catalog;
 use crate::serve::{Error, dialect};
 use datafusion::catalog::{CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList};
+use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::functions::datetime::now::NowFunc;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast;
 use futures::FutureExt as _;
@@ -53,6 +55,8 @@ impl Session {
         // Errors then tell where in the text they are.
         options.sql_parser.collect_spans = true;
         options.execution.time_zone = Some(self.settings().lock().time_zone());
+        let now = NowFunc::new_with_config(state.config_options());
+        state.register_udf(Arc::new(ScalarUDF::new_from_impl(now)))?;
         state.mark_start_execution();
         Ok(Scope { state: Opaque::new(state) })
     }

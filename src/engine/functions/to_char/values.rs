@@ -133,7 +133,9 @@ impl Values {
                         let local = zone.from_utc_datetime(&moment);
                         let seconds = local.offset().fix().local_minus_utc();
                         let mut parts = of_moment(local.naive_local());
-                        parts.zone = Some((seconds, local.format("%Z").to_string()));
+                        let name = local.format("%Z").to_string();
+                        let name = if name == "+00:00" { "UTC".to_string() } else { name };
+                        parts.zone = Some((seconds, name));
                         Some(parts)
                     }
                 }

@@ -1,12 +1,13 @@
 //! Functions that answer for the server, or compute on text the way PostgreSQL does.
 
 use super::row::{Cell, RowFunction, boolean, int4, int8, text};
+use crate::serve::Error;
 use crate::serve::postgres::catalog::definitions::{quote_identifier, quote_literal};
 use crate::serve::postgres::catalog::types::{arrow_field, column_type, oid};
 use arrow::datatypes::DataType::{self, Boolean, Int32, Int64, Utf8};
 use arrow::datatypes::{FieldRef, TimeUnit};
 use chrono::{DateTime, Utc};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
@@ -84,9 +85,55 @@ fn text_functions() -> Vec<RowFunction> {
             }
             Ok(text(serde_json::Value::Object(object).to_string()))
         })
-        .called_on_null(),
+        .called_on_null()
+        .of_type("json"),
+        RowFunction::new("format", 1..=JSON_ARGUMENTS_MAX, Utf8, |row| format_text(row).map(text))
+            .called_on_null(),
         RowFunction::new("pg_size_pretty", 1..=1, Utf8, |row| Ok(text(row[0].int().map(size_pretty)))),
     ]
+}
+
+/// `format('%s is %I', 'x', 'a b')`
+fn format_text(row: &[Cell<'_>]) -> Result<Option<String>> {
+    let Some(pattern) = row[0].text() else { return Ok(None) };
+    let mut arguments = row[1..].iter();
+    let mut formatted = String::new();
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '%' {
+            formatted.push(letter);
+            continue;
+        }
+        let kind = letters.next();
+        if kind == Some('%') {
+            formatted.push('%');
+            continue;
+        }
+        let Some(argument) = arguments.next() else {
+            return Err(external(Error::new("22023", "too few arguments for format()")));
+        };
+        match (kind, printed(argument)) {
+            (Some('s'), value) => formatted.push_str(&value.unwrap_or_default()),
+            (Some('I'), Some(value)) => formatted.push_str(&quote_identifier(&value)),
+            (Some('I'), None) => {
+                let message = "null values cannot be formatted as an SQL identifier";
+                return Err(external(Error::new("22004", message)));
+            }
+            (Some('L'), value) => {
+                formatted.push_str(&value.map_or_else(|| "NULL".to_string(), |value| quote_literal(&value)));
+            }
+            (kind, _) => {
+                let kind = kind.map(String::from).unwrap_or_default();
+                let message = format!("unrecognized format() type specifier \"{kind}\"");
+                return Err(external(Error::new("22023", message)));
+            }
+        }
+    }
+    Ok(Some(formatted))
+}
+
+fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }
 
 fn printed(cell: &Cell<'_>) -> Option<String> {

@@ -13,18 +13,20 @@ mod names;
 mod operators;
 mod relations;
 mod selects;
+mod tableoids;
 mod types;
 
 use super::model::Model;
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut as _, VisitorMut};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use tableoids::TableOids;
 
 /// Rewrites a query whose rows go to the client. Unqualified names of relations are looked up on the search path.
 pub fn rewrite_query(query: &mut Query, model: &Model, search_path: &[String]) {
     let mut common = CommonTables::default();
     let _ = query.visit(&mut common);
-    let mut rewriter = Rewriter { model, search_path, common: common.names };
+    let mut rewriter = Rewriter { model, search_path, common: common.names, oids: vec![] };
     let _ = query.visit(&mut rewriter);
     let _ = query.visit(&mut literals::Places);
 }
@@ -49,6 +51,8 @@ struct Rewriter<'a> {
     model: &'a Model,
     search_path: &'a [String],
     common: HashSet<String>,
+    /// Of the SELECTs around, the innermost last.
+    oids: Vec<TableOids>,
 }
 
 /// Inner expressions come before outer ones, so that a rule sees its operands rewritten.
@@ -56,6 +60,7 @@ impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        tableoids::rewrite(expr, &self.oids);
         names::rewrite_function(expr);
         operators::rewrite(expr);
         types::rewrite(expr);
@@ -69,12 +74,19 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        self.oids.push(tableoids::of_select(select, self.model, self.search_path));
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        self.oids.pop();
         selects::rewrite(select);
         ControlFlow::Continue(())
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        relations::table_to_select(&mut query.body);
         selects::fetch_to_limit(query);
         ControlFlow::Continue(())
     }

@@ -1,8 +1,10 @@
 //! Names of functions and columns.
 
-use super::fragments::call;
+use super::fragments::{argument_of, call, cast};
 use crate::serve::postgres::catalog::data;
-use datafusion::sql::sqlparser::ast::{Expr, Function, Ident, ObjectName};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, DataType, Expr, Function, FunctionArguments, Ident, ObjectName, TimezoneInfo,
+};
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
@@ -27,8 +29,40 @@ pub fn in_catalog(name: &ObjectName) -> Option<String> {
     }
 }
 
-/// `pg_catalog.lower(x)` is `lower(x)`.
+/// Functions that the engine has under another name.
+const RENAMED: [(&str, &str); 6] = [
+    ("every", "bool_and"),
+    ("gen_random_uuid", "uuid"),
+    ("sign", "signum"),
+    ("statement_timestamp", "now"),
+    ("transaction_timestamp", "now"),
+    ("jsonb_typeof", "json_typeof"),
+];
+
+/// `pg_catalog.lower(x)` is `lower(x)`, and `every(x)` is `bool_and(x)`.
 pub fn rewrite_function(expr: &mut Expr) {
+    if let Expr::Function(function) = expr
+        && let Some(name) = in_catalog(&function.name)
+        && let Some((_, known)) = RENAMED.iter().find(|(renamed, _)| *renamed == name)
+    {
+        function.name = ObjectName::from(vec![Ident::new(*known)]);
+    }
+    if let Expr::Identifier(ident) = expr
+        && ident.quote_style.is_none()
+        && ident.value.eq_ignore_ascii_case("localtimestamp")
+    {
+        *expr = cast(call("now", vec![]), DataType::Timestamp(None, TimezoneInfo::None));
+    }
+    if let Expr::Function(function) = expr
+        && in_catalog(&function.name).as_deref() == Some("mod")
+        && let FunctionArguments::List(list) = &function.args
+        && let [left, right] = list.args.as_slice()
+        && let (Some(left), Some(right)) = (argument_of(left), argument_of(right))
+    {
+        let side = |side: Expr| Box::new(Expr::Nested(Box::new(side)));
+        let rest = Expr::BinaryOp { left: side(left), op: BinaryOperator::Modulo, right: side(right) };
+        *expr = Expr::Nested(Box::new(rest));
+    }
     if let Expr::Function(function) = expr
         && function.name.0.len() == 2
         && let Some(name) = in_catalog(&function.name)

@@ -1,14 +1,20 @@
-//! Operators and clauses: `OPERATOR(pg_catalog.~)`, `COLLATE`, `LIKE .. ESCAPE`, `AT TIME ZONE`, `(row).field`.
+//! Operators and clauses: `OPERATOR(pg_catalog.~)`, `COLLATE`, `LIKE .. ESCAPE`, `extract`, `(row).field`.
 
-use super::fragments::{call, literal, text_of};
-use super::names::normalized;
-use datafusion::sql::sqlparser::ast::{AccessExpr, BinaryOperator, Expr, Value};
+use super::fragments::{call, cast, literal, text_of};
+use super::names::{in_catalog, normalized};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, BinaryOperator, DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Value,
+};
 
 /// Applies the rules to one expression.
 pub fn rewrite(expr: &mut Expr) {
     match expr {
         // There is one collation, so that naming it changes nothing.
         Expr::Collate { expr: inner, .. } => *expr = take(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::PGOverlap, right } => {
+            *expr = call("array_has_any", vec![take(left), take(right)]);
+        }
         Expr::BinaryOp { op, .. } => {
             if let BinaryOperator::PGCustomBinaryOperator(name) = op
                 && let Some(plain) = name.last().and_then(|symbol| operator(symbol))
@@ -26,10 +32,20 @@ pub fn rewrite(expr: &mut Expr) {
                 *escape_char = None;
             }
         }
-        Expr::AtTimeZone { time_zone, .. }
-            if text_of(time_zone).is_some_and(|zone| zone.eq_ignore_ascii_case("utc")) =>
-        {
-            **time_zone = literal("UTC");
+        // Seconds with their fraction.
+        Expr::Extract { field: field @ DateTimeField::Second, .. } => {
+            *field = DateTimeField::Microsecond;
+            let microseconds = cast(take(expr), numeric(6));
+            *expr = cast(divided(microseconds, "1000000"), numeric(6));
+        }
+        Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("date_part") => {
+            if let FunctionArguments::List(list) = &mut function.args
+                && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(field))) = list.args.first_mut()
+                && text_of(field).is_some_and(|text| text.starts_with("second"))
+            {
+                *field = literal("microsecond");
+                *expr = divided(cast(take(expr), DataType::DoublePrecision), "1000000");
+            }
         }
         Expr::CompoundFieldAccess { root, access_chain } if matches!(root.as_ref(), Expr::Nested(_)) => {
             let fields: Option<Vec<String>> = access_chain.iter().map(field_of).collect();
@@ -40,6 +56,16 @@ pub fn rewrite(expr: &mut Expr) {
         }
         _ => {}
     }
+}
+
+/// The type of what `extract` gives, with so many digits behind the point.
+pub fn numeric(scale: i64) -> DataType {
+    DataType::Numeric(ExactNumberInfo::PrecisionAndScale(20, scale))
+}
+
+fn divided(expr: Expr, by: &str) -> Expr {
+    let right = Box::new(Expr::value(Value::Number(by.to_string(), false)));
+    Expr::BinaryOp { left: Box::new(expr), op: BinaryOperator::Divide, right }
 }
 
 fn field_of(access: &AccessExpr) -> Option<String> {

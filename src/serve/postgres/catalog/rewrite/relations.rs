@@ -5,9 +5,20 @@ use super::names::{in_catalog, normalized};
 use super::selects::SET_RETURNING;
 use crate::serve::postgres::catalog::model::Model;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Ident, ObjectName, SelectItem, TableAlias, TableAliasColumnDef, TableFactor, Value,
+    DataType, Expr, Ident, ObjectName, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
+    Value,
 };
 use std::collections::HashSet;
+
+/// `TABLE t` is `SELECT * FROM t`.
+pub fn table_to_select(body: &mut SetExpr) {
+    let SetExpr::Table(table) = body else { return };
+    let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
+    let name: Vec<String> = table.schema_name.iter().chain(&table.table_name).map(quoted).collect();
+    if let Some(select) = query(&format!("SELECT * FROM {}", name.join("."))) {
+        *body = *select.body;
+    }
+}
 
 /// Applies the rules to one item of FROM.
 pub fn rewrite(factor: &mut TableFactor, model: &Model, search_path: &[String], common: &HashSet<String>) {

@@ -1,11 +1,11 @@
 //! Select lists and row limits.
 
-use super::fragments::call;
+use super::fragments::{call, cast};
 use super::names::{in_catalog, normalized};
-use super::operators::take;
+use super::operators::{numeric, take};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause, Query, Select, SelectItem,
-    Value,
+    DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause,
+    Query, Select, SelectItem, Value,
 };
 use std::collections::HashSet;
 
@@ -19,9 +19,23 @@ pub fn rewrite(select: &mut Select) {
     for (position, item) in select.projection.iter_mut().enumerate() {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
             rows_of(expr);
+            part_of_time(expr);
         }
         make_distinct(item, position, &mut seen);
     }
+}
+
+/// What `extract` gives is numeric, what `date_part` gives a float: the engine has whole numbers for both.
+fn part_of_time(expr: &mut Expr) {
+    let data_type = match expr {
+        Expr::Extract { field: DateTimeField::Epoch, .. } => numeric(6),
+        Expr::Extract { .. } => numeric(0),
+        Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("date_part") => {
+            DataType::DoublePrecision
+        }
+        _ => return,
+    };
+    *expr = cast(take(expr), data_type);
 }
 
 /// `SELECT generate_series(1, 3)` returns three rows, and so does `SELECT (f(3)).n`.

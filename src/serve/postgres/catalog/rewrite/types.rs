@@ -1,9 +1,11 @@
 //! Type names in casts: `::pg_catalog.text`, `::regclass`, `::oid`, `::name`, `::"char"`.
 
-use super::fragments::{call, text_of};
+use super::fragments::{call, cast, text_of};
 use super::names::{identifier_kind, in_catalog, printed};
 use super::operators::take;
-use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, Expr, ObjectName, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, CharacterLength, DataType, Expr, ObjectName, TimezoneInfo, Value,
+};
 
 /// Applies the rules to one expression.
 pub fn rewrite(expr: &mut Expr) {
@@ -13,6 +15,9 @@ pub fn rewrite(expr: &mut Expr) {
     if let Some(kind) = identifier_type(data_type) {
         *expr = call(&format!("{kind}in"), vec![take(inner)]);
         return;
+    }
+    if let Some(cut) = cut_to_length(inner, data_type) {
+        **inner = cut;
     }
     standard(data_type);
     if is_text(data_type)
@@ -32,6 +37,26 @@ fn identifier_type(data_type: &DataType) -> Option<&'static str> {
     ["regclass", "regtype", "regproc", "regprocedure", "regnamespace", "regrole"]
         .into_iter()
         .find(|kind| *kind == name)
+}
+
+/// `x::varchar(3)` has three characters at most, `x::char(3)` three, blanks included.
+fn cut_to_length(inner: &Expr, data_type: &DataType) -> Option<Expr> {
+    let (length, is_padded) = match data_type {
+        DataType::Varchar(length) | DataType::CharacterVarying(length) | DataType::CharVarying(length) => {
+            (length.as_ref(), false)
+        }
+        DataType::Char(length) | DataType::Character(length) => (length.as_ref(), true),
+        _ => return None,
+    };
+    let length = match length {
+        Some(CharacterLength::IntegerLength { length, .. }) => *length,
+        Some(CharacterLength::Max) => return None,
+        None if is_padded => 1,
+        None => return None,
+    };
+    let count = || Expr::value(Value::Number(length.to_string(), false));
+    let cut = call("left", vec![cast(inner.clone(), DataType::Text), count()]);
+    Some(if is_padded { call("rpad", vec![cut, count()]) } else { cut })
 }
 
 /// Turns names that only PostgreSQL has into those of the SQL standard.

@@ -1,6 +1,5 @@
-//! Statements that real clients sent to a PostgreSQL 15, on a small warehouse. `statements/` holds them as captured.
+//! Statements that real clients sent to a PostgreSQL 15, on a small warehouse.
 
-mod captured;
 mod fixture;
 mod model;
 mod psql;

@@ -1,0 +1,100 @@
+//! PostgreSQL's JSON operators as functions: `->` is `json_get`, `->>` is `json_get_text`, `#>` and `#>>` take a path.
+
+use super::rowwise::RowWise;
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, exec_err};
+use datafusion::scalar::ScalarValue;
+use serde_json::Value;
+
+/// The functions. JSON is text here.
+pub(super) const FUNCTIONS: [RowWise; 6] = [
+    RowWise { name: "json_get", accepts: member, returns: text, body: |row| get(row, as_json) },
+    RowWise { name: "json_get_text", accepts: member, returns: text, body: |row| get(row, as_text) },
+    RowWise { name: "json_get_path", accepts: texts, returns: text, body: |row| get_path(row, as_json) },
+    RowWise { name: "json_get_path_text", accepts: texts, returns: text, body: |row| get_path(row, as_text) },
+    RowWise {
+        name: "json_array_length",
+        accepts: |types| (types.len() == 1).then(|| vec![DataType::Utf8]),
+        returns: |_| DataType::Int32,
+        body: |row| match parsed(&row[0])? {
+            Value::Array(items) => Ok(ScalarValue::Int32(i32::try_from(items.len()).ok())),
+            _ => exec_err!("cannot get array length of a non-array"),
+        },
+    },
+    RowWise {
+        name: "json_typeof",
+        accepts: |types| (types.len() == 1).then(|| vec![DataType::Utf8]),
+        returns: text,
+        body: |row| {
+            let name = match parsed(&row[0])? {
+                Value::Null => "null",
+                Value::Bool(_) => "boolean",
+                Value::Number(_) => "number",
+                Value::String(_) => "string",
+                Value::Array(_) => "array",
+                Value::Object(_) => "object",
+            };
+            Ok(ScalarValue::Utf8(Some(name.to_string())))
+        },
+    },
+];
+
+fn text(_: &[DataType]) -> DataType {
+    DataType::Utf8
+}
+
+fn texts(types: &[DataType]) -> Option<Vec<DataType>> {
+    (types.len() == 2).then(|| vec![DataType::Utf8; 2])
+}
+
+/// A member's name or an item's position.
+fn member(types: &[DataType]) -> Option<Vec<DataType>> {
+    match types {
+        [_, at] if at.is_integer() => Some(vec![DataType::Utf8, DataType::Int64]),
+        _ => texts(types),
+    }
+}
+
+fn parsed(value: &ScalarValue) -> Result<Value> {
+    let text = value.try_as_str().flatten().unwrap_or_default();
+    serde_json::from_str(text).or_else(|_| exec_err!("invalid input syntax for type json"))
+}
+
+fn get(row: &[ScalarValue], show: fn(&Value) -> Option<String>) -> Result<ScalarValue> {
+    let value = parsed(&row[0])?;
+    let found = match &row[1] {
+        ScalarValue::Int64(Some(at)) => item(&value, *at),
+        name => value.as_object().and_then(|members| members.get(name.try_as_str().flatten()?)),
+    };
+    Ok(ScalarValue::Utf8(found.and_then(show)))
+}
+
+/// Positions below zero count from the end.
+fn item(value: &Value, at: i64) -> Option<&Value> {
+    let items = value.as_array()?;
+    let at = if at < 0 { at + i64::try_from(items.len()).ok()? } else { at };
+    items.get(usize::try_from(at).ok()?)
+}
+
+fn get_path(row: &[ScalarValue], show: fn(&Value) -> Option<String>) -> Result<ScalarValue> {
+    let value = parsed(&row[0])?;
+    let path = row[1].try_as_str().flatten().unwrap_or_default();
+    let steps = path.trim_start_matches('{').trim_end_matches('}').split(',').map(str::trim);
+    let found = steps.filter(|step| !step.is_empty()).try_fold(&value, |value, step| match value {
+        Value::Array(_) => item(value, step.parse().ok()?),
+        other => other.as_object()?.get(step),
+    });
+    Ok(ScalarValue::Utf8(found.and_then(show)))
+}
+
+fn as_json(value: &Value) -> Option<String> {
+    Some(value.to_string())
+}
+
+fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}

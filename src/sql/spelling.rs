@@ -1,0 +1,186 @@
+//! PostgreSQL's words for what the engine says otherwise, in models and readers' statements alike: `AT TIME ZONE`, JSON
+//! operators, `SIMILAR TO`, and literals of times that leave seconds out.
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Query, Value, VisitMut as _, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+/// Rewrites every expression of a query.
+pub fn spell_for_engine(query: &mut Query) {
+    let _ = query.visit(&mut Spell);
+}
+
+struct Spell;
+
+impl VisitorMut for Spell {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                *expr = call("timezone", vec![take(time_zone), take(timestamp)]);
+            }
+            Expr::BinaryOp { left, op, right } => {
+                if let Some(function) = json_function(op) {
+                    *expr = call(function, vec![take(left), take(right)]);
+                }
+            }
+            Expr::SimilarTo { negated, expr: value, pattern, escape_char: None } => {
+                if let Some(regex) = text_of(pattern).map(similar_as_regex) {
+                    let op =
+                        if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
+                    let right = Box::new(literal(regex));
+                    *expr = Expr::BinaryOp { left: Box::new(take(value)), op, right };
+                }
+            }
+            Expr::Interval(interval) => respell(&mut interval.value, interval_in_units),
+            Expr::Cast { expr: value, data_type, .. } => match data_type {
+                DataType::Interval { .. } => respell(value, interval_in_units),
+                DataType::Timestamp(..) => respell(value, with_seconds),
+                DataType::Bytea => {
+                    if let Some(digits) = text_of(value).and_then(|text| text.strip_prefix("\\x")) {
+                        *expr = call("decode", vec![literal(digits.to_string()), literal("hex".to_string())]);
+                    }
+                }
+                _ => {}
+            },
+            Expr::TypedString(typed) => {
+                if let (DataType::Timestamp(..), Value::SingleQuotedString(text)) =
+                    (&typed.data_type, &mut typed.value.value)
+                    && let Some(spelled) = with_seconds(text)
+                {
+                    *text = spelled;
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn json_function(op: &BinaryOperator) -> Option<&'static str> {
+    match op {
+        BinaryOperator::Arrow => Some("json_get"),
+        BinaryOperator::LongArrow => Some("json_get_text"),
+        BinaryOperator::HashArrow => Some("json_get_path"),
+        BinaryOperator::HashLongArrow => Some("json_get_path_text"),
+        _ => None,
+    }
+}
+
+fn respell(expr: &mut Expr, spelled: fn(&str) -> Option<String>) {
+    if let Some(spelled) = text_of(expr).and_then(spelled) {
+        *expr = literal(spelled);
+    }
+}
+
+/// `2026-01-01 10:30` has no seconds: zero.
+fn with_seconds(text: &str) -> Option<String> {
+    let (date, time) = text.trim().split_once([' ', 'T'])?;
+    let end = time.find(|c: char| !c.is_ascii_digit() && c != ':').unwrap_or(time.len());
+    let (clock, rest) = time.split_at(end);
+    (clock.matches(':').count() == 1).then(|| format!("{date} {clock}:00{rest}"))
+}
+
+/// `1 day 04:05:06.5` is `1 day 4 hours 5 minutes 6.5 seconds`.
+fn interval_in_units(text: &str) -> Option<String> {
+    if !text.contains(':') {
+        return None;
+    }
+    let words = text.split_whitespace().map(|word| {
+        let (sign, clock) = match word.strip_prefix('-') {
+            Some(clock) => ("-", clock),
+            None => ("", word.strip_prefix('+').unwrap_or(word)),
+        };
+        let mut parts = clock.split(':');
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(hours), Some(minutes), seconds, None) => {
+                let seconds = seconds.unwrap_or("0");
+                format!("{sign}{hours} hours {sign}{minutes} minutes {sign}{seconds} seconds")
+            }
+            _ => word.to_string(),
+        }
+    });
+    Some(words.collect::<Vec<_>>().join(" "))
+}
+
+/// `%` and `_` are LIKE's; what else means something in a regular expression means that here, but for `.`, `^`, `$`.
+fn similar_as_regex(pattern: &str) -> String {
+    let mut regex = String::from("^(?:");
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '%' => regex.push_str(".*"),
+            '_' => regex.push('.'),
+            '.' | '^' | '$' => {
+                regex.push('\\');
+                regex.push(letter);
+            }
+            '\\' => {
+                regex.push('\\');
+                regex.extend(letters.next());
+            }
+            other => regex.push(other),
+        }
+    }
+    regex.push_str(")$");
+    regex
+}
+
+fn text_of(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        Expr::Nested(inner) => text_of(inner),
+        _ => None,
+    }
+}
+
+fn literal(text: String) -> Expr {
+    Expr::value(Value::SingleQuotedString(text))
+}
+
+fn take(expr: &mut Expr) -> Expr {
+    std::mem::replace(expr, Expr::value(Value::Null))
+}
+
+fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let args = arguments.into_iter().map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a))).collect();
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{interval_in_units, similar_as_regex, with_seconds};
+
+    #[test]
+    fn literals_say_all_that_is_left_out() {
+        assert_eq!(with_seconds("2026-01-01 10:30").as_deref(), Some("2026-01-01 10:30:00"));
+        assert_eq!(with_seconds("2026-01-01T10:30+02").as_deref(), Some("2026-01-01 10:30:00+02"));
+        assert_eq!(with_seconds("2026-01-01 10:30:05"), None);
+        assert_eq!(with_seconds("2026-01-01"), None);
+        assert_eq!(
+            interval_in_units("1 day -04:05:06.5").as_deref(),
+            Some("1 day -04 hours -05 minutes -06.5 seconds")
+        );
+        assert_eq!(interval_in_units("90 minutes"), None);
+        assert_eq!(similar_as_regex("a%(b|c)_."), "^(?:a.*(b|c).\\.)$");
+    }
+}

@@ -1,0 +1,1 @@
+CREATE VIEW sales.v AS SELECT id, amount FROM sales.orders WHERE ok;
