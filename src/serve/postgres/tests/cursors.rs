@@ -113,7 +113,7 @@ async fn portals_and_cursors_are_one() {
     let name: &str = name.get(0);
     assert_eq!(transaction.execute(&format!("move 3 in \"{name}\""), &[]).await.unwrap(), 3);
     let rows = transaction.query_portal(&portal, 2).await.unwrap();
-    assert_eq!(rows.iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>(), [6, 7]);
+    assert_eq!(rows.iter().map(|row| row.get::<_, i32>(0)).collect::<Vec<_>>(), [6, 7]);
     transaction.execute(&format!("close \"{name}\""), &[]).await.unwrap();
     let error = transaction.query_portal(&portal, 2).await.unwrap_err();
     assert_eq!(code(&error).0, "34000");
