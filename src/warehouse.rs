@@ -44,7 +44,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use system::Journals;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -62,7 +62,7 @@ pub async fn run(
     ready: impl FnOnce(http::Addresses) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let tls = settings.tls.clone().map(Tls::load).transpose().map_err(anyhow::Error::msg)?.map(Arc::new);
-    let listeners = Listeners::bind(&settings).await?;
+    let listeners = Listeners::bind(&settings)?;
     let addresses = listeners.addresses()?;
     let engine = Engine::new(settings.limits.query_memory_bytes_max, processors())?;
     let mut loaded = load(&settings.project, &engine).await.map_err(all_errors)?;
@@ -132,11 +132,11 @@ struct Listeners {
 }
 
 impl Listeners {
-    async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+    fn bind(settings: &Settings) -> anyhow::Result<Self> {
         Ok(Self {
-            pg: bind("Postgres", "--pg-listen", settings.pg_listen).await?,
-            flight: bind("Flight SQL", "--flight-listen", settings.flight_listen).await?,
-            http: bind("HTTP", "--http-listen", settings.http_listen).await?,
+            pg: bind("Postgres", "--pg-listen", settings.pg_listen)?,
+            flight: bind("Flight SQL", "--flight-listen", settings.flight_listen)?,
+            http: bind("HTTP", "--http-listen", settings.http_listen)?,
         })
     }
 
@@ -165,8 +165,8 @@ impl Listeners {
     }
 }
 
-async fn bind(what: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+fn bind(what: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    open(address).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             anyhow!(
                 "{what} address {address} is in use; stop what listens there or choose another with {flag}"
@@ -175,6 +175,18 @@ async fn bind(what: &str, flag: &str, address: SocketAddr) -> anyhow::Result<Tcp
         _ => anyhow!("could not listen on {what} address {address}: {error}; choose another with {flag}"),
     })
 }
+
+/// A listener whose connections are asked now and then whether somebody is still there.
+fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_keepalive(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// What stands while projects come and go.
 struct House {

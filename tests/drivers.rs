@@ -4,6 +4,7 @@
 use crate::support::{Server, needs, shared, trial, trial_of, until};
 use libtest_mimic::Trial;
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,11 @@ pub fn trials() -> Vec<Trial> {
         "Debian: postgresql",
         vec![trial("drivers::postgres_fdw", postgres_fdw)],
     );
-    python.chain(jdbc).chain(pgbench).chain(foreign).collect()
+    let node =
+        needs::file(&node_modules().join("postgres"), "npm install", vec![trial("drivers::node", node)]);
+    let odbc =
+        needs::file(&psqlodbc(), "Debian: odbc-postgresql unixodbc", vec![trial("drivers::odbc", odbc)]);
+    python.chain(jdbc).chain(pgbench).chain(foreign).chain(node).chain(odbc).collect()
 }
 
 fn script(name: &str) -> PathBuf {
@@ -66,6 +71,56 @@ fn jdbc() {
     let mut java = Command::new("java");
     java.arg("-cp").arg(jdbc_jar()).arg(script("Jdbc.java"));
     succeeds(&java.args([&host, &port]).output().unwrap());
+}
+
+/// `SLUICE_TEST_NODE_MODULES`, or where `.ci/run` puts them.
+fn node_modules() -> PathBuf {
+    let cached = || std::env::home_dir().unwrap_or_default().join(".cache/sluice-test/node/node_modules");
+    std::env::var_os("SLUICE_TEST_NODE_MODULES").map_or_else(cached, PathBuf::from)
+}
+
+fn node() {
+    let server = shared::server();
+    let (host, port) = (server.pg.ip().to_string(), server.pg.port().to_string());
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", node_modules()).arg(script("drivers.js"));
+    succeeds(&node.args([&host, &port]).output().unwrap());
+}
+
+/// Where Debian puts psqlODBC.
+fn psqlodbc() -> PathBuf {
+    let driver = |folder: PathBuf| folder.join("odbc/psqlodbcw.so");
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|folder| folder.path());
+    folders.map(driver).find(|found| found.exists()).unwrap_or_else(|| "psqlodbcw.so".into())
+}
+
+/// Whole results, and cursors WITH HOLD that are read two rows at a time.
+fn odbc() {
+    let server = shared::server();
+    for options in ["UseDeclareFetch=0", "UseDeclareFetch=1;Fetch=2", "UseServerSidePrepare=0"] {
+        let (driver, host, port) = (psqlodbc(), server.pg.ip(), server.pg.port());
+        let driver = driver.display();
+        let target =
+            format!("Driver={driver};Server={host};Port={port};Uid=sluice;Database=sluice;{options}");
+        let mut isql = Command::new("isql")
+            .args(["-b", "-d|", "-x0x7c", "-k", &target])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let sql =
+            b"SELECT order_id, amount, status, ordered_at FROM silver.orders WHERE order_id < 8 ORDER BY 1\n";
+        isql.stdin.take().unwrap().write_all(sql).unwrap();
+        let output = isql.wait_with_output().unwrap();
+        succeeds(&output);
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout).trim(),
+            "1|20.00|paid|2026-01-01 09:00:00\n2|5.50|paid|2026-01-01 09:05:00\n\
+             6|1250.00|open|2026-01-01 10:00:00.125\n7|30.05|paid|2026-01-02 07:00:00",
+            "{options}"
+        );
+    }
 }
 
 /// Every transaction of every mode comes through; what they take is for the benches.

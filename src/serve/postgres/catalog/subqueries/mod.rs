@@ -22,6 +22,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
 use datafusion::optimizer::AnalyzerRule;
 use run::{Answer, CorrelatedSubquery};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -63,9 +64,30 @@ impl CatalogSubqueries {
         let names = NamePreserver::new(&node);
         node.map_expressions(|expr| {
             let name = names.save(&expr);
-            let rewritten = expr.transform_up(|expr| self.rewrite_expr(expr, &schema, exists_is_known))?;
+            let lazy = expr.transform_down(|expr| self.rewrite_case(expr, &schema))?;
+            let rewritten = lazy.transform_data(|expr| {
+                expr.transform_up(|expr| self.rewrite_expr(expr, &schema, exists_is_known))
+            })?;
             Ok(rewritten.update_data(|expr| name.restore(expr)))
         })
+    }
+
+    /// A branch of CASE is computed only for rows that take it: catalogs have many rows, and few of a kind.
+    fn rewrite_case(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        let Expr::Case(mut case) = expr else { return Ok(Transformed::no(expr)) };
+        let mut found = false;
+        if case.expr.is_none() {
+            for (when, then) in &mut case.when_then_expr {
+                if let Expr::ScalarSubquery(subquery) = then.as_ref()
+                    && is_taken(subquery)?
+                {
+                    **then = self.call(subquery, Answer::Value, Some(when.as_ref()), schema)?;
+                    found = true;
+                }
+            }
+        }
+        let case = Expr::Case(case);
+        Ok(if found { Transformed::yes(case) } else { Transformed::no(case) })
     }
 
     fn rewrite_expr(
@@ -75,24 +97,27 @@ impl CatalogSubqueries {
         exists_is_known: bool,
     ) -> Result<Transformed<Expr>> {
         match expr {
-            Expr::ScalarSubquery(subquery)
-                if !subquery.subquery.all_out_ref_exprs().is_empty()
-                    && reads_catalogs_only(&subquery.subquery)? =>
-            {
-                Ok(Transformed::yes(self.call(&subquery, Answer::Value, schema)?))
+            Expr::ScalarSubquery(subquery) if is_taken(&subquery)? => {
+                Ok(Transformed::yes(self.call(&subquery, Answer::Value, None, schema)?))
             }
             Expr::Exists(Exists { subquery, negated })
                 if !exists_is_known && reads_catalogs_only(&subquery.subquery)? =>
             {
-                let exists = self.call(&subquery, Answer::Exists, schema)?;
+                let exists = self.call(&subquery, Answer::Exists, None, schema)?;
                 Ok(Transformed::yes(if negated { Expr::Not(Box::new(exists)) } else { exists }))
             }
             other => Ok(Transformed::no(other)),
         }
     }
 
-    /// The subquery as a function of the outer columns that it names.
-    fn call(&self, subquery: &Subquery, answer: Answer, schema: &DFSchema) -> Result<Expr> {
+    /// The subquery as a function of the outer columns that it names, run where `condition` holds.
+    fn call(
+        &self,
+        subquery: &Subquery,
+        answer: Answer,
+        condition: Option<&Expr>,
+        schema: &DFSchema,
+    ) -> Result<Expr> {
         let mut arguments: Vec<(Column, Expr)> = vec![];
         let plan = Arc::unwrap_or_clone(Arc::clone(&subquery.subquery));
         let plan = plan.transform_up_with_subqueries(|node| {
@@ -120,17 +145,32 @@ impl CatalogSubqueries {
             })
         })?;
         let plan = plan.data.recompute_schema()?;
-        let function = CorrelatedSubquery::new(plan, answer, self.state.clone());
-        let arguments = arguments.into_iter().map(|(_, argument)| argument).collect();
+        let function = CorrelatedSubquery::new(plan, answer, condition.is_some(), self.state.clone());
+        let columns = arguments.into_iter().map(|(_, argument)| argument);
+        let arguments = condition.cloned().into_iter().chain(columns).collect();
         Ok(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function.into_udf()), arguments)))
     }
 }
 
+fn is_taken(subquery: &Subquery) -> Result<bool> {
+    Ok(!subquery.subquery.all_out_ref_exprs().is_empty() && reads_catalogs_only(&subquery.subquery)?)
+}
+
 fn reads_catalogs_only(plan: &LogicalPlan) -> Result<bool> {
     let mut catalogs_only = true;
+    // A recursive query reads itself, under its bare name.
+    let mut recursive = HashSet::new();
     plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            catalogs_only &= matches!(scan.table_name.schema(), Some("pg_catalog" | "information_schema"));
+        match node {
+            LogicalPlan::RecursiveQuery(query) => drop(recursive.insert(query.name.clone())),
+            LogicalPlan::TableScan(scan) => {
+                let of_catalogs =
+                    matches!(scan.table_name.schema(), Some("pg_catalog" | "information_schema"));
+                let is_itself =
+                    scan.table_name.schema().is_none() && recursive.contains(scan.table_name.table());
+                catalogs_only &= of_catalogs || is_itself;
+            }
+            _ => {}
         }
         Ok(if catalogs_only { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;

@@ -2,9 +2,10 @@
 
 use crate::ops::opaque::Opaque;
 use crate::serve::Error;
-use arrow::array::ArrayRef;
+use arrow::array::{Array as _, ArrayRef};
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
+use datafusion::common::cast::as_boolean_array;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionState;
@@ -43,6 +44,8 @@ pub struct CorrelatedSubquery {
     /// The plan as the optimizer leaves it: made when first needed, once for all rows.
     optimized: Arc<OnceLock<Opaque<LogicalPlan>>>,
     answer: Answer,
+    /// Whether the first argument tells for which rows it is wanted.
+    conditional: bool,
     returns: DataType,
     state: Opaque<SessionState>,
     name: String,
@@ -50,8 +53,8 @@ pub struct CorrelatedSubquery {
 }
 
 impl CorrelatedSubquery {
-    /// A function that runs `plan` in `state`.
-    pub fn new(plan: LogicalPlan, answer: Answer, state: Opaque<SessionState>) -> Self {
+    /// A function that runs `plan` in `state`; a conditional one has a condition before its other arguments.
+    pub fn new(plan: LogicalPlan, answer: Answer, conditional: bool, state: Opaque<SessionState>) -> Self {
         let returns = match answer {
             Answer::Value => plan.schema().fields().first().map_or(DataType::Null, |f| f.data_type().clone()),
             Answer::Exists => DataType::Boolean,
@@ -62,9 +65,10 @@ impl CorrelatedSubquery {
             plan: Opaque::new(plan),
             optimized: Arc::default(),
             answer,
+            conditional,
             returns,
             state,
-            name: format!("subquery_{:016x}", hasher.finish()),
+            name: format!("subquery_{}{:016x}", if conditional { "if_" } else { "" }, hasher.finish()),
             // Volatile, so that it stays where it stands: join conditions cannot wait for a subquery.
             signature: Signature::one_of(
                 vec![TypeSignature::Nullary, TypeSignature::VariadicAny],
@@ -171,9 +175,17 @@ impl AsyncScalarUDFImpl for CorrelatedSubquery {
     async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let columns: Vec<ArrayRef> =
             args.args.iter().map(|arg| arg.to_array(args.number_rows)).collect::<Result<_>>()?;
+        let (wanted, columns) = match columns.split_first() {
+            Some((condition, columns)) if self.conditional => (Some(as_boolean_array(condition)?), columns),
+            _ => (None, columns.as_slice()),
+        };
         let mut known: HashMap<Vec<ScalarValue>, ScalarValue> = HashMap::new();
         let mut answers = Vec::with_capacity(args.number_rows);
         for row in 0..args.number_rows {
+            if wanted.is_some_and(|wanted| wanted.is_null(row) || !wanted.value(row)) {
+                answers.push(ScalarValue::try_new_null(&self.returns)?);
+                continue;
+            }
             let values: Vec<ScalarValue> = columns
                 .iter()
                 .map(|column| ScalarValue::try_from_array(column, row))
