@@ -11,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
     needs::openssl(needs::psql(vec![
         trial("encryption::is_asked_for_and_checked", is_asked_for_and_checked),
         trial("encryption::a_new_certificate_is_taken", a_new_certificate_is_taken),
+        trial("encryption::a_login_is_bound_to_the_certificate", a_login_is_bound_to_the_certificate),
         trial("encryption::clients_show_certificates", clients_show_certificates),
         trial("encryption::fails_closed", fails_closed),
     ]))
@@ -121,6 +122,23 @@ fn a_new_certificate_is_taken() {
 fn later(file: &Path, seconds: u64) {
     let file = fs::File::options().append(true).open(file).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+}
+
+fn a_login_is_bound_to_the_certificate() {
+    let warehouse = warehouse(&format!("[users.ada]\nverifier = \"{}\"\n", crate::readers::VERIFIER));
+    let server = warehouse.serve();
+    let trusting = trusting(&warehouse, "ca");
+    let login = |password: &str, binding: &str| {
+        let who = format!("{trusting} user=ada password={password} channel_binding={binding}");
+        psql(&server, &who, "SELECT current_user")
+    };
+    for binding in ["require", "prefer", "disable"] {
+        assert_eq!(login("wasserfall", binding).unwrap(), "ada", "{binding}");
+        assert!(
+            login("niagara", binding).unwrap_err().contains("password authentication failed"),
+            "{binding}"
+        );
+    }
 }
 
 fn clients_show_certificates() {

@@ -7,6 +7,7 @@ use std::process::Command;
 pub fn trials() -> Vec<Trial> {
     needs::psql(vec![
         trial("psql::answers", answers),
+        trial("psql::copies_out", copies_out),
         trial("psql::lists_databases", lists_databases),
         trial("psql::lists_schemas", lists_schemas),
         trial("psql::lists_tables", lists_tables),
@@ -48,6 +49,19 @@ fn answers() {
          2026-01-02 |      3 |   75.50\n\
          (2 rows)\n\n",
         "numbers stand to the right, so psql knows their types"
+    );
+}
+
+fn copies_out() {
+    let server = shared::server();
+    let csv = "\\copy (SELECT customer_id, name, city FROM silver.customers ORDER BY 1) TO STDOUT CSV HEADER";
+    assert_eq!(
+        rows(&server, csv),
+        "customer_id,name,city\n10,Ada,Oslo\n11,\"Björn \"\"B\"\" O'Neil\",Malmö\n12,Çelik,\n13,\"\",Bergen"
+    );
+    assert_eq!(
+        rows(&server, "COPY gold.daily_sales (order_date, orders) TO STDOUT (DELIMITER ';')").lines().count(),
+        2
     );
 }
 

@@ -18,6 +18,15 @@ use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 /// What a client that speaks TLS from its first byte names (ALPN).
 pub const ALPN: &[u8] = b"postgresql";
 
+/// What one connection is encrypted with.
+#[derive(Clone)]
+pub struct Offer {
+    /// Encrypts it.
+    pub acceptor: TlsAcceptor,
+    /// The certificate's PEM file, to which a login can be bound.
+    pub certificate: Arc<Vec<u8>>,
+}
+
 /// Encrypts connections.
 pub struct Tls {
     settings: TlsSettings,
@@ -25,7 +34,7 @@ pub struct Tls {
 }
 
 struct Current {
-    acceptor: TlsAcceptor,
+    offer: Offer,
     /// When each file was last changed.
     changed: Vec<Option<SystemTime>>,
 }
@@ -49,7 +58,7 @@ impl Tls {
     }
 
     /// What encrypts a connection that begins now.
-    pub fn acceptor(&self) -> TlsAcceptor {
+    pub fn offer(&self) -> Offer {
         let mut current = self.current.lock();
         let changed = changed(&self.settings);
         if changed != current.changed {
@@ -65,7 +74,7 @@ impl Tls {
                 }
             }
         }
-        current.acceptor.clone()
+        current.offer.clone()
     }
 }
 
@@ -74,7 +83,8 @@ impl Current {
         // Taken before the files are read: a change meanwhile is seen by the next connection.
         let changed = changed(settings);
         let acceptor = TlsAcceptor::from(Arc::new(config(settings)?));
-        Ok(Self { acceptor, changed })
+        let certificate = std::fs::read(&settings.certificate).map_err(|error| error.to_string())?;
+        Ok(Self { offer: Offer { acceptor, certificate: Arc::new(certificate) }, changed })
     }
 }
 

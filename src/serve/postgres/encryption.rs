@@ -7,6 +7,7 @@ use super::frame::Broken;
 use crate::serve::Error;
 use crate::serve::tls::{ALPN, Tls};
 use bytes::BytesMut;
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -25,7 +26,8 @@ pub(super) struct Opened {
     pub(super) write: Writing,
     /// What of that message was read already.
     pub(super) begun: BytesMut,
-    pub(super) encrypted: bool,
+    /// The certificate that encrypts it, if it is encrypted.
+    pub(super) certificate: Option<Arc<Vec<u8>>>,
 }
 
 /// Answers what a client asks of encryption.
@@ -54,15 +56,17 @@ pub(super) async fn open(mut socket: TcpStream, tls: Option<&Tls>) -> Result<Ope
 /// A connection that is not encrypted.
 pub(super) fn plain(socket: TcpStream, begun: &[u8]) -> Opened {
     let (read, write) = socket.into_split();
-    Opened { read: Box::new(read), write: Box::new(write), begun: begun.into(), encrypted: false }
+    Opened { read: Box::new(read), write: Box::new(write), begun: begun.into(), certificate: None }
 }
 
 async fn encrypted(socket: TcpStream, tls: &Tls, at_once: bool) -> Result<Opened, Broken> {
-    let stream = tls.acceptor().accept(socket).await?;
+    let offer = tls.offer();
+    let stream = offer.acceptor.accept(socket).await?;
     if at_once && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
         let message = "received direct SSL connection request without ALPN protocol negotiation extension";
         return Err(Broken::Fatal(Error::new("08P01", message)));
     }
     let (read, write) = tokio::io::split(stream);
-    Ok(Opened { read: Box::new(read), write: Box::new(write), begun: BytesMut::new(), encrypted: true })
+    let certificate = Some(offer.certificate);
+    Ok(Opened { read: Box::new(read), write: Box::new(write), begun: BytesMut::new(), certificate })
 }

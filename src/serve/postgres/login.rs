@@ -20,6 +20,8 @@ use std::net::IpAddr;
 /// The newest protocol that is spoken, as PostgreSQL writes it.
 const PROTOCOL_3_0: i32 = 3 << 16;
 const MECHANISM: &str = "SCRAM-SHA-256";
+/// The same, bound to the certificate of the connection: nobody in between can pass it on.
+const MECHANISM_BOUND: &str = "SCRAM-SHA-256-PLUS";
 
 /// How a login ended.
 pub(super) enum Login {
@@ -36,18 +38,18 @@ struct Request {
     settings: Vec<(String, String)>,
 }
 
-/// Logs a client in.
+/// Logs a client in. `certificate` encrypts the connection, if it is encrypted.
 pub(super) async fn login(
     inbox: &mut Inbox,
     outbox: &mut Outbox,
     address: IpAddr,
-    encrypted: bool,
+    certificate: Option<&Vec<u8>>,
     readers: &Readers,
     keys: &CancelKeys,
     guesses: &Guesses,
 ) -> Result<Login, Broken> {
     let Some(request) = start(inbox, outbox, keys).await? else { return Ok(Login::Cancelled) };
-    if !encrypted && readers.tls.as_ref().is_some_and(|tls| tls.is_required()) {
+    if certificate.is_none() && readers.tls.as_ref().is_some_and(|tls| tls.is_required()) {
         let error = Error::new("28000", "connections to this server must be encrypted");
         return Err(Broken::Fatal(error.with_hint("Connect with sslmode=require, or better verify-full.")));
     }
@@ -55,7 +57,7 @@ pub(super) async fn login(
         Proof::Nothing => {}
         Proof::Password(verifier) => {
             let may_try = guesses.may_try(address, &request.user, clock::instant());
-            let proven = scram(inbox, outbox, verifier).await?;
+            let proven = scram(inbox, outbox, verifier, certificate).await?;
             if !(proven && may_try) {
                 guesses.failed(address, &request.user, clock::instant());
                 let message = format!("password authentication failed for user \"{}\"", request.user);
@@ -160,19 +162,29 @@ fn command_line(options: &str) -> Result<Vec<(String, String)>, Error> {
 }
 
 /// SCRAM-SHA-256 (RFC 5802). False if the password is not the verifier's.
-async fn scram(inbox: &mut Inbox, outbox: &mut Outbox, verifier: Verifier) -> Result<bool, Broken> {
-    outbox.add(PgWireBackendMessage::Authentication(Authentication::SASL(vec![MECHANISM.to_string()])));
+async fn scram(
+    inbox: &mut Inbox,
+    outbox: &mut Outbox,
+    verifier: Verifier,
+    certificate: Option<&Vec<u8>>,
+) -> Result<bool, Broken> {
+    let mut server = ScramServerAuth::new();
+    let mut mechanisms = vec![MECHANISM.to_string()];
+    // What is signed in a way that has no hash of its own cannot be bound to.
+    if certificate.is_some_and(|pem| server.configure_certificate(pem).is_ok()) {
+        mechanisms.insert(0, MECHANISM_BOUND.to_string());
+    }
+    outbox.add(PgWireBackendMessage::Authentication(Authentication::SASL(mechanisms.clone())));
     outbox.flush().await?;
-    let first = first_response(answer(inbox).await?)?;
+    let first = first_response(answer(inbox).await?, &mechanisms)?;
     let secret = ScramSecret::Verifier {
         salt: verifier.salt,
         iterations: verifier.iterations as usize,
         stored_key: verifier.stored_key,
         server_key: verifier.server_key,
     };
-    let (challenge, exchange) = ScramServerAuth::new()
-        .on_client_first_message_with_secret(&first, secret)
-        .map_err(|_| not_scram())?;
+    let (challenge, exchange) =
+        server.on_client_first_message_with_secret(&first, secret).map_err(|_| not_scram())?;
     outbox.add(PgWireBackendMessage::Authentication(Authentication::SASLContinue(challenge.into())));
     outbox.flush().await?;
     let last = answer(inbox).await?;
@@ -190,11 +202,11 @@ async fn answer(inbox: &mut Inbox) -> Result<Bytes, Broken> {
 }
 
 /// `SASLInitialResponse`: the mechanism's name, then the length of its first message and the message.
-fn first_response(mut body: Bytes) -> Result<Bytes, Broken> {
+fn first_response(mut body: Bytes, mechanisms: &[String]) -> Result<Bytes, Broken> {
     let end = body.iter().position(|byte| *byte == 0).ok_or_else(not_scram)?;
     let mechanism = body.split_to(end);
     body.advance(1);
-    if mechanism != MECHANISM.as_bytes() {
+    if !mechanisms.iter().any(|offered| mechanism == offered.as_bytes()) {
         return Err(Broken::Fatal(Error::new(
             "08P01",
             "client selected an invalid SASL authentication mechanism",
@@ -204,7 +216,10 @@ fn first_response(mut body: Bytes) -> Result<Bytes, Broken> {
         return Err(not_scram());
     }
     let length = body.get_i32();
-    if usize::try_from(length) != Ok(body.len()) { Err(not_scram()) } else { Ok(body) }
+    // Who is bound says so in the message, too.
+    let bound = mechanism == MECHANISM_BOUND.as_bytes();
+    let fits = usize::try_from(length) == Ok(body.len()) && body.starts_with(b"p=") == bound;
+    if fits { Ok(body) } else { Err(not_scram()) }
 }
 
 fn not_scram() -> Broken {

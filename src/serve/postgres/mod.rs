@@ -116,10 +116,10 @@ async fn serve(server: Arc<Server>, socket: TcpStream, address: SocketAddr) {
         }
         Err(_) => (encryption::plain(socket, &[]), None),
     };
-    let Opened { read, write, begun, encrypted } = opened;
+    let Opened { read, write, begun, certificate } = opened;
     let (mut inbox, mut outbox) = (Inbox::new(read, begun), Outbox::new(write));
     let entered = match login {
-        Some(_login) => enter(&server, &mut inbox, &mut outbox, address, encrypted).await,
+        Some(_login) => enter(&server, &mut inbox, &mut outbox, address, certificate.as_deref()).await,
         None => Err(too_many()),
     };
     let ended = match entered {
@@ -153,10 +153,10 @@ async fn enter(
     inbox: &mut Inbox,
     outbox: &mut Outbox,
     address: SocketAddr,
-    encrypted: bool,
+    certificate: Option<&Vec<u8>>,
 ) -> Result<Entered, Broken> {
     let Server { readers, keys, guesses, .. } = server;
-    let login = login::login(inbox, outbox, address.ip(), encrypted, readers, keys, guesses);
+    let login = login::login(inbox, outbox, address.ip(), certificate, readers, keys, guesses);
     let session = tokio::select! {
         () = server.readers.shutdown.requested() => return Err(Broken::Fatal(connection::shutting_down())),
         login = tokio::time::timeout(LOGIN_MAX, login) => match login {

@@ -411,6 +411,13 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A cursor's query holds the functions of the session, and these hold its cursors.
+        self.cursors().lock().close_all();
+    }
+}
+
 /// The type of a parameter that has its value.
 fn type_now(declared: &DataType, value: &ScalarValue) -> DataType {
     let is_decimal =

@@ -1,4 +1,6 @@
 use super::fixture::{Server, code, cut};
+use super::limits::eventually;
+use std::sync::Arc;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// What a text of statements answers: rows with commas between values, and the number that each statement ends with.
@@ -139,4 +141,18 @@ async fn who_says_nothing_for_too_long_is_sent_away() {
     run(&client, "set idle_session_timeout = '50ms'; begin").await;
     run(&client, "select count(*) from generate_series(1, 30000000) as n").await;
     run(&client, "select 1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ends_lets_go_of_its_cursors() {
+    let server = Server::default().await;
+    let client = server.connect().await;
+    run(&client, "declare c cursor with hold for select id, current_user from gold.sales; fetch 1 from c")
+        .await;
+    let pinned = Arc::downgrade(&server.cuts.borrow());
+    server.cuts.send(cut(2, 9)).unwrap();
+    assert_eq!(run(&client, "select count(*) from gold.sales; fetch all from c").await.len(), 5);
+    assert!(pinned.upgrade().is_some(), "the cursor reads it still");
+    drop(client);
+    eventually(async || pinned.upgrade().is_none()).await;
 }

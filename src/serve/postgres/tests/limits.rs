@@ -113,7 +113,7 @@ async fn noise_ends_its_connection_only() {
 }
 
 /// Waits up to ten seconds for something to become true.
-async fn eventually(holds: impl AsyncFn() -> bool) {
+pub(super) async fn eventually(holds: impl AsyncFn() -> bool) {
     for _ in 0..200 {
         if holds().await {
             return;
