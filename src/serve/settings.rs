@@ -107,7 +107,7 @@ pub static DEFINITIONS: &[Definition] = &[
     define("enable_seqscan", "on", Kind::Bool, "Kept for clients."),
     define("enable_sort", "on", Kind::Bool, "Kept for clients."),
     define("escape_string_warning", "on", Kind::Bool, "Kept for clients."),
-    define("extra_float_digits", "1", Kind::Integer(-15, 3), "Floats are always sent in full."),
+    define("extra_float_digits", "1", Kind::Integer(-15, 3), "Digits of floats; in full if above zero."),
     define("from_collapse_limit", "8", Kind::Integer(1, 2_147_483_647), "Kept for clients."),
     define("geqo", "on", Kind::Bool, "Kept for clients."),
     define("gin_fuzzy_search_limit", "0", Kind::Integer(0, 2_147_483_647), "Kept for clients."),

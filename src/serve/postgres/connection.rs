@@ -6,7 +6,7 @@
 
 use super::SHUTDOWN_GRACE;
 use super::cancel::CancelKey;
-use super::encode::Format;
+use super::encode::{Format, Style};
 use super::extended::Portal;
 use super::frame::{Broken, Inbox, Message};
 use super::outbox::Outbox;
@@ -205,17 +205,19 @@ impl Talk<'_> {
             Answer::Rows { schema, rows, tag, .. } => {
                 let formats = vec![self.format_of(prepared.statement()); schema.fields().len()];
                 self.outbox.add(rows::description(&schema, &formats));
-                let zone = self.session.settings().lock().time_zone();
-                let sent = Rows::new(&schema, rows, formats, &zone)?
-                    .send(self.outbox, None)
-                    .await
-                    .map_err(stopped)?;
+                let mut rows = Rows::new(&schema, rows, formats, self.style()?);
+                let sent = rows.send(self.outbox, None).await.map_err(stopped)?;
                 self.outbox.complete(tag_of(tag, sent.rows));
             }
             Answer::Tag(tag) => self.done(prepared.statement(), tag, before),
             Answer::Empty => {}
         }
         Ok(())
+    }
+
+    /// How values are printed now.
+    pub(super) fn style(&self) -> Result<Style, Error> {
+        Style::of(&self.session.settings().lock())
     }
 
     /// The format of rows that the simple protocol did not ask for.

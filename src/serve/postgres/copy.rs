@@ -23,8 +23,7 @@ impl Talk<'_> {
         let formats = vec![copier.format(); names.len()];
         let code = copier.format().code();
         let response = CopyOutResponse::new(code as i8, names.len() as i16, vec![code; names.len()]);
-        let zone = self.session.settings().lock().time_zone();
-        let mut rows = Rows::new(schema, rows, formats, &zone)?;
+        let mut rows = Rows::new(schema, rows, formats, self.style()?);
         self.outbox.add(PgWireBackendMessage::CopyOutResponse(response));
         copier.header(&names, self.outbox.buffer())?;
         let write = |encoder: &_, row, out: &mut _| copier.row(encoder, row, out);

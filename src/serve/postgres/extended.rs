@@ -193,8 +193,7 @@ impl Talk<'_> {
         let Answer::Rows { schema, rows, .. } = self.session.read_portal(name, rows_max).await? else {
             return Err(Error::internal("a portal gave no rows").into());
         };
-        let zone = self.session.settings().lock().time_zone();
-        let mut rows = Rows::new(&schema, rows, formats, &zone)?;
+        let mut rows = Rows::new(&schema, rows, formats, self.style()?);
         let sent = rows.send(self.outbox, None).await.map_err(stopped)?;
         if rows_max.is_some_and(|max| sent.rows >= max) {
             self.outbox.add(PgWireBackendMessage::PortalSuspended(PortalSuspended::new()));
@@ -215,8 +214,7 @@ impl Talk<'_> {
                     return self.copy_out(&copy.options, &schema, rows).await;
                 }
                 Answer::Rows { schema, rows, tag, .. } => {
-                    let zone = self.session.settings().lock().time_zone();
-                    (Rows::new(&schema, rows, portal.formats.clone(), &zone)?, tag)
+                    (Rows::new(&schema, rows, portal.formats.clone(), self.style()?), tag)
                 }
                 Answer::Tag(tag) => {
                     self.done(portal.prepared.statement(), tag, before);

@@ -1,11 +1,10 @@
 //! Rows on their way to a client: some at a time, never all.
 
-use super::encode::{Encoder, Format};
+use super::encode::{Encoder, Format, Style};
 use super::outbox::Outbox;
 use super::types::{self, Column};
 use crate::serve::{Error, RowStream};
 use arrow::array::RecordBatch;
-use arrow::array::timezone::Tz;
 use arrow::datatypes::Schema;
 use bytes::BytesMut;
 use futures::StreamExt;
@@ -19,7 +18,7 @@ const FLUSH_BYTES: usize = 64 << 10;
 pub(super) struct Rows {
     columns: Vec<Column>,
     formats: Vec<Format>,
-    zone: Tz,
+    style: Style,
     rows: RowStream,
     /// What is left of the batch that came last.
     batch: Option<RecordBatch>,
@@ -35,16 +34,9 @@ pub(super) struct Sent {
 
 impl Rows {
     /// Rows of a schema. `formats` has one format for each column.
-    pub(super) fn new(
-        schema: &Schema,
-        rows: RowStream,
-        formats: Vec<Format>,
-        zone: &str,
-    ) -> Result<Self, Error> {
+    pub(super) fn new(schema: &Schema, rows: RowStream, formats: Vec<Format>, style: Style) -> Self {
         let columns = schema.fields().iter().map(|field| types::column(field)).collect();
-        let zone =
-            zone.parse().map_err(|_| Error::new("22023", format!("time zone \"{zone}\" not recognized")))?;
-        Ok(Self { columns, formats, zone, rows, batch: None })
+        Self { columns, formats, style, rows, batch: None }
     }
 
     /// Sends at most `rows_max` rows.
@@ -77,7 +69,7 @@ impl Rows {
             if count < batch.num_rows() {
                 self.batch = Some(batch.slice(count, batch.num_rows() - count));
             }
-            let encoder = Encoder::new(&batch, &self.columns, &self.formats, self.zone)?;
+            let encoder = Encoder::new(&batch, &self.columns, &self.formats, self.style)?;
             for row in 0..count {
                 write(&encoder, row, outbox.buffer())?;
                 if outbox.buffer().len() >= FLUSH_BYTES {

@@ -1,7 +1,7 @@
 //! Values as PostgreSQL's send functions send them.
 
 use super::super::types::{self, oid};
-use super::{Writer, flat, list, numeric, text, time};
+use super::{Style, Writer, flat, list, numeric, text, time};
 use crate::serve::Error;
 use arrow::array::timezone::Tz;
 use arrow::array::types::{
@@ -113,7 +113,7 @@ pub(super) fn writer(array: &ArrayRef, oid: u32) -> Result<Writer, Error> {
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => list::binary(array, oid)?,
         // Texts, JSON and what is printed only are the same in both forms; jsonb has its version before it.
         _ => {
-            let plain = text::writer(array, oid, utc()?)?;
+            let plain = text::writer(array, oid, Style::exact(utc()?))?;
             Box::new(move |row, out| {
                 if oid == oid::JSONB {
                     out.put_u8(1);

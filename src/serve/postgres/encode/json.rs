@@ -1,15 +1,14 @@
 //! Structs and maps as JSON.
 
-use super::{Writer, flat, list, text};
+use super::{Style, Writer, flat, list, text};
 use crate::serve::Error;
-use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use bytes::{BufMut, BytesMut};
 
 /// The writer of values as JSON: numbers and booleans bare, lists, structs and maps as themselves, all else as text.
-pub(super) fn writer(array: &ArrayRef, zone: Tz) -> Result<Writer, Error> {
+pub(super) fn writer(array: &ArrayRef, style: Style) -> Result<Writer, Error> {
     let array = flat(array)?;
     Ok(match array.data_type() {
         DataType::Struct(fields) => {
@@ -17,7 +16,7 @@ pub(super) fn writer(array: &ArrayRef, zone: Tz) -> Result<Writer, Error> {
             let members = fields.iter().zip(columns.columns()).map(|(field, column)| {
                 let mut name = BytesMut::new();
                 put_string(field.name().as_bytes(), &mut name);
-                Ok((name, Value::new(column, zone)?))
+                Ok((name, Value::new(column, style)?))
             });
             let members = members.collect::<Result<Vec<_>, Error>>()?;
             Box::new(move |row, out| {
@@ -36,8 +35,8 @@ pub(super) fn writer(array: &ArrayRef, zone: Tz) -> Result<Writer, Error> {
         }
         DataType::Map(..) => {
             let map = array.as_map().clone();
-            let key = text::writer(map.keys(), text::item_oid(map.keys()), zone)?;
-            let value = Value::new(map.values(), zone)?;
+            let key = text::writer(map.keys(), text::item_oid(map.keys()), style)?;
+            let value = Value::new(map.values(), style)?;
             Box::new(move |row, out| {
                 let offsets = map.value_offsets();
                 // Offsets are never negative.
@@ -59,7 +58,7 @@ pub(super) fn writer(array: &ArrayRef, zone: Tz) -> Result<Writer, Error> {
         }
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => {
             let (values, ranges) = list::parts(&array)?;
-            let value = Value::new(&values, zone)?;
+            let value = Value::new(&values, style)?;
             Box::new(move |row, out| {
                 out.put_u8(b'[');
                 for (i, at) in ranges(row).enumerate() {
@@ -80,7 +79,7 @@ pub(super) fn writer(array: &ArrayRef, zone: Tz) -> Result<Writer, Error> {
             })
         }
         DataType::Float32 | DataType::Float64 => {
-            let number = text::writer(&array, text::item_oid(&array), zone)?;
+            let number = text::writer(&array, text::item_oid(&array), style)?;
             Box::new(move |row, out| {
                 let start = out.len();
                 number(row, out)?;
@@ -92,9 +91,9 @@ pub(super) fn writer(array: &ArrayRef, zone: Tz) -> Result<Writer, Error> {
                 Ok(())
             })
         }
-        data_type if data_type.is_numeric() => text::writer(&array, text::item_oid(&array), zone)?,
+        data_type if data_type.is_numeric() => text::writer(&array, text::item_oid(&array), style)?,
         _ => {
-            let plain = text::writer(&array, text::item_oid(&array), zone)?;
+            let plain = text::writer(&array, text::item_oid(&array), style)?;
             Box::new(move |row, out| {
                 let mut value = BytesMut::new();
                 plain(row, &mut value)?;
@@ -111,8 +110,8 @@ struct Value {
 }
 
 impl Value {
-    fn new(array: &ArrayRef, zone: Tz) -> Result<Self, Error> {
-        Ok(Self { nulls: array.logical_nulls(), write: writer(array, zone)? })
+    fn new(array: &ArrayRef, style: Style) -> Result<Self, Error> {
+        Ok(Self { nulls: array.logical_nulls(), write: writer(array, style)? })
     }
 
     fn put(&self, row: usize, out: &mut BytesMut) -> Result<(), Error> {

@@ -1,9 +1,8 @@
 //! Lists as PostgreSQL's arrays: `{1,NULL,"a b"}`, and their binary form.
 
 use super::super::types::{self, oid};
-use super::{Writer, binary, flat, sized, text, unsupported};
+use super::{Style, Writer, binary, flat, sized, text, unsupported};
 use crate::serve::Error;
-use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
@@ -46,11 +45,11 @@ fn is_list(array: &ArrayRef) -> bool {
 }
 
 /// The text form. The vectors of system catalogs are written without braces.
-pub(super) fn text(array: &ArrayRef, oid: u32, zone: Tz) -> Result<Writer, Error> {
+pub(super) fn text(array: &ArrayRef, oid: u32, style: Style) -> Result<Writer, Error> {
     let (values, ranges) = parts(array)?;
     let values = flat(&values)?;
     let write =
-        text::writer(&values, types::element_of(oid).unwrap_or_else(|| text::item_oid(&values)), zone)?;
+        text::writer(&values, types::element_of(oid).unwrap_or_else(|| text::item_oid(&values)), style)?;
     let nulls = values.logical_nulls();
     let nested = is_list(&values);
     if oid == oid::INT2VECTOR || oid == oid::OIDVECTOR {

@@ -18,6 +18,7 @@ pub(super) use copy::Copier;
 
 use super::types::Column;
 use crate::serve::Error;
+use crate::serve::settings::Settings;
 use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::NullBuffer;
@@ -51,6 +52,33 @@ impl Format {
     }
 }
 
+/// How the session wants values printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    /// Where timestamps with time zone are shown.
+    pub(super) zone: Tz,
+    /// Digits of floats beside those that are always right; all that are needed if above zero.
+    pub(super) extra_float_digits: i32,
+}
+
+impl Style {
+    /// Floats in full.
+    pub(super) fn exact(zone: Tz) -> Self {
+        Self { zone, extra_float_digits: 1 }
+    }
+
+    /// As a session's settings say.
+    pub(super) fn of(settings: &Settings) -> Result<Self, Error> {
+        let zone = settings.time_zone();
+        let unknown = || Error::new("22023", format!("time zone \"{zone}\" not recognized"));
+        let digits = settings.get("extra_float_digits")?;
+        Ok(Self {
+            zone: zone.parse().map_err(|_| unknown())?,
+            extra_float_digits: digits.parse().unwrap_or(1),
+        })
+    }
+}
+
 /// Writes the value of a row, which is not null.
 type Writer = Box<dyn Fn(usize, &mut BytesMut) -> Result<(), Error> + Send>;
 
@@ -65,17 +93,17 @@ struct Cell {
 }
 
 impl Encoder {
-    /// An encoder of a batch; timestamps with time zone are shown in `zone`.
+    /// An encoder of a batch.
     pub(super) fn new(
         batch: &RecordBatch,
         columns: &[Column],
         formats: &[Format],
-        zone: Tz,
+        style: Style,
     ) -> Result<Self, Error> {
         let cells = batch.columns().iter().zip(columns).zip(formats).map(|((array, column), format)| {
             let array = flat(array)?;
             let write = match format {
-                Format::Text => text::writer(&array, column.oid, zone)?,
+                Format::Text => text::writer(&array, column.oid, style)?,
                 Format::Binary => binary::writer(&array, column.oid)?,
             };
             Ok(Cell { nulls: array.logical_nulls(), write })

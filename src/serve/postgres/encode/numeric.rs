@@ -3,14 +3,23 @@
 use bytes::{BufMut, BytesMut};
 use std::fmt::Write as _;
 
-/// A double as `float8out` writes it: the shortest digits that read back, with an exponent outside of 1e-5 .. 1e15.
-pub(super) fn put_f64(value: f64, out: &mut BytesMut) {
-    put_float(value.is_nan(), value.is_infinite(), value.is_sign_negative(), &format!("{value:e}"), 15, out);
+/// Digits of a double that are always right, and of a single.
+const F64_DIGITS: i32 = 15;
+const F32_DIGITS: i32 = 6;
+
+/// A double as `float8out` writes it: the shortest digits that read back, with an exponent outside of 1e-5 .. 1e15; or
+/// fewer digits where `extra_float_digits` is not above zero.
+pub(super) fn put_f64(value: f64, extra: i32, out: &mut BytesMut) {
+    let digits = (F64_DIGITS + extra.min(0)).max(1);
+    let text = if extra > 0 { format!("{value:e}") } else { format!("{value:.*e}", digits as usize - 1) };
+    put_float(value.is_nan(), value.is_infinite(), value.is_sign_negative(), &text, digits, out);
 }
 
 /// A single as `float4out` writes it, with an exponent from 1e6 on.
-pub(super) fn put_f32(value: f32, out: &mut BytesMut) {
-    put_float(value.is_nan(), value.is_infinite(), value.is_sign_negative(), &format!("{value:e}"), 6, out);
+pub(super) fn put_f32(value: f32, extra: i32, out: &mut BytesMut) {
+    let digits = (F32_DIGITS + extra.min(0)).max(1);
+    let text = if extra > 0 { format!("{value:e}") } else { format!("{value:.*e}", digits as usize - 1) };
+    put_float(value.is_nan(), value.is_infinite(), value.is_sign_negative(), &text, digits, out);
 }
 
 fn put_float(
@@ -35,7 +44,8 @@ fn put_float(
         scientific.trim_start_matches('-').split_once('e').unwrap_or((scientific, "0"));
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if digits == "0" {
+    let digits = digits.trim_end_matches('0');
+    if digits.is_empty() {
         return out.put_u8(b'0');
     }
     if !(-4..digits_max).contains(&exponent) {

@@ -1,4 +1,4 @@
-use super::{Encoder, Format};
+use super::{Encoder, Format, Style, numeric};
 use crate::serve::postgres::catalog::types::PG_TYPE_KEY;
 use crate::serve::postgres::types::{self, Column};
 use arrow::array::*;
@@ -15,7 +15,7 @@ fn encode(array: ArrayRef, format: Format, zone: &str) -> Vec<Option<Vec<u8>>> {
 fn encode_as(field: Field, array: ArrayRef, format: Format, zone: &str) -> Vec<Option<Vec<u8>>> {
     let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field.clone()])), vec![array]).unwrap();
     let columns: Vec<Column> = vec![types::column(&field)];
-    let encoder = Encoder::new(&batch, &columns, &[format], zone.parse().unwrap()).unwrap();
+    let encoder = Encoder::new(&batch, &columns, &[format], Style::exact(zone.parse().unwrap())).unwrap();
     (0..batch.num_rows())
         .map(|row| {
             let mut out = BytesMut::new();
@@ -246,4 +246,32 @@ fn binary_forms_are_those_of_send_functions() {
         .concat()
     );
     assert_eq!(sent[1].as_deref().unwrap(), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20]);
+}
+
+#[test]
+fn floats_are_rounded_where_the_session_asks_for_it() {
+    let print = |value: f64, extra| {
+        let mut out = BytesMut::new();
+        numeric::put_f64(value, extra, &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    };
+    // As PostgreSQL 15 prints them.
+    for (value, extra, expected) in [
+        (0.1 + 0.2, 1, "0.30000000000000004"),
+        (0.1 + 0.2, 0, "0.3"),
+        (1.0 / 3.0, 0, "0.333333333333333"),
+        (1.0 / 3.0, -12, "0.333"),
+        (123_456.789, -12, "1.23e+05"),
+        (123_456.789, -15, "1e+05"),
+        (1e15, 0, "1e+15"),
+        (-2.5e-5, 0, "-2.5e-05"),
+        (100.0, 0, "100"),
+        (f64::NAN, 0, "NaN"),
+        (f64::NEG_INFINITY, -3, "-Infinity"),
+    ] {
+        assert_eq!(print(value, extra), expected, "{value} {extra}");
+    }
+    let mut out = BytesMut::new();
+    numeric::put_f32(1.0 / 3.0, 0, &mut out);
+    assert_eq!(&out[..], b"0.333333");
 }

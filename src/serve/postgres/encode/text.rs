@@ -1,9 +1,8 @@
 //! Values as PostgreSQL prints them.
 
 use super::super::types::{self, oid};
-use super::{Writer, flat, json, list, numeric, time, unsupported};
+use super::{Style, Writer, flat, json, list, numeric, time, unsupported};
 use crate::serve::Error;
-use arrow::array::timezone::Tz;
 use arrow::array::types::{
     Date32Type, Date64Type, Decimal128Type, Decimal256Type, DurationMicrosecondType, DurationMillisecondType,
     DurationNanosecondType, DurationSecondType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
@@ -38,7 +37,7 @@ where
 }
 
 /// The writer of an array's values; `oid` is the column's type.
-pub(super) fn writer(array: &ArrayRef, oid: u32, zone: Tz) -> Result<Writer, Error> {
+pub(super) fn writer(array: &ArrayRef, oid: u32, style: Style) -> Result<Writer, Error> {
     let array = &flat(array)?;
     Ok(match array.data_type() {
         DataType::Null => Box::new(|_, _| Ok(())),
@@ -61,12 +60,12 @@ pub(super) fn writer(array: &ArrayRef, oid: u32, zone: Tz) -> Result<Writer, Err
         DataType::UInt16 => display::<UInt16Type>(array),
         DataType::UInt32 => display::<UInt32Type>(array),
         DataType::UInt64 => display::<UInt64Type>(array),
-        DataType::Float32 => primitive::<Float32Type>(array, |value, out| {
-            numeric::put_f32(value, out);
+        DataType::Float32 => primitive::<Float32Type>(array, move |value, out| {
+            numeric::put_f32(value, style.extra_float_digits, out);
             Ok(())
         }),
-        DataType::Float64 => primitive::<Float64Type>(array, |value, out| {
-            numeric::put_f64(value, out);
+        DataType::Float64 => primitive::<Float64Type>(array, move |value, out| {
+            numeric::put_f64(value, style.extra_float_digits, out);
             Ok(())
         }),
         DataType::Decimal128(_, scale) => {
@@ -131,7 +130,7 @@ pub(super) fn writer(array: &ArrayRef, oid: u32, zone: Tz) -> Result<Writer, Err
         DataType::Timestamp(_, Some(_)) => {
             let us = microseconds(array)?;
             Box::new(move |row, out| {
-                time::put_timestamptz(us(row)?, zone, out);
+                time::put_timestamptz(us(row)?, style.zone, out);
                 Ok(())
             })
         }
@@ -144,12 +143,12 @@ pub(super) fn writer(array: &ArrayRef, oid: u32, zone: Tz) -> Result<Writer, Err
             })
         }
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => {
-            list::text(array, oid, zone)?
+            list::text(array, oid, style)?
         }
         DataType::Struct(_) if types::is_identifier(oid) => {
-            writer(array.as_struct().column(1), oid::TEXT, zone)?
+            writer(array.as_struct().column(1), oid::TEXT, style)?
         }
-        DataType::Struct(_) | DataType::Map(..) => json::writer(array, zone)?,
+        DataType::Struct(_) | DataType::Map(..) => json::writer(array, style)?,
         other => return Err(unsupported(other)),
     })
 }
