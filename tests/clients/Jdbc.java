@@ -5,7 +5,7 @@ import java.util.*;
 
 /** Reads project `shop` from a Sluice server by pgjdbc and checks the values: java -cp pgjdbc Jdbc.java HOST PORT. */
 class Jdbc {
-    static final String NUMBERS = "SELECT n, 'row ' || n AS text FROM generate_series(1, 1000) AS t(n) ORDER BY n";
+    static final String NUMBERS = "SELECT n::int8 AS n, 'row ' || n AS text FROM generate_series(1, 1000) AS t(n) ORDER BY 1";
     static final String ENDLESS = "SELECT count(*) FROM generate_series(1, 2000000) a, generate_series(1, 2000000) b";
 
     public static void main(String[] arguments) throws Exception {

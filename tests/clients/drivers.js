@@ -6,7 +6,7 @@ const Cursor = require("pg-cursor");
 const postgres = require("postgres");
 
 const [host, port] = [process.argv[2], Number(process.argv[3])];
-const NUMBERS = "SELECT n, 'row ' || n AS text FROM generate_series(1, 1000) AS t(n) ORDER BY n";
+const NUMBERS = "SELECT n::int8 AS n, 'row ' || n AS text FROM generate_series(1, 1000) AS t(n) ORDER BY 1";
 
 async function nodePostgres() {
   const client = new Client({ host, port, user: "sluice", database: "sluice" });

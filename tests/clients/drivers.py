@@ -18,7 +18,7 @@ HOST, PORT = "127.0.0.1", 5433
 ORDERS = "SELECT order_id, customer_id, amount, status, order_date FROM silver.orders ORDER BY order_id"
 FIRST_ORDER = (1, 10, Decimal("20.00"), "paid", dt.date(2026, 1, 1))
 TEXTS = ["a", None, 'x "y", {z}']
-NUMBERS = "SELECT n, 'row ' || n AS text FROM generate_series(1, 1000) AS t(n) ORDER BY n"
+NUMBERS = "SELECT n::int8 AS n, 'row ' || n AS text FROM generate_series(1, 1000) AS t(n) ORDER BY 1"
 ENDLESS = "SELECT count(*) FROM generate_series(1, 2000000) a, generate_series(1, 2000000) b"
 
 
