@@ -201,11 +201,11 @@ fn portals_are_read_in_pieces() {
             .bind("SELECT value FROM generate_series(1, 10) AS t(value) ORDER BY 1", &[])
             .await
             .unwrap();
-        let mut seen: Vec<i64> = Vec::new();
+        let mut seen: Vec<i32> = Vec::new();
         for (ask, expected) in [(4, 4), (1, 1), (100, 5), (100, 0)] {
             let rows = transaction.query_portal(&portal, ask).await.unwrap();
             assert_eq!(rows.len(), expected);
-            seen.extend(rows.iter().map(|row| row.get::<_, i64>(0)));
+            seen.extend(rows.iter().map(|row| row.get::<_, i32>(0)));
         }
         assert_eq!(seen, (1..=10).collect::<Vec<_>>());
         transaction.commit().await.unwrap();

@@ -108,7 +108,8 @@ impl PaddedExec {
     }
 }
 
-/// Orders; and columns that are equal, if they are NULL together. What is computed of NULL need not be.
+/// Columns that are equal, if they are NULL together; what is computed of NULL need not be. No order either: one that is
+/// asked for above would be made below, where what is constant is left out of it.
 fn still_known(
     known: &EquivalenceProperties,
     padded: Padded,
@@ -121,7 +122,6 @@ fn still_known(
         let equal = classes.map(|class| EquivalenceClass::new(class.iter().filter(is_column).cloned()));
         still.add_equivalence_group(EquivalenceGroup::new(equal))?;
     }
-    still.add_orderings(known.oeq_class().iter().cloned());
     Ok(still)
 }
 
@@ -138,10 +138,6 @@ impl ExecutionPlan for PaddedExec {
 
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

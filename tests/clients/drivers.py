@@ -112,7 +112,7 @@ def psycopg3():
             cursor.scroll(-5)
             same(cursor.fetchone()[0], 6)
         with connection.cursor().copy(f"COPY ({NUMBERS}) TO STDOUT (FORMAT binary)") as copy:
-            copy.set_types(["int4", "text"])
+            copy.set_types(["int8", "text"])
             rows = list(copy.rows())
         same((len(rows), rows[-1]), (1000, (1000, "row 1000")))
         with connection.cursor().copy(f"COPY ({NUMBERS}) TO STDOUT") as copy:
