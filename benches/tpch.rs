@@ -195,10 +195,11 @@ fn report(
     let [mode, read, written, seconds, how] = cells[..] else { panic!("{row}") };
     let refresh = Took { ms: seconds.parse::<f64>().unwrap() * 1000.0, cpu_ms: cpu.as_secs_f64() * 1000.0 };
     let started = Instant::now();
-    let whole = session.text(query);
+    session.text(query);
     let spent = started.elapsed();
-    let stored = session.text(&format!("SELECT * FROM gold.{view}"));
-    assert!(sorted(&stored) == sorted(&whole), "gold.{view} is not its query's answer after {change}");
+    // A reader's average has more digits than a stored one: the server compares what it stores.
+    let verified = session.text(&format!("VERIFY MATERIALIZED VIEW gold.{view}"));
+    assert!(verified.contains("|equal|"), "gold.{view} is not its query's answer after {change}: {verified}");
     let times = duckdb
         .map(|duckdb| format!("{:.1}x ({:.1}x)", duckdb.ms / refresh.ms, duckdb.cpu_ms / refresh.cpu_ms));
     println!(
@@ -208,12 +209,6 @@ fn report(
         duckdb.map_or_else(|| "-".to_string(), Took::to_string),
         times.unwrap_or_else(|| "-".to_string()),
     );
-}
-
-fn sorted(rows: &str) -> Vec<&str> {
-    let mut rows: Vec<&str> = rows.lines().collect();
-    rows.sort_unstable();
-    rows
 }
 
 /// Waits until all that was written is in bronze, and refreshes the tables from it.

@@ -31,10 +31,10 @@ use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of indexes kept in memory: 32 million rows.
-const INDEX_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of indexes kept in memory: 128 million rows. Where they do not fit, each refresh builds some of them anew.
+const INDEX_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of footers kept in memory.
-const FOOTER_BYTES_MAX: u64 = 64 << 20;
+const FOOTER_BYTES_MAX: u64 = 256 << 20;
 /// Files whose footers are expected to be kept.
 const FILES_EXPECTED: usize = 1024;
 /// When more than one row in so many has one of the keys, a file is read whole.
