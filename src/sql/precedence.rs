@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use std::ops::ControlFlow;
 
-/// Turns every expression of a query that has just been parsed. Parentheses stay what they are.
+/// Turns every expression of a query that has just been parsed. Parentheses stay what they are, and come around what was turned.
 pub fn bind_as_written(query: &mut Query) {
     let _ = query.visit(&mut Turn);
 }
@@ -55,6 +55,11 @@ fn turn(tree: &mut Expr, strength: u8, outer: &mut Expr) {
                 | Expr::BinaryOp { right: side, .. } => **side = inner,
                 _ => {}
             }
+            // Models are kept as text: printed and parsed again, the tree has to be the same.
+            if matches!(tree, Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..)) {
+                let distinct = std::mem::replace(tree, hole());
+                *tree = Expr::Nested(Box::new(distinct));
+            }
         }
     }
 }
@@ -102,22 +107,28 @@ mod tests {
     #[test]
     fn distinct_binds_stronger_than_and_or_not() {
         for (sql, expected) in [
-            ("a IS DISTINCT FROM b AND c", "((a <> b) AND c)"),
-            ("a IS DISTINCT FROM b OR c AND d", "((a <> b) OR (c AND d))"),
-            ("a IS DISTINCT FROM b AND c OR d", "(((a <> b) AND c) OR d)"),
-            ("x AND a IS DISTINCT FROM b OR c", "((x AND (a <> b)) OR c)"),
-            ("x OR a IS NOT DISTINCT FROM b AND c", "(x OR ((a == b) AND c))"),
-            ("NOT a IS DISTINCT FROM b AND c", "((not (a <> b)) AND c)"),
-            ("x AND NOT a IS DISTINCT FROM b AND c OR d", "((x AND ((not (a <> b)) AND c)) OR d)"),
-            ("a IS DISTINCT FROM b AND c IS DISTINCT FROM d OR e", "(((a <> b) AND (c <> d)) OR e)"),
+            ("a IS DISTINCT FROM b AND c", "([(a <> b)] AND c)"),
+            ("a IS DISTINCT FROM b OR c AND d", "([(a <> b)] OR (c AND d))"),
+            ("a IS DISTINCT FROM b AND c OR d", "(([(a <> b)] AND c) OR d)"),
+            ("x AND a IS DISTINCT FROM b OR c", "((x AND [(a <> b)]) OR c)"),
+            ("x OR a IS NOT DISTINCT FROM b AND c", "(x OR ([(a == b)] AND c))"),
+            ("NOT a IS DISTINCT FROM b AND c", "((not [(a <> b)]) AND c)"),
+            ("x AND NOT a IS DISTINCT FROM b AND c OR d", "((x AND ((not [(a <> b)]) AND c)) OR d)"),
+            ("a IS DISTINCT FROM b AND c IS DISTINCT FROM d OR e", "(([(a <> b)] AND [(c <> d)]) OR e)"),
             ("a IS DISTINCT FROM (b AND c)", "(a <> [(b AND c)])"),
-            ("a IS DISTINCT FROM b + 1 OR NOT c", "((a <> b + 1) OR (not c))"),
+            ("a IS DISTINCT FROM b + 1 OR NOT c", "([(a <> b + 1)] OR (not c))"),
             ("NOT (a OR b)", "(not [(a OR b)])"),
         ] {
             let parser = Parser::new(&PostgreSqlDialect {});
             let mut expr = parser.try_with_sql(sql).unwrap().parse_expr().unwrap();
             bind_expression_as_written(&mut expr);
             assert_eq!(shown(&expr), expected, "{sql}");
+            let printed = expr.to_string();
+            let parser = Parser::new(&PostgreSqlDialect {});
+            let mut again = parser.try_with_sql(&printed).unwrap().parse_expr().unwrap();
+            let as_parsed = shown(&again);
+            bind_expression_as_written(&mut again);
+            assert_eq!(shown(&again), as_parsed, "{printed} is read as it is meant");
         }
     }
 }
