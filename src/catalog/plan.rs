@@ -10,8 +10,9 @@ use super::watermarks::{Unmarked, unmarked};
 use crate::engine::{DATABASE, Engine};
 use crate::lake::{TableName, storable};
 use crate::sql::{
-    AutoCdc, ColumnDefinition, Error, Expectation, MaterializedViewDefinition, defining_query,
-    hint_did_you_mean, quarantine_schema, schema_of, table_schema, type_name, watermark_schema,
+    AutoCdc, ColumnDefinition, Continuation, Error, Expectation, MaterializedViewDefinition, continuation,
+    defining_query, hint_did_you_mean, quarantine_schema, schema_of, table_schema, type_name,
+    watermark_schema,
 };
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -35,6 +36,8 @@ pub struct PlannedModel {
     pub schema: SchemaRef,
     /// Its query's text as the engine reads it, without `STREAM`; of a change feed, what it stands for.
     pub query: String,
+    /// How a change feed is gone on from, where its rows show how far they have come.
+    pub continuation: Option<Continuation>,
 }
 
 /// The columns of tables that others write, as far as they are known.
@@ -159,14 +162,14 @@ impl Planner {
             let origin = clause.unwrap_or_else(|| place.statement());
             return Err(vec![Error::new("42P16", origin, message).with_hint(hint)]);
         }
-        let (query, output) = match model.auto_cdc() {
-            Some(flow) => self.change_feed(flow, &place).await?,
+        let (query, output, continuation) = match model.auto_cdc() {
+            Some(flow) => self.change_feed(flow, model.name(), &place).await?,
             None => {
                 let query = &model.query().ast;
                 let statement = SqlStatement::Query(Box::new(Query::clone(query)));
                 let statement = Statement::Statement(Box::new(statement));
                 let output = self.query(statement).await.map_err(|error| errors_of(&error, &place))?;
-                (query.to_string(), output)
+                (query.to_string(), output, None)
             }
         };
         named_columns(&output, &place)?;
@@ -201,7 +204,14 @@ impl Planner {
         errors.extend(key.iter().filter_map(|column| missing(&schema, column, "PRIMARY KEY's", &place)));
         let commented = project.column_comments.keys().filter(|(table, _)| table == model.name());
         errors.extend(commented.filter_map(|(_, column)| missing(&schema, column, "comment's", &place)));
-        if errors.is_empty() { Ok(PlannedModel { schema, query }) } else { Err(errors) }
+        // In columns of other names or types than the changes have, what stands is no change.
+        let is_like_changes = |stored: &Field, change: &Field| {
+            stored.name() == change.name() && stored.data_type() == change.data_type()
+        };
+        let mut columns = schema.fields().iter().zip(output.fields());
+        let continuation =
+            continuation.filter(|_| columns.all(|(stored, change)| is_like_changes(stored, change)));
+        if errors.is_empty() { Ok(PlannedModel { schema, query, continuation }) } else { Err(errors) }
     }
 
     /// The columns of a table, if it is known.
@@ -210,12 +220,13 @@ impl Planner {
         Ok(tables.table(&table.name).await?.map(|table| table.schema()))
     }
 
-    /// The query that a change feed stands for, and its columns.
+    /// The query that a change feed stands for, its columns, and how it is gone on from.
     async fn change_feed(
         &self,
         flow: &AutoCdc,
+        table: &TableName,
         place: &Place<'_>,
-    ) -> Result<(String, SchemaRef), Vec<Error>> {
+    ) -> Result<(String, SchemaRef, Option<Continuation>), Vec<Error>> {
         let place = place.with_default(flow.origin.clone());
         let unplanned = |error| errors_of(&error, &place);
         let input = self.columns_of(&flow.input).await.map_err(unplanned)?;
@@ -228,7 +239,7 @@ impl Planner {
         let query = defining_query(flow, &input)?;
         let statement = self.state.sql_to_statement(&query, &Dialect::PostgreSQL).map_err(unplanned)?;
         let output = self.query(statement).await.map_err(unplanned)?;
-        Ok((query, output))
+        Ok((query, output, continuation(flow, &input, table)))
     }
 
     /// The columns that a query gives. It is planned down to operators, since some mistakes show only there.

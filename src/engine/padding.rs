@@ -3,7 +3,8 @@
 //! DataFusion 55 keeps the constants of both sides of an outer join (`k` after `WHERE k = 5`, a count that statistics
 //! tell), and columns that are equal below grouping sets, which set each to NULL on its own. What sorts or groups by such
 //! columns above leaves them out: rows come in a wrong order, windows and groups are cut wrongly. An input that may be
-//! padded with NULL therefore says nothing of them.
+//! padded with NULL therefore says nothing of them. Nor does an input of a union: each is sorted by those columns that are
+//! left in it, and the union then knows of no order that all have.
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::JoinType;
@@ -24,6 +25,7 @@ use datafusion::physical_plan::filter_pushdown::{
 };
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties as _, PlanProperties,
     SendableRecordBatchStream, Statistics,
@@ -42,9 +44,9 @@ impl PhysicalOptimizerRule for Padding {
 
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let hidden = plan.transform_up(|node| {
-            let inputs = node.children().into_iter().cloned().zip(padded_inputs(node.as_ref()));
+            let inputs = node.children().into_iter().cloned().enumerate();
             let mut is_hidden = false;
-            let inputs = inputs.map(|(input, padded)| match padded {
+            let inputs = inputs.map(|(place, input)| match padded(node.as_ref(), place) {
                 Some(padded) if !input.equivalence_properties().eq_group().is_empty() => {
                     is_hidden = true;
                     PaddedExec::over(input, padded)
@@ -71,25 +73,26 @@ impl PhysicalOptimizerRule for Padding {
 enum Padded {
     /// All: where nothing of this side of a join matches.
     Together,
-    /// Some: those that a grouping set lacks.
+    /// Some: those that a grouping set lacks; or, in a union, none, but other inputs' rows stand beside.
     Apart,
 }
 
-/// How the inputs of an operator are padded in its rows.
-fn padded_inputs(node: &dyn ExecutionPlan) -> [Option<Padded>; 2] {
+/// How an input of an operator is padded in its rows.
+fn padded(node: &dyn ExecutionPlan, place: usize) -> Option<Padded> {
     let aggregate = node.downcast_ref::<AggregateExec>();
-    if aggregate.is_some_and(|aggregate| !aggregate.group_expr().is_single()) {
-        return [Some(Padded::Apart), None];
+    if aggregate.is_some_and(|aggregate| !aggregate.group_expr().is_single()) || node.is::<UnionExec>() {
+        return Some(Padded::Apart);
     }
     let hash = node.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
     let merge = node.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type);
     let nested = node.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type());
-    match hash.or(merge).or(nested) {
-        Some(JoinType::Left) => [None, Some(Padded::Together)],
-        Some(JoinType::Right) => [Some(Padded::Together), None],
-        Some(JoinType::Full) => [Some(Padded::Together), Some(Padded::Together)],
-        _ => [None, None],
-    }
+    let is_padded = match hash.or(merge).or(nested)? {
+        JoinType::Left => place == 1,
+        JoinType::Right => place == 0,
+        JoinType::Full => true,
+        _ => false,
+    };
+    is_padded.then_some(Padded::Together)
 }
 
 /// The rows of its input, of which is known what still holds once padded rows are among them.

@@ -10,7 +10,7 @@ use super::recompute;
 use crate::catalog::cut::Cut;
 use crate::engine::{Engine, logical_plan};
 use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableKind, TableName};
-use crate::sql::{Definition, RefreshPolicy, Trigger, defining_query, parse_file};
+use crate::sql::{Definition, RefreshPolicy, Trigger, continuation, defining_query, parse_file};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -52,6 +52,13 @@ const FEEDS: &[Feed] = &[
         tracked: |_| vec![],
     },
     Feed {
+        clauses: "APPLY AS DELETE WHEN op = 'D' SEQUENCE BY at COLUMNS * EXCEPT (op)",
+        versions: false,
+        deletes: true,
+        kept: |c| vec![number(c.at), number(c.v), letter(c.t)],
+        tracked: |_| vec![],
+    },
+    Feed {
         clauses: "SEQUENCE BY at COLUMNS (t, at)",
         versions: false,
         deletes: false,
@@ -70,6 +77,13 @@ const FEEDS: &[Feed] = &[
         versions: true,
         deletes: true,
         kept: |c| vec![number(c.v), letter(c.t)],
+        tracked: |c| vec![number(c.v)],
+    },
+    Feed {
+        clauses: "APPLY AS DELETE WHEN op = 'D' SEQUENCE BY at COLUMNS (v, at, t) STORED AS SCD TYPE 2 TRACK HISTORY ON v",
+        versions: true,
+        deletes: true,
+        kept: |c| vec![number(c.v), number(c.at), letter(c.t)],
         tracked: |c| vec![number(c.v)],
     },
     Feed {
@@ -178,6 +192,8 @@ struct House {
     base: Arc<Cut>,
     /// How many refreshes were incremental, and how many were not.
     refreshes: (u32, u32),
+    /// Of each feed, how many keys its last refresh went on from.
+    gone_on_from: Vec<usize>,
 }
 
 impl House {
@@ -187,14 +203,25 @@ impl House {
         let tables = BTreeMap::from([(changes.name().clone(), Arc::clone(&changes))]);
         let engine = Engine::new(1 << 30, 2).unwrap();
         let base = cut_of(&lake, &tables);
-        let mut house =
-            Self { lake, engine, tables, changes, has_positions, models: vec![], base, refreshes: (0, 0) };
+        let mut house = Self {
+            lake,
+            engine,
+            tables,
+            changes,
+            has_positions,
+            models: vec![],
+            base,
+            refreshes: (0, 0),
+            gone_on_from: vec![],
+        };
         for (number, feed) in FEEDS.iter().enumerate() {
             let model = house.model(number, feed.clauses).await;
             let inputs = model.versions_in(&house.base);
             apply(&model, Target::All(vec![]), &inputs, true).await.unwrap().unwrap();
+            house.tables.insert(model.name.clone(), Arc::clone(&model.table));
             house.models.push(model);
         }
+        house.base = cut_of(&house.lake, &house.tables);
         house
     }
 
@@ -208,6 +235,7 @@ impl House {
         };
         let feed = definition.auto_cdc.as_ref().unwrap();
         let query = defining_query(feed, &input_schema(self.has_positions)).unwrap();
+        let continuation = continuation(feed, &input_schema(self.has_positions), &name);
         let plan = self.engine.plan_over(&self.base, &query).await.unwrap();
         let fields = plan.schema().fields().iter().map(|field| {
             let data_type = match field.data_type() {
@@ -225,6 +253,7 @@ impl House {
             schema,
             partitioned_by: Vec::new(),
             query,
+            continuation,
             streams: vec![],
             inputs: vec![self.changes.name().clone()],
             trigger: Trigger::default(),
@@ -235,6 +264,7 @@ impl House {
             hidden_in_use: Default::default(),
             why_not: OnceLock::new(),
             chain: Default::default(),
+            continued: Default::default(),
             past: Default::default(),
         }
     }
@@ -245,14 +275,19 @@ impl House {
         let files = self.changes.write(vec![rows], Effort::Fast).await.unwrap();
         self.changes.commit(Commit::append(files, vec![])).await.unwrap();
         let now = cut_of(&self.lake, &self.tables);
+        self.gone_on_from.clear();
         for model in &self.models {
             let consumed = model.consumed();
             let base =
                 Base { lake: &self.lake, tables: &self.tables, consumed: &consumed, cut: Some(&self.base) };
             match incremental::refresh(model, &self.engine, &now, base).await.unwrap() {
-                Attempt::Done(_) => self.refreshes.0 += 1,
+                Attempt::Done(refreshed) => {
+                    self.refreshes.0 += 1;
+                    self.gone_on_from.push(keys_gone_on_from(&refreshed.record.reason));
+                }
                 Attempt::Refused(why) => {
                     self.refreshes.1 += 1;
+                    self.gone_on_from.push(0);
                     recompute::refresh(model, &self.engine, &now, &why).await.unwrap();
                 }
             }
@@ -308,6 +343,12 @@ fn case() -> impl Strategy<Value = Case> {
     });
     let shuffled = changes.prop_flat_map(|changes| (Just(changes.clone()), Just(changes).prop_shuffle()));
     (shuffled, prop::collection::vec(1usize..5, 1..6)).prop_map(|((a, b), sizes)| (a, b, sizes))
+}
+
+/// What a refresh says of itself.
+fn keys_gone_on_from(reason: &str) -> usize {
+    let Some((before, _)) = reason.split_once(" keys gone on from") else { return 0 };
+    before.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 /// Cuts a list into pieces of these sizes, over and over.
@@ -378,6 +419,63 @@ fn a_change_feed_is_a_function_of_its_changes() {
         followed.map_err(|error| TestCaseError::fail(error.to_string()))
     });
     outcome.unwrap_or_else(|error| panic!("SLUICE_TEST_SEED={seed}: {error}"));
+}
+
+/// Each feed's keys: one that stands and changes, one that is closed and one that stands and is deleted; what is late,
+/// and what comes at the same time, is no continuation.
+#[tokio::test(flavor = "multi_thread")]
+async fn later_changes_go_on_from_what_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::open(folder.path(), true).await;
+    let change = |id, at, deletes, v, offset| {
+        let (id, v, t) = (Some(id), Some(v), Some(u8::from(at > Some(4))));
+        Change { id, at, deletes, v, t, position: (0, offset) }
+    };
+    let batches = [
+        // As many rows that the table is worth looking up in.
+        (0..8).map(|id| change(id, Some(1), false, 0, id)).collect::<Vec<_>>(),
+        vec![
+            change(0, Some(3), false, 1, 10),
+            change(1, Some(2), true, 0, 11),
+            change(0, Some(4), false, 1, 12),
+        ],
+        vec![
+            change(0, Some(6), false, 1, 20),
+            change(1, Some(5), false, 1, 21),
+            change(2, Some(1), false, 1, 22),
+        ],
+        vec![
+            change(0, Some(7), true, 1, 30),
+            change(1, Some(4), false, 0, 31),
+            change(3, None, false, 0, 32),
+        ],
+        vec![
+            change(0, Some(9), false, 2, 40),
+            change(1, Some(9), false, 2, 41),
+            change(3, Some(8), false, 0, 42),
+        ],
+    ];
+    let mut seen = vec![];
+    // By batch, the keys that feeds with and without deletes go on from.
+    let expected = [(0, 0), (2, 2), (1, 2), (1, 1), (2, 3)];
+    for (batch, (with_deletes, without)) in batches.iter().zip(expected) {
+        house.take(batch).await;
+        seen.extend(batch.iter().cloned());
+        for (number, feed) in FEEDS.iter().enumerate() {
+            assert_eq!(house.stored(number), reference(feed, &seen), "{} after {seen:?}", feed.clauses);
+            let shows_sequence = house.models[number].continuation.is_some();
+            let expected = if !shows_sequence {
+                0
+            } else if feed.deletes {
+                with_deletes
+            } else {
+                without
+            };
+            assert_eq!(house.gone_on_from[number], expected, "{} after {seen:?}", feed.clauses);
+        }
+    }
+    let continued = house.models.iter().filter(|model| model.continuation.is_some()).count();
+    assert_eq!(continued, 4, "feeds whose rows show how far they have come");
 }
 
 #[tokio::test(flavor = "multi_thread")]

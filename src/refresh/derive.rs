@@ -298,7 +298,7 @@ fn is_touched(plan: &LogicalPlan, sources: &Sources) -> Derived<bool> {
     Ok(touched)
 }
 
-fn name_of(table: &TableReference) -> TableName {
+pub(super) fn name_of(table: &TableReference) -> TableName {
     TableName::new(table.schema().unwrap_or_default(), table.table())
 }
 

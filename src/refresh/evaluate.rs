@@ -73,6 +73,11 @@ impl<'a> Evaluator<'a> {
         Self { state, alone: Opaque::new(alone), keys: Mutex::default(), rows_read: AtomicU64::new(0) }
     }
 
+    /// The planner's state.
+    pub(super) fn state(&self) -> &Opaque<SessionState> {
+        self.state
+    }
+
     /// Rows that were read from tables.
     pub(super) fn rows_read(&self) -> u64 {
         self.rows_read.load(Ordering::Relaxed)
@@ -95,7 +100,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The plan without columns that nothing above them reads: sides that are run on the way hold what they must.
-    fn pruned(&self, plan: &LogicalPlan) -> Result<Opaque<LogicalPlan>, Error> {
+    pub(super) fn pruned(&self, plan: &LogicalPlan) -> Result<Opaque<LogicalPlan>, Error> {
         let optimizer = Optimizer::with_rules(vec![Arc::new(OptimizeProjections::new())]);
         Ok(Opaque::new(optimizer.optimize(plan.clone(), &**self.state, |_, _| {})?))
     }
@@ -302,7 +307,7 @@ fn columns_of(
 }
 
 /// Each row once.
-fn distinct(rows: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, Error> {
+pub(super) fn distinct(rows: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, Error> {
     let Some(first) = rows.first() else { return Ok(rows) };
     let fields = first.schema_ref().fields().iter();
     let converter = RowConverter::new(fields.map(|f| SortField::new(f.data_type().clone())).collect())?;

@@ -9,6 +9,7 @@
 
 use super::Error;
 use super::apply::{Applied, Target, apply};
+use super::continued::{continued, of_feed};
 use super::derive::{self, Source, Sources, Split, ruled};
 use super::evaluate::Evaluator;
 use super::ground::{Ground, SMALL_ROWS, gather};
@@ -28,6 +29,7 @@ use chrono::DateTime;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalTableSource, TableSource};
+use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +67,7 @@ pub(super) async fn refresh(
     let state = engine.state_at(cut, cut.wave_time);
     let chain = match not_by_definition(&outline) {
         Some(why) => Err(why),
-        None => known_chain(model, &state, cut).await?,
+        None => known_chain(&outline, &model.chain, &state, cut).await?,
     };
     let hidden_names = chain.iter().flat_map(|chain| chain.states.iter().map(|state| state.name.clone()));
     model.uses_hidden(hidden_names);
@@ -217,24 +219,25 @@ pub(super) fn not_by_definition(outline: &Outline<'_>) -> Option<String> {
     (outline.policy == RefreshPolicy::Full).then(|| "REFRESH POLICY FULL".to_string())
 }
 
-/// The chain of a model's query, made once for the columns that its inputs have.
-async fn known_chain(
-    model: &Model,
+/// The chain of a query, made once for the columns that its inputs have.
+pub(super) async fn known_chain(
+    outline: &Outline<'_>,
+    place: &Mutex<Option<Opaque<Split>>>,
     state: &Opaque<SessionState>,
     cut: &Arc<Cut>,
 ) -> Result<Result<Opaque<Split>, String>, Error> {
-    let known = model.chain.lock().clone();
+    let known = place.lock().clone();
     let columns = |name: &TableName| Some(cut.tables.get(name)?.provider.as_ref()?.schema());
     if let Some(known) = known
         && known.fits(columns)?
     {
         return Ok(Ok(known));
     }
-    let chain = match chain_of(&model.outline(), state, cut).await? {
+    let chain = match chain_of(outline, state, cut).await? {
         Ok(chain) => Opaque::new(chain.without_rows()?),
         Err(why) => return Ok(Err(why)),
     };
-    *model.chain.lock() = Some(chain.clone());
+    *place.lock() = Some(chain.clone());
     Ok(Ok(chain))
 }
 
@@ -365,7 +368,10 @@ async fn change_of(
         Way::Nothing => Ok(unaffected()),
         Way::Merge(merge, keyed) => of_merge(model, evaluator, &merge, keyed.as_ref(), rules).await?,
         Way::First(first) => of_first(model, evaluator, &first, rules).await?,
-        Way::OfKeys(keyed) => of_keys(model, evaluator, &keyed, rules).await?,
+        Way::OfKeys(keyed) => match continued(model, evaluator, ground.cut, &gathered.sources).await? {
+            Some(continued) => of_feed(model, evaluator, &keyed, &continued, rules).await?,
+            None => of_keys(model, evaluator, &keyed, rules).await?,
+        },
         Way::Change(change) => Ok(of_change(model, evaluator, &change, rules).await?),
     };
     Ok(found.map(|(target, how)| (target, format!("{} changed input rows, {how}", gathered.changed_rows))))

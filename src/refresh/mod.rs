@@ -25,6 +25,7 @@ mod benchmark_tests;
 #[cfg(test)]
 mod cdc_tests;
 mod compare;
+mod continued;
 mod control;
 mod cost;
 mod derive;

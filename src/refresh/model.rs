@@ -10,7 +10,7 @@ use crate::ops::clock;
 use crate::ops::opaque::Opaque;
 use crate::quality::RuleCount;
 use crate::sql::quarantine_schema;
-use crate::sql::{Expectation, RefreshPolicy, Trigger, ViolationAction};
+use crate::sql::{Continuation, Expectation, RefreshPolicy, Trigger, ViolationAction};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -43,6 +43,8 @@ pub struct Model {
     pub partitioned_by: Vec<String>,
     /// Its query's text as the engine reads it, without `STREAM`.
     pub query: String,
+    /// How it is gone on from, of a change feed whose rows show how far they have come.
+    pub continuation: Option<Continuation>,
     /// Inputs whose rows are each taken once; empty for what is kept equal to its query.
     pub streams: Vec<TableName>,
     /// Every stored table it reads, views looked through.
@@ -63,6 +65,8 @@ pub struct Model {
     pub why_not: OnceLock<Option<String>>,
     /// Its query as it was planned last, for refreshes to come.
     pub(super) chain: Mutex<Option<Opaque<Split>>>,
+    /// Its continuation as it was planned last.
+    pub(super) continued: Mutex<Option<Opaque<Split>>>,
     /// What its refreshes took.
     pub(super) past: Mutex<Past>,
 }
@@ -124,6 +128,7 @@ impl Model {
             schema,
             partitioned_by: Vec::new(),
             query: String::new(),
+            continuation: None,
             streams: Vec::new(),
             inputs,
             trigger: Trigger::default(),
@@ -133,6 +138,7 @@ impl Model {
             hidden_in_use: Mutex::default(),
             why_not: OnceLock::new(),
             chain: Mutex::default(),
+            continued: Mutex::default(),
             past: Mutex::default(),
         }
     }
@@ -256,6 +262,7 @@ pub fn open_model(
         schema,
         partitioned_by: partitioned_by.clone(),
         query: planned.query.clone(),
+        continuation: planned.continuation.clone(),
         streams: if is_streaming { definition.query().streams.clone() } else { Vec::new() },
         definition_hash: hash_of(sql, &reads),
         inputs: reads.stored,
@@ -266,6 +273,7 @@ pub fn open_model(
         hidden_in_use: Mutex::default(),
         why_not: OnceLock::new(),
         chain: Mutex::default(),
+        continued: Mutex::default(),
         past: Mutex::default(),
     }))
 }

@@ -66,9 +66,14 @@ impl Stood {
         Ok(Self { snapshot, parts, rows_read })
     }
 
+    /// The rows.
+    pub(super) fn batches(&self) -> impl Iterator<Item = &RecordBatch> {
+        self.parts.iter().map(|part| &part.rows)
+    }
+
     /// The rows as a table.
     pub(super) fn rows(&self) -> Result<Arc<dyn TableSource>, Error> {
-        let rows = self.parts.iter().map(|part| part.rows.clone()).collect();
+        let rows = self.batches().cloned().collect();
         Ok(provider_as_source(Arc::new(MemTable::try_new(Arc::clone(&self.snapshot.schema), vec![rows])?)))
     }
 

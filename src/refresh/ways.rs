@@ -99,10 +99,8 @@ pub(super) async fn of_keys(
     let affected = Opaque::new(affected);
     let keys = evaluator.run(&affected).await?;
     let set = Arc::new(KeySet::new(&model.schema, keyed.columns.clone(), &keys)?);
-    if let Some(Overwritten { within_key, keys, partitions }) = overwritten(model, &set)? {
-        let how = format!("{} partitions overwritten for {} keys", partitions.len(), set.len());
-        let rows = of_those(model, evaluator, &keyed.within(&within_key), keys, rules).await?;
-        return Ok(rows.map(|rows| (Target::OfPartitions { rows, partitions }, how)));
+    if let Some(overwritten) = overwritten(model, &set)? {
+        return of_partitions(model, evaluator, keyed, overwritten, set.len(), rules).await;
     }
     let how = format!("{} keys computed anew", set.len());
     let rows = match of_those(model, evaluator, keyed, keys, rules).await? {
@@ -113,8 +111,23 @@ pub(super) async fn of_keys(
     Ok(Ok((Target::OfKeys { rows, keys: set, stood }, how)))
 }
 
+/// The rows of partitions that a change of so many keys mostly affects.
+pub(super) async fn of_partitions(
+    model: &Model,
+    evaluator: &Evaluator<'_>,
+    keyed: &Keyed,
+    overwritten: Overwritten,
+    key_count: usize,
+    rules: &mut Rules,
+) -> Result<Result<(Target, String), String>, Error> {
+    let Overwritten { within_key, keys, partitions } = overwritten;
+    let how = format!("{} partitions overwritten for {key_count} keys", partitions.len());
+    let rows = of_those(model, evaluator, &keyed.within(&within_key), keys, rules).await?;
+    Ok(rows.map(|rows| (Target::OfPartitions { rows, partitions }, how)))
+}
+
 /// The rows to be stored of these keys.
-async fn of_those(
+pub(super) async fn of_those(
     model: &Model,
     evaluator: &Evaluator<'_>,
     keyed: &Keyed,

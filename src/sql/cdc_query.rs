@@ -10,6 +10,7 @@
 use super::cdc::{AutoCdc, ColumnName, History, Selection};
 use super::layout::BRONZE_COLUMNS;
 use super::{Error, hint_did_you_mean, type_name};
+use crate::lake::TableName;
 use arrow::datatypes::{DataType, Schema};
 
 /// The column that says when a version begins.
@@ -20,10 +21,49 @@ pub const END_AT: &str = "__end_at";
 /// The text of the query over an input with these columns; all that is wrong with the columns it names.
 pub fn defining_query(cdc: &AutoCdc, input: &Schema) -> Result<String, Vec<Error>> {
     let chosen = Chosen::new(cdc, input)?;
-    Ok(match &cdc.history {
-        History::Newest => newest(cdc, &chosen),
-        History::Versions { .. } => versions(&chosen, &changes(cdc, &chosen)),
+    Ok(query(cdc, &chosen, &changes(cdc, &chosen)))
+}
+
+/// How keys are gone on from where they stand, with nothing read of the changes that brought them there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Continuation {
+    /// Gives a key's rows from those of its changes that are later than its row that stands, which is read as one more
+    /// change: the query that [`defining_query`] gives, over the input and the table itself. Versions that have ended
+    /// stay as they are and are not in it.
+    pub query: String,
+    /// The table whose rows are the changes.
+    pub input: TableName,
+    /// The column by which changes are ordered. The table shows that of the last one, later ones in the row, too.
+    pub sequence: String,
+    /// The column that is NULL in the rows that may change; none where all may.
+    pub end: Option<&'static str>,
+}
+
+/// How a change feed's `table` is gone on from; `None` when its rows do not show how far they have come. The query is
+/// sound.
+pub fn continuation(cdc: &AutoCdc, input: &Schema, table: &TableName) -> Option<Continuation> {
+    let chosen = Chosen::new(cdc, input).ok()?;
+    let sequence = &cdc.sequence_by.name;
+    // -0.0 and NaN: equal for some operators, different for others.
+    let is_total = !input.field_with_name(sequence).ok()?.data_type().is_floating();
+    let is_shown = chosen.kept.contains(&chosen.sequence);
+    (is_total && is_shown).then(|| Continuation {
+        query: query(
+            cdc,
+            &chosen,
+            &format!("{} UNION ALL {}", changes(cdc, &chosen), stood(cdc, &chosen, table)),
+        ),
+        input: cdc.input.clone(),
+        sequence: sequence.clone(),
+        end: matches!(cdc.history, History::Versions { .. }).then_some(END_AT),
     })
+}
+
+fn query(cdc: &AutoCdc, chosen: &Chosen, changes: &str) -> String {
+    match &cdc.history {
+        History::Newest => newest(chosen, changes),
+        History::Versions { .. } => versions(chosen, changes),
+    }
 }
 
 /// The columns of the input by their part, all quoted.
@@ -74,6 +114,17 @@ impl Chosen {
         self.keys.iter().chain(&self.kept).cloned().collect::<Vec<_>>().join(", ")
     }
 
+    /// What is read of a change as it stands, each column once.
+    fn read(&self) -> Vec<&str> {
+        let mut columns: Vec<&str> = vec![];
+        for column in self.keys.iter().chain(&self.kept).chain(&self.position) {
+            if !columns.contains(&column.as_str()) {
+                columns.push(column);
+            }
+        }
+        columns
+    }
+
     /// The order of changes that have one sequence value.
     fn tie_order(&self, direction: &str) -> String {
         let ties = self.position.iter().map(String::as_str).chain([HASH]);
@@ -84,6 +135,8 @@ impl Chosen {
 const AT: &str = "\"__cdc_at\"";
 const DELETES: &str = "\"__cdc_deletes\"";
 const HASH: &str = "\"__cdc_hash\"";
+/// When a version begins that this change opens.
+const OPENS: &str = "\"__cdc_opens\"";
 
 fn named(selection: &Selection) -> &[ColumnName] {
     let (Selection::Only(columns) | Selection::AllBut(columns)) = selection;
@@ -161,36 +214,50 @@ fn quote(name: &str) -> String {
 
 /// The changes: what of them is kept, and their place among those of their key.
 fn changes(cdc: &AutoCdc, chosen: &Chosen) -> String {
-    let mut columns: Vec<String> = vec![];
-    for column in chosen.keys.iter().chain(&chosen.kept).chain(&chosen.position) {
-        if !columns.contains(column) {
-            columns.push(column.clone());
-        }
-    }
     let deletes = match &cdc.delete_when {
         Some(condition) => format!("(({}) IS TRUE)", condition.text),
         None => "FALSE".to_string(),
     };
     let hashed = chosen.kept.iter().chain([&deletes]).cloned().collect::<Vec<_>>().join(", ");
     format!(
-        "SELECT {columns}, {sequence} AS {AT}, {deletes} AS {DELETES}, surrogate_key({hashed}) AS {HASH} \
-         FROM {schema}.{table}",
-        columns = columns.join(", "),
+        "SELECT {columns}, {sequence} AS {AT}, {sequence} AS {OPENS}, {deletes} AS {DELETES}, surrogate_key({hashed}) AS {HASH} \
+         FROM {input}",
+        columns = chosen.read().join(", "),
         sequence = chosen.sequence,
-        schema = quote(&cdc.input.schema),
-        table = quote(&cdc.input.name),
+        input = quoted(&cdc.input),
     )
 }
 
+/// The rows that stand and may change, as changes. None has the sequence of another change: they need no position.
+fn stood(cdc: &AutoCdc, chosen: &Chosen, table: &TableName) -> String {
+    let column = |column: &str| {
+        let is_stored = chosen.keys.iter().chain(&chosen.kept).any(|stored| stored == column);
+        if is_stored { column.to_string() } else { format!("NULL AS {column}") }
+    };
+    let columns = chosen.read().into_iter().map(column).collect::<Vec<_>>().join(", ");
+    let (opens, current) = match &cdc.history {
+        History::Newest => (chosen.sequence.clone(), String::new()),
+        History::Versions { .. } => (quote(START_AT), format!(" WHERE {} IS NULL", quote(END_AT))),
+    };
+    format!(
+        "SELECT {columns}, {sequence} AS {AT}, {opens} AS {OPENS}, FALSE AS {DELETES}, NULL AS {HASH} FROM {table}{current}",
+        sequence = chosen.sequence,
+        table = quoted(table),
+    )
+}
+
+fn quoted(table: &TableName) -> String {
+    format!("{}.{}", quote(&table.schema), quote(&table.name))
+}
+
 /// Type 1: the newest change of each key, unless it deletes.
-fn newest(cdc: &AutoCdc, chosen: &Chosen) -> String {
+fn newest(chosen: &Chosen, changes: &str) -> String {
     format!(
         "SELECT {output} FROM (SELECT *, row_number() OVER (PARTITION BY {keys} ORDER BY {AT} DESC NULLS LAST{ties}) AS \
          \"__cdc_age\" FROM ({changes}) AS \"__cdc_changes\") AS \"__cdc_ranked\" WHERE \"__cdc_age\" = 1 AND NOT {DELETES}",
         output = chosen.output(),
         keys = chosen.keys.join(", "),
         ties = chosen.tie_order("DESC NULLS LAST"),
-        changes = changes(cdc, chosen),
     )
 }
 
@@ -215,7 +282,7 @@ fn versions(chosen: &Chosen, changes: &str) -> String {
         "SELECT *, ({turns}) AS \"__cdc_turns\" FROM ({settled}) AS \"__cdc_settled\" WHERE \"__cdc_settles\""
     );
     let bounded = format!(
-        "SELECT *, max(CASE WHEN \"__cdc_turns\" AND NOT {DELETES} THEN {AT} END) OVER ({by_sequence} ROWS BETWEEN UNBOUNDED \
+        "SELECT *, max(CASE WHEN \"__cdc_turns\" AND NOT {DELETES} THEN {OPENS} END) OVER ({by_sequence} ROWS BETWEEN UNBOUNDED \
          PRECEDING AND CURRENT ROW) AS \"__cdc_start\", lead(\"__cdc_turns\") OVER ({by_sequence}) AS \"__cdc_ends\", \
          lead({AT}) OVER ({by_sequence}) AS \"__cdc_next\" FROM ({turning}) AS \"__cdc_turning\""
     );

@@ -34,7 +34,7 @@ mod types;
 mod windows;
 
 pub use cdc::{AutoCdc, ColumnName, DeleteCondition, History, Selection};
-pub use cdc_query::{END_AT, START_AT, defining_query};
+pub use cdc_query::{Continuation, END_AT, START_AT, continuation, defining_query};
 pub use clock::asks_for_time;
 pub use closing::late_view;
 pub use definition::*;

@@ -72,6 +72,7 @@ impl House {
             schema,
             partitioned_by: Vec::new(),
             query,
+            continuation: None,
             streams: Vec::new(),
             inputs: inputs.into_iter().collect(),
             trigger: Trigger::default(),
@@ -82,6 +83,7 @@ impl House {
             hidden_in_use: Default::default(),
             why_not: OnceLock::new(),
             chain: Default::default(),
+            continued: Default::default(),
             past: Default::default(),
         };
         self.bring(&model, &cut, None).await;

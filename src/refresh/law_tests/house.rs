@@ -83,6 +83,7 @@ impl House {
             schema,
             partitioned_by,
             query: query.to_string(),
+            continuation: None,
             streams: Vec::new(),
             inputs: inputs.iter().map(|name| named(name)).collect(),
             trigger: Trigger::default(),
@@ -93,6 +94,7 @@ impl House {
             hidden_in_use: Default::default(),
             why_not: OnceLock::new(),
             chain: Default::default(),
+            continued: Default::default(),
             past: Default::default(),
         })
     }
