@@ -28,7 +28,8 @@ impl QueryPlanner for Planner {
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::default();
-        if !has_namesakes(plan, false)? {
+        let hands_down = session.config_options().optimizer.enable_dynamic_filter_pushdown;
+        if !hands_down || !has_namesakes(plan, false)? {
             return planner.create_physical_plan(plan, session).await;
         }
         let Some(state) = session.as_any().downcast_ref::<SessionState>() else {

@@ -37,8 +37,8 @@ const INDEX_BYTES_MAX: u64 = 1 << 30;
 const FOOTER_BYTES_MAX: u64 = 256 << 20;
 /// Files whose footers are expected to be kept.
 const FILES_EXPECTED: usize = 1024;
-/// When more than one row in so many has one of the keys, a file is read whole.
-const ROWS_A_FOUND_ROW_MIN: usize = 4;
+/// When more than one row in so many has one of the keys, a file is read whole: scattered, they stand in every page.
+const ROWS_A_FOUND_ROW_MIN: usize = 16;
 /// So many rows are always looked up.
 const FEW_ROWS: usize = 1024;
 /// Rows a batch when key columns are read.
@@ -278,20 +278,25 @@ impl KeyIndex {
         Self { entries }
     }
 
-    /// The rows with one of these hashes, which are sorted; `None` when they are so many that reading all costs no more.
+    /// The rows with one of these hashes, which are sorted; `None` when they are so many that reading all costs no more:
+    /// that is known before any is picked.
     fn rows(&self, hashes: &[u32]) -> Option<RoaringTreemap> {
         let rows_max = (self.entries.len() / ROWS_A_FOUND_ROW_MIN).max(FEW_ROWS);
-        let mut rows = Vec::new();
-        let mut from = 0;
+        let mut ranges = Vec::with_capacity(hashes.len());
+        let (mut from, mut count) = (0, 0);
         for hash in hashes {
             let first = u64::from(*hash) << 32;
             from += gallop(&self.entries[from..], first);
-            let same = self.entries[from..].iter().take_while(|entry| **entry >> 32 == u64::from(*hash));
-            rows.extend(same.map(|entry| entry & u64::from(u32::MAX)).take(rows_max + 1));
-            if rows.len() > rows_max {
+            let same = gallop(&self.entries[from..], first.saturating_add(1 << 32));
+            ranges.push(from..from + same);
+            from += same;
+            count += same;
+            if count > rows_max {
                 return None;
             }
         }
+        let row = |entry: &u64| entry & u64::from(u32::MAX);
+        let mut rows: Vec<u64> = ranges.into_iter().flat_map(|range| &self.entries[range]).map(row).collect();
         rows.sort_unstable();
         Some(rows.into_iter().collect())
     }
