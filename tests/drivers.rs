@@ -1,15 +1,13 @@
 //! PostgreSQL clients that others wrote, driven by scripts under `tests/clients`: each reads project `shop` as its programs
 //! do and checks the values it gets.
 
-use crate::support::{Server, needs, shared, trial, trial_of, until};
+use crate::support::postgres::{self, Postgres};
+use crate::support::{Server, needs, shared, trial, trial_of};
 use libtest_mimic::Trial;
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Command, Output, Stdio};
 
 /// Python's drivers, as `drivers.py` calls them, and what they need.
 const PYTHON: [(&str, &str); 7] = [
@@ -29,10 +27,13 @@ pub fn trials() -> Vec<Trial> {
     });
     let jdbc =
         needs::file(&jdbc_jar(), "Debian: libpostgresql-jdbc-java", vec![trial("drivers::jdbc", jdbc)]);
-    let pgbench =
-        needs::file(&postgres("pgbench"), "Debian: postgresql", vec![trial("drivers::pgbench", pgbench)]);
+    let pgbench = needs::file(
+        &postgres::program("pgbench"),
+        "Debian: postgresql",
+        vec![trial("drivers::pgbench", pgbench)],
+    );
     let foreign = needs::file(
-        &postgres("initdb"),
+        &postgres::program("initdb"),
         "Debian: postgresql",
         vec![trial("drivers::postgres_fdw", postgres_fdw)],
     );
@@ -127,7 +128,7 @@ fn odbc() {
 fn pgbench() {
     let server = shared::server();
     for mode in ["simple", "extended", "prepared"] {
-        let mut pgbench = Command::new(postgres("pgbench"));
+        let mut pgbench = Command::new(postgres::program("pgbench"));
         pgbench.args(["-n", "-M", mode, "-c", "4", "-t", "5", "-U", "sluice"]);
         pgbench.args(["-h", &server.pg.ip().to_string(), "-p", &server.pg.port().to_string(), "-f"]);
         let output = pgbench.arg(script("dashboard.sql")).arg("sluice").output().unwrap();
@@ -137,79 +138,9 @@ fn pgbench() {
     }
 }
 
-/// A PostgreSQL of one's own, for as long as it is held.
-struct Postgres {
-    child: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-/// A program of PostgreSQL, from the PATH or from where Debian puts servers; the bare name where there is none.
-fn postgres(program: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let places = std::env::split_paths(&path).chain(installed.map(|version| version.path().join("bin")));
-    places.map(|place| place.join(program)).find(|found| found.exists()).unwrap_or_else(|| program.into())
-}
-
-impl Postgres {
-    /// It refuses to run as root; then it runs as nobody.
-    fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("sluice-test-postgres-").tempdir().unwrap();
-        let is_root =
-            fs::metadata("/proc/self").is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0);
-        let command = |program: &str| {
-            let mut command = Command::new(postgres(program));
-            if is_root {
-                command.uid(NOBODY).gid(NOBODY);
-            }
-            command
-                .current_dir(folder.path())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            command
-        };
-        if is_root {
-            std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-        let data = folder.path().join("data");
-        let made = command("initdb")
-            .args(["-U", "sluice", "-A", "trust", "-E", "UTF8", "--no-sync", "-D"])
-            .arg(&data)
-            .status();
-        assert!(made.unwrap().success(), "initdb failed");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut serve = command("postgres");
-        serve.arg("-D").arg(&data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
-        let child = serve.args(["-c", "unix_socket_directories=", "-c", "fsync=off"]).spawn().unwrap();
-        Self { child, port, _folder: folder }
-    }
-
-    fn psql(&self, arguments: &[&str]) -> Output {
-        let mut psql = Command::new("psql");
-        psql.args(["-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "sluice"]);
-        psql.args(["-d", "postgres"]).args(arguments).output().unwrap()
-    }
-}
-
-/// Debian's number of that user and its group.
-const NOBODY: u32 = 65_534;
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
 fn postgres_fdw() {
     let server: std::sync::Arc<Server> = shared::server();
-    let other = Postgres::start();
-    until("another PostgreSQL", Duration::from_secs(30), || {
-        let asked = other.psql(&["-c", "SELECT 1"]);
-        if asked.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&asked.stderr).into_owned()) }
-    });
+    let other = Postgres::start(&[]);
     let (host, port) = (format!("host={}", server.pg.ip()), format!("port={}", server.pg.port()));
     let read = other.psql(&["-v", &host, "-v", &port, "-f", script("fdw.sql").to_str().unwrap()]);
     succeeds(&read);

@@ -6,6 +6,8 @@ pub mod http;
 pub mod kafka;
 #[path = "../../tests/support/pg.rs"]
 pub mod pg;
+#[path = "../../tests/support/postgres.rs"]
+pub mod postgres;
 #[path = "../../tests/support/server.rs"]
 pub mod server;
 #[path = "../../tests/support/wait.rs"]

@@ -6,6 +6,7 @@ pub mod events;
 pub mod feed;
 pub mod harness;
 pub mod usage;
+pub mod wire;
 
 pub use harness::http::Http;
 pub use harness::kafka::{Broker, BrokerOptions, Producer};

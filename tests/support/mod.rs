@@ -5,6 +5,7 @@ pub mod http;
 pub mod kafka;
 pub mod needs;
 pub mod pg;
+pub mod postgres;
 pub mod seed;
 pub mod server;
 pub mod shared;

@@ -68,7 +68,9 @@ pub(super) fn writer(array: &ArrayRef, oid: u32) -> Result<Writer, Error> {
         DataType::Decimal128(_, scale) => {
             let scale = *scale;
             primitive::<Decimal128Type>(array, move |value, out| {
-                numeric::put_binary(&value.to_string(), scale, out);
+                if !numeric::put_few_binary(value, scale, out) {
+                    numeric::put_binary(&value.to_string(), scale, out);
+                }
                 Ok(())
             })
         }

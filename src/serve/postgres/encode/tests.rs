@@ -5,6 +5,7 @@ use arrow::array::*;
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::*;
 use bytes::{Buf, BytesMut};
+use proptest::prelude::*;
 use std::sync::Arc;
 
 /// The values of one column as they go over the wire; `None` is null.
@@ -274,4 +275,29 @@ fn floats_are_rounded_where_the_session_asks_for_it() {
     let mut out = BytesMut::new();
     numeric::put_f32(1.0 / 3.0, 0, &mut out);
     assert_eq!(&out[..], b"0.333333");
+}
+
+proptest! {
+    #[test]
+    fn decimals_of_few_digits_are_sent_like_all_others(digits in any::<i64>(), shift in 0u32..60, scale in 0i8..=17) {
+        let value = i128::from(digits >> shift);
+        let (mut few, mut all) = (BytesMut::new(), BytesMut::new());
+        numeric::put_binary(&value.to_string(), scale, &mut all);
+        let is_few = numeric::put_few_binary(value, scale, &mut few);
+        prop_assert_eq!(is_few, scale <= 16);
+        prop_assert!(!is_few || few == all, "{} {}: {:?} {:?}", value, scale, few, all);
+    }
+
+    #[test]
+    fn floats_read_back(bits in any::<u64>(), small in any::<f32>()) {
+        let value = f64::from_bits(bits);
+        let mut out = BytesMut::new();
+        numeric::put_f64(value, 1, &mut out);
+        let text = String::from_utf8(out.to_vec()).unwrap();
+        prop_assert!(text.parse::<f64>().unwrap().to_bits() == bits || value.is_nan(), "{}", text);
+        let mut out = BytesMut::new();
+        numeric::put_f32(small, 1, &mut out);
+        let text = String::from_utf8(out.to_vec()).unwrap();
+        prop_assert!(text.parse::<f32>().unwrap().to_bits() == small.to_bits() || small.is_nan(), "{}", text);
+    }
 }

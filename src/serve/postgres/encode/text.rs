@@ -14,7 +14,6 @@ use arrow::array::types::{
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use bytes::{BufMut, BytesMut};
-use std::fmt::Write as _;
 
 /// A writer of a primitive array's values.
 pub(super) fn primitive<T: ArrowPrimitiveType>(
@@ -25,13 +24,13 @@ pub(super) fn primitive<T: ArrowPrimitiveType>(
     Box::new(move |row, out| put(array.value(row), out))
 }
 
-fn display<T>(array: &ArrayRef) -> Writer
+fn integer<T>(array: &ArrayRef) -> Writer
 where
     T: ArrowPrimitiveType,
-    T::Native: std::fmt::Display,
+    T::Native: itoa::Integer,
 {
     primitive::<T>(array, |value, out| {
-        let _ = write!(out, "{value}");
+        numeric::put_integer(value, out);
         Ok(())
     })
 }
@@ -48,18 +47,18 @@ pub(super) fn writer(array: &ArrayRef, oid: u32, style: Style) -> Result<Writer,
                 Ok(())
             })
         }
-        DataType::Int8 => display::<Int8Type>(array),
-        DataType::Int16 => display::<Int16Type>(array),
+        DataType::Int8 => integer::<Int8Type>(array),
+        DataType::Int16 => integer::<Int16Type>(array),
         DataType::Int32 if oid == oid::OID => primitive::<Int32Type>(array, |value, out| {
-            let _ = write!(out, "{}", value as u32);
+            numeric::put_integer(value as u32, out);
             Ok(())
         }),
-        DataType::Int32 => display::<Int32Type>(array),
-        DataType::Int64 => display::<Int64Type>(array),
-        DataType::UInt8 => display::<UInt8Type>(array),
-        DataType::UInt16 => display::<UInt16Type>(array),
-        DataType::UInt32 => display::<UInt32Type>(array),
-        DataType::UInt64 => display::<UInt64Type>(array),
+        DataType::Int32 => integer::<Int32Type>(array),
+        DataType::Int64 => integer::<Int64Type>(array),
+        DataType::UInt8 => integer::<UInt8Type>(array),
+        DataType::UInt16 => integer::<UInt16Type>(array),
+        DataType::UInt32 => integer::<UInt32Type>(array),
+        DataType::UInt64 => integer::<UInt64Type>(array),
         DataType::Float32 => primitive::<Float32Type>(array, move |value, out| {
             numeric::put_f32(value, style.extra_float_digits, out);
             Ok(())
@@ -71,7 +70,7 @@ pub(super) fn writer(array: &ArrayRef, oid: u32, style: Style) -> Result<Writer,
         DataType::Decimal128(_, scale) => {
             let scale = *scale;
             primitive::<Decimal128Type>(array, move |value, out| {
-                numeric::put_text(&value.to_string(), scale, out);
+                numeric::put_text(itoa::Buffer::new().format(value), scale, out);
                 Ok(())
             })
         }

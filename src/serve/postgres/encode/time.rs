@@ -38,9 +38,20 @@ fn put_day(days: i64, out: &mut BytesMut) -> bool {
     let (year, month, day) = civil(days);
     let before_christ = year <= 0;
     let year = if before_christ { 1 - year } else { year };
-    // Writing into memory does not fail.
-    let _ = write!(out, "{year:04}-{month:02}-{day:02}");
+    put_digits(year as u64, 4, out);
+    out.put_u8(b'-');
+    put_digits(u64::from(month), 2, out);
+    out.put_u8(b'-');
+    put_digits(u64::from(day), 2, out);
     before_christ
+}
+
+/// A number with at least so many digits.
+fn put_digits(value: u64, width: usize, out: &mut BytesMut) {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(value);
+    out.put_bytes(b'0', width.saturating_sub(digits.len()));
+    out.put_slice(digits.as_bytes());
 }
 
 /// A date.
@@ -52,15 +63,23 @@ pub(super) fn put_date(days: i64, out: &mut BytesMut) {
 
 /// `12:34:56.789`, without trailing zeros.
 pub(super) fn put_time(us: i64, out: &mut BytesMut) {
-    let seconds = us / 1_000_000;
-    let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    put_fraction(us % 1_000_000, out);
+    put_clock(us.unsigned_abs(), out);
 }
 
-fn put_fraction(us: i64, out: &mut BytesMut) {
-    if us != 0 {
-        let digits = format!("{us:06}");
-        let _ = write!(out, ".{}", digits.trim_end_matches('0'));
+fn put_clock(us: u64, out: &mut BytesMut) {
+    let seconds = us / 1_000_000;
+    put_digits(seconds / 3600, 2, out);
+    out.put_u8(b':');
+    put_digits(seconds / 60 % 60, 2, out);
+    out.put_u8(b':');
+    put_digits(seconds % 60, 2, out);
+    let (mut fraction, mut width) = (us % 1_000_000, 6);
+    if fraction != 0 {
+        while fraction.is_multiple_of(10) {
+            (fraction, width) = (fraction / 10, width - 1);
+        }
+        out.put_u8(b'.');
+        put_digits(fraction, width, out);
     }
 }
 
@@ -83,13 +102,16 @@ pub(super) fn put_timestamptz(us: i64, zone: Tz, out: &mut BytesMut) {
     let offset = DateTime::from_timestamp_micros(us)
         .map_or(0, |moment| zone.offset_from_utc_datetime(&moment.naive_utc()).fix().local_minus_utc());
     let before_christ = put_moment(us.saturating_add(i64::from(offset) * 1_000_000), out);
-    let (sign, seconds) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
-    let _ = write!(out, "{sign}{:02}", seconds / 3600);
-    if seconds % 3600 != 0 {
-        let _ = write!(out, ":{:02}", seconds / 60 % 60);
+    out.put_u8(if offset < 0 { b'-' } else { b'+' });
+    let seconds = u64::from(offset.unsigned_abs());
+    put_digits(seconds / 3600, 2, out);
+    if !seconds.is_multiple_of(3600) {
+        out.put_u8(b':');
+        put_digits(seconds / 60 % 60, 2, out);
     }
-    if seconds % 60 != 0 {
-        let _ = write!(out, ":{:02}", seconds % 60);
+    if !seconds.is_multiple_of(60) {
+        out.put_u8(b':');
+        put_digits(seconds % 60, 2, out);
     }
     if before_christ {
         out.put_slice(b" BC");
@@ -105,6 +127,7 @@ pub(super) fn put_interval(months: i32, days: i32, us: i64, out: &mut BytesMut) 
             let space = if out.len() > start { " " } else { "" };
             let plus = if negative_before && value > 0 { "+" } else { "" };
             let plural = if value == 1 { "" } else { "s" };
+            // Writing into memory does not fail.
             let _ = write!(out, "{space}{plus}{value} {name}{plural}");
             negative_before = value < 0;
         }
@@ -121,9 +144,6 @@ pub(super) fn put_interval(months: i32, days: i32, us: i64, out: &mut BytesMut) 
         } else if negative_before {
             out.put_u8(b'+');
         }
-        let us = us.unsigned_abs();
-        let seconds = us / 1_000_000;
-        let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-        put_fraction((us % 1_000_000) as i64, out);
+        put_clock(us.unsigned_abs(), out);
     }
 }
