@@ -210,8 +210,11 @@ fn write_error(table: &TableName, store: &Store, path: &str, error: parquet::err
 
 /// Rows of a page: single rows are read back by their pages.
 const PAGE_ROWS: usize = 512;
+/// Rows of a row group: what a reader fetches, and a writer holds, at once. Of a million rows, the format's default, these
+/// are tens of MiB on each thread.
+const GROUP_ROWS: usize = 262_144;
 /// A dictionary beyond this is given up: it must be read before any row is.
-const DICTIONARY_BYTES_MAX: usize = 64 << 10;
+const DICTIONARY_BYTES_MAX: usize = 32 << 10;
 
 /// `_raw` holds each record's bytes: all different, never filtered on, so neither dictionary nor statistics pay; but to be
 /// kept, it is compressed well. All other columns are looked up by row, and a page is unpacked for each row: what unpacks
@@ -230,6 +233,7 @@ fn properties(effort: Effort, schema: &Schema) -> WriterProperties {
         .set_column_dictionary_enabled(raw(), false)
         .set_column_statistics_enabled(raw(), EnabledStatistics::None)
         .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX);
     for field in schema.fields().iter().filter(|field| !is_bounded(field.data_type())) {
         let column = ColumnPath::from(field.name().as_str());

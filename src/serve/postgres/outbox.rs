@@ -34,6 +34,11 @@ impl Outbox {
         &mut self.buffer
     }
 
+    /// Adds whole messages.
+    pub(super) fn take(&mut self, messages: BytesMut) {
+        self.buffer.unsplit(messages);
+    }
+
     /// Adds a message. One that cannot be encoded (too large a name) is our fault and logged.
     pub(super) fn add(&mut self, message: PgWireBackendMessage) {
         let before = self.buffer.len();

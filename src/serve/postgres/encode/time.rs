@@ -38,12 +38,24 @@ fn put_day(days: i64, out: &mut BytesMut) -> bool {
     let (year, month, day) = civil(days);
     let before_christ = year <= 0;
     let year = if before_christ { 1 - year } else { year };
-    put_digits(year as u64, 4, out);
-    out.put_u8(b'-');
-    put_digits(u64::from(month), 2, out);
-    out.put_u8(b'-');
-    put_digits(u64::from(day), 2, out);
+    let [m, n] = two(month);
+    let [d, e] = two(day);
+    match u32::try_from(year) {
+        Ok(year) if year < 10_000 => {
+            let ([a, b], [c, y]) = (two(year / 100), two(year % 100));
+            out.put_slice(&[a, b, c, y, b'-', m, n, b'-', d, e]);
+        }
+        _ => {
+            put_digits(year.unsigned_abs(), 4, out);
+            out.put_slice(&[b'-', m, n, b'-', d, e]);
+        }
+    }
     before_christ
+}
+
+/// Two digits of a number below a hundred.
+fn two(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
 }
 
 /// A number with at least so many digits.
@@ -67,20 +79,15 @@ pub(super) fn put_time(us: i64, out: &mut BytesMut) {
 }
 
 fn put_clock(us: u64, out: &mut BytesMut) {
-    let seconds = us / 1_000_000;
+    let (seconds, fraction) = (us / 1_000_000, (us % 1_000_000) as u32);
+    // Those of an interval are more than two.
     put_digits(seconds / 3600, 2, out);
-    out.put_u8(b':');
-    put_digits(seconds / 60 % 60, 2, out);
-    out.put_u8(b':');
-    put_digits(seconds % 60, 2, out);
-    let (mut fraction, mut width) = (us % 1_000_000, 6);
-    if fraction != 0 {
-        while fraction.is_multiple_of(10) {
-            (fraction, width) = (fraction / 10, width - 1);
-        }
-        out.put_u8(b'.');
-        put_digits(fraction, width, out);
-    }
+    let ([m, n], [s, t]) = (two((seconds / 60 % 60) as u32), two((seconds % 60) as u32));
+    let ([a, b], [c, d], [e, f]) = (two(fraction / 10_000), two(fraction / 100 % 100), two(fraction % 100));
+    let text = [b':', m, n, b':', s, t, b'.', a, b, c, d, e, f];
+    let without_zeros = text.iter().rposition(|digit| *digit != b'0').unwrap_or(0);
+    // Nothing behind the point, or no point.
+    out.put_slice(if fraction == 0 { &text[..6] } else { &text[..=without_zeros] });
 }
 
 /// A timestamp without time zone.

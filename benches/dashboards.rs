@@ -1,0 +1,208 @@
+//! How many dashboard questions a second are answered, beside PostgreSQL with an index for each of them.
+//!
+//! pgbench asks eight parametrised queries of gold, one a transaction, picked at random; simple and prepared; over 1, 8 and
+//! 64 connections. PostgreSQL holds the same rows, copied from gold, all in its cache. `BENCH_ROWS` changes the size,
+//! `BENCH_SECONDS` how long each mode is asked.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that panics has failed")]
+
+mod support;
+
+use arrow::array::{
+    ArrayRef, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray,
+};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+use support::feed::{parquet_source, scattered, write_parquet};
+use support::harness::postgres::{self, Postgres};
+use support::{Server, Warehouse, ms, number, percentile};
+
+const ARRIVED: Duration = Duration::from_secs(600);
+const CUSTOMERS: u64 = 100_000;
+const DAYS: u64 = 730;
+const FIRST_DAY: &str = "DATE '2024-01-01'";
+
+/// Gold tables: name, query, columns in PostgreSQL, what is indexed there.
+const GOLD: [[&str; 4]; 3] = [
+    [
+        "customer_sales",
+        "SELECT customer, count(*) AS orders, sum(amount) AS revenue FROM bronze.sales GROUP BY customer",
+        "customer int, orders bigint, revenue numeric",
+        "customer",
+    ],
+    [
+        "daily_sales",
+        "SELECT day, count(*) AS orders, sum(amount) AS revenue FROM bronze.sales GROUP BY day",
+        "day date, orders bigint, revenue numeric",
+        "day",
+    ],
+    [
+        "daily_status",
+        "SELECT day, status, count(*) AS orders, sum(amount) AS revenue FROM bronze.sales GROUP BY day, status",
+        "day date, status text, orders bigint, revenue numeric",
+        "day, status",
+    ],
+];
+
+/// `:c` is a customer, `:d` a number of days since the first.
+const QUESTIONS: [&str; 8] = [
+    "SELECT orders, revenue FROM gold.customer_sales WHERE customer = :c",
+    "SELECT day, revenue FROM gold.daily_sales WHERE day BETWEEN {first} + :d AND {first} + :d + 6 ORDER BY day",
+    "SELECT sum(revenue) FROM gold.daily_sales WHERE day >= {first} + :d AND day < {first} + :d + 30",
+    "SELECT status, orders, revenue FROM gold.daily_status WHERE day = {first} + :d ORDER BY status",
+    "SELECT day, revenue FROM gold.daily_sales WHERE day >= {first} + :d ORDER BY revenue DESC LIMIT 10",
+    "SELECT count(*), sum(revenue) FROM gold.customer_sales WHERE customer BETWEEN :c AND :c + 1000",
+    "SELECT s.status, s.revenue / d.revenue FROM gold.daily_status s JOIN gold.daily_sales d ON d.day = s.day \
+     WHERE d.day = {first} + :d ORDER BY s.status",
+    "SELECT status, sum(orders) FROM gold.daily_status WHERE day BETWEEN {first} + :d AND {first} + :d + 89 GROUP BY status \
+     ORDER BY status",
+];
+
+fn main() {
+    support::announce("dashboards");
+    let (rows, seconds) = (number("BENCH_ROWS", 1_000_000), number("BENCH_SECONDS", 5));
+    if !postgres::program("pgbench").is_absolute() {
+        eprintln!("not measured: PostgreSQL is not installed (Debian: postgresql)");
+        std::process::exit(2);
+    }
+    let warehouse = Warehouse::new();
+    let server = filled(&warehouse, rows);
+    let peer = Postgres::start(&["shared_buffers=1GB", "max_connections=200"]);
+    copy(&server, &peer);
+    support::wait_until_idle(&server);
+    let scripts = scripts(&warehouse);
+    println!(
+        "\n| mode | connections | Sluice: queries/s, p50, p99 ms | PostgreSQL: queries/s, p50, p99 ms | Sluice to PostgreSQL |"
+    );
+    println!("|---|---|---|---|---|");
+    for mode in ["simple", "prepared"] {
+        for clients in [1, 8, 64] {
+            let ours = asked(&scripts, server.pg, "sluice", mode, clients, seconds);
+            let theirs = asked(&scripts, peer.address, "postgres", mode, clients, seconds);
+            let share = ours.len() as f64 / theirs.len() as f64;
+            println!(
+                "| {mode} | {clients} | {} | {} | {share:.2}x |",
+                shown(&ours, seconds),
+                shown(&theirs, seconds)
+            );
+        }
+    }
+}
+
+fn shown(took: &[Duration], seconds: u64) -> String {
+    let rate = took.len() as f64 / seconds as f64;
+    format!("{rate:.0}, {}, {}", ms(percentile(took, 50.0)), ms(percentile(took, 99.0)))
+}
+
+/// How long each transaction took, sorted.
+fn asked(
+    scripts: &[String],
+    address: SocketAddr,
+    database: &str,
+    mode: &str,
+    clients: u32,
+    seconds: u64,
+) -> Vec<Duration> {
+    let logs = tempfile::tempdir().unwrap();
+    let mut pgbench = Command::new(postgres::program("pgbench"));
+    pgbench.current_dir(logs.path()).args(["-n", "-l", "-M", mode, "-c", &clients.to_string(), "-j", "1"]);
+    pgbench.args([
+        "-T",
+        &seconds.to_string(),
+        "-U",
+        "sluice",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &address.port().to_string(),
+    ]);
+    for script in scripts {
+        pgbench.args(["-f", script]);
+    }
+    let output = pgbench.arg(database).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("ERROR"), "{mode}, {clients} connections: {said}");
+    let mut took = Vec::new();
+    for log in fs::read_dir(logs.path()).unwrap() {
+        let log = fs::read_to_string(log.unwrap().path()).unwrap();
+        let third = |line: &str| line.split(' ').nth(2).unwrap().parse().unwrap();
+        took.extend(log.lines().map(|line| Duration::from_micros(third(line))));
+    }
+    took.sort();
+    took
+}
+
+/// A script a question.
+fn scripts(warehouse: &Warehouse) -> Vec<String> {
+    let script = |(number, question): (usize, &&str)| {
+        let question = question.replace("{first}", FIRST_DAY);
+        let path = format!("pgbench/{number}.sql");
+        let text =
+            format!("\\set c random(0, {})\n\\set d random(0, {})\n{question};\n", CUSTOMERS - 1, DAYS - 100);
+        warehouse.write(&path, text);
+        warehouse.folder().join(path).to_str().unwrap().to_string()
+    };
+    QUESTIONS.iter().enumerate().map(script).collect()
+}
+
+/// A server whose gold is up to date.
+fn filled(warehouse: &Warehouse, rows: u64) -> Server {
+    warehouse.write("catalog/warehouse.toml", "[users.sluice]\ntrust_loopback = true\n");
+    let columns = "id BIGINT, customer INT, day DATE, status STRING, amount DECIMAL(18,2)";
+    let source = format!("CREATE SOURCE bronze.sales ({columns})\n{}", parquet_source("sales"));
+    warehouse.write("catalog/sales.sql", source);
+    for [name, query, ..] in GOLD {
+        let view = format!("CREATE MATERIALIZED VIEW gold.{name} AS {query};\n");
+        warehouse.write(&format!("sql/gold/{name}.sql"), view);
+    }
+    write_parquet(warehouse, "sales/all", &sales(rows as i64));
+    let server = warehouse.serve();
+    for [name, ..] in GOLD {
+        let sum = format!("SELECT sum(orders) FROM gold.{name}");
+        server.wait_until_within(&sum, &rows.to_string(), ARRIVED);
+    }
+    server
+}
+
+fn sales(rows: i64) -> RecordBatch {
+    let each = || (0..rows).map(|id| (id, scattered(id)));
+    let below = |n: u64, shift: u32, count: u64| ((n >> shift) % count) as i32;
+    let amounts = Decimal128Array::from_iter_values(each().map(|(_, n)| i128::from(n >> 48) + 1));
+    let status = |n: u64| ["open", "paid", "shipped", "returned"][(n & 3) as usize];
+    let columns: [(&str, ArrayRef); 5] = [
+        ("id", Arc::new(Int64Array::from_iter_values(0..rows))),
+        ("customer", Arc::new(Int32Array::from_iter_values(each().map(|(_, n)| below(n, 20, CUSTOMERS))))),
+        ("day", Arc::new(Date32Array::from_iter_values(each().map(|(_, n)| 19_723 + below(n, 8, DAYS))))),
+        ("status", Arc::new(StringArray::from_iter_values(each().map(|(_, n)| status(n))))),
+        ("amount", Arc::new(amounts.with_precision_and_scale(18, 2).unwrap())),
+    ];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+/// Gold's rows in PostgreSQL, with an index each.
+fn copy(server: &Server, peer: &Postgres) {
+    let run = |sql: &str| {
+        let output = peer.psql(&["-c", sql]);
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run("CREATE SCHEMA gold");
+    let folder = tempfile::tempdir().unwrap();
+    for [name, _, columns, key] in GOLD {
+        let file = folder.path().join(name);
+        save(server, &format!("COPY (SELECT * FROM gold.{name}) TO STDOUT"), &file);
+        run(&format!("CREATE TABLE gold.{name} ({columns})"));
+        run(&format!("\\copy gold.{name} FROM '{}'", file.display()));
+        run(&format!("CREATE UNIQUE INDEX ON gold.{name} ({key})"));
+        run(&format!("VACUUM (ANALYZE, FREEZE) gold.{name}"));
+    }
+}
+
+fn save(server: &Server, sql: &str, file: &Path) {
+    let mut psql = Command::new("psql");
+    psql.args(["-X", "-q", "-h", &server.pg.ip().to_string(), "-p", &server.pg.port().to_string()]);
+    psql.args(["-U", "sluice", "-d", "sluice", "-c", sql]).stdout(fs::File::create(file).unwrap());
+    assert!(psql.status().unwrap().success(), "{sql}");
+}
