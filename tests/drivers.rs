@@ -20,6 +20,9 @@ const PYTHON: [(&str, &str); 7] = [
     ("adbc", "adbc_driver_postgresql"),
 ];
 
+/// The Flight SQL JDBC driver that `.ci/run` fetches.
+const FLIGHT_JDBC: &str = "flight-sql-jdbc-driver-18.3.0.jar";
+
 pub fn trials() -> Vec<Trial> {
     let python = PYTHON.into_iter().flat_map(|(driver, modules)| {
         let read = move || succeeds(&python_driver(driver));
@@ -27,6 +30,11 @@ pub fn trials() -> Vec<Trial> {
     });
     let jdbc =
         needs::file(&jdbc_jar(), "Debian: libpostgresql-jdbc-java", vec![trial("drivers::jdbc", jdbc)]);
+    let flight_jdbc = needs::file(
+        &flight_jdbc_jar(),
+        "fetched by .ci/run",
+        vec![trial("drivers::flight_jdbc", flight_jdbc)],
+    );
     let pgbench = needs::file(
         &postgres::program("pgbench"),
         "Debian: postgresql",
@@ -41,7 +49,7 @@ pub fn trials() -> Vec<Trial> {
         needs::file(&node_modules().join("postgres"), "npm install", vec![trial("drivers::node", node)]);
     let odbc =
         needs::file(&psqlodbc(), "Debian: odbc-postgresql unixodbc", vec![trial("drivers::odbc", odbc)]);
-    python.chain(jdbc).chain(pgbench).chain(foreign).chain(node).chain(odbc).collect()
+    python.chain(jdbc).chain(flight_jdbc).chain(pgbench).chain(foreign).chain(node).chain(odbc).collect()
 }
 
 fn script(name: &str) -> PathBuf {
@@ -71,6 +79,25 @@ fn jdbc() {
     let (host, port) = (server.pg.ip().to_string(), server.pg.port().to_string());
     let mut java = Command::new("java");
     java.arg("-cp").arg(jdbc_jar()).arg(script("Jdbc.java"));
+    succeeds(&java.args([&host, &port]).output().unwrap());
+}
+
+/// `SLUICE_TEST_FLIGHT_JDBC`, or where `.ci/run` puts it.
+fn flight_jdbc_jar() -> PathBuf {
+    let cached = || {
+        let cache = std::env::home_dir().unwrap_or_default().join(".cache/sluice-test");
+        cache.join("flight-jdbc").join(FLIGHT_JDBC)
+    };
+    std::env::var_os("SLUICE_TEST_FLIGHT_JDBC").map_or_else(cached, PathBuf::from)
+}
+
+/// The driver reaches into the JVM's buffers, and hangs at the first parameter where it may not.
+fn flight_jdbc() {
+    let server = shared::server();
+    let (host, port) = (server.flight.ip().to_string(), server.flight.port().to_string());
+    let mut java = Command::new("java");
+    java.args(["--add-opens=java.base/java.nio=ALL-UNNAMED", "-Duser.timezone=UTC", "-cp"]);
+    java.arg(flight_jdbc_jar()).arg(script("FlightJdbc.java"));
     succeeds(&java.args([&host, &port]).output().unwrap());
 }
 

@@ -19,7 +19,7 @@ use arrow_flight::sql::{
     Nullable, Searchable, SqlInfo, SqlNullOrdering, SqlSupportedCaseSensitivity, SqlSupportedTransaction,
     XdbcDataType,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The catalogs: one, the database.
@@ -214,7 +214,8 @@ fn described(table: &CutTable) -> Schema {
         .iter()
         .zip(relation.schema.fields())
         .map(|(field, declared)| {
-            let mut metadata = HashMap::from([
+            let mut metadata = field.metadata().clone();
+            metadata.extend([
                 ("ARROW:FLIGHT:SQL:CATALOG_NAME".to_string(), DATABASE.to_string()),
                 ("ARROW:FLIGHT:SQL:SCHEMA_NAME".to_string(), relation.name.schema.clone()),
                 ("ARROW:FLIGHT:SQL:TABLE_NAME".to_string(), relation.name.name.clone()),

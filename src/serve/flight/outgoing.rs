@@ -6,6 +6,7 @@
 
 use super::status::status;
 use crate::serve::Error;
+use crate::serve::postgres::catalog;
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
@@ -32,14 +33,35 @@ pub(super) enum Compression {
     Lz4,
 }
 
-/// The schema that clients see: plain types, every column nullable as in any SQL result.
+/// The schema that clients see: plain types, every column nullable as in any SQL result, each with what PostgreSQL calls
+/// its type, as drivers of other worlds ask for it.
 pub(super) fn plain_schema(schema: &Schema) -> SchemaRef {
     let fields: Fields = schema
         .fields()
         .iter()
-        .map(|f| Field::new(f.name(), plain_type(f.data_type()), true).with_metadata(f.metadata().clone()))
+        .map(|field| {
+            let data_type = plain_type(field.data_type());
+            let mut metadata = field.metadata().clone();
+            metadata.extend(in_words(field, &data_type).map(|(key, value)| (key.to_string(), value)));
+            Field::new(field.name(), data_type, true).with_metadata(metadata)
+        })
         .collect();
     Arc::new(Schema::new(fields))
+}
+
+/// A column's type as Flight SQL's own metadata tell it.
+fn in_words(field: &Field, data_type: &DataType) -> impl Iterator<Item = (&'static str, String)> {
+    let oid = catalog::types::column_type(field).oid;
+    let name =
+        catalog::types::types().by_oid(oid).map(|found| ("ARROW:FLIGHT:SQL:TYPE_NAME", found.name.clone()));
+    let digits = match data_type {
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => Some([
+            ("ARROW:FLIGHT:SQL:PRECISION", precision.to_string()),
+            ("ARROW:FLIGHT:SQL:SCALE", scale.to_string()),
+        ]),
+        _ => None,
+    };
+    name.into_iter().chain(digits.into_iter().flatten())
 }
 
 /// Encodes a query's batches.
