@@ -17,6 +17,7 @@ mod expectations;
 mod failpoints;
 mod faults;
 mod flight;
+mod flight_clients;
 mod foreign;
 mod foreign_history;
 mod full_disk;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         drivers::trials(),
         encryption::trials(),
         flight::trials(),
+        flight_clients::trials(),
         foreign::trials(),
         foreign_history::trials(),
         psql::trials(),

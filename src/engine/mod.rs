@@ -9,9 +9,11 @@ mod padding;
 mod pauses;
 mod planner;
 mod small;
+mod split;
 mod tables;
 
 pub use filters::PushDown;
+pub use split::{is_row_by_row, parts};
 pub use tables::{CutCatalog, FixedSchema};
 
 use crate::catalog::cut::Cut;
@@ -20,10 +22,10 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProviderList};
 use datafusion::error::Result;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -175,4 +177,20 @@ pub fn physical_plan<'a>(
     plan: &'a Opaque<LogicalPlan>,
 ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
     async move { state.create_physical_plan(plan).await }.boxed()
+}
+
+/// What can be executed of a plan, with partitions that share as little as may be, and what to execute them in: files are
+/// read by the partition that they were dealt to, and no rows are dealt anew just to have more partitions.
+pub fn physical_plan_in_parts<'a>(
+    state: &'a Opaque<SessionState>,
+    plan: &'a Opaque<LogicalPlan>,
+) -> BoxFuture<'a, Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)>> {
+    async move {
+        let mut state = SessionState::clone(state);
+        let options = state.config_mut().options_mut();
+        options.optimizer.enable_round_robin_repartition = false;
+        options.execution.enable_file_stream_work_stealing = false;
+        Ok((state.create_physical_plan(plan).await?, state.task_ctx()))
+    }
+    .boxed()
 }

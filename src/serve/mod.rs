@@ -15,6 +15,7 @@ mod gate;
 pub mod http;
 mod labels;
 mod misread;
+mod parts;
 pub mod postgres;
 mod query;
 pub mod session;
@@ -26,6 +27,7 @@ pub mod tls;
 pub mod users;
 
 pub use error::Error;
+pub use parts::Parts;
 pub use query::RowStream;
 
 use crate::catalog::cut::Cut;

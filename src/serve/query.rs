@@ -18,7 +18,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{self, LogicalPlan};
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, Value, VisitMut, VisitorMut};
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt};
@@ -227,16 +227,28 @@ pub(super) async fn run(
     values: Vec<ScalarValue>,
 ) -> Result<(SchemaRef, RowStream), Error> {
     let Planned { plan, columns, .. } = planned;
-    let plan = match values.is_empty() {
+    let plan = with_values(plan, values)?;
+    let physical = crate::engine::physical_plan(&scope.state, &plan).await?;
+    let schema = as_told(&columns, &physical.schema());
+    let batches = execute_stream(physical, scope.state.task_ctx())?;
+    Ok((schema.clone(), told(schema, batches)))
+}
+
+/// A plan with the values of its parameters.
+pub(super) fn with_values(
+    plan: Opaque<LogicalPlan>,
+    values: Vec<ScalarValue>,
+) -> Result<Opaque<LogicalPlan>, Error> {
+    Ok(match values.is_empty() {
         true => plan,
         false => {
             Opaque::new(LogicalPlan::clone(&plan).replace_params_with_values(&ParamValues::from(values))?)
         }
-    };
-    let physical = crate::engine::physical_plan(&scope.state, &plan).await?;
-    let schema = as_told(&columns, &physical.schema());
-    let batches = execute_stream(physical, scope.state.task_ctx())?;
-    let columns = schema.clone();
+    })
+}
+
+/// Batches with the columns that the client was told of.
+pub(super) fn told(columns: SchemaRef, batches: SendableRecordBatchStream) -> RowStream {
     let rows = batches.map(move |batch| {
         let batch = batch?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
@@ -244,12 +256,12 @@ pub(super) async fn run(
         let arrays = arrays.map(|(array, field)| cast(array, field.data_type())).collect::<Result<_, _>>()?;
         Ok(RecordBatch::try_new_with_options(columns.clone(), arrays, &options)?)
     });
-    Ok((schema, rows.boxed()))
+    rows.boxed()
 }
 
 /// The columns as rows carry them: of the types that the client was told of, as the plan lays them out (text has several
 /// layouts, a numeric the scale of its value).
-fn as_told(told: &Schema, found: &Schema) -> SchemaRef {
+pub(super) fn as_told(told: &Schema, found: &Schema) -> SchemaRef {
     let kind = |field: &Field| catalog::types::data_column_type(field.data_type()).oid;
     let fields =
         told.fields().iter().zip(found.fields()).map(|(told, found)| match kind(told) == kind(found) {

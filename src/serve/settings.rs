@@ -141,6 +141,12 @@ pub static DEFINITIONS: &[Definition] = &[
     reported("server_version", SERVER_VERSION, Kind::Fixed, "Version that is spoken."),
     define("server_version_num", "130014", Kind::Fixed, "Version that is spoken, as a number."),
     reported("session_authorization", "", Kind::Fixed, "Current session's user."),
+    define(
+        "sluice.endpoints_max",
+        "64",
+        Kind::Integer(1, 1024),
+        "Parts in which Flight clients may pull a result; 1 leaves it whole.",
+    ),
     define("sluice.read_after", "", Kind::Text, "Token of a push: wait for the epoch that holds it."),
     define("sluice.staleness_max", "0", Kind::Duration, "Fail rather than read an older epoch; 0 reads any."),
     define("ssl", "off", Kind::Fixed, "Connections may be encrypted."),

@@ -1,65 +1,171 @@
 #!/usr/bin/env python3
-"""Asks a Sluice server over Arrow Flight SQL and prints the rows as CSV.
+"""Drives a Sluice server over Arrow Flight SQL with the clients that others wrote, and checks what they get.
 
-    python3 flight.py HOST PORT USER PASSWORD "SQL" [PARAMETER ...]
+    python3 flight.py CHECK HOST PORT [ARGUMENT ...]
 
-The statement is run twice: by ADBC (`adbc-driver-flightsql`), the driver behind pandas and Polars, and by plain
-`pyarrow.flight`. Both must give the same columns; the rows of the first are printed (a warehouse is live, the second run
-may see more), a header line first. Parameters stand for the `?` of the statement and go through ADBC only. Exit codes:
-0 done, 1 the server refused, 2 wrong usage, 3 the clients disagree, 77 a package is missing.
+ADBC (`adbc-driver-flightsql`) is the driver behind pandas and Polars, `pyarrow.flight` the plain client. CHECK is the name
+of a function below. The exit code is 0 when all is as expected; what is not is raised.
 """
 
-import csv
+import datetime
+import decimal
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
-try:
-    import adbc_driver_flightsql.dbapi as adbc
-    import adbc_driver_manager
-    import pyarrow
-    import pyarrow.flight as flight
-except ImportError as error:
-    print(f"skipped: {error}", file=sys.stderr)
-    sys.exit(77)
+import adbc_driver_flightsql.dbapi as adbc
+import adbc_driver_manager
+import pyarrow
+import pyarrow.flight as flight
 
 
-def ask_adbc(location, user, password, sql, parameters):
-    """The result by ADBC: log in, run, fetch as one Arrow table."""
-    login = {"username": user, "password": password}
-    with adbc.connect(location, db_kwargs=login, autocommit=True) as connection:
+def connect(host, port, scheme="grpc", **options):
+    login = {"username": "sluice", "password": ""}
+    return adbc.connect(f"{scheme}://{host}:{port}", db_kwargs={**login, **options}, autocommit=True)
+
+
+def table(connection, sql, parameters=None):
+    """The result as one Arrow table."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetch_arrow_table()
+
+
+def value(connection, sql, parameters=None):
+    """The one value of a result."""
+    return table(connection, sql, parameters).column(0)[0].as_py()
+
+
+def same(found, expected):
+    assert found == expected, f"found {str(found)[:2000]}, expected {str(expected)[:2000]}"
+
+
+def refused(words, act):
+    """Expects an error that says all of these words."""
+    try:
+        act()
+    except (adbc_driver_manager.Error, flight.FlightError, pyarrow.ArrowException) as error:
+        missing = [word for word in words if word not in str(error)]
+        assert not missing, f"{missing} not in: {error}"
+        return
+    raise AssertionError(f"not refused: {words}")
+
+
+class Plain:
+    """pyarrow.flight, logged in."""
+
+    def __init__(self, host, port, headers=(), **options):
+        self.client = flight.connect(f"grpc://{host}:{port}", **options)
+        self.login = self.client.authenticate_basic_token("sluice", "")
+        self.headers = list(headers)
+
+    def options(self):
+        headers = [self.login, *[(name.encode(), text.encode()) for name, text in self.headers]]
+        return flight.FlightCallOptions(headers=headers)
+
+    def info(self, sql):
+        return self.client.get_flight_info(flight.FlightDescriptor.for_command(sql.encode()), self.options())
+
+    def reader(self, endpoint):
+        return self.client.do_get(endpoint.ticket, self.options())
+
+    def read(self, sql):
+        return pyarrow.concat_tables([self.reader(endpoint).read_all() for endpoint in self.info(sql).endpoints])
+
+
+def values(host, port):
+    """Project `shop`: the same rows by both clients, values by type."""
+    sql = "SELECT order_id, amount, status, order_date, ordered_at FROM silver.orders ORDER BY 1"
+    with connect(host, port) as connection:
+        found = table(connection, sql)
+        assert found.equals(Plain(host, port).read(sql))
+        first = found.slice(0, 1).to_pylist()[0]
+        same(first["amount"], decimal.Decimal("20.00"))
+        same(first["order_date"], datetime.date(2026, 1, 1))
+        same(first["ordered_at"], datetime.datetime(2026, 1, 1, 9, tzinfo=datetime.timezone.utc))
+        objects = connection.adbc_get_objects(depth="tables", db_schema_filter="gold").read_all().to_pylist()
+        tables = objects[0]["catalog_db_schemas"][0]["db_schema_tables"]
+        same([found["table_name"] for found in tables], ["customer_sales", "daily_sales", "open_orders"])
+
+
+def parameters(host, port):
+    """Prepared statements: types, NULL, arrays, several rows of values, and what does not fit."""
+    with connect(host, port) as connection:
+        sql = "SELECT order_id FROM silver.orders WHERE amount > ? AND status = ? AND order_date <= ? ORDER BY 1"
+        found = table(connection, sql, (decimal.Decimal("10"), "paid", datetime.date(2026, 1, 1)))
+        same(found.column(0).to_pylist(), [1])
+        same(value(connection, "SELECT ?::text IS NULL", (None,)), True)
+        same(value(connection, "SELECT coalesce(?::bigint, -1)", (None,)), -1)
+        same(value(connection, "SELECT count(*) FROM silver.orders WHERE amount > ?", (None,)), 0)
+        arrays = pyarrow.record_batch({"1": pyarrow.array([[1, 2, None]], pyarrow.list_(pyarrow.int64()))})
+        found = table(connection, "SELECT order_id FROM silver.orders WHERE order_id = ANY(?) ORDER BY 1", arrays)
+        same(found.column(0).to_pylist(), [1, 2])
+        # Each row of values is a run of its own; the results follow one another.
+        runs = pyarrow.record_batch({"1": [7, 1, 99, 6], "2": ["paid", "paid", "paid", None]})
+        by_key = "SELECT order_id FROM silver.orders WHERE order_id = ? AND coalesce(status = ?, true)"
+        same(table(connection, by_key, runs).column(0).to_pylist(), [7, 1, 6])
+        odd = pyarrow.record_batch(
+            {
+                "1": pyarrow.array([3], pyarrow.uint8()),
+                "2": pyarrow.array(["x"]).dictionary_encode(),
+                "3": pyarrow.array([datetime.datetime(2026, 1, 1)], pyarrow.timestamp("ns", "Europe/Berlin")),
+            }
+        )
+        found = table(connection, "SELECT ?::int + 1, ? || 'y', ?::timestamptz = '2026-01-01T00:00:00Z'", odd)
+        same(found.to_pydict().popitem()[1], [True])
+        same([column.to_pylist() for column in found.columns][:2], [[4], ["xy"]])
+        refused(["08P01", "1 parameters are bound, but the statement has 3"], lambda: table(connection, sql, (1,)))
+        refused(["22P02", "parameter $1", "Int64"], lambda: table(connection, by_key, ("seven", "paid")))
         with connection.cursor() as cursor:
-            cursor.execute(sql, parameters or None)
-            return cursor.fetch_arrow_table()
+            update = lambda: cursor.executemany("SELECT ?::int", [(1,), (2,)])
+            refused(["0A000", "only queries are"], update)
 
 
-def ask_pyarrow(location, user, password, sql):
-    """The result by plain Flight: trade the password for a token, send the SQL as a command, read every endpoint."""
-    with flight.connect(location) as client:
-        token = client.authenticate_basic_token(user, password)
-        options = flight.FlightCallOptions(headers=[token])
-        info = client.get_flight_info(flight.FlightDescriptor.for_command(sql.encode()), options)
-        tables = [client.do_get(endpoint.ticket, options).read_all() for endpoint in info.endpoints]
-        return pyarrow.concat_tables(tables)
+def parallel(host, port, rows):
+    """`bronze.numbers` has its rows in several files: the parts of a result are the result."""
+    rows = int(rows)
+    sql = "SELECT n, text FROM bronze.numbers WHERE n >= 0"
+    plain = Plain(host, port)
+    whole = Plain(host, port, [("sluice-endpoints-max", "1")])
+    one = whole.info(sql)
+    same((len(one.endpoints), one.ordered), (1, True))
+    expected = whole.read(sql).sort_by("n")
+    same(expected.column("n").to_pylist(), list(range(rows)))
+
+    info = plain.info(sql)
+    if (os.cpu_count() or 1) > 1:
+        assert len(info.endpoints) > 1, "a large result without an order has parts"
+        assert not info.ordered
+    read = lambda endpoint: plain.reader(endpoint).read_all()
+    # One by one, all at once, and again: a part can be read as often as one likes, whoever else is read.
+    parts = [read(endpoint) for endpoint in info.endpoints]
+    assert pyarrow.concat_tables(parts).sort_by("n").equals(expected)
+    with ThreadPoolExecutor(len(info.endpoints)) as pool:
+        for _ in range(3):
+            together = list(pool.map(read, info.endpoints))
+            assert all(a.sort_by("n").equals(b.sort_by("n")) for a, b in zip(together, parts))
+    # One that is left after its first batch costs the others nothing.
+    first = plain.reader(info.endpoints[0])
+    first.read_chunk()
+    first.cancel()
+    same([read(endpoint).num_rows for endpoint in info.endpoints], [part.num_rows for part in parts])
+
+    for sql in [f"{sql} ORDER BY n", f"{sql} LIMIT {rows}", "SELECT count(*) FROM bronze.numbers", "SELECT 1"]:
+        info = plain.info(sql)
+        same((len(info.endpoints), info.ordered), (1, True))
+    ordered = plain.read("SELECT n FROM bronze.numbers ORDER BY n").column("n")
+    same(ordered.to_pylist(), list(range(rows)))
+    with connect(host, port) as connection:
+        assert table(connection, "SELECT n, text FROM bronze.numbers").sort_by("n").equals(expected)
+        same(value(connection, "SELECT count(*) FROM bronze.numbers WHERE n < ?", (10,)), 10)
 
 
 def main():
-    if len(sys.argv) < 6:
+    if len(sys.argv) < 4:
         print(__doc__, file=sys.stderr)
         return 2
-    host, port, user, password, sql, *parameters = sys.argv[1:]
-    location = f"grpc://{host}:{port}"
-    try:
-        table = ask_adbc(location, user, password, sql, parameters)
-        again = table if parameters else ask_pyarrow(location, user, password, sql)
-    except (adbc_driver_manager.Error, flight.FlightError, pyarrow.ArrowException) as error:
-        print(error, file=sys.stderr)
-        return 1
-    if not table.schema.equals(again.schema):
-        print(f"ADBC and pyarrow disagree:\n{table.schema}\n{again.schema}", file=sys.stderr)
-        return 3
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(table.column_names)
-    for batch in table.to_batches():
-        writer.writerows(zip(*(column.to_pylist() for column in batch.columns)))
+    check, *arguments = sys.argv[1:]
+    globals()[check](*arguments)
     return 0
 
 

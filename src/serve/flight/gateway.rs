@@ -31,7 +31,8 @@ const CANCEL_FLIGHT_INFO: &str = "CancelFlightInfo";
 const TYPE_URL_PREFIX: &str = "type.googleapis.com/";
 
 /// Headers that set something for one call, and what they set.
-const SETTING_HEADERS: [(&str, &str); 5] = [
+const SETTING_HEADERS: [(&str, &str); 6] = [
+    ("sluice-endpoints-max", "sluice.endpoints_max"),
     ("sluice-read-after", "sluice.read_after"),
     ("sluice-search-path", "search_path"),
     ("sluice-staleness-max", "sluice.staleness_max"),
@@ -202,14 +203,14 @@ fn credentials(metadata: &MetadataMap) -> Result<Credentials, Error> {
     Credentials::from_header(header.transpose()?)
 }
 
-fn settings(metadata: &MetadataMap) -> Result<Vec<(&'static str, String)>, Error> {
+fn settings(metadata: &MetadataMap) -> Result<Vec<(String, String)>, Error> {
     let mut settings = Vec::new();
     for (header, setting) in SETTING_HEADERS {
         if let Some(value) = metadata.get(header) {
             let value = value
                 .to_str()
                 .map_err(|_| Error::new("22023", format!("header \"{header}\" is not readable")))?;
-            settings.push((setting, value.to_string()));
+            settings.push((setting.to_string(), value.to_string()));
         }
     }
     Ok(settings)

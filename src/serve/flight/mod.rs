@@ -15,6 +15,7 @@
 mod gateway;
 mod metadata;
 mod outgoing;
+mod parameters;
 mod placeholders;
 mod query;
 mod service;

@@ -6,14 +6,14 @@
 //! cancelled or at shutdown. Failure: an [`Error`] with its SQLSTATE; a panic inside an operator is one too.
 
 use super::outgoing::plain_schema;
+use super::parameters::{Values, check_count};
 use super::placeholders::numbered;
 use crate::serve::session::{Answer, Prepared, Session};
 use crate::serve::statement::{Statement, parse};
-use crate::serve::{Error, Readers, RowStream};
+use crate::serve::{Error, Parts, Readers, RowStream};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::ScalarValue;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,7 +33,7 @@ pub(super) struct Caller {
     /// The user who was let in.
     pub(super) user: String,
     /// Settings of this call: name and value.
-    pub(super) settings: Vec<(&'static str, String)>,
+    pub(super) settings: Vec<(String, String)>,
 }
 
 impl Caller {
@@ -81,12 +81,14 @@ pub(super) async fn describe(
     Ok((columns(&prepared)?, prepared.parameters))
 }
 
-/// A query planned on one cut, with its values.
+/// A query planned on one cut, with its values; whole, or a part of it.
 #[derive(Clone)]
 pub(super) struct Query {
     session: Arc<Session>,
     prepared: Arc<Prepared>,
-    values: Vec<ScalarValue>,
+    /// Those of each run: what a query gives for several rows of values follows one another.
+    values: Vec<Values>,
+    part: Option<(Arc<Parts>, usize)>,
     /// The columns that clients see.
     pub(super) schema: SchemaRef,
     /// Fires when the client cancels.
@@ -94,63 +96,89 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// Plans a statement on the newest cut, which it keeps.
+    /// Plans a statement on the newest cut, which it keeps: the parts in which it may be read side by side, or one, the
+    /// whole. `values` has those of each run, and none where none are bound.
     pub(super) async fn plan(
         readers: &Readers,
         caller: &Caller,
         statement: Statement,
-        values: Vec<ScalarValue>,
-    ) -> Result<Self, Error> {
+        mut values: Vec<Values>,
+    ) -> Result<Vec<Self>, Error> {
         let session = caller.session(readers)?;
         manage(&session, Statement::Begin).await?;
         manage(&session, Statement::Savepoint(PINNED.to_string())).await?;
-        let prepared = session.prepare(statement, &[]).await?;
-        let (given, wanted) = (values.len(), prepared.parameters.len());
-        if given != wanted {
-            return Err(Error::new(
-                "08P01",
-                format!("{given} parameters are bound, but the statement has {wanted}"),
-            )
-            .with_hint("Prepare the statement and bind a value for each parameter."));
+        let mut prepared = session.prepare(statement, &[]).await?;
+        if values.is_empty() {
+            values.push(Vec::new());
         }
-        let (prepared, values) = match values.is_empty() {
-            true => (prepared, values),
-            false => {
-                let values = typed(values, &prepared.parameters)?;
-                // Planned anew with the types that are really there: no value is bent to an inferred type.
-                let types: Vec<_> = values.iter().map(|value| Some(value.data_type())).collect();
-                (session.prepare(prepared.statement().clone(), &types).await?, values)
-            }
+        for run in &values {
+            check_count(run.len(), prepared.parameters.len())?;
+        }
+        if !values[0].is_empty() {
+            // Planned anew with the types that are really there: no value is bent to an inferred type.
+            let types: Vec<_> = values[0].iter().map(|value| Some(value.data_type())).collect();
+            prepared = session.prepare(prepared.statement().clone(), &types).await?;
+        }
+        let parts = match values.as_slice() {
+            [run] => session.parts(&prepared, run.clone()).await?,
+            _ => None,
         };
-        Ok(Self {
+        let whole = Self {
             schema: columns(&prepared)?,
             session: Arc::new(session),
             prepared: Arc::new(prepared),
             values,
+            part: None,
             cancelled: CancellationToken::new(),
-        })
+        };
+        let Some(parts) = parts.map(Arc::new) else { return Ok(vec![whole]) };
+        let part = |at| Self { part: Some((Arc::clone(&parts), at)), ..whole.clone() };
+        Ok((0..parts.count()).map(part).collect())
     }
 
     /// Starts the query; it can be started again. `server_stop` ends it.
     pub(super) async fn run(&self, server_stop: CancellationToken) -> Result<Batches, Error> {
-        manage(&self.session, Statement::RollbackTo(PINNED.to_string())).await?;
         let stop = Stop { cancelled: self.cancelled.clone(), server_stop };
-        let start = self.session.execute(&self.prepared, self.values.clone());
         let started = tokio::select! {
             biased;
             error = stop.reason(None) => return Err(error),
-            started = AssertUnwindSafe(start).catch_unwind() => started,
+            started = AssertUnwindSafe(self.rows()).catch_unwind() => started,
         };
-        match started.map_err(|_| panicked())?? {
-            Answer::Rows { rows, deadline, .. } => {
-                let (sender, receiver) = mpsc::channel(BATCHES_AHEAD_MAX);
-                let producer = tokio::spawn(produce(rows, sender.clone()));
-                tokio::spawn(watch(producer, sender, stop, deadline));
-                Ok(ReceiverStream::new(receiver))
-            }
-            Answer::Tag(tag) => Err(not_a_query(&tag)),
-            Answer::Empty => Err(not_a_query("empty statement")),
+        let (rows, deadline) = started.map_err(|_| panicked())??;
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD_MAX);
+        let producer = tokio::spawn(produce(rows, sender.clone()));
+        tokio::spawn(watch(producer, sender, stop, deadline));
+        Ok(ReceiverStream::new(receiver))
+    }
+
+    /// The rows, and when their time is over.
+    async fn rows(&self) -> Result<(RowStream, Option<Instant>), Error> {
+        if let Some((parts, part)) = &self.part {
+            return Ok((parts.rows(*part), self.session.deadline()));
         }
+        manage(&self.session, Statement::RollbackTo(PINNED.to_string())).await?;
+        let mut runs = self.values.clone().into_iter();
+        let first = runs.next().unwrap_or_default();
+        let (rows, deadline) = run(&self.session, &self.prepared, first).await?;
+        let (session, prepared) = (Arc::clone(&self.session), Arc::clone(&self.prepared));
+        let rest = futures::stream::iter(runs).then(move |values| {
+            let (session, prepared) = (Arc::clone(&session), Arc::clone(&prepared));
+            async move { run(&session, &prepared, values).await.map(|(rows, _)| rows) }
+        });
+        Ok((rows.chain(rest.try_flatten()).boxed(), deadline))
+    }
+}
+
+/// The rows of a statement for one row of values.
+async fn run(
+    session: &Session,
+    prepared: &Prepared,
+    values: Values,
+) -> Result<(RowStream, Option<Instant>), Error> {
+    match session.execute(prepared, values).await? {
+        Answer::Rows { rows, deadline, .. } => Ok((rows, deadline)),
+        Answer::Tag(tag) => Err(not_a_query(&tag)),
+        Answer::Empty => Err(not_a_query("empty statement")),
     }
 }
 
@@ -169,20 +197,6 @@ async fn manage(session: &Session, statement: Statement) -> Result<(), Error> {
         Ok(prepared) => session.execute(&prepared, Vec::new()).await.map(|_| ()),
         Err(error) => Err(error),
     }
-}
-
-/// A text where the statement wants another type is read as PostgreSQL reads an untyped literal.
-fn typed(values: Vec<ScalarValue>, parameters: &[DataType]) -> Result<Vec<ScalarValue>, Error> {
-    let is_text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    let read = |(value, wanted): (ScalarValue, &DataType)| {
-        if !is_text(&value.data_type()) || is_text(wanted) {
-            return Ok(value);
-        }
-        value.cast_to(wanted).map_err(|_| {
-            Error::new("22P02", format!("invalid input for a parameter of type {wanted}: {value}"))
-        })
-    };
-    values.into_iter().zip(parameters).map(read).collect()
 }
 
 /// What ends a query from outside.

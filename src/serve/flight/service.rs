@@ -6,16 +6,16 @@
 
 use super::metadata;
 use super::outgoing::{self, Compression};
+use super::parameters;
 use super::query::{self, Caller, Query};
 use super::statements::Statements;
 use super::status::status;
 use crate::catalog::cut::Cut;
 use crate::serve::{Error, Readers};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow::record_batch::RecordBatch;
-use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::metadata::{SqlInfoData, XdbcTypeInfoData};
@@ -30,8 +30,6 @@ use arrow_flight::sql::{
 };
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
 use bytes::Bytes;
-use datafusion::common::ScalarValue;
-use futures::TryStreamExt as _;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -75,8 +73,8 @@ impl Service {
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = caller(&request)?;
         let statement = query::read(sql).map_err(status)?;
-        let query = Query::plan(&self.readers, &caller, statement, Vec::new()).await.map_err(status)?;
-        self.query_info(&caller, query, request.into_inner())
+        let parts = Query::plan(&self.readers, &caller, statement, Vec::new()).await.map_err(status)?;
+        self.query_info(&caller, parts, request.into_inner())
     }
 
     /// The columns of a statement's result.
@@ -95,11 +93,12 @@ impl Service {
     fn query_info(
         &self,
         caller: &Caller,
-        query: Query,
+        parts: Vec<Query>,
         descriptor: FlightDescriptor,
     ) -> Result<Response<FlightInfo>, Status> {
-        let schema = Arc::clone(&query.schema);
-        info(&schema, self.statements.keep(&caller.user, query), descriptor)
+        let schema = parts.first().map_or_else(|| Arc::new(Schema::empty()), |part| Arc::clone(&part.schema));
+        let endpoints = parts.into_iter().map(|part| self.statements.keep(&caller.user, part)).collect();
+        info(&schema, endpoints, descriptor)
     }
 
     /// The info of a metadata command: its ticket is the command itself.
@@ -110,7 +109,7 @@ impl Service {
     ) -> Result<Response<FlightInfo>, Status> {
         let descriptor = request.into_inner();
         let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(descriptor.cmd.clone()));
-        info(schema, endpoint, descriptor)
+        info(schema, vec![endpoint], descriptor)
     }
 
     async fn stream(&self, query: &Query, compression: Compression) -> DoGet {
@@ -123,7 +122,7 @@ impl Service {
         Ok(Response::new(outgoing::answer(batch.map_err(Status::from)?)))
     }
 
-    async fn plan_prepared(&self, handle: &[u8], caller: &Caller) -> Result<Query, Status> {
+    async fn plan_prepared(&self, handle: &[u8], caller: &Caller) -> Result<Vec<Query>, Status> {
         let prepared = self.statements.prepared(&caller.user, handle).map_err(status)?;
         Query::plan(&self.readers, caller, prepared.statement, prepared.values).await.map_err(status)
     }
@@ -159,9 +158,9 @@ impl FlightSqlService for Service {
         let (columns, parameters) =
             query::describe(&self.readers, &caller, statement.clone()).await.map_err(status)?;
         Ok(ActionCreatePreparedStatementResult {
-            prepared_statement_handle: self.statements.prepare(&caller.user, statement),
             dataset_schema: encode_schema(&columns).map_err(from_arrow)?,
-            parameter_schema: encode_schema(&parameter_schema(&parameters)).map_err(from_arrow)?,
+            parameter_schema: encode_schema(&parameters::schema(&parameters)).map_err(from_arrow)?,
+            prepared_statement_handle: self.statements.prepare(&caller.user, statement, parameters),
         })
     }
 
@@ -181,7 +180,8 @@ impl FlightSqlService for Service {
     ) -> Result<DoPutPreparedStatementResult, Status> {
         let caller = caller(&request)?;
         let handle = command.prepared_statement_handle;
-        let values = one_row(request.into_inner()).await?;
+        let prepared = self.statements.prepared(&caller.user, &handle).map_err(status)?;
+        let values = parameters::read(request.into_inner(), &prepared.parameters).await?;
         self.statements.bind(&caller.user, &handle, values).map_err(status)?;
         Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) })
     }
@@ -192,8 +192,8 @@ impl FlightSqlService for Service {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = caller(&request)?;
-        let query = self.plan_prepared(&command.prepared_statement_handle, &caller).await?;
-        self.query_info(&caller, query, request.into_inner())
+        let parts = self.plan_prepared(&command.prepared_statement_handle, &caller).await?;
+        self.query_info(&caller, parts, request.into_inner())
     }
 
     async fn do_get_prepared_statement(
@@ -202,8 +202,11 @@ impl FlightSqlService for Service {
         request: Request<Ticket>,
     ) -> DoGet {
         let caller = caller(&request)?;
-        let query = self.plan_prepared(&command.prepared_statement_handle, &caller).await?;
-        self.stream(&query, compression(&request)?).await
+        // One ticket for all that there is: in one piece.
+        let whole = Caller { settings: [caller.settings, vec![one_endpoint()]].concat(), ..caller };
+        let parts = self.plan_prepared(&command.prepared_statement_handle, &whole).await?;
+        let query = parts.first().ok_or_else(|| status(Error::internal("a query without parts")))?;
+        self.stream(query, compression(&request)?).await
     }
 
     async fn do_put_statement_update(
@@ -379,11 +382,18 @@ pub(super) fn from_arrow(error: ArrowError) -> Status {
 
 fn info(
     schema: &Schema,
-    endpoint: FlightEndpoint,
+    endpoint: Vec<FlightEndpoint>,
     descriptor: FlightDescriptor,
 ) -> Result<Response<FlightInfo>, Status> {
+    // Several endpoints are parts of rows that have no order.
+    let ordered = endpoint.len() == 1;
     let info = FlightInfo::new().try_with_schema(schema).map_err(from_arrow)?;
-    Ok(Response::new(info.with_endpoint(endpoint).with_descriptor(descriptor).with_ordered(true)))
+    Ok(Response::new(FlightInfo { endpoint, ..info }.with_descriptor(descriptor).with_ordered(ordered)))
+}
+
+/// The setting that leaves a result whole.
+fn one_endpoint() -> (String, String) {
+    ("sluice.endpoints_max".to_string(), "1".to_string())
 }
 
 fn refuse_transaction(id: Option<&Bytes>) -> Result<(), Status> {
@@ -402,35 +412,4 @@ fn compression<T>(request: &Request<T>) -> Result<Compression, Status> {
             format!("header \"{COMPRESSION_HEADER}\" is neither \"lz4\" nor \"none\""),
         ))),
     }
-}
-
-/// Parameters as a schema: `$1` and so on.
-fn parameter_schema(parameters: &[DataType]) -> Schema {
-    let fields = parameters.iter().zip(1..).map(|(t, n)| Field::new(format!("${n}"), t.clone(), true));
-    outgoing::plain_schema(&Schema::new(fields.collect::<Vec<_>>())).as_ref().clone()
-}
-
-/// The values of one row of bound parameters; none for no row.
-async fn one_row(stream: PeekableFlightDataStream) -> Result<Vec<ScalarValue>, Status> {
-    let mut batches = FlightRecordBatchStream::new_from_flight_data(stream.map_err(FlightError::from));
-    let mut values = Vec::new();
-    let mut rows = 0;
-    while let Some(batch) = batches.try_next().await.map_err(Status::from)? {
-        rows += batch.num_rows();
-        if rows > 1 {
-            return Err(status(
-                Error::new("0A000", "a query takes one row of parameters")
-                    .with_hint("Run it once for each row."),
-            ));
-        }
-        if batch.num_rows() == 1 {
-            values = batch
-                .columns()
-                .iter()
-                .map(|column| ScalarValue::try_from_array(column, 0))
-                .collect::<Result<_, _>>()
-                .map_err(|error| status(error.into()))?;
-        }
-    }
-    Ok(values)
 }

@@ -3,15 +3,16 @@
 //! Each belongs to the user who made it, is known by a key that cannot be guessed, expires when it is not used and is
 //! bounded in number. Failure: 26000 for what is not there (any more) or is another user's.
 
+use super::parameters::Values;
 use super::query::Query;
 use crate::ops::clock;
 use crate::serve::Error;
 use crate::serve::shelf::{Shelf, random_key};
 use crate::serve::statement::Statement;
+use arrow::datatypes::DataType;
 use arrow_flight::sql::{Any, ProstMessageExt as _, TicketStatementQuery};
 use arrow_flight::{FlightEndpoint, Ticket};
 use bytes::Bytes;
-use datafusion::common::ScalarValue;
 use parking_lot::Mutex;
 use prost::Message as _;
 use std::time::Duration;
@@ -41,8 +42,10 @@ struct Owned<V> {
 pub(super) struct Prepared {
     /// What was prepared.
     pub(super) statement: Statement,
-    /// The values bound last.
-    pub(super) values: Vec<ScalarValue>,
+    /// The types of its parameters.
+    pub(super) parameters: Vec<DataType>,
+    /// The values bound last, of each run.
+    pub(super) values: Vec<Values>,
 }
 
 impl Statements {
@@ -93,9 +96,9 @@ impl Statements {
     }
 
     /// Keeps a statement; its handle goes out.
-    pub(super) fn prepare(&self, user: &str, statement: Statement) -> Bytes {
+    pub(super) fn prepare(&self, user: &str, statement: Statement, parameters: Vec<DataType>) -> Bytes {
         let key = random_key();
-        let prepared = Prepared { statement, values: Vec::new() };
+        let prepared = Prepared { statement, parameters, values: Vec::new() };
         let owned = Owned { owner: user.to_string(), value: prepared };
         self.prepared.lock().put(key.clone(), owned, clock::instant());
         key.into()
@@ -107,7 +110,7 @@ impl Statements {
     }
 
     /// Replaces a prepared statement's values.
-    pub(super) fn bind(&self, user: &str, handle: &[u8], values: Vec<ScalarValue>) -> Result<(), Error> {
+    pub(super) fn bind(&self, user: &str, handle: &[u8], values: Vec<Values>) -> Result<(), Error> {
         self.with_prepared(user, handle, |prepared| prepared.values = values)
     }
 

@@ -196,10 +196,25 @@ async fn prepared_statements_take_parameters() {
         let info = prepared.execute().await.unwrap();
         assert_eq!(number(&read(&mut client, &info).await.unwrap()), wanted);
     }
-    let two =
+    // Several rows of values: the results follow one another.
+    let days: ArrayRef = Arc::new(
+        [7, 3, 5]
+            .map(|n| Some(format!("day number {n} of the calendar")))
+            .into_iter()
+            .collect::<StringArray>(),
+    );
+    let least: ArrayRef = Arc::new(Int64Array::from(vec![Some(0), None, Some(5)]));
+    prepared.set_parameters(RecordBatch::try_from_iter([("1", days), ("2", least)]).unwrap()).unwrap();
+    let info = prepared.execute().await.unwrap();
+    let found = read(&mut client, &info).await.unwrap();
+    let found: Vec<_> =
+        found.column(0).as_any().downcast_ref::<Int64Array>().unwrap().iter().flatten().collect();
+    assert_eq!(found, [7, 5]);
+    let one =
         RecordBatch::try_from_iter([("1", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef)]).unwrap();
-    prepared.set_parameters(two).unwrap();
-    assert!(prepared.execute().await.unwrap_err().to_string().contains("one row"));
+    prepared.set_parameters(one).unwrap();
+    let error = prepared.execute().await.unwrap_err().to_string();
+    assert!(error.contains("1 parameters are bound, but the statement has 2"), "{error}");
     prepared.close().await.unwrap();
 }
 

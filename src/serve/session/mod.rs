@@ -20,7 +20,7 @@ use super::postgres::catalog::Catalog;
 use super::query::{self, Planned, RowStream};
 use super::settings::Settings;
 use super::statement::Statement;
-use super::{Error, Readers, explain};
+use super::{Error, Parts, Readers, explain};
 use crate::catalog::cut::Cut;
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
@@ -237,6 +237,19 @@ impl Session {
             self.fail();
         }
         answer
+    }
+
+    /// The rows of a prepared query in parts that can be read side by side, where it has such.
+    pub async fn parts(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Option<Parts>, Error> {
+        let Statement::Query(_) = prepared.statement else { return Ok(None) };
+        let parts_max = self.settings().lock().get("sluice.endpoints_max")?.parse().unwrap_or(1);
+        let (cut, planned) = self.planned(prepared, &values, self.deadline()).await?;
+        let parts = Parts::plan(&self.scope(&cut)?, &planned, values, parts_max).await?;
+        if parts.is_none() {
+            // For the execution that follows.
+            *prepared.planned.lock() = Some((Arc::downgrade(&cut), planned));
+        }
+        Ok(parts)
     }
 
     /// Keeps a prepared statement under a name; the name without letters may be taken again and again.
