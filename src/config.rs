@@ -108,6 +108,8 @@ pub struct LimitSettings {
     pub flush_age_ms_max: u64,
     /// Size of one HTTP push, bytes. Default 16 MiB.
     pub push_bytes_max: usize,
+    /// How long a bearer token of Flight SQL lives unused, seconds. Default 8 hours: a notebook survives lunch.
+    pub token_idle_seconds_max: u64,
     /// Waves a second at most. Default 10.
     pub waves_per_second_max: u32,
     /// How long epochs can be read back, seconds. Default 3600.
@@ -124,6 +126,7 @@ impl Default for LimitSettings {
             statement_timeout_ms: 0,
             flush_age_ms_max: 100,
             push_bytes_max: 16 << 20,
+            token_idle_seconds_max: 8 * 3600,
             waves_per_second_max: 10,
             epochs_keep_seconds: 3600,
             journals_keep_seconds: 7 * 86_400,

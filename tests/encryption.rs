@@ -141,12 +141,19 @@ fn a_login_is_bound_to_the_certificate() {
     }
 }
 
-fn clients_show_certificates() {
+/// A project whose clients have to show a certificate, and under `tls/` one that will do and one that will not.
+pub fn warehouse_for_clients() -> Warehouse {
     let warehouse = warehouse("client_ca = \"tls/ca.crt\"\n");
     let tls = warehouse.project().join("tls");
     certificate(&tls, "ca", "client", "extendedKeyUsage=clientAuth");
     authority(&tls, "other");
     certificate(&tls, "other", "stranger", "extendedKeyUsage=clientAuth");
+    warehouse
+}
+
+fn clients_show_certificates() {
+    let warehouse = warehouse_for_clients();
+    let tls = warehouse.project().join("tls");
     let server = warehouse.serve();
     let trusting = trusting(&warehouse, "ca");
     let showing = |name: &str| {

@@ -1,5 +1,6 @@
 //! Flight SQL with the clients that others wrote: ADBC and pyarrow, driven by `tests/clients/flight.py`.
 
+use crate::encryption;
 use crate::support::{Server, Warehouse, needs, shared, trial};
 use libtest_mimic::Trial;
 use std::fmt::Write as _;
@@ -11,8 +12,11 @@ pub fn trials() -> Vec<Trial> {
         trial("flight_clients::values", values),
         trial("flight_clients::parameters", parameters),
         trial("flight_clients::parts_are_pulled_side_by_side", parts_are_pulled_side_by_side),
+        trial("flight_clients::options_of_a_session", options_of_a_session),
+        trial("flight_clients::lifetimes", lifetimes),
     ];
-    needs::python(MODULES, trials)
+    let encrypted = needs::openssl(vec![trial("flight_clients::encrypted", encrypted)]);
+    needs::python(MODULES, trials.into_iter().chain(encrypted).collect())
 }
 
 const MODULES: &str = "adbc_driver_flightsql, pyarrow.flight";
@@ -54,4 +58,18 @@ fn parts_are_pulled_side_by_side() {
     let rows = (FILES * ROWS_PER_FILE).to_string();
     server.wait_until("SELECT count(*) FROM bronze.numbers", &rows);
     check(&server, "parallel", &[&rows]);
+}
+
+fn options_of_a_session() {
+    check(&shared::server(), "options", &[]);
+}
+
+fn lifetimes() {
+    check(&shared::server(), "lifetimes", &[]);
+}
+
+fn encrypted() {
+    let warehouse = encryption::warehouse_for_clients();
+    let server = warehouse.serve();
+    check(&server, "encrypted", &[warehouse.project().join("tls").to_str().unwrap()]);
 }

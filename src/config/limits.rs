@@ -48,6 +48,12 @@ const LIMITS: &[Limit] = &[
         set: |l, v| l.push_bytes_max = usize::try_from(v).unwrap_or(usize::MAX),
     },
     Limit {
+        name: "token_idle_seconds_max",
+        range: 1..=YEAR_SECONDS,
+        get: |l| l.token_idle_seconds_max,
+        set: |l, v| l.token_idle_seconds_max = v,
+    },
+    Limit {
         name: "waves_per_second_max",
         range: 1..=1_000,
         get: |l| u64::from(l.waves_per_second_max),

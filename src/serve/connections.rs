@@ -69,6 +69,11 @@ impl Connection {
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
+
+    /// Waits for the first bytes and leaves them where they are.
+    pub async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.stream.peek(bytes).await
+    }
 }
 
 impl AsyncRead for Connection {

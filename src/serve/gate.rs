@@ -24,8 +24,6 @@ use tokio::sync::Semaphore;
 const DEFAULT_USER: &str = "sluice";
 /// Bearer tokens alive at a time.
 const TOKENS_MAX: usize = 4096;
-/// How long an unused token lives: a working day, so that a notebook survives lunch.
-const TOKEN_IDLE_MAX: Duration = Duration::from_secs(8 * 3600);
 /// Passwords that were just found right and need no second derivation.
 const PROVEN_MAX: usize = 1024;
 /// How long they are remembered when unused.
@@ -78,11 +76,11 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// A gate for these users.
-    pub(crate) fn new(users: Arc<BTreeMap<String, UserSettings>>) -> Self {
+    /// A gate for these users, whose tokens expire when they are not used for `token_idle_max`.
+    pub(crate) fn new(users: Arc<BTreeMap<String, UserSettings>>, token_idle_max: Duration) -> Self {
         Self {
             users,
-            tokens: Mutex::new(Shelf::new(TOKENS_MAX, TOKEN_IDLE_MAX)),
+            tokens: Mutex::new(Shelf::new(TOKENS_MAX, token_idle_max)),
             proven: Mutex::new(Shelf::new(PROVEN_MAX, PROVEN_IDLE_MAX)),
             proven_key: random_key(),
             checks: Semaphore::new(CHECKS_MAX),
@@ -156,7 +154,7 @@ mod tests {
 
     fn gate(verifier: Option<String>, trust_loopback: bool) -> Gate {
         let users = [("sluice".to_string(), UserSettings { verifier, trust_loopback })];
-        Gate::new(Arc::new(users.into_iter().collect()))
+        Gate::new(Arc::new(users.into_iter().collect()), Duration::from_secs(60))
     }
 
     fn basic(user: &str, password: &str) -> Credentials {
@@ -193,6 +191,11 @@ mod tests {
         let credentials = Credentials::from_header(Some(&header)).unwrap();
         assert_eq!(gate.admit(credentials, THERE).await.unwrap(), "sluice");
         assert!(gate.admit(Credentials::Bearer("guess".into()), HERE).await.is_err());
+
+        let hasty = Gate::new(Arc::clone(&gate.users), Duration::ZERO);
+        let expired = Credentials::Bearer(hasty.token("sluice"));
+        let error = hasty.admit(expired, HERE).await.unwrap_err();
+        assert_eq!((error.code, error.message.as_str()), ("28000", "bearer token is unknown or has expired"));
     }
 
     #[test]

@@ -17,12 +17,18 @@ use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
 /// What a client that speaks TLS from its first byte names (ALPN).
 pub const ALPN: &[u8] = b"postgresql";
+/// What gRPC names.
+const ALPN_HTTP2: &[u8] = b"h2";
+/// The first byte of a client that begins with TLS.
+pub const HANDSHAKE: u8 = 0x16;
 
 /// What one connection is encrypted with.
 #[derive(Clone)]
 pub struct Offer {
-    /// Encrypts it.
+    /// Encrypts it for the PostgreSQL protocol.
     pub acceptor: TlsAcceptor,
+    /// Encrypts it for gRPC.
+    pub http2: TlsAcceptor,
     /// The certificate's PEM file, to which a login can be bound.
     pub certificate: Arc<Vec<u8>>,
 }
@@ -82,9 +88,15 @@ impl Current {
     fn load(settings: &TlsSettings) -> Result<Self, String> {
         // Taken before the files are read: a change meanwhile is seen by the next connection.
         let changed = changed(settings);
-        let acceptor = TlsAcceptor::from(Arc::new(config(settings)?));
+        let config = config(settings)?;
+        let speaking = |protocol: &[u8]| {
+            let mut config = config.clone();
+            config.alpn_protocols = vec![protocol.to_vec()];
+            TlsAcceptor::from(Arc::new(config))
+        };
+        let (acceptor, http2) = (speaking(ALPN), speaking(ALPN_HTTP2));
         let certificate = std::fs::read(&settings.certificate).map_err(|error| error.to_string())?;
-        Ok(Self { offer: Offer { acceptor, certificate: Arc::new(certificate) }, changed })
+        Ok(Self { offer: Offer { acceptor, http2, certificate: Arc::new(certificate) }, changed })
     }
 }
 
@@ -116,12 +128,10 @@ fn config(settings: &TlsSettings) -> Result<ServerConfig, String> {
             builder.with_client_cert_verifier(verifier.map_err(|error| unusable(&error))?)
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+    builder.with_single_cert(chain, key).map_err(|error| {
         let (certificate, key) = (settings.certificate.display(), settings.key.display());
         format!("the TLS certificate {certificate} and the key {key} do not go together: {error}")
-    })?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(config)
+    })
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

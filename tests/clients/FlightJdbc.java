@@ -14,6 +14,20 @@ class FlightJdbc {
             manyRows(connection);
             refusals(connection);
         }
+        catalog(DriverManager.getConnection(url + "&catalog=sluice"));
+    }
+
+    /** What the URL says of a catalog becomes an option of the session. */
+    static void catalog(Connection connection) throws SQLException {
+        try (Statement statement = connection.createStatement()) {
+            same(rows(statement.executeQuery("SELECT current_database()")), "sluice");
+        }
+        try {
+            connection.close();
+        } catch (SQLException twice) {
+            // The driver closes such a session a second time, when its channel is gone.
+            same(twice.getMessage(), "Channel shutdown invoked");
+        }
     }
 
     static void same(Object found, Object expected) {

@@ -18,6 +18,9 @@ import adbc_driver_manager
 import pyarrow
 import pyarrow.flight as flight
 
+OPTION = "adbc.flight.sql.session.option."
+HEADER = "adbc.flight.sql.rpc.call_header."
+
 
 def connect(host, port, scheme="grpc", **options):
     login = {"username": "sluice", "password": ""}
@@ -68,6 +71,10 @@ class Plain:
 
     def reader(self, endpoint):
         return self.client.do_get(endpoint.ticket, self.options())
+
+    def act(self, name, body):
+        results = self.client.do_action(flight.Action(name, body), self.options())
+        return b"".join(result.body.to_pybytes() for result in results)
 
     def read(self, sql):
         return pyarrow.concat_tables([self.reader(endpoint).read_all() for endpoint in self.info(sql).endpoints])
@@ -158,6 +165,131 @@ def parallel(host, port, rows):
     with connect(host, port) as connection:
         assert table(connection, "SELECT n, text FROM bronze.numbers").sort_by("n").equals(expected)
         same(value(connection, "SELECT count(*) FROM bronze.numbers WHERE n < ?", (10,)), 10)
+
+
+def options(host, port):
+    """Options that a session has: by ADBC, whose session is its login's, and by a cookie."""
+    with connect(host, port) as connection:
+        session = connection.adbc_connection
+        session.set_options(
+            **{
+                f"{OPTION}TimeZone": "Asia/Tokyo",
+                f"{OPTION}schema": "silver",
+                f"{OPTION}catalog": "sluice",
+                f"{OPTION}statement_timeout": "90s",
+                "adbc.flight.sql.session.optionbool.jit": "true",
+            }
+        )
+        same(value(connection, "SHOW TimeZone"), "Asia/Tokyo")
+        same(value(connection, "SELECT count(*) FROM orders"), 6)
+        same(value(connection, "SHOW statement_timeout"), "90s")
+        same(session.get_option(f"{OPTION}TimeZone"), "Asia/Tokyo")
+        same(session.get_option(f"{OPTION}schema"), "silver")
+        same(session.get_option(f"{OPTION}catalog"), "sluice")
+        same(session.get_option("adbc.flight.sql.session.optionbool.jit"), "true")
+        paths = "adbc.flight.sql.session.optionstringlist.search_path"
+        session.set_options(**{paths: '["bronze", "gold"]'})
+        same(value(connection, "SELECT count(*) FROM orders"), 8)
+        # What a call says itself counts for it.
+        with connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{f"{HEADER}sluice-time-zone": "UTC"})
+            cursor.execute("SHOW TimeZone")
+            same(cursor.fetchone()[0], "UTC")
+        same(value(connection, "SHOW TimeZone"), "Asia/Tokyo")
+        for name, wrong in [("TimeZone", "Mars/Olympus"), ("catalog", "other"), ("no_such", "1"), ("server_version", "1")]:
+            refused([name], lambda: session.set_options(**{f"{OPTION}{name}": wrong}))
+        session.set_options(**{"adbc.flight.sql.session.optionerase.TimeZone": ""})
+        same(value(connection, "SHOW TimeZone"), "UTC")
+        # Another login is another session.
+        with connect(host, port) as other:
+            same(value(other, "SHOW statement_timeout"), "0")
+    # Without a login there is no token: the server hands out a cookie.
+    cookies = {"adbc.flight.sql.rpc.with_cookie_middleware": "true"}
+    with adbc.connect(f"grpc://{host}:{port}", db_kwargs=cookies, autocommit=True) as connection:
+        connection.adbc_connection.set_options(**{f"{OPTION}TimeZone": "Asia/Tokyo"})
+        same(value(connection, "SHOW TimeZone"), "Asia/Tokyo")
+    with adbc.connect(f"grpc://{host}:{port}", autocommit=True) as connection:
+        same(value(connection, "SHOW TimeZone"), "UTC")
+
+
+def field(message):
+    """A message as the first field of another, which pyarrow has no class for."""
+    length, size = b"", len(message)
+    while size >= 128:
+        length, size = length + bytes([size % 128 + 128]), size // 128
+    return b"\x0a" + length + bytes([size]) + message
+
+
+# The status of a CancelFlightInfoResult.
+CANCELLED = b"\x08\x01"
+ENDLESS = "SELECT count(*) FROM generate_series(1, 2000000) a, generate_series(1, 2000000) b"
+
+
+def lifetimes(host, port):
+    """Tickets: renewed, cancelled; a query that is cancelled ends; actions are listed."""
+    plain = Plain(host, port)
+    info = plain.info("SELECT 1")
+    endpoint = info.endpoints[0]
+    assert endpoint.expiration_time is not None
+    renew = lambda: flight.FlightEndpoint.deserialize(plain.act("RenewFlightEndpoint", field(endpoint.serialize())))
+    cancel = lambda info: plain.act("CancelFlightInfo", field(info.serialize()))
+    renewed = renew()
+    assert renewed.expiration_time.as_py() >= endpoint.expiration_time.as_py()
+    same(plain.reader(renewed).read_all().num_rows, 1)
+    same(cancel(info), CANCELLED)
+    refused(["26000"], lambda: plain.reader(endpoint).read_all())
+    refused(["26000"], renew)
+    refused(["26000"], lambda: cancel(info))
+
+    info = plain.info(ENDLESS)
+    patient = flight.FlightCallOptions(headers=[plain.login], timeout=20)
+    with ThreadPoolExecutor(1) as pool:
+        cancelling = pool.submit(lambda: cancel(info))
+        try:
+            plain.client.do_get(info.endpoints[0].ticket, patient).read_all()
+            raise AssertionError("an endless query has ended")
+        except KeyboardInterrupt:
+            pass  # What pyarrow makes of a call that was cancelled.
+        except (flight.FlightError, pyarrow.ArrowException) as error:
+            # The ticket may have gone before it was read.
+            assert "57014" in str(error) or "26000" in str(error), error
+        same(cancelling.result(), CANCELLED)
+    listed = {action.type for action in plain.client.list_actions(plain.options())}
+    assert {"CancelFlightInfo", "RenewFlightEndpoint", "SetSessionOptions", "CloseSession"} <= listed, listed
+    refused(["28000", "bearer token is unknown or has expired"], lambda: stranger(host, port))
+
+
+def stranger(host, port):
+    options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer guess")])
+    flight.connect(f"grpc://{host}:{port}").get_flight_info(flight.FlightDescriptor.for_command(b"SELECT 1"), options)
+
+
+def encrypted(host, port, folder):
+    """A server that asks for certificates of clients: who shows a good one is in."""
+    read = lambda name: open(os.path.join(folder, name), "rb").read()
+    ca, sql = read("ca.crt").decode(), "SELECT n FROM generate_series(1, 100000) AS t(n)"
+
+    def by_adbc(**more):
+        certificates = {"adbc.flight.sql.client_option.tls_root_certs": ca}
+        for option, name in more.items():
+            certificates[f"adbc.flight.sql.client_option.{option}"] = read(name).decode()
+        with connect(host, port, scheme="grpc+tls", **certificates) as connection:
+            return table(connection, sql).num_rows
+
+    def by_pyarrow(name):
+        options = {"tls_root_certs": read("ca.crt"), "cert_chain": read(f"{name}.crt"), "private_key": read(f"{name}.key")}
+        with flight.connect(f"grpc+tls://{host}:{port}", **options) as client:
+            login = flight.FlightCallOptions(headers=[client.authenticate_basic_token("sluice", "")])
+            info = client.get_flight_info(flight.FlightDescriptor.for_command(sql.encode()), login)
+            return client.do_get(info.endpoints[0].ticket, login).read_all().num_rows
+
+    same(by_adbc(mtls_cert_chain="client.crt", mtls_private_key="client.key"), 100_000)
+    same(by_pyarrow("client"), 100_000)
+    refused([], lambda: by_adbc(mtls_cert_chain="stranger.crt", mtls_private_key="stranger.key"))
+    refused([], by_adbc)
+    refused([], lambda: by_pyarrow("stranger"))
+    refused([], lambda: Plain(host, port))
+    same(by_pyarrow("client"), 100_000)
 
 
 def main():

@@ -4,29 +4,29 @@
 //! Flight clients need is answered here: the handshake, a schema, a list, SQL text as a command and
 //! `schema/table` as a path.
 
+use super::actions;
 use super::query::Caller;
 use super::service::{Service, caller, encode_schema, from_arrow};
+use super::sessions::{COOKIE, Sessions};
 use super::status::status;
+use super::wire::Peer;
 use crate::serve::Error;
-use crate::serve::connections::Connection;
 use crate::serve::gate::{Credentials, Gate};
+use crate::serve::shelf::random_key;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{Any, Command};
 use arrow_flight::{
-    Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, Criteria, Empty,
-    FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, PollInfo, PutResult,
-    SchemaResult, Ticket,
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
+    HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, stream};
 use prost::Message as _;
-use std::net::SocketAddr;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
-use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
-/// The action that stops a query.
-const CANCEL_FLIGHT_INFO: &str = "CancelFlightInfo";
 /// What Flight SQL's commands are named by; anything else in a command is SQL text.
 const TYPE_URL_PREFIX: &str = "type.googleapis.com/";
 
@@ -40,39 +40,32 @@ const SETTING_HEADERS: [(&str, &str); 6] = [
     ("sluice-time-zone", "TimeZone"),
 ];
 
-/// Who is at the other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(SocketAddr);
-
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        Peer(self.peer())
-    }
-}
-
 /// The service behind its gate.
 pub(super) struct Gateway {
     gate: Gate,
+    sessions: Sessions,
     service: Service,
 }
 
 type Streamed<T> = Result<Response<BoxStream<'static, Result<T, Status>>>, Status>;
 
 impl Gateway {
-    /// Puts `service` behind `gate`.
-    pub(super) fn new(gate: Gate, service: Service) -> Self {
-        Self { gate, service }
+    /// Puts `service` behind `gate`; `sessions` keep what callers set.
+    pub(super) fn new(gate: Gate, sessions: Sessions, service: Service) -> Self {
+        Self { gate, sessions, service }
     }
 
     async fn admit<T>(&self, mut request: Request<T>) -> Result<Request<T>, Status> {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
         let peer = peer.ok_or_else(|| status(Error::new("28000", "the caller's address is unknown")))?;
         let credentials = credentials(request.metadata()).map_err(status)?;
+        let session = session(request.metadata(), &credentials);
         let user = self.gate.admit(credentials, peer).await.map_err(status)?;
-        let settings = settings(request.metadata()).map_err(status)?;
-        request.extensions_mut().insert(Caller { user, settings });
+        // What a call says itself counts for it.
+        let kept = session.as_ref().map(|session| self.sessions.options(&user, session)).unwrap_or_default();
+        let said = settings(request.metadata()).map_err(status)?;
+        let settings = kept.into_iter().chain(said).collect();
+        request.extensions_mut().insert(Caller { user, session, settings });
         Ok(request)
     }
 }
@@ -154,40 +147,42 @@ impl FlightService for Gateway {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Streamed<arrow_flight::Result> {
-        let request = self.admit(request).await?;
-        if request.get_ref().r#type != CANCEL_FLIGHT_INFO {
+        let mut request = self.admit(request).await?;
+        let mut caller = caller(&request)?;
+        let begun = (caller.session.is_none() && actions::begins_session(request.get_ref())).then(session_id);
+        if let Some(id) = &begun {
+            caller.session = Some(id.clone().into_bytes());
+            request.extensions_mut().insert(caller.clone());
+        }
+        let Some(body) = actions::act(&self.service, &self.sessions, &caller, request.get_ref())? else {
             return FlightService::do_action(&self.service, request).await;
-        }
-        let caller = caller(&request)?;
-        let body = CancelFlightInfoRequest::decode(request.into_inner().body)
-            .map_err(|error| status(Error::new("08P01", format!("request is not readable: {error}"))))?;
-        let known = body.info.is_some_and(|info| self.service.cancel(&info, &caller));
-        if !known {
-            return Err(status(Error::new("26000", "query does not exist or has ended")));
-        }
-        let body = CancelFlightInfoResult::new(CancelStatus::Cancelled).encode_to_vec();
+        };
         let result = arrow_flight::Result { body: body.into() };
-        Ok(Response::new(stream::iter([Ok(result)]).boxed()))
+        let mut response = Response::new(stream::iter([Ok(result)]).boxed());
+        if let Some(id) = begun {
+            let cookie = AsciiMetadataValue::try_from(format!("{COOKIE}={id}; Path=/; HttpOnly"));
+            let cookie = cookie.map_err(|_| Status::internal("session is not a header"))?;
+            response.metadata_mut().insert("set-cookie", cookie);
+        }
+        Ok(response)
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Streamed<ActionType> {
         self.admit(request).await?;
-        let actions = [
-            ("CreatePreparedStatement", "makes a statement that can be run again with other parameters"),
-            ("ClosePreparedStatement", "forgets a prepared statement"),
-            (CANCEL_FLIGHT_INFO, "stops a query"),
-        ];
-        let actions = actions
-            .map(|(name, about)| Ok(ActionType { r#type: name.to_string(), description: about.to_string() }));
+        let actions = actions::list().into_iter().map(Ok).collect::<Vec<_>>();
         Ok(Response::new(stream::iter(actions).boxed()))
     }
 
+    /// A query is planned when it is asked for and runs as it is read: there is nothing to wait for.
     async fn poll_flight_info(
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<PollInfo>, Status> {
-        self.admit(request).await?;
-        Err(status(Error::new("0A000", "polling is not supported").with_hint("Use GetFlightInfo.")))
+        let info = self.get_flight_info(request).await?.into_inner();
+        let expiration_time = info.endpoint.first().and_then(|endpoint| endpoint.expiration_time);
+        let poll =
+            PollInfo { info: Some(info), flight_descriptor: None, progress: Some(1.0), expiration_time };
+        Ok(Response::new(poll))
     }
 
     async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Streamed<FlightData> {
@@ -201,6 +196,24 @@ fn credentials(metadata: &MetadataMap) -> Result<Credentials, Error> {
         .get("authorization")
         .map(|value| value.to_str().map_err(|_| Error::new("28000", "authorization header is not readable")));
     Credentials::from_header(header.transpose()?)
+}
+
+/// What names the caller's session: a cookie, or else the token that was given for a login.
+fn session(metadata: &MetadataMap, credentials: &Credentials) -> Option<Vec<u8>> {
+    let cookies = metadata.get_all("cookie").iter().filter_map(|value| value.to_str().ok());
+    let mut pairs =
+        cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let cookie =
+        pairs.find(|(name, _)| *name == COOKIE).map(|(_, id)| id.trim_matches('"').as_bytes().to_vec());
+    cookie.or(match credentials {
+        Credentials::Bearer(token) => Some(token.as_bytes().to_vec()),
+        _ => None,
+    })
+}
+
+/// A name for a session that nobody can guess.
+fn session_id() -> String {
+    URL_SAFE_NO_PAD.encode(random_key())
 }
 
 fn settings(metadata: &MetadataMap) -> Result<Vec<(String, String)>, Error> {

@@ -7,25 +7,30 @@
 //! expire and are bounded). Failure: a gRPC status with the SQLSTATE, see [`status`].
 //!
 //! ```text
-//! connections ─ gateway (who calls) ─ service (commands) ─┬ query    SQL → plan on one cut → batches
-//!                                                         ├ metadata cut → tables, keys, types
-//!                                                         └ outgoing batches → bounded messages
+//! connections ─ wire (TLS) ─ gateway (who calls) ─┬ service (commands) ─┬ query    SQL → plan on one cut → batches
+//!                                                 └ actions, sessions   ├ metadata cut → tables, keys, types
+//!                                                                       └ outgoing batches → bounded messages
 //! ```
 
+mod actions;
 mod gateway;
+mod messages;
 mod metadata;
 mod outgoing;
 mod parameters;
 mod placeholders;
 mod query;
 mod service;
+mod sessions;
 mod statements;
 mod status;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use self::gateway::Gateway;
 use self::service::Service;
+use self::sessions::Sessions;
 use super::Readers;
 use super::connections::Door;
 use super::gate::Gate;
@@ -53,15 +58,15 @@ pub async fn listen(listener: TcpListener, readers: Readers) -> io::Result<()> {
     let shutdown = readers.shutdown.clone();
     let server_stop = CancellationToken::new();
     let door = Door::new(listener, readers.limits.connections_max);
-    let gate = Gate::new(Arc::clone(&readers.users));
+    let incoming = wire::connections(door, readers.tls.clone());
+    let token_idle_max = Duration::from_secs(readers.limits.token_idle_seconds_max);
+    let gate = Gate::new(Arc::clone(&readers.users), token_idle_max);
+    // Options outlive their login's token by nothing.
+    let sessions = Sessions::new(token_idle_max);
     let service = Service::new(readers, server_stop.clone()).map_err(io::Error::other)?;
-    let flight =
-        FlightServiceServer::new(Gateway::new(gate, service)).max_decoding_message_size(MESSAGE_IN_BYTES_MAX);
+    let flight = FlightServiceServer::new(Gateway::new(gate, sessions, service))
+        .max_decoding_message_size(MESSAGE_IN_BYTES_MAX);
 
-    let incoming = futures::stream::unfold(door, |door| async move {
-        let (connection, _) = door.accept().await;
-        Some((io::Result::Ok(connection), door))
-    });
     let server = Server::builder()
         .max_concurrent_streams(CALLS_PER_CONNECTION_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))

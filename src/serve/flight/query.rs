@@ -8,6 +8,7 @@
 use super::outgoing::plain_schema;
 use super::parameters::{Values, check_count};
 use super::placeholders::numbered;
+use super::status::status;
 use crate::serve::session::{Answer, Prepared, Session};
 use crate::serve::statement::{Statement, parse};
 use crate::serve::{Error, Parts, Readers, RowStream};
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 /// How far a query may run ahead of the client that reads it.
 const BATCHES_AHEAD_MAX: usize = 2;
@@ -32,12 +34,15 @@ const PINNED: &str = "pinned";
 pub(super) struct Caller {
     /// The user who was let in.
     pub(super) user: String,
+    /// What names the session that the call belongs to.
+    pub(super) session: Option<Vec<u8>>,
     /// Settings of this call: name and value.
     pub(super) settings: Vec<(String, String)>,
 }
 
 impl Caller {
-    fn session(&self, readers: &Readers) -> Result<Session, Error> {
+    /// A session of the engine with the call's settings.
+    pub(super) fn session(&self, readers: &Readers) -> Result<Session, Error> {
         let session = Session::new(readers.clone(), &self.user);
         for (name, value) in &self.settings {
             session.settings().lock().set(name, Some(value), false)?;
@@ -69,6 +74,14 @@ pub(super) fn not_a_query(tag: &str) -> Error {
     Error::new("0A000", format!("{tag} is not supported over Flight SQL, only queries are")).with_hint(
         "Settings are given as headers; sources and models are defined by the project's SQL files.",
     )
+}
+
+/// Refuses a call that is to be part of a transaction.
+pub(super) fn refuse_transaction(id: Option<&bytes::Bytes>) -> Result<(), Status> {
+    match id {
+        Some(id) if !id.is_empty() => Err(status(Error::new("0A000", "transactions are not supported"))),
+        _ => Ok(()),
+    }
 }
 
 /// The columns and parameters of a statement, planned on the newest cut and not kept.

@@ -7,10 +7,11 @@
 use super::metadata;
 use super::outgoing::{self, Compression};
 use super::parameters;
-use super::query::{self, Caller, Query};
+use super::query::{self, Caller, Query, refuse_transaction};
 use super::statements::Statements;
 use super::status::status;
 use crate::catalog::cut::Cut;
+use crate::serve::settings::Settings;
 use crate::serve::{Error, Readers};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -21,15 +22,18 @@ use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::metadata::{SqlInfoData, XdbcTypeInfoData};
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
-    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-    ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas,
-    CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo,
-    CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery,
-    CommandPreparedStatementUpdate, CommandStatementQuery, CommandStatementUpdate,
-    DoPutPreparedStatementResult, SqlInfo, TicketStatementQuery,
+    ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, CommandGetCatalogs,
+    CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
+    CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementQuery,
+    CommandStatementUpdate, DoPutPreparedStatementResult, SqlInfo, TicketStatementQuery,
 };
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
+use arrow_flight::{
+    CancelStatus, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket,
+};
 use bytes::Bytes;
+use prost::Message as _;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -88,6 +92,17 @@ impl Service {
     pub(super) fn cancel(&self, info: &FlightInfo, caller: &Caller) -> bool {
         let tickets = info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref());
         tickets.fold(false, |known, ticket| self.statements.cancel(&caller.user, ticket) | known)
+    }
+
+    /// An endpoint whose ticket is kept for as long again.
+    pub(super) fn renew(&self, endpoint: FlightEndpoint, caller: &Caller) -> Result<FlightEndpoint, Error> {
+        let expires = self.statements.renew(&caller.user, endpoint.ticket.as_ref())?;
+        Ok(FlightEndpoint { expiration_time: Some(expires), ..endpoint })
+    }
+
+    /// The settings that a call of this caller has.
+    pub(super) fn settings(&self, caller: &Caller) -> Result<Settings, Error> {
+        Ok(caller.session(&self.readers)?.settings().lock().clone())
     }
 
     fn query_info(
@@ -171,6 +186,20 @@ impl FlightSqlService for Service {
     ) -> Result<(), Status> {
         self.statements.close(&caller(&request)?.user, &command.prepared_statement_handle);
         Ok(())
+    }
+
+    async fn do_action_cancel_query(
+        &self,
+        request: ActionCancelQueryRequest,
+        action: Request<arrow_flight::Action>,
+    ) -> Result<ActionCancelQueryResult, Status> {
+        let info = FlightInfo::decode(request.info)
+            .map_err(|error| status(Error::new("08P01", format!("CancelQuery is not readable: {error}"))))?;
+        if !self.cancel(&info, &caller(&action)?) {
+            return Err(status(Error::new("26000", "query does not exist or has ended")));
+        }
+        // The older action's results have the newer one's numbers.
+        Ok(ActionCancelQueryResult { result: CancelStatus::Cancelled.into() })
     }
 
     async fn do_put_prepared_statement_query(
@@ -394,13 +423,6 @@ fn info(
 /// The setting that leaves a result whole.
 fn one_endpoint() -> (String, String) {
     ("sluice.endpoints_max".to_string(), "1".to_string())
-}
-
-fn refuse_transaction(id: Option<&Bytes>) -> Result<(), Status> {
-    match id {
-        Some(id) if !id.is_empty() => Err(status(Error::new("0A000", "transactions are not supported"))),
-        _ => Ok(()),
-    }
 }
 
 fn compression<T>(request: &Request<T>) -> Result<Compression, Status> {

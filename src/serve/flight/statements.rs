@@ -15,6 +15,7 @@ use arrow_flight::{FlightEndpoint, Ticket};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use prost::Message as _;
+use prost_types::Timestamp;
 use std::time::Duration;
 
 /// Tickets that wait to be read, at most; the least recently used goes first.
@@ -63,14 +64,15 @@ impl Statements {
         let owned = Owned { owner: user.to_string(), value: query };
         self.tickets.lock().put(key.clone(), owned, clock::instant());
         let ticket = TicketStatementQuery { statement_handle: key.into() }.as_any().encode_to_vec();
-        let expires = clock::now() + TICKET_IDLE_MAX;
         let mut endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
-        endpoint.expiration_time = Some(prost_types::Timestamp {
-            seconds: expires.timestamp(),
-            // Whole microseconds: finer ones Python cannot show.
-            nanos: i32::try_from(expires.timestamp_subsec_micros() * 1000).unwrap_or(0),
-        });
+        endpoint.expiration_time = Some(expiry());
         endpoint
+    }
+
+    /// Keeps a ticket for as long again; tells until when.
+    pub(super) fn renew(&self, user: &str, ticket: Option<&Ticket>) -> Result<Timestamp, Error> {
+        let handle = ticket.and_then(statement_handle).unwrap_or_default();
+        self.query(user, &handle).map(|_| expiry())
     }
 
     /// The query of a ticket.
@@ -133,6 +135,14 @@ impl Statements {
             _ => Err(Error::new("26000", "prepared statement does not exist or has expired")),
         }
     }
+}
+
+/// When a ticket expires that is used now.
+fn expiry() -> Timestamp {
+    let expires = clock::now() + TICKET_IDLE_MAX;
+    // Whole microseconds: finer ones Python cannot show.
+    let nanos = i32::try_from(expires.timestamp_subsec_micros() * 1000).unwrap_or(0);
+    Timestamp { seconds: expires.timestamp(), nanos }
 }
 
 fn statement_handle(ticket: &Ticket) -> Option<Bytes> {

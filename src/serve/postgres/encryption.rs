@@ -5,7 +5,7 @@
 
 use super::frame::Broken;
 use crate::serve::Error;
-use crate::serve::tls::{ALPN, Tls};
+use crate::serve::tls::{ALPN, HANDSHAKE, Tls};
 use bytes::BytesMut;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 
 /// Requests for encryption that are answered: for TLS and for GSS.
 const REQUESTS_MAX: usize = 2;
-const TLS_HANDSHAKE: u8 = 0x16;
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
 
@@ -34,7 +33,7 @@ pub(super) struct Opened {
 pub(super) async fn open(mut socket: TcpStream, tls: Option<&Tls>) -> Result<Opened, Broken> {
     let mut first = [0];
     socket.peek(&mut first).await?;
-    if let (Some(tls), [TLS_HANDSHAKE]) = (tls, first) {
+    if let (Some(tls), [HANDSHAKE]) = (tls, first) {
         return encrypted(socket, tls, true).await;
     }
     let mut begun = [0; 8];
