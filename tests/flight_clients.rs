@@ -4,6 +4,7 @@ use crate::encryption;
 use crate::support::{Server, Warehouse, needs, shared, trial};
 use libtest_mimic::Trial;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -14,6 +15,8 @@ pub fn trials() -> Vec<Trial> {
         trial("flight_clients::parts_are_pulled_side_by_side", parts_are_pulled_side_by_side),
         trial("flight_clients::options_of_a_session", options_of_a_session),
         trial("flight_clients::lifetimes", lifetimes),
+        trial("flight_clients::rows_are_put_into_sources", rows_are_put_into_sources),
+        trial("flight_clients::examples_of_the_readme", examples_of_the_readme),
     ];
     let encrypted = needs::openssl(vec![trial("flight_clients::encrypted", encrypted)]);
     needs::python(MODULES, trials.into_iter().chain(encrypted).collect())
@@ -66,6 +69,41 @@ fn options_of_a_session() {
 
 fn lifetimes() {
     check(&shared::server(), "lifetimes", &[]);
+}
+
+fn rows_are_put_into_sources() {
+    let warehouse = Warehouse::new();
+    warehouse.write(
+        "catalog/readings.sql",
+        "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE, price DECIMAL(10,2), taken INT,\n\
+         seen_at TIMESTAMPTZ, day DATE, payload BINARY, tags ARRAY<STRING>)\n\
+         WITH (connector = 'http')\nFORMAT PLAIN ENCODE JSON;\n",
+    );
+    check(&warehouse.serve(), "ingest", &[]);
+}
+
+/// The examples of README's part on Flight SQL, run one after another as they stand.
+fn examples_of_the_readme() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (_, part) = readme.split_once("### Arrow Flight SQL").unwrap();
+    let (part, _) = part.split_once("\n### ").unwrap();
+    let examples = part.split("```python\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let examples: Vec<&str> = examples.collect();
+    assert_eq!(examples.len(), 3);
+
+    let warehouse = Warehouse::of("shop");
+    warehouse.write(
+        "catalog/readings.sql",
+        "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE)\n\
+         WITH (connector = 'http')\nFORMAT PLAIN ENCODE JSON;\n",
+    );
+    let server = warehouse.serve();
+    crate::smoke::wait_for_shop(&server);
+    let script = examples.concat().replace("127.0.0.1:5434", &server.flight.to_string());
+    let output = Command::new(needs::python_path()).args(["-c", &script]).output().unwrap();
+    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{failed}");
+    assert!(said.starts_with("8\n") && said.ends_with("\n2\n"), "{said}");
 }
 
 fn encrypted() {

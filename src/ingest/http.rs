@@ -1,4 +1,4 @@
-//! The HTTP source: records are pushed, and the reply comes when they are durable.
+//! The HTTP source: records are pushed (also as columns, over Flight SQL), and the reply comes when they are durable.
 //!
 //! Comes in: pushes through an [`Inbox`]. Goes out: one batch a push, so that a push is committed whole or not at all.
 //!
@@ -12,12 +12,15 @@
 //! Failure: pushes beyond the limits are answered [`PushOutcome::Busy`], pushes that can never be taken
 //! [`PushOutcome::Refused`], records that are no rows go to quarantine as everywhere.
 
+mod rows;
+
 use super::decode::split::{Piece, RECORD_BYTES_MAX, Shape, Splitter};
 use super::decode::{Decoded, Record, RecordBuffer, is_one_json_value};
-use super::{Batch, Committed, Inbox, Outlet, Position, Push, PushOutcome, Resume, Source, SourceError};
+use super::{
+    Batch, Body, Committed, Inbox, Outlet, Position, Push, PushOutcome, Resume, Source, SourceError,
+};
 use crate::sql::{Encode, SourceDefinition};
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, Shared};
 use futures::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
@@ -36,6 +39,8 @@ pub const TOKEN_MAX: i64 = i64::MAX / PUSH_RECORDS_MAX - 1;
 /// Bytes of a channel's name.
 pub const CHANNEL_BYTES_MAX: usize = 256;
 
+/// `_source` of what is pushed.
+const SOURCE: &str = "http";
 /// What names of channels must not start with.
 const ANONYMOUS: &str = "anonymous-";
 /// Above this a push is decoded beside the async threads, which must not be held up.
@@ -201,12 +206,13 @@ impl Door {
     /// Decodes a push, hands it on and waits until it is durable; early answers are `Err`.
     async fn take(&self, push: Push) -> Result<PushOutcome, PushOutcome> {
         let Push { channel, body } = push;
-        check(channel.as_ref(), &body).map_err(PushOutcome::Refused)?;
+        let size = body.bytes();
+        check(channel.as_ref(), size).map_err(PushOutcome::Refused)?;
         if let Some(last) = self.repeated(channel.as_ref())? {
             return Ok(self.duplicate(last).await);
         }
-        let room = self.room(body.len())?;
-        let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let room = self.room(size)?;
+        let bytes = u64::try_from(size).unwrap_or(u64::MAX);
         let decoded = self.decode(channel.clone(), body).await?;
         let counted = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let (rows, rejected) = (counted(decoded.rows.num_rows()), counted(decoded.rejected.len()));
@@ -265,12 +271,13 @@ impl Door {
         Ok(Room { _push: push, _bytes: bytes })
     }
 
-    async fn decode(&self, channel: Option<(String, i64)>, body: Bytes) -> Result<Decoded, PushOutcome> {
-        if body.len() <= DECODE_INLINE_BYTES_MAX {
-            return decode(&self.definition, channel, &body);
+    async fn decode(&self, channel: Option<(String, i64)>, body: Body) -> Result<Decoded, PushOutcome> {
+        let place = Place::of(channel);
+        if body.bytes() <= DECODE_INLINE_BYTES_MAX {
+            return decode(&self.definition, &place, &body);
         }
         let definition = Arc::clone(&self.definition);
-        let work = tokio::task::spawn_blocking(move || decode(&definition, channel, &body));
+        let work = tokio::task::spawn_blocking(move || decode(&definition, &place, &body));
         work.await.unwrap_or_else(|_| Err(self.closed()))
     }
 
@@ -304,8 +311,8 @@ impl Door {
 }
 
 /// Refuses what can never be taken.
-fn check(channel: Option<&(String, i64)>, body: &Bytes) -> Result<(), String> {
-    if body.len() > QUEUE_BYTES_MAX {
+fn check(channel: Option<&(String, i64)>, bytes: usize) -> Result<(), String> {
+    if bytes > QUEUE_BYTES_MAX {
         return Err(format!("the push is larger than {QUEUE_BYTES_MAX} bytes"));
     }
     let Some((name, token)) = channel else { return Ok(()) };
@@ -321,20 +328,36 @@ fn check(channel: Option<&(String, i64)>, body: &Bytes) -> Result<(), String> {
     Ok(())
 }
 
+/// Where the records of a push stand.
+struct Place {
+    partition: String,
+    /// The offset of the first.
+    first: i64,
+}
+
+impl Place {
+    fn of(channel: Option<(String, i64)>) -> Self {
+        match channel {
+            Some((partition, token)) => Self { partition, first: token * PUSH_RECORDS_MAX },
+            None => Self { partition: format!("{ANONYMOUS}{}", uuid::Uuid::new_v4()), first: 0 },
+        }
+    }
+}
+
+fn decode(definition: &SourceDefinition, place: &Place, body: &Body) -> Result<Decoded, PushOutcome> {
+    match body {
+        Body::Text(text) => decode_text(definition, place, text),
+        Body::Rows(batch) => rows::decode(definition, place, batch).map_err(PushOutcome::Refused),
+    }
+}
+
 /// Decodes a push: one JSON object, an array of them, NDJSON, or CSV lines. With `header`, a first line in which every
 /// field is a column's name is the header of the lines behind it; without one, fields go by position.
-fn decode(
-    definition: &SourceDefinition,
-    channel: Option<(String, i64)>,
-    body: &[u8],
-) -> Result<Decoded, PushOutcome> {
+fn decode_text(definition: &SourceDefinition, place: &Place, body: &[u8]) -> Result<Decoded, PushOutcome> {
     let failed = |error: SourceError| PushOutcome::Stopped(error.to_string());
     let mut buffer = RecordBuffer::new(definition).map_err(failed)?;
-    let (partition, first) = match channel {
-        Some((name, token)) => (name, token * PUSH_RECORDS_MAX),
-        None => (format!("{ANONYMOUS}{}", uuid::Uuid::new_v4()), 0),
-    };
-    let mut records = Records { buffer: &mut buffer, partition: &partition, first, count: 0 };
+    let mut records =
+        Records { buffer: &mut buffer, partition: &place.partition, first: place.first, count: 0 };
     match definition.encode {
         Encode::Csv { delimiter, header } => records.push_all(body, Shape::Csv { delimiter }, header)?,
         _ if is_one_json_value(body) && body.trim_ascii_start().first() != Some(&b'[') => {
@@ -399,7 +422,7 @@ impl Records<'_> {
 }
 
 fn record<'a>(payload: &'a [u8], partition: &'a str, offset: i64) -> Record<'a> {
-    Record { payload, source: "http", partition, offset, key: None, timestamp_us: None, headers: &[] }
+    Record { payload, source: SOURCE, partition, offset, key: None, timestamp_us: None, headers: &[] }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod open;
 
 pub use crate::sql::row_schema;
 
+use arrow::array::Array as _;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -160,13 +161,41 @@ pub trait Source: Send {
     async fn run(self: Box<Self>, resume: Resume, outlet: Outlet) -> Result<(), SourceError>;
 }
 
-/// One push over HTTP.
+/// One push.
 #[derive(Debug)]
 pub struct Push {
     /// The sender's channel and its growing token; without them the push is at least once.
     pub channel: Option<(String, i64)>,
-    /// One record or NDJSON.
-    pub body: bytes::Bytes,
+    /// Its records.
+    pub body: Body,
+}
+
+/// The records of a push, as they come.
+#[derive(Debug)]
+pub enum Body {
+    /// One record, NDJSON or CSV, as the source's FORMAT says.
+    Text(bytes::Bytes),
+    /// Columns that are rows already, by name.
+    Rows(RecordBatch),
+}
+
+impl Body {
+    /// What it takes in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Body::Text(text) => text.len(),
+            Body::Rows(rows) => row_bytes(rows),
+        }
+    }
+}
+
+/// The bytes that rows hold, of buffers that may be shared with others: with the rest of the message that they came in.
+pub fn row_bytes(batch: &RecordBatch) -> usize {
+    let columns = batch.columns().iter();
+    let bytes = columns.map(|column| {
+        column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    });
+    bytes.sum()
 }
 
 /// What a push came to.

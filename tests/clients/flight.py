@@ -264,6 +264,85 @@ def stranger(host, port):
     flight.connect(f"grpc://{host}:{port}").get_flight_info(flight.FlightDescriptor.for_command(b"SELECT 1"), options)
 
 
+def ingest(host, port):
+    """`bronze.readings` takes pushes: rows are in bronze as they were sent, by type; what does not fit is named."""
+    at = datetime.datetime(2026, 1, 1, 10, 30, 0, 123456, datetime.timezone.utc)
+    rows = pyarrow.table(
+        {
+            "sensor": pyarrow.array(["a", "b", None], pyarrow.large_string()),
+            "value": pyarrow.array([1.5, None, float("nan")], pyarrow.float64()),
+            "price": pyarrow.array([decimal.Decimal("12.50"), None, decimal.Decimal("-0.01")], pyarrow.decimal128(38, 2)),
+            "taken": pyarrow.array([7, 8, None], pyarrow.int16()),
+            "seen_at": pyarrow.array([at, None, at], pyarrow.timestamp("ns", "Europe/Berlin")),
+            "day": pyarrow.array([datetime.date(2026, 1, 1), None, datetime.date(1969, 12, 31)]),
+            "payload": pyarrow.array([b"\x00\xff", None, b""], pyarrow.binary()),
+            "tags": pyarrow.array([["x", None], [], None], pyarrow.list_(pyarrow.string())),
+        }
+    )
+    columns = ", ".join(rows.column_names)
+    with connect(host, port) as connection:
+
+        def send(data, mode="append", name="readings", headers=None, **more):
+            with connection.cursor() as cursor:
+                cursor.adbc_statement.set_options(**{f"{HEADER}{name}": text for name, text in (headers or {}).items()})
+                return cursor.adbc_ingest(name, data, mode=mode, **more)
+
+        def until(expected, sql):
+            # What is durable is read once its epoch is published.
+            deadline = datetime.datetime.now() + datetime.timedelta(seconds=30)
+            while (found := value(connection, sql)) != expected:
+                assert datetime.datetime.now() < deadline, f"found {found!r}, expected {expected!r}"
+
+        same(send(rows), 3)
+        until(3, "SELECT count(*) FROM bronze.readings")
+        found = table(connection, f"SELECT {columns} FROM bronze.readings ORDER BY _offset")
+        # Every type that was sent holds what is in bronze; a NaN differs from itself, so that texts are compared.
+        same(str(found.cast(rows.schema).to_pylist()), str(rows.to_pylist()))
+        raw = value(connection, "SELECT _raw FROM bronze.readings WHERE sensor = 'a'")
+        assert b'"sensor":"a"' in raw and b'"taken":7' in raw, raw
+
+        # With a channel and a token the rows of a call are taken once.
+        many = 100_000
+        once = pyarrow.table({"sensor": ["c"] * many, "taken": range(many), "value": [0.5] * many, "day": [at.date()] * many})
+        sender = {"sluice-channel": "loader", "sluice-token": "5"}
+        same(send(once, headers=sender), many)
+        same(send(once, headers=sender), 0)
+        same(send(once, headers={**sender, "sluice-token": "6"}), many)
+        until(2 * many + 3, "SELECT count(*) FROM bronze.readings")
+        per_token = "SELECT count(DISTINCT _offset) FROM bronze.readings WHERE _partition = 'loader' AND _offset / 1000000 = 5"
+        same(value(connection, per_token), many)
+        # More than one piece.
+        pieces = pyarrow.table({"sensor": ["d" * 100] * many, "value": [0.5] * many})
+        same(send(pieces.to_reader(max_chunksize=10_000)), many)
+        wide = pyarrow.table({"sensor": ["w" * 200] * many})
+        late = {**sender, "sluice-token": "7"}
+        refused(["54000", "limits.push_bytes_max"], lambda: send(wide.to_reader(max_chunksize=10_000), headers=late))
+        until(many, f"SELECT count(*) FROM bronze.readings WHERE sensor = '{'d' * 100}' AND value = 0.5")
+
+        # A value that its column cannot hold costs its own row.
+        same(send(pyarrow.table({"sensor": ["e", "f"], "taken": [1, 1 << 40], "price": [1.25, 1.0]})), 1)
+        same(send(pyarrow.table({"sensor": ["g"], "price": [1.255]})), 0)
+        until(2, "SELECT count(*) FROM bronze.readings__quarantine")
+        same(
+            table(connection, "SELECT rule, reason FROM bronze.readings__quarantine ORDER BY 2").to_pylist(),
+            [
+                {"rule": "type", "reason": 'field "price": its value is not exactly one of DECIMAL(10,2)'},
+                {"rule": "type", "reason": 'field "taken": its value is not exactly one of INT'},
+            ],
+        )
+
+        other = pyarrow.table({"sensor": [1], "colour": ["red"], "value": ["high"]})
+        refused(
+            ['there is no column "colour"', 'column "value" is DOUBLE, not Utf8', 'column "sensor" is TEXT', "bronze.readings has columns"],
+            lambda: send(other),
+        )
+        refused(["42P01", "readings"], lambda: send(rows, name="nothing"))
+        refused(["42809", "gold.readings"], lambda: send(rows, db_schema_name="gold"))
+        for mode, words in [("create", "creating a table"), ("replace", "replacing a table")]:
+            refused(["0A000", words, "only appending"], lambda: send(rows, mode=mode))
+        refused(["go together"], lambda: send(rows, headers={"sluice-channel": "loader"}))
+
+
 def encrypted(host, port, folder):
     """A server that asks for certificates of clients: who shows a good one is in."""
     read = lambda name: open(os.path.join(folder, name), "rb").read()

@@ -4,8 +4,9 @@ use super::*;
 use crate::ingest::Reporter;
 use crate::lake::TableName;
 use crate::sql::{ColumnDefinition, Connector, Origin};
-use arrow::array::AsArray;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, LargeStringArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type};
+use bytes::Bytes;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,7 @@ fn definition(encode: Encode) -> Arc<SourceDefinition> {
 
 async fn start(encode: Encode, positions: &[(&str, i64)]) -> Running {
     let (source, inbox) = HttpSource::new(definition(encode)).unwrap();
-    let early = inbox.push(Push { channel: None, body: Bytes::from_static(b"{}") }).await;
+    let early = inbox.push(Push { channel: None, body: Body::Text(Bytes::from_static(b"{}")) }).await;
     assert_eq!(early, PushOutcome::Stopped("source bronze.things is starting".to_string()));
     let (sender, batches) = mpsc::channel(1);
     let stop = CancellationToken::new();
@@ -65,7 +66,7 @@ async fn start(encode: Encode, positions: &[(&str, i64)]) -> Running {
 /// Asks with a push that is refused once the door is open.
 async fn lock(inbox: &Arc<dyn Inbox>, task: &JoinHandle<Result<(), SourceError>>) -> Box<PushOutcome> {
     assert!(!task.is_finished());
-    Box::new(inbox.push(Push { channel: None, body: Bytes::new() }).await)
+    Box::new(inbox.push(Push { channel: None, body: Body::Text(Bytes::new()) }).await)
 }
 
 impl Running {
@@ -73,7 +74,7 @@ impl Running {
         let inbox = Arc::clone(&self.inbox);
         let channel = channel.map(|(name, token)| (name.to_string(), token));
         let body = Bytes::copy_from_slice(body.as_bytes());
-        tokio::spawn(async move { inbox.push(Push { channel, body }).await })
+        tokio::spawn(async move { inbox.push(Push { channel, body: Body::Text(body) }).await })
     }
 
     async fn batch(&mut self) -> Batch {
@@ -233,7 +234,7 @@ async fn a_full_queue_is_busy_and_recovers() {
     let committed = commit(batch, 0);
     assert_eq!(outcome(first).await, taken(1, 0, committed));
     let larger = Bytes::from(vec![b' '; QUEUE_BYTES_MAX + 1]);
-    let outcome = running.inbox.push(Push { channel: None, body: larger }).await;
+    let outcome = running.inbox.push(Push { channel: None, body: Body::Text(larger) }).await;
     assert!(matches!(outcome, PushOutcome::Refused(_)), "{outcome:?}");
 }
 
@@ -244,7 +245,7 @@ async fn pushes_end_with_the_source() {
     let batch = running.batch().await;
     running.stop.cancel();
     running.task.await.unwrap().unwrap();
-    let late = running.inbox.push(Push { channel: None, body: Bytes::from_static(b"{}") }).await;
+    let late = running.inbox.push(Push { channel: None, body: Body::Text(Bytes::from_static(b"{}")) }).await;
     assert_eq!(late, PushOutcome::Stopped("source bronze.things is stopped".to_string()));
     // What was sent before is still committed, and answered.
     let committed = commit(batch, 1);
@@ -259,4 +260,44 @@ async fn a_push_that_is_not_committed_stops_the_source() {
     assert!(matches!(outcome(first).await, PushOutcome::Stopped(_)));
     let error = running.task.await.unwrap().unwrap_err();
     assert_eq!(error.to_string(), "source bronze.things: a push could not be committed");
+}
+
+/// Columns in the client's own order and types are the rows that their text would be, whatever the source's FORMAT.
+#[tokio::test]
+async fn columns_become_the_rows_that_text_becomes() {
+    let names: ArrayRef = Arc::new(LargeStringArray::from(vec![Some("x"), None, Some("y")]));
+    let numbers: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), Some(1.5), None]));
+    let columns = [("name", names, true), ("id", numbers, true)];
+    let columns = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    let text = Bytes::from_static(b"{\"id\":1,\"name\":\"x\"}\n{\"id\":1.5}\n{\"name\":\"y\"}\n");
+    let mut batches = Vec::new();
+    for (encode, body) in [(Encode::Json, Body::Text(text)), (CSV, Body::Rows(columns))] {
+        let mut running = start(encode, &[]).await;
+        let (inbox, channel) = (Arc::clone(&running.inbox), Some(("till-1".to_string(), 3)));
+        tokio::spawn(async move { inbox.push(Push { channel, body }).await });
+        batches.push(running.batch().await);
+    }
+    let [by_text, by_columns] = batches.try_into().unwrap();
+    for column in ["id", "name", "_source", "_partition", "_offset"] {
+        assert_eq!(by_columns.rows.column_by_name(column), by_text.rows.column_by_name(column), "{column}");
+    }
+    assert_eq!(by_columns.positions, by_text.positions);
+    let kept_apart = |batch: &Batch| batch.rejected.iter().map(|r| (r.offset, r.rule)).collect::<Vec<_>>();
+    assert_eq!(kept_apart(&by_columns), [(3_000_001, "type")]);
+    assert_eq!(kept_apart(&by_text), kept_apart(&by_columns));
+    assert_eq!(by_columns.rejected[0].raw, b"{\"id\":1.5}");
+    let raw = by_columns.rows.column_by_name("_raw").unwrap().as_binary::<i32>().value(0);
+    assert_eq!(raw, b"{\"name\":\"x\",\"id\":1.0}");
+}
+
+#[tokio::test]
+async fn columns_that_a_source_does_not_have_are_refused_by_name() {
+    let running = start(Encode::Json, &[]).await;
+    let flags: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+    let columns = [("id", Arc::clone(&flags)), ("colour", flags)];
+    let body = Body::Rows(RecordBatch::try_from_iter(columns).unwrap());
+    let why = "bronze.things has columns (id BIGINT, name TEXT): column \"id\" is BIGINT, not Boolean; \
+               there is no column \"colour\"";
+    let refused = running.inbox.push(Push { channel: None, body }).await;
+    assert_eq!(refused, PushOutcome::Refused(why.to_string()));
 }

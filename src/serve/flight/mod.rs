@@ -14,6 +14,7 @@
 
 mod actions;
 mod gateway;
+mod ingest;
 mod messages;
 mod metadata;
 mod outgoing;

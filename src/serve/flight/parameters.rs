@@ -7,6 +7,7 @@
 
 use super::outgoing::plain_schema;
 use super::status::status;
+use crate::ingest::row_bytes;
 use crate::serve::Error;
 use arrow::array::ArrayRef;
 use arrow::compute::{CastOptions, cast_with_options};
@@ -42,7 +43,7 @@ pub(super) async fn read(
     let mut batches = FlightRecordBatchStream::new_from_flight_data(stream.map_err(FlightError::from));
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while let Some(batch) = batches.try_next().await.map_err(Status::from)? {
-        bytes += batch.get_array_memory_size();
+        bytes += row_bytes(&batch);
         if rows.len() + batch.num_rows() > ROWS_MAX || bytes > BYTES_MAX {
             let message = format!("more is bound than {ROWS_MAX} rows or {BYTES_MAX} bytes of parameters");
             return Err(status(Error::new("54000", message).with_hint("Bind in smaller pieces.")));

@@ -4,6 +4,7 @@
 //! stand for a query planned on one cut, streams of rows, prepared statements. A ticket can be read again until it
 //! expires.
 
+use super::ingest;
 use super::metadata;
 use super::outgoing::{self, Compression};
 use super::parameters;
@@ -26,8 +27,9 @@ use arrow_flight::sql::{
     ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, CommandGetCatalogs,
     CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
-    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementQuery,
-    CommandStatementUpdate, DoPutPreparedStatementResult, SqlInfo, TicketStatementQuery,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest,
+    CommandStatementQuery, CommandStatementUpdate, DoPutPreparedStatementResult, SqlInfo,
+    TicketStatementQuery,
 };
 use arrow_flight::{
     CancelStatus, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket,
@@ -244,6 +246,15 @@ impl FlightSqlService for Service {
         _request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         Err(status(query::not_a_query("an update")))
+    }
+
+    async fn do_put_statement_ingest(
+        &self,
+        command: CommandStatementIngest,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        let (metadata, _, stream) = request.into_parts();
+        ingest::ingest(&self.readers, command, &metadata, stream).await
     }
 
     async fn do_put_prepared_statement_update(

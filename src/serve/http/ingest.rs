@@ -5,7 +5,7 @@
 //! to push again.
 
 use super::{Peer, Refusal, Shared, admit};
-use crate::ingest::{Committed, Push, PushOutcome};
+use crate::ingest::{Body as PushBody, Committed, Push, PushOutcome};
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{ConnectInfo, Path, State};
@@ -78,7 +78,7 @@ async fn take(
     let exactly_once = channel.is_some();
     let limit = state.readers.limits.push_bytes_max;
     let (body, _room) = read_body(headers, body, limit, &state.room).await?;
-    match inbox.push(Push { channel, body }).await {
+    match inbox.push(Push { channel, body: PushBody::Text(body) }).await {
         PushOutcome::Taken { rows, rejected, committed } => Ok(Taken {
             rows,
             rejected,

@@ -26,7 +26,7 @@ struct Double {
 #[async_trait]
 impl Inbox for Double {
     async fn push(&self, push: Push) -> PushOutcome {
-        self.pushes.lock().push((push.channel, push.body.len()));
+        self.pushes.lock().push((push.channel, push.body.bytes()));
         let taken = || PushOutcome::Taken {
             rows: 2,
             rejected: 1,

@@ -1,0 +1,161 @@
+//! Bulk ingest: rows that clients put into sources, on the way of every push.
+//!
+//! Comes in: batches for a source that takes pushes. Goes out: how many rows are durable in its bronze table. With a
+//! channel and a token (headers) the rows of a call are one push: taken once, and whole or not at all. Without them they are
+//! taken piece by piece, at least once. Sources are defined by the project: nothing is created or replaced.
+
+use super::query::refuse_transaction;
+use super::status::status;
+use crate::engine::DATABASE;
+use crate::ingest::{Body, Inbox, Push, PushOutcome, row_bytes};
+use crate::serve::{Error, Readers};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::server::PeekableFlightDataStream;
+use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
+use futures::TryStreamExt as _;
+use std::sync::Arc;
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+/// The schema of all sources.
+const SCHEMA: &str = "bronze";
+/// What a piece holds at least, where the rest of the rows are pieces of their own.
+const PIECE_BYTES_MIN: usize = 4 << 20;
+const CHANNEL_HEADER: &str = "sluice-channel";
+const TOKEN_HEADER: &str = "sluice-token";
+
+/// Takes the rows of one call; tells how many are durable.
+pub(super) async fn ingest(
+    readers: &Readers,
+    command: CommandStatementIngest,
+    metadata: &MetadataMap,
+    stream: PeekableFlightDataStream,
+) -> Result<i64, Status> {
+    refuse_transaction(command.transaction_id.as_ref())?;
+    check(&command).map_err(status)?;
+    let inbox = inbox(readers, &command.table).map_err(status)?;
+    let channel = channel(metadata).map_err(status)?;
+    let bytes_max = readers.limits.push_bytes_max;
+    let mut batches = FlightRecordBatchStream::new_from_flight_data(stream.map_err(FlightError::from));
+    let mut waiting = Waiting::default();
+    let mut rows = 0;
+    while let Some(batch) = batches.try_next().await.map_err(Status::from)? {
+        waiting.add(batch);
+        if channel.is_some() && waiting.bytes > bytes_max {
+            let message = format!("a push is larger than limits.push_bytes_max, {bytes_max} bytes");
+            let error = Error::new("54000", message);
+            return Err(status(error.with_hint("Send it in smaller pieces, each with a token of its own.")));
+        }
+        if channel.is_none() && waiting.bytes >= PIECE_BYTES_MIN.min(bytes_max) {
+            rows += push(inbox.as_ref(), &command.table, None, &mut waiting, rows).await?;
+        }
+    }
+    rows += push(inbox.as_ref(), &command.table, channel, &mut waiting, rows).await?;
+    Ok(rows)
+}
+
+/// Batches that are to be one push.
+#[derive(Default)]
+struct Waiting {
+    batches: Vec<RecordBatch>,
+    bytes: usize,
+}
+
+impl Waiting {
+    fn add(&mut self, batch: RecordBatch) {
+        if batch.num_rows() > 0 {
+            self.bytes += row_bytes(&batch);
+            self.batches.push(batch);
+        }
+    }
+}
+
+/// Pushes what waits, if anything does; `before` rows are durable already.
+async fn push(
+    inbox: &dyn Inbox,
+    source: &str,
+    channel: Option<(String, i64)>,
+    waiting: &mut Waiting,
+    before: i64,
+) -> Result<i64, Status> {
+    let batches = std::mem::take(waiting).batches;
+    let Some(first) = batches.first() else { return Ok(0) };
+    let rows = concat_batches(&first.schema(), &batches).map_err(|error| status(error.into()))?;
+    let failed = |code, message: String| {
+        let error = Error::new(code, message);
+        status(match before {
+            0 => error,
+            _ => error.with_detail(format!("{before} rows before these are taken.")),
+        })
+    };
+    match inbox.push(Push { channel, body: Body::Rows(rows) }).await {
+        PushOutcome::Taken { rows, .. } => Ok(i64::try_from(rows).unwrap_or(i64::MAX)),
+        PushOutcome::Busy => {
+            Err(failed("53400", format!("source \"{source}\" has no room for more; try again later")))
+        }
+        PushOutcome::Stopped(why) => Err(failed("57P03", format!("source \"{source}\" is stopped: {why}"))),
+        PushOutcome::Refused(why) => Err(failed("22023", why)),
+    }
+}
+
+/// Refuses what would have to define a table.
+fn check(command: &CommandStatementIngest) -> Result<(), Error> {
+    let refused = |what: &str| {
+        Err(Error::new(
+            "0A000",
+            format!("{what} over Flight SQL is not supported, only appending to sources is"),
+        )
+        .with_hint("Sources are defined by the project's SQL files; ingest with mode \"append\"."))
+    };
+    let name = |found: &Option<String>, wanted| found.as_ref().is_none_or(|found| found == wanted);
+    if !name(&command.catalog, DATABASE) || !name(&command.schema, SCHEMA) {
+        let schema = command.schema.as_deref().unwrap_or(SCHEMA);
+        let message =
+            format!("\"{schema}.{}\" takes no rows, sources of schema \"{SCHEMA}\" do", command.table);
+        return Err(Error::new("42809", message));
+    }
+    if command.temporary {
+        return refused("a temporary table");
+    }
+    let Some(options) = &command.table_definition_options else { return Ok(()) };
+    match (options.if_not_exist(), options.if_exists()) {
+        (_, TableExistsOption::Replace) => refused("replacing a table"),
+        (_, TableExistsOption::Fail) | (TableNotExistOption::Create, TableExistsOption::Unspecified) => {
+            refused("creating a table")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn inbox(readers: &Readers, source: &str) -> Result<Arc<dyn Inbox>, Error> {
+    let inboxes = readers.inboxes.read();
+    inboxes.get(source).map(Arc::clone).ok_or_else(|| {
+        let known: Vec<_> = inboxes.keys().map(String::as_str).collect();
+        Error::new("42P01", format!("there is no source \"{source}\" that takes pushes")).with_detail(
+            format!("Those that do: {}.", if known.is_empty() { "none".into() } else { known.join(", ") }),
+        )
+    })
+}
+
+/// The sender's channel and token: both or none.
+fn channel(metadata: &MetadataMap) -> Result<Option<(String, i64)>, Error> {
+    let invalid = |message: String| Error::new("22023", message);
+    let text = |name: &'static str| match metadata.get(name).map(|value| value.to_str()) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text.trim())),
+        Some(Err(_)) => Err(invalid(format!("header \"{name}\" is not readable"))),
+    };
+    match (text(CHANNEL_HEADER)?, text(TOKEN_HEADER)?) {
+        (None, None) => Ok(None),
+        (Some(channel), Some(token)) => {
+            let number = token.parse().map_err(|_| {
+                invalid(format!("header \"{TOKEN_HEADER}\" is not a whole number: \"{token}\""))
+            })?;
+            Ok(Some((channel.to_string(), number)))
+        }
+        _ => Err(invalid(format!("headers \"{CHANNEL_HEADER}\" and \"{TOKEN_HEADER}\" go together"))),
+    }
+}
