@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
         trial("flight_clients::parameters", parameters),
         trial("flight_clients::parts_are_pulled_side_by_side", parts_are_pulled_side_by_side),
         trial("flight_clients::options_of_a_session", options_of_a_session),
+        trial("flight_clients::forms_of_columns", forms_of_columns),
         trial("flight_clients::lifetimes", lifetimes),
         trial("flight_clients::rows_are_put_into_sources", rows_are_put_into_sources),
         trial("flight_clients::examples_of_the_readme", examples_of_the_readme),
@@ -65,6 +66,10 @@ fn parts_are_pulled_side_by_side() {
 
 fn options_of_a_session() {
     check(&shared::server(), "options", &[]);
+}
+
+fn forms_of_columns() {
+    check(&shared::server(), "forms", &[]);
 }
 
 fn lifetimes() {

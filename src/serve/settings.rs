@@ -142,6 +142,13 @@ pub static DEFINITIONS: &[Definition] = &[
     define("server_version_num", "130014", Kind::Fixed, "Version that is spoken, as a number."),
     reported("session_authorization", "", Kind::Fixed, "Current session's user."),
     define(
+        "sluice.compression",
+        "none",
+        Kind::Enum(&["none", "lz4", "zstd"]),
+        "Compression of the columns that Flight clients get.",
+    ),
+    define("sluice.dictionaries", "off", Kind::Bool, "Flight clients get texts as dictionaries."),
+    define(
         "sluice.endpoints_max",
         "64",
         Kind::Integer(1, 1024),

@@ -167,6 +167,34 @@ def parallel(host, port, rows):
         same(value(connection, "SELECT count(*) FROM bronze.numbers WHERE n < ?", (10,)), 10)
 
 
+def forms(host, port):
+    """Compressed, and texts as dictionaries: by header and as an option of the session, the same values."""
+    sql = "SELECT status, order_id, 'ü' || status AS other FROM silver.orders ORDER BY order_id"
+    expected = Plain(host, port).read(sql)
+    for compression in ["none", "lz4", "zstd"]:
+        assert Plain(host, port, [("sluice-compression", compression)]).read(sql).equals(expected)
+        with connect(host, port) as connection:
+            connection.adbc_connection.set_options(**{f"{OPTION}sluice.compression": compression})
+            assert table(connection, sql).equals(expected)
+    refused(["22023", "none, lz4, zstd"], lambda: Plain(host, port, [("sluice-compression", "zip")]).read(sql))
+
+    encoded = Plain(host, port, [("sluice-dictionaries", "on"), ("sluice-compression", "zstd")])
+    found = encoded.read(sql)
+    assert pyarrow.types.is_dictionary(found.schema.field("status").type), found.schema
+    assert found.schema.equals(encoded.info(sql).schema)
+    assert found.cast(expected.schema).equals(expected)
+    # Each batch has a dictionary of its own.
+    many = "SELECT 'row ' || n % 20000 AS text FROM generate_series(1, 50000) AS t(n) ORDER BY n"
+    texts = [f"row {n % 20000}" for n in range(1, 50001)]
+    same(encoded.read(many).column("text").to_pylist(), texts)
+    with connect(host, port) as connection:
+        connection.adbc_connection.set_options(**{"adbc.flight.sql.session.optionbool.sluice.dictionaries": "true"})
+        found = table(connection, sql)
+        assert pyarrow.types.is_dictionary(found.schema.field("status").type), found.schema
+        assert found.cast(expected.schema).equals(expected)
+        same(table(connection, many).column("text").to_pylist(), texts)
+
+
 def options(host, port):
     """Options that a session has: by ADBC, whose session is its login's, and by a cookie."""
     with connect(host, port) as connection:

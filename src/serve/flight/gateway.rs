@@ -31,7 +31,9 @@ use tonic::{Request, Response, Status, Streaming};
 const TYPE_URL_PREFIX: &str = "type.googleapis.com/";
 
 /// Headers that set something for one call, and what they set.
-const SETTING_HEADERS: [(&str, &str); 6] = [
+const SETTING_HEADERS: [(&str, &str); 8] = [
+    ("sluice-compression", "sluice.compression"),
+    ("sluice-dictionaries", "sluice.dictionaries"),
     ("sluice-endpoints-max", "sluice.endpoints_max"),
     ("sluice-read-after", "sluice.read_after"),
     ("sluice-search-path", "search_path"),

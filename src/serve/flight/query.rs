@@ -5,11 +5,12 @@
 //! [`BATCHES_AHEAD_MAX`] batches ahead of the client. It ends with the client, at the statement's timeout, when
 //! cancelled or at shutdown. Failure: an [`Error`] with its SQLSTATE; a panic inside an operator is one too.
 
-use super::outgoing::plain_schema;
+use super::outgoing::{plain_schema, with_dictionaries};
 use super::parameters::{Values, check_count};
 use super::placeholders::numbered;
 use super::status::status;
 use crate::serve::session::{Answer, Prepared, Session};
+use crate::serve::settings::Settings;
 use crate::serve::statement::{Statement, parse};
 use crate::serve::{Error, Parts, Readers, RowStream};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -41,6 +42,15 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// What a setting is for this call.
+    pub(super) fn setting(&self, name: &str) -> Result<String, Error> {
+        let mut settings = Settings::default();
+        for (name, value) in &self.settings {
+            settings.set(name, Some(value), false)?;
+        }
+        settings.get(name)
+    }
+
     /// A session of the engine with the call's settings.
     pub(super) fn session(&self, readers: &Readers) -> Result<Session, Error> {
         let session = Session::new(readers.clone(), &self.user);
@@ -91,7 +101,7 @@ pub(super) async fn describe(
     statement: Statement,
 ) -> Result<(SchemaRef, Vec<DataType>), Error> {
     let prepared = caller.session(readers)?.prepare(statement, &[]).await?;
-    Ok((columns(&prepared)?, prepared.parameters))
+    Ok((columns(&prepared, caller)?, prepared.parameters))
 }
 
 /// A query planned on one cut, with its values; whole, or a part of it.
@@ -137,7 +147,7 @@ impl Query {
             _ => None,
         };
         let whole = Self {
-            schema: columns(&prepared)?,
+            schema: columns(&prepared, caller)?,
             session: Arc::new(session),
             prepared: Arc::new(prepared),
             values,
@@ -198,9 +208,13 @@ async fn run(
 /// The batches of a query that runs; dropped, they stop it.
 pub(super) type Batches = ReceiverStream<Result<RecordBatch, Error>>;
 
-fn columns(prepared: &Prepared) -> Result<SchemaRef, Error> {
+fn columns(prepared: &Prepared, caller: &Caller) -> Result<SchemaRef, Error> {
     let columns = prepared.columns.as_ref().ok_or_else(|| not_a_query(prepared.statement().tag()))?;
-    Ok(plain_schema(columns))
+    let columns = plain_schema(columns);
+    Ok(match caller.setting("sluice.dictionaries")?.as_str() {
+        "on" => with_dictionaries(&columns),
+        _ => columns,
+    })
 }
 
 /// Runs a statement about the session itself.

@@ -40,9 +40,6 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-/// The header that asks for compressed columns: `lz4` or `none`.
-const COMPRESSION_HEADER: &str = "sluice-compression";
-
 /// The commands' implementation.
 pub(super) struct Service {
     readers: Readers,
@@ -436,13 +433,8 @@ fn one_endpoint() -> (String, String) {
     ("sluice.endpoints_max".to_string(), "1".to_string())
 }
 
+/// How the columns of an answer to this call are compressed.
 fn compression<T>(request: &Request<T>) -> Result<Compression, Status> {
-    match request.metadata().get(COMPRESSION_HEADER).map(|value| value.as_bytes()) {
-        None | Some(b"none") => Ok(Compression::None),
-        Some(b"lz4") => Ok(Compression::Lz4),
-        Some(_) => Err(status(Error::new(
-            "22023",
-            format!("header \"{COMPRESSION_HEADER}\" is neither \"lz4\" nor \"none\""),
-        ))),
-    }
+    let name = caller(request)?.setting("sluice.compression").map_err(status)?;
+    Ok(Compression::named(&name))
 }

@@ -10,7 +10,10 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use arrow_flight::sql::{CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetTables, SqlInfo};
+use arrow_flight::sql::{
+    ActionCancelQueryRequest, CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetTables,
+    ProstMessageExt as _, SqlInfo,
+};
 use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo, IpcMessage};
 use futures::TryStreamExt as _;
 use prost::Message as _;
@@ -92,8 +95,8 @@ async fn queries_stream_plain_columns() {
     client.set_header("sluice-compression", "lz4");
     assert_eq!(ask(&mut client, all).await.num_rows(), 1_000_000);
     client.set_header("sluice-compression", "zip");
-    let info = client.execute("SELECT 1".to_string(), None).await.unwrap();
-    assert!(read(&mut client, &info).await.unwrap_err().message().contains("22023"));
+    let refused = refusal(&mut client, "SELECT 1").await;
+    assert!(refused.contains("22023") && refused.contains("none, lz4, zstd"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,6 +276,11 @@ async fn plain_flight_clients_ask_in_sql_or_by_path() {
         let schema = client.inner_mut().get_schema(descriptor).await.unwrap().into_inner();
         assert_eq!(schema.schema, info.schema);
     }
+    // A query is planned at once and runs as it is read: what is polled is complete.
+    let descriptor = FlightDescriptor::new_cmd("SELECT * FROM gold.days");
+    let poll = client.inner_mut().poll_flight_info(descriptor).await.unwrap().into_inner();
+    assert_eq!((poll.progress, poll.flight_descriptor), (Some(1.0), None));
+    assert_eq!(read(&mut client, &poll.info.unwrap()).await.unwrap().num_rows(), 1000);
     let descriptor = FlightDescriptor::new_cmd(vec![0xffu8, 0xfe]);
     assert_eq!(
         client.inner_mut().get_flight_info(descriptor).await.unwrap_err().code(),
@@ -337,6 +345,12 @@ async fn a_query_can_be_cancelled_from_another_connection() {
     let error = read(&mut client, &info).await.unwrap_err();
     assert!(error.message().contains("user request"), "{error}");
     assert_eq!(cancel.await.unwrap().code(), Code::NotFound);
+    // The action's older form.
+    let info = client.execute("SELECT 1".to_string(), None).await.unwrap();
+    let body = ActionCancelQueryRequest { info: info.encode_to_vec().into() }.as_any().encode_to_vec();
+    let results = client.inner_mut().do_action(Action::new("CancelQuery", body)).await.unwrap().into_inner();
+    assert_eq!(results.try_collect::<Vec<_>>().await.unwrap().len(), 1);
+    assert!(read(&mut client, &info).await.unwrap_err().message().contains("26000"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
