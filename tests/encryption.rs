@@ -21,7 +21,7 @@ const USER: &str = "[users.sluice]\ntrust_loopback = true\n";
 const TLS: &str = "[tls]\ncertificate = \"tls/server.crt\"\nkey = \"tls/server.key\"\n";
 
 /// A project with an authority of its own under `tls/`, and a server's certificate of it.
-fn warehouse(settings: &str) -> Warehouse {
+pub fn warehouse(settings: &str) -> Warehouse {
     let warehouse = Warehouse::new();
     fs::create_dir_all(warehouse.project().join("tls")).unwrap();
     let tls = warehouse.project().join("tls");

@@ -16,10 +16,15 @@ pub fn trials() -> Vec<Trial> {
         trial("flight_clients::options_of_a_session", options_of_a_session),
         trial("flight_clients::forms_of_columns", forms_of_columns),
         trial("flight_clients::lifetimes", lifetimes),
+        trial("flight_clients::unused_tokens_expire", unused_tokens_expire),
         trial("flight_clients::rows_are_put_into_sources", rows_are_put_into_sources),
+        trial("flight_clients::rows_are_taken_once_over_a_crash", rows_are_taken_once_over_a_crash),
         trial("flight_clients::examples_of_the_readme", examples_of_the_readme),
     ];
-    let encrypted = needs::openssl(vec![trial("flight_clients::encrypted", encrypted)]);
+    let encrypted = needs::openssl(vec![
+        trial("flight_clients::encrypted", encrypted),
+        trial("flight_clients::encrypted_or_not", encrypted_or_not),
+    ]);
     needs::python(MODULES, trials.into_iter().chain(encrypted).collect())
 }
 
@@ -76,6 +81,27 @@ fn lifetimes() {
     check(&shared::server(), "lifetimes", &[]);
 }
 
+fn unused_tokens_expire() {
+    let warehouse = Warehouse::new();
+    warehouse.write(
+        "catalog/warehouse.toml",
+        "[users.sluice]\ntrust_loopback = true\n[limits]\ntoken_idle_seconds_max = 1\n",
+    );
+    check(&warehouse.serve(), "expired", &[]);
+}
+
+/// What the reply to a call says is durable, whatever becomes of the server; sent again it is a duplicate.
+fn rows_are_taken_once_over_a_crash() {
+    let warehouse = Warehouse::of("events");
+    let server = warehouse.serve();
+    check(&server, "push", &["3"]);
+    server.kill9();
+    let server = warehouse.serve();
+    check(&server, "push", &["0"]);
+    let rows = "SELECT sensor, value, _partition, _offset FROM bronze.readings ORDER BY 1";
+    server.wait_until(rows, "a|1.5|loader|1000000\nb|2.5|loader|1000001\nc||loader|1000002");
+}
+
 fn rows_are_put_into_sources() {
     let warehouse = Warehouse::new();
     warehouse.write(
@@ -115,4 +141,10 @@ fn encrypted() {
     let warehouse = encryption::warehouse_for_clients();
     let server = warehouse.serve();
     check(&server, "encrypted", &[warehouse.project().join("tls").to_str().unwrap()]);
+}
+
+fn encrypted_or_not() {
+    let warehouse = encryption::warehouse("required = false\n");
+    let server = warehouse.serve();
+    check(&server, "either", &[warehouse.project().join("tls").to_str().unwrap()]);
 }

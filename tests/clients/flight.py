@@ -11,6 +11,7 @@ import datetime
 import decimal
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import adbc_driver_flightsql.dbapi as adbc
@@ -369,6 +370,32 @@ def ingest(host, port):
         for mode, words in [("create", "creating a table"), ("replace", "replacing a table")]:
             refused(["0A000", words, "only appending"], lambda: send(rows, mode=mode))
         refused(["go together"], lambda: send(rows, headers={"sluice-channel": "loader"}))
+
+
+def push(host, port, expected):
+    """Puts rows into `bronze.readings` with a channel and a token; tells how many were taken."""
+    with connect(host, port) as connection, connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(**{f"{HEADER}sluice-channel": "loader", f"{HEADER}sluice-token": "1"})
+        rows = pyarrow.table({"sensor": ["a", "b", "c"], "value": [1.5, 2.5, None]})
+        same(cursor.adbc_ingest("readings", rows, mode="append"), int(expected))
+
+
+def expired(host, port):
+    """Tokens live for a second: an unused one is refused, and a new login helps."""
+    plain = Plain(host, port)
+    same(plain.read("SELECT 1").num_rows, 1)
+    time.sleep(1.5)
+    refused(["28000", "has expired", "Log in again"], lambda: plain.info("SELECT 1"))
+    same(Plain(host, port).read("SELECT 1").num_rows, 1)
+
+
+def either(host, port, folder):
+    """A server that has a certificate and does not insist on it."""
+    ca = open(os.path.join(folder, "ca.crt")).read()
+    with connect(host, port) as connection:
+        same(value(connection, "SELECT 1"), 1)
+    with connect(host, port, "grpc+tls", **{"adbc.flight.sql.client_option.tls_root_certs": ca}) as connection:
+        same(value(connection, "SELECT 1"), 1)
 
 
 def encrypted(host, port, folder):
