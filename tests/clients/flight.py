@@ -351,6 +351,7 @@ def ingest(host, port):
         # A value that its column cannot hold costs its own row.
         same(send(pyarrow.table({"sensor": ["e", "f"], "taken": [1, 1 << 40], "price": [1.25, 1.0]})), 1)
         same(send(pyarrow.table({"sensor": ["g"], "price": [1.255]})), 0)
+        same(send(pyarrow.table({"sensor": ["h"], "day": pyarrow.nulls(1), "tags": pyarrow.nulls(1)})), 1)
         until(2, "SELECT count(*) FROM bronze.readings__quarantine")
         same(
             table(connection, "SELECT rule, reason FROM bronze.readings__quarantine ORDER BY 2").to_pylist(),

@@ -9,10 +9,12 @@ use super::{PUSH_RECORDS_MAX, Place};
 use crate::ingest::decode::Decoded;
 use crate::ingest::{Rejected, row_schema};
 use crate::sql::{ColumnDefinition, IncludeKind, SourceDefinition, type_name};
-use arrow::array::{Array, ArrayRef, BinaryArray, BooleanArray, Int64Array, StringArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray as _, BinaryArray, BooleanArray, Int64Array, StringArray, new_null_array,
+};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{CastOptions, and, cast_with_options, filter_record_batch, is_not_null, is_null, or};
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, FieldRef, Float64Type, Schema};
 use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
@@ -66,16 +68,25 @@ fn check(definition: &SourceDefinition, sent: &Schema) -> Result<(), String> {
     }
 }
 
-/// Whether values of one type may be ones of another.
+/// Whether values of one type may be ones of another, each to be looked at.
 fn fits(sent: &DataType, declared: &DataType) -> bool {
     use DataType as T;
     match (sent, declared) {
-        (T::Null, _) => true,
-        (T::Dictionary(_, values), _) => fits(values, declared),
+        (T::Null, _) | (T::Date64, T::Date32) => true,
+        // Times without a zone are UTC.
+        (T::Timestamp(_, from), T::Timestamp(_, to)) => from.is_none() || to.is_some(),
+        _ => alike(sent, declared) || sent.is_numeric() && declared.is_numeric(),
+    }
+}
+
+/// Whether all values of one type are ones of another, in another layout. Inside of lists and structs nothing else will do:
+/// there no value can be looked at by itself.
+fn alike(sent: &DataType, declared: &DataType) -> bool {
+    use DataType as T;
+    match (sent, declared) {
+        (T::Dictionary(_, values), _) => alike(values, declared),
         (T::Utf8 | T::LargeUtf8 | T::Utf8View, T::Utf8) => true,
         (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), T::Binary) => true,
-        (T::Date32 | T::Date64, T::Date32) => true,
-        (T::Timestamp(_, from), T::Timestamp(_, to)) => from.is_some() == to.is_some() || to.is_some(),
         (
             T::List(from)
             | T::LargeList(from)
@@ -83,15 +94,14 @@ fn fits(sent: &DataType, declared: &DataType) -> bool {
             | T::LargeListView(from)
             | T::FixedSizeList(from, _),
             T::List(to),
-        ) => fits(from.data_type(), to.data_type()),
+        ) => alike(from.data_type(), to.data_type()),
         (T::Struct(from), T::Struct(to)) => {
-            from.len() == to.len()
-                && from
-                    .iter()
-                    .zip(to)
-                    .all(|(from, to)| from.name() == to.name() && fits(from.data_type(), to.data_type()))
+            let alike = |(from, to): (&FieldRef, &FieldRef)| {
+                from.name() == to.name() && alike(from.data_type(), to.data_type())
+            };
+            from.len() == to.len() && from.iter().zip(to).all(alike)
         }
-        _ => sent == declared || sent.is_numeric() && declared.is_numeric(),
+        _ => sent == declared,
     }
 }
 
@@ -157,9 +167,12 @@ fn offset(first: i64, row: usize) -> i64 {
 fn exactly(sent: &ArrayRef, declared: &DataType) -> Result<(ArrayRef, BooleanArray), ArrowError> {
     let options = CastOptions { safe: true, ..CastOptions::default() };
     let values = cast_with_options(sent, declared, &options)?;
-    if sent.data_type() == declared || declared.is_nested() || is_text(declared) {
-        // Other layouts of the same values.
+    if sent.data_type() == &DataType::Null || alike(sent.data_type(), declared) {
         let exact = or(&is_null(sent)?, &is_not_null(&values)?)?;
+        return Ok((values, exact));
+    }
+    if declared.is_floating() {
+        let exact = nearest(&cast_with_options(sent, &DataType::Float64, &options)?, &values)?;
         return Ok((values, exact));
     }
     let back = cast_with_options(&values, sent.data_type(), &options)?;
@@ -167,8 +180,15 @@ fn exactly(sent: &ArrayRef, declared: &DataType) -> Result<(ArrayRef, BooleanArr
     Ok((values, exact))
 }
 
-fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::Binary)
+/// Which numbers a binary fraction stands for: the nearest to each, as for their text, but infinity for none that is not.
+fn nearest(sent: &ArrayRef, values: &ArrayRef) -> Result<BooleanArray, ArrowError> {
+    let values = cast_with_options(values, &DataType::Float64, &CastOptions::default())?;
+    let pairs = sent.as_primitive::<Float64Type>().iter().zip(values.as_primitive::<Float64Type>());
+    let stands = |(sent, value): (Option<f64>, Option<f64>)| match (sent, value) {
+        (Some(sent), Some(value)) => sent.is_infinite() == value.is_infinite(),
+        (sent, value) => sent.is_none() && value.is_none(),
+    };
+    Ok(pairs.map(stands).map(Some).collect())
 }
 
 /// Each row as a JSON object.
@@ -187,4 +207,70 @@ fn lines(batch: &RecordBatch) -> Result<Vec<Vec<u8>>, ArrowError> {
 fn described(columns: &[ColumnDefinition]) -> String {
     let columns = columns.iter().map(|column| format!("{} {}", column.name, type_name(&column.data_type)));
     columns.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Decimal128Array, Float64Array, Int16Array, NullArray, TimestampNanosecondArray};
+    use arrow::datatypes::{Field, TimeUnit};
+
+    #[test]
+    fn types_fit_where_values_may_be_exact() {
+        let list = |item| DataType::new_list(item, true);
+        let zoned = |unit| DataType::Timestamp(unit, Some("UTC".into()));
+        for (sent, declared, expected) in [
+            (DataType::Int64, DataType::Int32, true),
+            (DataType::Float64, DataType::Decimal128(10, 2), true),
+            (DataType::Null, DataType::Date32, true),
+            (DataType::Utf8View, DataType::Utf8, true),
+            (DataType::Utf8, DataType::Int64, false),
+            (DataType::Int64, DataType::Utf8, false),
+            (DataType::Boolean, DataType::Int64, false),
+            (zoned(TimeUnit::Nanosecond), zoned(TimeUnit::Microsecond), true),
+            (DataType::Timestamp(TimeUnit::Second, None), zoned(TimeUnit::Microsecond), true),
+            (zoned(TimeUnit::Second), DataType::Timestamp(TimeUnit::Microsecond, None), false),
+            (
+                DataType::LargeList(Arc::new(Field::new("x", DataType::LargeUtf8, false))),
+                list(DataType::Utf8),
+                true,
+            ),
+            (list(DataType::Int64), list(DataType::Int32), false),
+        ] {
+            assert_eq!(fits(&sent, &declared), expected, "{sent} as {declared}");
+        }
+    }
+
+    #[test]
+    fn values_that_lose_something_are_told() {
+        let cases: Vec<(ArrayRef, DataType, Vec<bool>)> = vec![
+            (
+                Arc::new(Float64Array::from(vec![1.0, 1.5, f64::NAN])),
+                DataType::Int32,
+                vec![true, false, false],
+            ),
+            (
+                Arc::new(Float64Array::from(vec![0.1, f64::NAN, 1e300])),
+                DataType::Float32,
+                vec![true, true, false],
+            ),
+            (Arc::new(Int16Array::from(vec![Some(7), None])), DataType::Float64, vec![true, true]),
+            (
+                Arc::new(Decimal128Array::from(vec![1250, 1255]).with_precision_and_scale(10, 3).unwrap()),
+                DataType::Decimal128(10, 2),
+                vec![true, false],
+            ),
+            (
+                Arc::new(TimestampNanosecondArray::from(vec![1000, 1001])),
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+                vec![true, false],
+            ),
+            (Arc::new(NullArray::new(2)), DataType::Date32, vec![true, true]),
+        ];
+        for (sent, declared, expected) in cases {
+            let (values, exact) = exactly(&sent, &declared).unwrap();
+            assert_eq!(values.data_type(), &declared);
+            assert_eq!(exact, BooleanArray::from(expected), "{} as {declared}", sent.data_type());
+        }
+    }
 }
