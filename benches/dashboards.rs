@@ -143,7 +143,7 @@ fn scripts(warehouse: &Warehouse) -> Vec<String> {
         let text =
             format!("\\set c random(0, {})\n\\set d random(0, {})\n{question};\n", CUSTOMERS - 1, DAYS - 100);
         warehouse.write(&path, text);
-        warehouse.folder().join(path).to_str().unwrap().to_string()
+        warehouse.project().join(path).to_str().unwrap().to_string()
     };
     QUESTIONS.iter().enumerate().map(script).collect()
 }
