@@ -385,14 +385,16 @@ impl House {
             if !is_open {
                 continue;
             }
-            let (kind, primary_key) = match definition {
-                Definition::StreamingTable(d) => (RelationKind::StreamingTable, d.primary_key.clone()),
-                Definition::MaterializedView(d) => (RelationKind::MaterializedView, d.primary_key.clone()),
-                Definition::View(_) => (RelationKind::View, Vec::new()),
+            let kind = match definition {
+                Definition::StreamingTable(_) => RelationKind::StreamingTable,
+                Definition::MaterializedView(_) => RelationKind::MaterializedView,
+                Definition::View(_) => RelationKind::View,
             };
+            let primary_key = definition.primary_key().to_vec();
+            let foreign_keys = definition.foreign_keys().to_vec();
             let query = Some(plan.query.clone());
             let described = relation(project, name, kind, Arc::clone(&plan.schema));
-            add(Relation { primary_key, query, ..described });
+            add(Relation { primary_key, foreign_keys, query, ..described });
         }
         for model in models.iter().filter(|m| m.quarantine.is_some()) {
             add(quarantine_relation(&model.name));
@@ -497,6 +499,7 @@ fn relation(
         comment: project.comments.get(name).cloned().or_else(|| purpose(project, name)),
         column_comments,
         primary_key: Vec::new(),
+        foreign_keys: Vec::new(),
         query: None,
     }
 }
@@ -525,6 +528,7 @@ fn relation_beside(name: TableName, schema: arrow::datatypes::SchemaRef, comment
         comment: Some(comment),
         column_comments: HashMap::new(),
         primary_key: Vec::new(),
+        foreign_keys: Vec::new(),
         query: None,
     }
 }

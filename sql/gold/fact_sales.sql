@@ -18,7 +18,10 @@ CREATE MATERIALIZED VIEW gold.fact_sales (
   net_amount DECIMAL(18,2),
   cost_amount DECIMAL(18,2),
   margin_amount DECIMAL(18,2),
-  PRIMARY KEY (order_item_id)
+  PRIMARY KEY (order_item_id),
+  FOREIGN KEY (date_key) REFERENCES gold.dim_date,
+  FOREIGN KEY (customer_key) REFERENCES gold.dim_customer,
+  FOREIGN KEY (product_id) REFERENCES gold.dim_product
 )
 AS SELECT
   i.order_item_id,

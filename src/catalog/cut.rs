@@ -1,6 +1,7 @@
 //! The cut that readers see: one version of every table, published with an epoch.
 
 use crate::lake::TableName;
+use crate::sql::ForeignKey;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
@@ -61,6 +62,8 @@ pub struct Relation {
     pub column_comments: HashMap<String, String>,
     /// A declared key.
     pub primary_key: Vec<String>,
+    /// Declared references to the keys of other tables.
+    pub foreign_keys: Vec<ForeignKey>,
     /// The query's text, for models and views (`pg_get_viewdef`).
     pub query: Option<String>,
 }

@@ -3,6 +3,7 @@
 pub mod cut;
 mod files;
 pub mod foreign;
+mod keys;
 pub mod live;
 mod order;
 pub mod plan;

@@ -4,6 +4,7 @@
 //! in its file. A model whose input failed is left out: one mistake is one error.
 
 use super::cut::Cut;
+use super::keys::incomparable_keys;
 use super::plan_error::{Place, errors_of};
 use super::project::{Model, Project};
 use super::watermarks::{Unmarked, unmarked};
@@ -108,6 +109,13 @@ pub async fn plan_each(project: &Project, foreign: &ForeignColumns, engine: &Eng
             }
         }
     }
+    for model in &project.models {
+        let found = incomparable_keys(model, project, &plans.planned);
+        if !found.is_empty() {
+            plans.planned.remove(model.name());
+            plans.errors.push((model.name().clone(), found));
+        }
+    }
     plans
 }
 
@@ -177,22 +185,14 @@ impl Planner {
             let origin = place.of_word(&error.column).unwrap_or_else(|| place.query());
             vec![Error::new("42804", origin, error.to_string()).with_hint(error.hint)]
         })?;
-        let (columns, names, expectations, partitions, key) = match model {
-            Model::StreamingTable(d) => (
-                &d.columns,
-                &d.column_names,
-                d.expectations.as_slice(),
-                d.partitioned_by.as_slice(),
-                &d.primary_key,
-            ),
-            Model::MaterializedView(d) => (
-                &d.columns,
-                &d.column_names,
-                d.expectations.as_slice(),
-                d.partitioned_by.as_slice(),
-                &d.primary_key,
-            ),
-            Model::View(d) => (&None, &d.column_names, [].as_slice(), [].as_slice(), &vec![]),
+        let (columns, names, expectations, partitions) = match model {
+            Model::StreamingTable(d) => {
+                (&d.columns, &d.column_names, d.expectations.as_slice(), d.partitioned_by.as_slice())
+            }
+            Model::MaterializedView(d) => {
+                (&d.columns, &d.column_names, d.expectations.as_slice(), d.partitioned_by.as_slice())
+            }
+            Model::View(d) => (&None, &d.column_names, [].as_slice(), [].as_slice()),
         };
         let schema = declared(&output, columns.as_deref(), names.as_deref(), &place)?;
 
@@ -201,7 +201,13 @@ impl Planner {
             errors.extend(self.expectation(expectation, &schema, &place).err().into_iter().flatten());
         }
         errors.extend(partition_errors(&schema, partitions, &place));
-        errors.extend(key.iter().filter_map(|column| missing(&schema, column, "PRIMARY KEY's", &place)));
+        let key = model.primary_key().iter();
+        errors.extend(key.filter_map(|column| missing(&schema, column, "PRIMARY KEY's", &place)));
+        for key in model.foreign_keys() {
+            let missing = |column: &String| missing(&schema, column, "FOREIGN KEY's", &place);
+            let found = key.columns.iter().filter_map(missing);
+            errors.extend(found.map(|error| Error { origin: key.origin.clone(), ..error }));
+        }
         let commented = project.column_comments.keys().filter(|(table, _)| table == model.name());
         errors.extend(commented.filter_map(|(_, column)| missing(&schema, column, "comment's", &place)));
         // In columns of other names or types than the changes have, what stands is no change.

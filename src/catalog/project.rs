@@ -4,10 +4,11 @@
 //! Files that cannot be parsed do not cause errors elsewhere: what they would have defined counts as known.
 
 use super::files::{Place, SqlFile, file_origin, sql_files};
+use super::keys::{no_key, reference_error};
 use super::order::dependency_order;
 use crate::lake::TableName;
 use crate::sql::{
-    AutoCdc, CommentTarget, ConnectionDefinition, Definition, Error, ForeignDefinition,
+    AutoCdc, CommentTarget, ConnectionDefinition, Definition, Error, ForeignDefinition, ForeignKey,
     MaterializedViewDefinition, OptionValue, Options, Origin, SecretDefinition, SourceDefinition,
     StreamingTableDefinition, ViewDefinition, did_you_mean, hint_did_you_mean, late_view, parse_file,
     relations, word_origin,
@@ -51,6 +52,24 @@ impl Model {
         match self {
             Model::StreamingTable(d) => d.auto_cdc.as_deref(),
             Model::MaterializedView(_) | Model::View(_) => None,
+        }
+    }
+
+    /// Its declared key; empty when there is none.
+    pub fn primary_key(&self) -> &[String] {
+        match self {
+            Model::StreamingTable(d) => &d.primary_key,
+            Model::MaterializedView(d) => &d.primary_key,
+            Model::View(_) => &[],
+        }
+    }
+
+    /// Its declared references to the keys of others.
+    pub fn foreign_keys(&self) -> &[ForeignKey] {
+        match self {
+            Model::StreamingTable(d) => &d.foreign_keys,
+            Model::MaterializedView(d) => &d.foreign_keys,
+            Model::View(_) => &[],
         }
     }
 
@@ -321,6 +340,7 @@ impl Loader {
     fn finish(mut self, folder: PathBuf) -> Result<Project, Vec<Error>> {
         self.check_references();
         self.check_inputs();
+        self.check_foreign_keys();
         self.check_comments();
         let models = self.ordered_models();
         if !self.errors.is_empty() {
@@ -444,6 +464,22 @@ impl Loader {
         Some(Error::new("42809", origin, message).with_hint(
             "Only sources and streaming tables can be read as a stream: leave STREAM out and make this a materialized view.",
         ))
+    }
+
+    /// Every table that a foreign key names exists and declares the key that is meant.
+    fn check_foreign_keys(&mut self) {
+        let mut errors = vec![];
+        for key in self.models.values().flat_map(Model::foreign_keys) {
+            errors.extend(match self.models.get(&key.table) {
+                Some(model) => reference_error(key, model),
+                None if self.missing.contains(&key.table) || self.may_be_torn(&key.table) => None,
+                None if self.is_table(&key.table) || self.guarded(&key.table).is_some() => {
+                    Some(no_key(key, "bronze keeps every record that came"))
+                }
+                None => Some(self.unknown_input(&key.table, key.origin.clone())),
+            });
+        }
+        self.errors.extend(errors);
     }
 
     fn is_table(&self, name: &TableName) -> bool {

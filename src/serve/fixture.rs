@@ -9,6 +9,7 @@ use crate::lake::TableName;
 use crate::ops::clock;
 use crate::ops::shutdown::Shutdown;
 use crate::refresh::Control;
+use crate::sql::{ForeignKey, Origin};
 use arrow::array::{ArrayRef, Int64Array, StringViewArray};
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
@@ -33,6 +34,7 @@ pub(crate) fn cut(epoch: i64, rows: i64) -> Arc<Cut> {
         comment: None,
         column_comments: HashMap::from([("visits".to_string(), "how many came".to_string())]),
         primary_key: if query.is_none() { vec!["day".to_string()] } else { Vec::new() },
+        foreign_keys: if query.is_none() { vec![next_day()] } else { Vec::new() },
         query: query.map(str::to_string),
     };
     let days = CutTable {
@@ -51,6 +53,17 @@ pub(crate) fn cut(epoch: i64, rows: i64) -> Arc<Cut> {
     };
     let tables = [days, names].map(|t| (t.relation.name.clone(), t));
     Arc::new(Cut { epoch, wave_time: clock::now(), tables: BTreeMap::from(tables), shape: 1 })
+}
+
+/// A day refers to another day.
+fn next_day() -> ForeignKey {
+    ForeignKey {
+        name: None,
+        columns: vec!["visits".to_string()],
+        table: TableName::new("gold", "days"),
+        referenced: Vec::new(),
+        origin: Origin::default(),
+    }
 }
 
 /// Readers of [`cut`] 1 with 1000 rows. User `sluice` has no password, user `ana` has `pencil`.

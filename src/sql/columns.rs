@@ -1,10 +1,11 @@
 //! The list in parentheses behind an object's name: columns, expectations, keys, the watermark.
 
 use super::cursor::{Cursor, Name};
+use super::keys::{foreign_key, foreign_key_of_column, primary_key, primary_key_of_column};
 use super::precedence::bind_expression_as_written;
 use super::refusal::{self, refuse};
 use super::types::data_type;
-use super::{ColumnDefinition, Error, Expectation, Origin, ViolationAction, Watermark};
+use super::{ColumnDefinition, Error, Expectation, ForeignKey, Origin, ViolationAction, Watermark};
 use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -21,6 +22,7 @@ pub(super) struct ColumnList {
     pub(super) names: Vec<Name>,
     pub(super) expectations: Vec<Expectation>,
     pub(super) primary_key: Vec<String>,
+    pub(super) foreign_keys: Vec<ForeignKey>,
     pub(super) watermark: Option<Watermark>,
 }
 
@@ -55,6 +57,9 @@ fn item(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Result<
     if cursor.at_words(&["PRIMARY", "KEY"]) {
         return primary_key(cursor, owner, list);
     }
+    if cursor.at_words(&["FOREIGN", "KEY"]) {
+        return foreign_key(cursor, owner, list, None);
+    }
     // A column may be called "constraint", but not be declared by two words and EXPECT.
     if cursor.at_word("CONSTRAINT") {
         cursor.take_word("CONSTRAINT");
@@ -62,6 +67,9 @@ fn item(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Result<
         refuse(cursor, refusal::CONSTRAINTS)?;
         if cursor.at_words(&["PRIMARY", "KEY"]) {
             return primary_key(cursor, owner, list);
+        }
+        if cursor.at_words(&["FOREIGN", "KEY"]) {
+            return foreign_key(cursor, owner, list, Some(name));
         }
         return expectation(cursor, owner, list, name);
     }
@@ -92,9 +100,9 @@ fn column(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Resul
         } else if cursor.take_word("NULL") {
             // The default, spelled out.
         } else if cursor.at_words(&["PRIMARY", "KEY"]) {
-            reject_source_key(cursor, owner)?;
-            cursor.expect_words(&["PRIMARY", "KEY"])?;
-            set_key(cursor, list, vec![name.text.clone()])?;
+            primary_key_of_column(cursor, owner, list, &name)?;
+        } else if cursor.at_word("REFERENCES") {
+            foreign_key_of_column(cursor, owner, list, &name)?;
         } else {
             refuse(cursor, refusal::COLUMN_CLAUSES)?;
             break;
@@ -133,29 +141,6 @@ fn watermark(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Re
     Ok(())
 }
 
-fn primary_key(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Result<(), Error> {
-    reject_source_key(cursor, owner)?;
-    cursor.expect_words(&["PRIMARY", "KEY"])?;
-    let columns = cursor.column_list()?;
-    set_key(cursor, list, columns.into_iter().map(|c| c.text).collect())
-}
-
-fn reject_source_key(cursor: &Cursor<'_>, owner: Owner) -> Result<(), Error> {
-    if owner == Owner::Model {
-        return Ok(());
-    }
-    Err(Error::unsupported(cursor.origin(), "PRIMARY KEY of a source is not supported yet")
-        .with_hint("Bronze keeps every record that came; declare the key in the silver table that reads it."))
-}
-
-fn set_key(cursor: &Cursor<'_>, list: &mut ColumnList, key: Vec<String>) -> Result<(), Error> {
-    if !list.primary_key.is_empty() {
-        return Err(Error::new("42P16", cursor.origin(), "PRIMARY KEY is declared twice"));
-    }
-    list.primary_key = key;
-    Ok(())
-}
-
 /// `EXPECT (predicate) [ON VIOLATION action]`, behind `CONSTRAINT name`.
 fn expectation(
     cursor: &mut Cursor<'_>,
@@ -165,7 +150,7 @@ fn expectation(
 ) -> Result<(), Error> {
     let origin = cursor.source.origin(name.at);
     if !cursor.at_word("EXPECT") {
-        return Err(cursor.unexpected("EXPECT or PRIMARY KEY"));
+        return Err(cursor.unexpected("EXPECT, PRIMARY KEY or FOREIGN KEY"));
     }
     if owner == Owner::Source {
         return Err(Error::unsupported(cursor.origin(), "EXPECT of a source is not supported yet")

@@ -268,6 +268,34 @@ pub struct Expectation {
     pub origin: Origin,
 }
 
+/// `[CONSTRAINT name] FOREIGN KEY (columns) REFERENCES table [(referenced)]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// Its name, if it was given one.
+    pub name: Option<String>,
+    /// The columns that refer.
+    pub columns: Vec<String>,
+    /// The table that they refer to.
+    pub table: TableName,
+    /// Which of its columns; none are named when its primary key is meant.
+    pub referenced: Vec<String>,
+    /// Where the table is named.
+    pub origin: Origin,
+}
+
+impl ForeignKey {
+    /// The columns that are referred to, given the primary key of the table.
+    pub fn referenced<'a>(&'a self, primary_key: &'a [String]) -> &'a [String] {
+        if self.referenced.is_empty() { primary_key } else { &self.referenced }
+    }
+
+    /// Its name, or the one that PostgreSQL would give it.
+    pub fn name_in(&self, table: &TableName) -> String {
+        let given = || format!("{}_{}_fkey", table.name, self.columns.join("_"));
+        self.name.clone().unwrap_or_else(given)
+    }
+}
+
 /// When a model is refreshed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
@@ -336,6 +364,8 @@ pub struct StreamingTableDefinition {
     pub trigger: Trigger,
     /// Declared key, shown to BI tools.
     pub primary_key: Vec<String>,
+    /// Declared references to other tables' keys, shown to BI tools.
+    pub foreign_keys: Vec<ForeignKey>,
     /// What it computes; of a change feed, the changes.
     pub query: ModelQuery,
     /// What is kept of its changes, if it is `FLOW AUTO CDC`: its rows then come and go.
@@ -389,6 +419,8 @@ pub struct MaterializedViewDefinition {
     pub trigger: Trigger,
     /// Declared key, shown to BI tools.
     pub primary_key: Vec<String>,
+    /// Declared references to other tables' keys, shown to BI tools.
+    pub foreign_keys: Vec<ForeignKey>,
     /// Whether it may be recomputed.
     pub refresh_policy: RefreshPolicy,
     /// What it computes.

@@ -20,6 +20,7 @@ mod cursor;
 mod definition;
 mod error;
 mod foreign;
+mod keys;
 mod layout;
 mod model;
 mod outside;

@@ -7,8 +7,9 @@ use super::cursor::Cursor;
 use super::query::model_query;
 use super::refusal::{self, refuse};
 use super::{
-    ColumnDefinition, CommentDefinition, CommentTarget, Error, Expectation, MaterializedViewDefinition,
-    ModelQuery, Origin, RefreshPolicy, StreamingTableDefinition, Trigger, ViewDefinition, ViolationAction,
+    ColumnDefinition, CommentDefinition, CommentTarget, Error, Expectation, ForeignKey,
+    MaterializedViewDefinition, ModelQuery, Origin, RefreshPolicy, StreamingTableDefinition, Trigger,
+    ViewDefinition, ViolationAction,
 };
 use crate::lake::TableName;
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -56,6 +57,7 @@ pub(super) fn streaming_table(cursor: &mut Cursor<'_>) -> Result<StreamingTableD
         partitioned_by: body.partitioned_by,
         trigger: body.trigger.unwrap_or_default(),
         primary_key: list.primary_key,
+        foreign_keys: list.foreign_keys,
         query,
         auto_cdc,
         sql: cursor.statement_text().to_string(),
@@ -84,6 +86,7 @@ pub(super) fn materialized_view(cursor: &mut Cursor<'_>) -> Result<MaterializedV
         partitioned_by: body.partitioned_by,
         trigger: body.trigger.unwrap_or_default(),
         primary_key: list.primary_key,
+        foreign_keys: list.foreign_keys,
         refresh_policy: body.refresh_policy.unwrap_or_default(),
         query,
         late_of: None,
@@ -101,7 +104,8 @@ pub(super) fn view(cursor: &mut Cursor<'_>) -> Result<ViewDefinition, Error> {
     reject_closing(&query, &origin, "a view is computed when it is read")?;
     let stored = body.trigger.is_some() || body.refresh_policy.is_some() || !body.partitioned_by.is_empty();
     let list = Declared::new(body.list)?;
-    if stored || list.columns.is_some() || !list.expectations.is_empty() || !list.primary_key.is_empty() {
+    let keyed = !list.primary_key.is_empty() || !list.foreign_keys.is_empty();
+    if stored || keyed || list.columns.is_some() || !list.expectations.is_empty() {
         let message = format!(
             "view \"{}\" is not stored: it has no triggers, partitions, types, keys or expectations",
             body.name
@@ -231,6 +235,7 @@ struct Declared {
     names: Option<Vec<String>>,
     expectations: Vec<Expectation>,
     primary_key: Vec<String>,
+    foreign_keys: Vec<ForeignKey>,
 }
 
 impl Declared {
@@ -247,6 +252,7 @@ impl Declared {
             names: (!names.is_empty()).then_some(names),
             expectations: list.expectations,
             primary_key: list.primary_key,
+            foreign_keys: list.foreign_keys,
         })
     }
 }

@@ -200,7 +200,6 @@ pub(super) const COLUMN_CLAUSES: &[Known] = &[
     known(&["DEFAULT"], "Write coalesce(column, value) in the model."),
     known(&["GENERATED"], "Write the expression in the model."),
     known(&["AS", "("], "Write the expression in the model."),
-    known(&["REFERENCES"], "Leave the reference out, or test it with an expectation."),
     known(&["UNIQUE"], "Declare PRIMARY KEY in the column list."),
     known(&["CHECK"], "Write CONSTRAINT name EXPECT (condition)."),
     known(&["COLLATE"], "Text compares by its bytes: leave COLLATE out."),
@@ -209,11 +208,23 @@ pub(super) const COLUMN_CLAUSES: &[Known] = &[
 
 /// Constraints among the columns.
 pub(super) const CONSTRAINTS: &[Known] = &[
-    known(&["FOREIGN", "KEY"], "Leave the reference out, or test it with an expectation."),
     known(&["UNIQUE", "("], "Declare PRIMARY KEY (...)."),
     known(&["CHECK", "("], "Write CONSTRAINT name EXPECT (condition)."),
     known(&["EXCLUDE"], "Write CONSTRAINT name EXPECT (condition)."),
 ];
+
+/// What may stand behind REFERENCES schema.table (...).
+pub(super) const REFERENCE_CLAUSES: &[Known] = &[
+    known(&["MATCH"], REFERENCE),
+    known(&["ON", "DELETE"], REFERENCE),
+    known(&["ON", "UPDATE"], REFERENCE),
+    known(&["DEFERRABLE"], REFERENCE),
+    known(&["NOT", "DEFERRABLE"], REFERENCE),
+    known(&["NOT", "VALID"], REFERENCE),
+];
+
+const REFERENCE: &str =
+    "Leave it out: a foreign key tells readers how tables belong together, and changes no row.";
 
 /// What may stand behind EXPECT (...).
 pub(super) const EXPECTATION_CLAUSES: &[Known] = &[

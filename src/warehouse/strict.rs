@@ -68,6 +68,7 @@ fn empty_cut(project: &Project, planned: &Planned, foreign: &ForeignColumns) -> 
             comment: None,
             column_comments: HashMap::new(),
             primary_key: Vec::new(),
+            foreign_keys: Vec::new(),
             query,
         };
         let relation = Arc::new(relation);

@@ -205,6 +205,7 @@ fn relation(name: TableName, comment: &str, schema: SchemaRef, query: Option<Str
         comment: Some(comment.to_string()),
         column_comments: std::collections::HashMap::new(),
         primary_key: Vec::new(),
+        foreign_keys: Vec::new(),
         query,
     })
 }

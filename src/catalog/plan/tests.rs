@@ -29,6 +29,33 @@ fn check(name: &str, text: &str, expected: &[&str]) {
 }
 
 #[test]
+fn foreign_keys_are_of_columns_that_compare() {
+    let dim = (
+        "gold/dim",
+        "CREATE MATERIALIZED VIEW gold.dim (k INT, PRIMARY KEY (k)) AS SELECT order_id AS k FROM bronze.orders;",
+    );
+    let fact = |columns: &str, query: &str| {
+        let text =
+            format!("CREATE MATERIALIZED VIEW gold.fact ({columns}) AS SELECT {query} FROM bronze.orders;");
+        outcome(&[dim, ("gold/fact", &text)]).err().unwrap_or_default()
+    };
+    assert_eq!(fact("k BIGINT REFERENCES gold.dim", "order_id AS k"), Vec::<String>::new());
+    assert_eq!(
+        fact("k TEXT REFERENCES gold.dim", "status AS k"),
+        [
+            "42804 sql/gold/fact.sql:1:55: foreign key column \"k\" is TEXT and \"k\" of \"gold.dim\" is INT\n  hint: Give \
+             both columns one type, or leave the reference out."
+        ]
+    );
+    assert_eq!(
+        fact("k BIGINT, FOREIGN KEY (kk) REFERENCES gold.dim", "order_id AS k"),
+        [
+            "42703 sql/gold/fact.sql:1:76: the FOREIGN KEY's column \"kk\" does not exist\n  hint: Did you mean \"k\"?"
+        ]
+    );
+}
+
+#[test]
 fn output_is_stored_as_declared() {
     let planned = outcome(&[
         (

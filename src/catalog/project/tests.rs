@@ -166,6 +166,59 @@ fn references_exist_once() {
 }
 
 #[test]
+fn foreign_keys_lead_to_primary_keys() {
+    let fact = |key: &str| {
+        format!(
+            "CREATE MATERIALIZED VIEW gold.fact (k INT, n INT,\n{key})\nAS SELECT 1 AS k, 1 AS n FROM bronze.orders;"
+        )
+    };
+    let refused = |key: &str, expected: &str| {
+        check(
+            &[
+                ORDERS,
+                (
+                    "sql/gold/dim.sql",
+                    "CREATE MATERIALIZED VIEW gold.dim (k INT, n INT, PRIMARY KEY (k)) AS SELECT 1 AS k, 1 AS n;",
+                ),
+                ("sql/gold/plain.sql", "CREATE MATERIALIZED VIEW gold.plain AS SELECT 1 AS k;"),
+                ("sql/gold/v.sql", "CREATE VIEW gold.v AS SELECT 1 AS k;"),
+                ("sql/gold/fact.sql", &fact(key)),
+            ],
+            &[expected],
+        );
+    };
+    refused(
+        "FOREIGN KEY (k) REFERENCES gold.dimm",
+        "42P01 sql/gold/fact.sql:2:28: table \"gold.dimm\" does not exist\n  hint: Did you mean \"gold.dim\"?",
+    );
+    refused(
+        "FOREIGN KEY (k) REFERENCES gold.plain",
+        "42704 sql/gold/fact.sql:2:28: there is no primary key for referenced table \"gold.plain\"\n  hint: Refer to a \
+         table that declares one, or leave the reference out: declare PRIMARY KEY (...) in its column list.",
+    );
+    refused(
+        "FOREIGN KEY (k) REFERENCES gold.v",
+        "42704 sql/gold/fact.sql:2:28: there is no primary key for referenced table \"gold.v\"\n  hint: Refer to a \
+         table that declares one, or leave the reference out: a view is not stored and has none.",
+    );
+    refused(
+        "FOREIGN KEY (k) REFERENCES bronze.orders",
+        "42704 sql/gold/fact.sql:2:28: there is no primary key for referenced table \"bronze.orders\"\n  hint: Refer to \
+         a table that declares one, or leave the reference out: bronze keeps every record that came.",
+    );
+    refused(
+        "FOREIGN KEY (k) REFERENCES gold.dim (n)",
+        "42830 sql/gold/fact.sql:2:28: there is no unique constraint matching given keys for referenced table \
+         \"gold.dim\"\n  hint: Refer to its primary key, (k).",
+    );
+    refused(
+        "FOREIGN KEY (k, n) REFERENCES gold.dim",
+        "42830 sql/gold/fact.sql:2:31: number of referencing and referenced columns for foreign key disagree\n  hint: The \
+         primary key of \"gold.dim\" is (k): name a column for each before REFERENCES.",
+    );
+}
+
+#[test]
 fn an_empty_folder_is_no_project() {
     let found = errors(&[("README.md", "")]);
     assert!(found[0].contains("is no project"), "{found:?}");

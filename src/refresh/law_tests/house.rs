@@ -152,6 +152,7 @@ fn relation(name: &TableName, kind: RelationKind, schema: SchemaRef) -> Arc<Rela
         comment: None,
         column_comments: HashMap::new(),
         primary_key: Vec::new(),
+        foreign_keys: Vec::new(),
         query: None,
     })
 }

@@ -96,26 +96,6 @@ pub(super) fn primary_keys_schema() -> SchemaRef {
     ]))
 }
 
-/// Foreign keys are not declared: an empty answer in the shape of imported, exported and cross reference keys.
-pub(super) fn foreign_keys() -> RecordBatch {
-    let name = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
-    RecordBatch::new_empty(Arc::new(Schema::new(vec![
-        name("pk_catalog_name", true),
-        name("pk_db_schema_name", true),
-        name("pk_table_name", false),
-        name("pk_column_name", false),
-        name("fk_catalog_name", true),
-        name("fk_db_schema_name", true),
-        name("fk_table_name", false),
-        name("fk_column_name", false),
-        Field::new("key_sequence", DataType::Int32, false),
-        name("fk_key_name", true),
-        name("pk_key_name", true),
-        Field::new("update_rule", DataType::UInt8, false),
-        Field::new("delete_rule", DataType::UInt8, false),
-    ])))
-}
-
 /// What the server is and can do.
 pub(super) fn sql_info() -> Result<SqlInfoData, FlightError> {
     let mut info = SqlInfoDataBuilder::new();

@@ -15,6 +15,7 @@
 mod actions;
 mod gateway;
 mod ingest;
+mod keys;
 mod messages;
 mod metadata;
 mod outgoing;

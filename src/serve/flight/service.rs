@@ -5,6 +5,7 @@
 //! expires.
 
 use super::ingest;
+use super::keys::{self, Asked};
 use super::metadata;
 use super::outgoing::{self, Compression};
 use super::parameters;
@@ -134,6 +135,10 @@ impl Service {
 
     fn answer(&self, batch: Result<RecordBatch, FlightError>) -> DoGet {
         Ok(Response::new(outgoing::answer(batch.map_err(Status::from)?)))
+    }
+
+    fn foreign_keys(&self, of_key: &Asked, referring: &Asked) -> DoGet {
+        self.answer(keys::foreign_keys(of_key, referring, &self.cut()).map_err(FlightError::from))
     }
 
     async fn plan_prepared(&self, handle: &[u8], caller: &Caller) -> Result<Vec<Query>, Status> {
@@ -339,15 +344,16 @@ impl FlightSqlService for Service {
         _command: CommandGetExportedKeys,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.command_info(&metadata::foreign_keys().schema(), request)
+        self.command_info(&keys::foreign_keys_schema(), request)
     }
 
     async fn do_get_exported_keys(
         &self,
-        _command: CommandGetExportedKeys,
+        command: CommandGetExportedKeys,
         _request: Request<Ticket>,
     ) -> DoGet {
-        self.answer(Ok(metadata::foreign_keys()))
+        let CommandGetExportedKeys { catalog, db_schema: schema, table } = command;
+        self.foreign_keys(&Asked { catalog, schema, table: Some(table) }, &Asked::default())
     }
 
     async fn get_flight_info_imported_keys(
@@ -355,15 +361,16 @@ impl FlightSqlService for Service {
         _command: CommandGetImportedKeys,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.command_info(&metadata::foreign_keys().schema(), request)
+        self.command_info(&keys::foreign_keys_schema(), request)
     }
 
     async fn do_get_imported_keys(
         &self,
-        _command: CommandGetImportedKeys,
+        command: CommandGetImportedKeys,
         _request: Request<Ticket>,
     ) -> DoGet {
-        self.answer(Ok(metadata::foreign_keys()))
+        let CommandGetImportedKeys { catalog, db_schema: schema, table } = command;
+        self.foreign_keys(&Asked::default(), &Asked { catalog, schema, table: Some(table) })
     }
 
     async fn get_flight_info_cross_reference(
@@ -371,15 +378,19 @@ impl FlightSqlService for Service {
         _command: CommandGetCrossReference,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.command_info(&metadata::foreign_keys().schema(), request)
+        self.command_info(&keys::foreign_keys_schema(), request)
     }
 
     async fn do_get_cross_reference(
         &self,
-        _command: CommandGetCrossReference,
+        command: CommandGetCrossReference,
         _request: Request<Ticket>,
     ) -> DoGet {
-        self.answer(Ok(metadata::foreign_keys()))
+        let asked = |catalog, schema, table| Asked { catalog, schema, table: Some(table) };
+        self.foreign_keys(
+            &asked(command.pk_catalog, command.pk_db_schema, command.pk_table),
+            &asked(command.fk_catalog, command.fk_db_schema, command.fk_table),
+        )
     }
 
     async fn get_flight_info_xdbc_type_info(

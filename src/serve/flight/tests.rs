@@ -11,8 +11,8 @@ use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
-    ActionCancelQueryRequest, CommandGetDbSchemas, CommandGetPrimaryKeys, CommandGetTables,
-    ProstMessageExt as _, SqlInfo,
+    ActionCancelQueryRequest, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
+    CommandGetPrimaryKeys, CommandGetTables, ProstMessageExt as _, SqlInfo,
 };
 use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo, IpcMessage};
 use futures::TryStreamExt as _;
@@ -250,6 +250,30 @@ async fn metadata_describes_the_cut() {
     let info = client.get_primary_keys(key).await.unwrap();
     let keys = read(&mut client, &info).await.unwrap();
     assert_eq!(text(&keys, "column_name"), ["day"]);
+    let keys_of = |table: &str| CommandGetImportedKeys {
+        catalog: None,
+        db_schema: Some("gold".into()),
+        table: table.into(),
+    };
+    let info = client.get_imported_keys(keys_of("days")).await.unwrap();
+    let keys = read(&mut client, &info).await.unwrap();
+    let shown =
+        ["pk_table_name", "pk_column_name", "fk_table_name", "fk_column_name", "fk_key_name", "pk_key_name"];
+    assert_eq!(
+        shown.map(|c| text(&keys, c)[0].clone()),
+        ["days", "day", "days", "visits", "days_visits_fkey", "days_pkey"]
+    );
+    let info = client.get_imported_keys(keys_of("names")).await.unwrap();
+    assert_eq!(read(&mut client, &info).await.unwrap().num_rows(), 0);
+    let exported = |schema: &str| CommandGetExportedKeys {
+        catalog: None,
+        db_schema: Some(schema.into()),
+        table: "days".into(),
+    };
+    for (schema, rows) in [("gold", 1), ("silver", 0)] {
+        let info = client.get_exported_keys(exported(schema)).await.unwrap();
+        assert_eq!(read(&mut client, &info).await.unwrap().num_rows(), rows, "{schema}");
+    }
     let info = client.get_table_types().await.unwrap();
     assert_eq!(read(&mut client, &info).await.unwrap().num_rows(), 4);
     let info = client

@@ -1,6 +1,6 @@
 //! Definitions of objects as SQL text: what `pg_get_viewdef`, `pg_get_indexdef` and `pg_get_constraintdef` print.
 
-use super::model::{Class, ClassKind, Key};
+use super::model::{Class, ClassKind, ForeignKey, Key};
 
 /// An identifier as SQL needs it: quoted unless it is plain lower case (`quote_ident`).
 pub fn quote_identifier(name: &str) -> String {
@@ -41,18 +41,28 @@ pub fn constraint_definition(class: &Class, key: &Key) -> String {
     format!("PRIMARY KEY ({})", key_columns(class, key))
 }
 
+/// A declared reference to a relation, which is called as the session calls it.
+pub fn foreign_key_definition(class: &Class, key: &ForeignKey, target: &Class, called: &str) -> String {
+    format!(
+        "FOREIGN KEY ({}) REFERENCES {called}({})",
+        columns_at(class, &key.columns),
+        columns_at(target, &key.referenced)
+    )
+}
+
 /// The column at a 1-based position of a key.
 pub fn key_column(class: &Class, key: &Key, position: usize) -> Option<String> {
     let attribute = key.columns.get(position.checked_sub(1)?)?;
-    let index = usize::try_from(*attribute).ok()?.checked_sub(1)?;
-    class.columns.get(index).map(|c| quote_identifier(&c.name))
+    class.column(*attribute).map(|column| quote_identifier(&column.name))
 }
 
 fn key_columns(class: &Class, key: &Key) -> String {
-    (1..=key.columns.len())
-        .filter_map(|position| key_column(class, key, position))
-        .collect::<Vec<_>>()
-        .join(", ")
+    columns_at(class, &key.columns)
+}
+
+fn columns_at(class: &Class, positions: &[i16]) -> String {
+    let columns = positions.iter().filter_map(|position| class.column(*position));
+    columns.map(|column| quote_identifier(&column.name)).collect::<Vec<_>>().join(", ")
 }
 
 /// Words that PostgreSQL reserves: as names they must be quoted.

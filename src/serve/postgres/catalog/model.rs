@@ -76,6 +76,21 @@ pub struct Key {
     pub columns: Vec<i16>,
 }
 
+/// A declared reference to the key of another relation, or of the same.
+#[derive(Clone, Debug)]
+pub struct ForeignKey {
+    /// `pg_constraint.oid`
+    pub oid: i32,
+    /// Its name.
+    pub name: String,
+    /// 1-based positions of the columns that refer.
+    pub columns: Vec<i16>,
+    /// `pg_class.oid` of the relation that they refer to.
+    pub relation: i32,
+    /// 1-based positions of its columns that they refer to.
+    pub referenced: Vec<i16>,
+}
+
 /// What a relation is to PostgreSQL: `pg_class.relkind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClassKind {
@@ -113,12 +128,23 @@ pub struct Class {
     pub columns: Vec<Column>,
     /// Its declared key.
     pub key: Option<Key>,
+    /// Its declared references to the keys of others, by name.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Whether others refer to its key.
+    pub is_referenced: bool,
     /// `COMMENT ON TABLE`.
     pub comment: Option<String>,
     /// Its query's text, of models and views.
     pub query: Option<String>,
     /// True for `pg_catalog` and `information_schema`.
     pub builtin: bool,
+}
+
+impl Class {
+    /// The column at a 1-based position.
+    pub fn column(&self, position: i16) -> Option<&Column> {
+        usize::try_from(position).ok()?.checked_sub(1).and_then(|index| self.columns.get(index))
+    }
 }
 
 /// Everything that the catalogs describe.
@@ -145,6 +171,7 @@ impl Model {
         let namespaces = namespaces(cut, &mut oids);
         let mut classes: Vec<Class> =
             cut.tables.values().map(|table| class(&table.relation, &namespaces, &mut oids)).collect();
+        refer(&mut classes, cut, &mut oids);
         classes.extend(data::relations().iter().map(builtin_class));
         let mut roles = vec![Role {
             oid: OWNER_OID,
@@ -181,6 +208,13 @@ impl Model {
     pub fn class_of_key(&self, oid: i32) -> Option<(&Class, &Key)> {
         let class = self.keys.get(&oid).and_then(|index| self.classes.get(*index))?;
         class.key.as_ref().map(|key| (class, key))
+    }
+
+    /// The relation whose foreign key has a number.
+    pub fn class_of_foreign_key(&self, oid: i32) -> Option<(&Class, &ForeignKey)> {
+        let keys =
+            self.classes.iter().flat_map(|class| class.foreign_keys.iter().map(move |key| (class, key)));
+        keys.into_iter().find(|(_, key)| key.oid == oid)
     }
 
     /// The schema of a number.
@@ -231,18 +265,11 @@ fn class(relation: &Arc<Relation>, namespaces: &BTreeMap<String, Namespace>, oid
         })
         .collect();
     let oid = oids.assign(&format!("relation {name}"));
-    let positions: Vec<i16> = relation
-        .primary_key
-        .iter()
-        .filter_map(|key| relation.schema.index_of(key).ok())
-        .filter_map(|index| i16::try_from(index + 1).ok())
-        .collect();
-    let declared = !positions.is_empty() && positions.len() == relation.primary_key.len();
-    let key = declared.then(|| Key {
+    let key = positions(relation, &relation.primary_key).map(|columns| Key {
         oid: oids.assign(&format!("constraint {name} primary key")),
         index_oid: oids.assign(&format!("index {name} primary key")),
         name: format!("{}_pkey", name.name),
-        columns: positions,
+        columns,
     });
     Class {
         oid,
@@ -257,10 +284,42 @@ fn class(relation: &Arc<Relation>, namespaces: &BTreeMap<String, Namespace>, oid
         },
         columns,
         key,
+        foreign_keys: vec![],
+        is_referenced: false,
         comment: relation.comment.clone(),
         query: relation.query.clone(),
         builtin: false,
         name,
+    }
+}
+
+/// The 1-based positions of columns; `None` when there are none, or one of them is missing.
+fn positions(relation: &Relation, names: &[String]) -> Option<Vec<i16>> {
+    let position = |name| i16::try_from(relation.schema.index_of(name).ok()? + 1).ok();
+    let positions: Option<Vec<i16>> = names.iter().map(|name| position(name)).collect();
+    positions.filter(|positions| !positions.is_empty())
+}
+
+/// Adds the foreign keys, once every relation has its number. One to a table that is not there (it failed) is left out.
+fn refer(classes: &mut [Class], cut: &Cut, oids: &mut Oids) {
+    let numbers: HashMap<TableName, usize> =
+        classes.iter().enumerate().map(|(index, class)| (class.name.clone(), index)).collect();
+    for (name, table) in &cut.tables {
+        for declared in &table.relation.foreign_keys {
+            let target = cut.tables.get(&declared.table).map(|table| &table.relation);
+            let indexes = numbers.get(name).zip(numbers.get(&declared.table));
+            let Some((target, (from, to))) = target.zip(indexes) else { continue };
+            let columns = positions(&table.relation, &declared.columns);
+            let referenced = positions(target, declared.referenced(&target.primary_key));
+            let Some((columns, referenced)) = columns.zip(referenced) else { continue };
+            let key_name = declared.name_in(name);
+            let oid = oids.assign(&format!("constraint {name} foreign key {key_name}"));
+            let relation = classes[*to].oid;
+            classes[*to].is_referenced = true;
+            let keys = &mut classes[*from].foreign_keys;
+            keys.push(ForeignKey { oid, name: key_name, columns, relation, referenced });
+            keys.sort_by(|a, b| a.name.cmp(&b.name));
+        }
     }
 }
 
@@ -283,6 +342,8 @@ fn builtin_class(relation: &data::CatalogRelation) -> Class {
             })
             .collect(),
         key: None,
+        foreign_keys: vec![],
+        is_referenced: false,
         comment: None,
         query: None,
         builtin: true,

@@ -163,6 +163,7 @@ pub(super) fn cut(epoch: i64, rows: i64) -> Arc<Cut> {
             comment: None,
             column_comments: HashMap::new(),
             primary_key: vec![],
+            foreign_keys: vec![],
             query: query.map(str::to_string),
         })
     };

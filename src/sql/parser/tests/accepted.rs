@@ -245,6 +245,30 @@ fn materialized_views() {
 }
 
 #[test]
+fn foreign_keys() {
+    let view = materialized_view(
+        "CREATE MATERIALIZED VIEW gold.x (a INT REFERENCES gold.y, b INT NOT NULL, c INT,\n FOREIGN KEY (b, c) REFERENCES \
+         gold.z (d, e), CONSTRAINT own FOREIGN KEY (c) REFERENCES gold.x) AS SELECT 1 AS a, 2 AS b, 3 AS c",
+    );
+    let shown: Vec<String> = view
+        .foreign_keys
+        .iter()
+        .map(|key| {
+            let (columns, referenced) = (key.columns.join(","), key.referenced.join(","));
+            format!("{} {columns} {} {referenced} {}", key.name_in(&view.name), key.table, key.origin)
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        ["x_a_fkey a gold.y  x.sql:1:51", "x_b_c_fkey b,c gold.z d,e x.sql:2:32", "own c gold.x  x.sql:2:89"]
+    );
+    let named = materialized_view(
+        "CREATE MATERIALIZED VIEW gold.x (a, FOREIGN KEY (a) REFERENCES gold.y) AS SELECT 1 AS a",
+    );
+    assert_eq!((named.foreign_keys.len(), named.column_names), (1, Some(vec!["a".to_string()])));
+}
+
+#[test]
 fn inputs_are_tables_not_ctes() {
     let view = one(
         "CREATE VIEW gold.v AS WITH recent AS (SELECT * FROM silver.a), \"Other\" AS (SELECT * FROM recent) SELECT * FROM recent, \

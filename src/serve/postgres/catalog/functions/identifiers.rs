@@ -8,7 +8,9 @@ use crate::lake::TableName;
 use crate::serve::Error;
 use crate::serve::functions::{self, Surroundings};
 use crate::serve::postgres::catalog::data;
-use crate::serve::postgres::catalog::definitions::quote_identifier;
+use crate::serve::postgres::catalog::definitions::{
+    constraint_definition, foreign_key_definition, quote_identifier,
+};
 use crate::serve::postgres::catalog::model::{Class, Model};
 use crate::serve::postgres::catalog::types::types;
 use arrow::datatypes::DataType::{Int32, Utf8};
@@ -57,6 +59,15 @@ impl SearchPath {
         }
     }
 
+    /// The definition of the constraint of a number.
+    fn constraint(&self, oid: i32) -> Option<String> {
+        if let Some((class, key)) = self.model.class_of_foreign_key(oid) {
+            let target = self.model.class(key.relation)?;
+            return Some(foreign_key_definition(class, key, target, &self.printed(target.oid)));
+        }
+        self.model.class_of_key(oid).map(|(class, key)| constraint_definition(class, key))
+    }
+
     fn printed(&self, oid: i32) -> String {
         let named = |schema: &str, name: &str| {
             if self.is_visible(oid) == Some(true) {
@@ -84,7 +95,7 @@ pub fn functions(model: &Arc<Model>, path: &SearchPath) -> Vec<RowFunction> {
 }
 
 fn relations(path: &SearchPath) -> Vec<RowFunction> {
-    let (reader, printer, lenient) = (path.clone(), path.clone(), path.clone());
+    let (reader, printer, lenient, constraints) = (path.clone(), path.clone(), path.clone(), path.clone());
     vec![
         RowFunction::new("regclassin", 1..=1, Int32, move |row| {
             read(&row[0], "42P01", "relation", |name| reader.class(name).map(|class| class.oid))
@@ -95,6 +106,9 @@ fn relations(path: &SearchPath) -> Vec<RowFunction> {
             Ok(int4(row[0].oid().or_else(|| lenient.class(row[0].text()?).map(|class| class.oid))))
         })
         .of_type("regclass"),
+        RowFunction::new("pg_get_constraintdef", 1..=2, Utf8, move |row| {
+            Ok(text(row[0].oid().and_then(|oid| constraints.constraint(oid))))
+        }),
     ]
 }
 

@@ -1,9 +1,7 @@
 //! Functions that describe an object by its number.
 
 use super::row::{RowFunction, boolean, int4, list_of, oids, text};
-use crate::serve::postgres::catalog::definitions::{
-    constraint_definition, index_definition, key_column, view_definition,
-};
+use crate::serve::postgres::catalog::definitions::{index_definition, key_column, view_definition};
 use crate::serve::postgres::catalog::model::{Model, OWNER_OID};
 use crate::serve::postgres::catalog::types::types;
 use arrow::datatypes::DataType::{Boolean, Int32, Utf8};
@@ -18,7 +16,7 @@ pub fn functions(model: &Arc<Model>) -> Vec<RowFunction> {
 }
 
 fn definitions(model: &Arc<Model>) -> Vec<RowFunction> {
-    let (views, indexes, constraints, roles) = (model.clone(), model.clone(), model.clone(), model.clone());
+    let (views, indexes, roles) = (model.clone(), model.clone(), model.clone());
     vec![
         RowFunction::new("format_type", 2..=2, Utf8, |row| {
             let typmod = row.get(1).and_then(|typmod| typmod.oid());
@@ -45,10 +43,6 @@ fn definitions(model: &Arc<Model>) -> Vec<RowFunction> {
                 0 => Some(index_definition(class, key)),
                 position => key_column(class, key, position),
             })))
-        }),
-        RowFunction::new("pg_get_constraintdef", 1..=2, Utf8, move |row| {
-            let found = row[0].oid().and_then(|oid| constraints.class_of_key(oid));
-            Ok(text(found.map(|(class, key)| constraint_definition(class, key))))
         }),
     ]
 }

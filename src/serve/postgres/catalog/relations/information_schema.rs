@@ -6,7 +6,7 @@
 use super::Writer;
 use crate::engine::DATABASE;
 use crate::serve::postgres::catalog::definitions::view_definition;
-use crate::serve::postgres::catalog::model::{Class, ClassKind, Column, Model, OWNER};
+use crate::serve::postgres::catalog::model::{Class, ClassKind, Column, ForeignKey, Key, Model, OWNER};
 use crate::serve::postgres::catalog::rows::Value;
 use crate::serve::postgres::catalog::types::{numeric_of, oid, types};
 
@@ -44,7 +44,12 @@ pub(super) fn write(model: &Model, writer: &mut Writer) {
         for (position, column) in (1_i32..).zip(&class.columns) {
             write_column(class, position, column, writer);
         }
-        write_key(class, writer);
+        if let Some(key) = &class.key {
+            write_key(class, key, writer);
+        }
+        for key in &class.foreign_keys {
+            write_foreign_key(class, key, model, writer);
+        }
     }
 }
 
@@ -125,38 +130,71 @@ fn numeric_facts(column: &Column) -> (Option<i32>, Option<i32>, Option<i32>) {
     }
 }
 
-fn write_key(class: &Class, writer: &mut Writer) {
-    let Some(key) = &class.key else {
-        return;
-    };
-    let name = || {
-        [
-            ("constraint_catalog", Value::from(DATABASE)),
-            ("constraint_schema", (&class.name.schema).into()),
-            ("constraint_name", (&key.name).into()),
-        ]
-        .into_iter()
-        .chain(table_name(class))
-    };
-    writer.schema_view(
-        "table_constraints",
-        name().chain([
-            ("constraint_type", "PRIMARY KEY".into()),
-            ("is_deferrable", "NO".into()),
-            ("initially_deferred", "NO".into()),
-            ("enforced", "YES".into()),
-        ]),
-    );
-    for (position, attribute) in (1_i32..).zip(&key.columns) {
-        let index = usize::try_from(*attribute).ok().and_then(|a| a.checked_sub(1));
-        let Some(column) = index.and_then(|index| class.columns.get(index)) else {
-            continue;
-        };
+/// `constraint_catalog`, `constraint_schema`, `constraint_name`: a constraint is in its table's schema.
+fn constraint_name(class: &Class, name: &str) -> [(&'static str, Value); 3] {
+    [
+        ("constraint_catalog", DATABASE.into()),
+        ("constraint_schema", (&class.name.schema).into()),
+        ("constraint_name", name.into()),
+    ]
+}
+
+fn write_key(class: &Class, key: &Key, writer: &mut Writer) {
+    write_constraint(class, &key.name, "PRIMARY KEY", writer);
+    for (position, column) in (1_i32..).zip(key.columns.iter().filter_map(|p| class.column(*p))) {
+        let named = || constraint_name(class, &key.name).into_iter().chain(table_name(class));
         let column_name = ("column_name", Value::from(&column.name));
-        writer.schema_view(
-            "key_column_usage",
-            name().chain([column_name.clone(), ("ordinal_position", position.into())]),
-        );
-        writer.schema_view("constraint_column_usage", name().chain([column_name]));
+        let usage = [column_name.clone(), ("ordinal_position", position.into())];
+        writer.schema_view("key_column_usage", named().chain(usage));
+        writer.schema_view("constraint_column_usage", named().chain([column_name]));
     }
+    writer.schema_view(
+        "constraint_table_usage",
+        constraint_name(class, &key.name).into_iter().chain(table_name(class)),
+    );
+}
+
+fn write_foreign_key(class: &Class, key: &ForeignKey, model: &Model, writer: &mut Writer) {
+    let Some(target) = model.class(key.relation) else { return };
+    let Some(target_key) = &target.key else { return };
+    write_constraint(class, &key.name, "FOREIGN KEY", writer);
+    for ((position, column), referenced) in (1_i32..).zip(&key.columns).zip(&key.referenced) {
+        let Some(column) = class.column(*column) else { continue };
+        // Which column of the key that is referred to, as it is declared there.
+        let place = target_key.columns.iter().position(|p| p == referenced);
+        let place = place.and_then(|place| i32::try_from(place + 1).ok());
+        let usage = [
+            ("column_name", Value::from(&column.name)),
+            ("ordinal_position", position.into()),
+            ("position_in_unique_constraint", place.into()),
+        ];
+        let named = constraint_name(class, &key.name).into_iter().chain(table_name(class));
+        writer.schema_view("key_column_usage", named.chain(usage));
+    }
+    // The standard's "usage" is of what is referred to.
+    let used = || constraint_name(class, &key.name).into_iter().chain(table_name(target));
+    for column in key.referenced.iter().filter_map(|p| target.column(*p)) {
+        writer.schema_view("constraint_column_usage", used().chain([("column_name", (&column.name).into())]));
+    }
+    writer.schema_view("constraint_table_usage", used());
+    let rest = [
+        ("unique_constraint_catalog", DATABASE.into()),
+        ("unique_constraint_schema", (&target.name.schema).into()),
+        ("unique_constraint_name", (&target_key.name).into()),
+        ("match_option", "NONE".into()),
+        ("update_rule", "NO ACTION".into()),
+        ("delete_rule", "NO ACTION".into()),
+    ];
+    writer.schema_view("referential_constraints", constraint_name(class, &key.name).into_iter().chain(rest));
+}
+
+fn write_constraint(class: &Class, name: &str, kind: &str, writer: &mut Writer) {
+    let rest = [
+        ("constraint_type", kind.into()),
+        ("is_deferrable", "NO".into()),
+        ("initially_deferred", "NO".into()),
+        ("enforced", "YES".into()),
+    ];
+    let named = constraint_name(class, name).into_iter().chain(table_name(class));
+    writer.schema_view("table_constraints", named.chain(rest));
 }

@@ -2,7 +2,8 @@
 
 use super::{PG_CLASS_OID, Writer};
 use crate::serve::postgres::catalog::model::{
-    Class, ClassKind, Column, KEY_ACCESS_METHOD_OID, Key, Model, OWNER_OID, TABLE_ACCESS_METHOD_OID,
+    Class, ClassKind, Column, ForeignKey, KEY_ACCESS_METHOD_OID, Key, Model, OWNER_OID,
+    TABLE_ACCESS_METHOD_OID,
 };
 use crate::serve::postgres::catalog::rows::Value;
 use crate::serve::postgres::catalog::types::types;
@@ -31,6 +32,9 @@ pub(super) fn write(model: &Model, writer: &mut Writer) {
         if let Some(key) = &class.key {
             write_key(class, key, writer);
         }
+        for key in &class.foreign_keys {
+            write_foreign_key(class, key, model, writer);
+        }
         if class.kind != ClassKind::Table && !class.builtin {
             write_rule(class, writer);
         }
@@ -54,6 +58,8 @@ fn write_class(class: &Class, writer: &mut Writer) {
             ("relkind", class.kind.letter().into()),
             ("relnatts", count(class.columns.len())),
             ("relhasrules", (!stored).into()),
+            // PostgreSQL checks foreign keys by triggers, and psql shows none of a table that has no triggers.
+            ("relhastriggers", (class.is_referenced || !class.foreign_keys.is_empty()).into()),
             ("relispopulated", true.into()),
             ("relreplident", (if stored && !class.builtin { "d" } else { "n" }).into()),
         ],
@@ -102,7 +108,7 @@ fn write_comment(class_oid: i32, position: i32, comment: Option<&str>, writer: &
 fn write_key(class: &Class, key: &Key, writer: &mut Writer) {
     let positions: Vec<i64> = key.columns.iter().map(|p| i64::from(*p)).collect();
     let zeros = vec![0; positions.len()];
-    let key_columns: Vec<&Column> = key.columns.iter().filter_map(|p| column_at(class, *p)).collect();
+    let key_columns: Vec<&Column> = key.columns.iter().filter_map(|p| class.column(*p)).collect();
     let collations =
         key_columns.iter().map(|c| types().by_oid(c.ty.oid).map_or(0, |t| i64::from(t.collation))).collect();
     writer.catalog(
@@ -162,6 +168,32 @@ fn write_key(class: &Class, key: &Key, writer: &mut Writer) {
     );
 }
 
+fn write_foreign_key(class: &Class, key: &ForeignKey, model: &Model, writer: &mut Writer) {
+    let positions = |columns: &[i16]| Value::Ints(columns.iter().map(|p| i64::from(*p)).collect());
+    let index = model.class(key.relation).and_then(|target| target.key.as_ref());
+    writer.catalog(
+        "pg_constraint",
+        [
+            ("oid", key.oid.into()),
+            ("conname", (&key.name).into()),
+            ("connamespace", class.namespace.into()),
+            ("contype", "f".into()),
+            ("convalidated", true.into()),
+            ("conrelid", class.oid.into()),
+            ("conindid", index.map_or(0, |key| key.index_oid).into()),
+            ("confrelid", key.relation.into()),
+            // NO ACTION, SIMPLE: what a reference means that says nothing about it.
+            ("confupdtype", "a".into()),
+            ("confdeltype", "a".into()),
+            ("confmatchtype", "s".into()),
+            ("conislocal", true.into()),
+            ("connoinherit", true.into()),
+            ("conkey", positions(&key.columns)),
+            ("confkey", positions(&key.referenced)),
+        ],
+    );
+}
+
 /// The rule that makes a view a view; its number is the view's own, in a catalog of its own.
 fn write_rule(class: &Class, writer: &mut Writer) {
     writer.catalog(
@@ -175,10 +207,6 @@ fn write_rule(class: &Class, writer: &mut Writer) {
             ("is_instead", true.into()),
         ],
     );
-}
-
-fn column_at(class: &Class, position: i16) -> Option<&Column> {
-    usize::try_from(position).ok()?.checked_sub(1).and_then(|index| class.columns.get(index))
 }
 
 fn count(items: usize) -> Value {

@@ -9,6 +9,7 @@ use crate::refresh::Control;
 use crate::serve::postgres::catalog::model::Model;
 use crate::serve::session::{Answer, Session};
 use crate::serve::{Error, Readers, statement};
+use crate::sql::{ForeignKey, Origin};
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -30,6 +31,7 @@ fn relation(name: &str, kind: RelationKind, fields: Vec<Field>) -> Relation {
         comment: None,
         column_comments: HashMap::new(),
         primary_key: vec![],
+        foreign_keys: vec![],
         query: None,
     }
 }
@@ -63,9 +65,17 @@ pub fn cut() -> Arc<Cut> {
         vec![
             Field::new("d", DataType::Date32, false),
             Field::new("total", DataType::Decimal128(28, 2), true),
+            Field::new("first_order", DataType::Int64, true),
         ],
     );
     model.primary_key = vec!["d".to_string()];
+    model.foreign_keys = vec![ForeignKey {
+        name: None,
+        columns: vec!["first_order".to_string()],
+        table: TableName::new("sales", "orders"),
+        referenced: vec![],
+        origin: Origin::default(),
+    }];
     model.query = Some("SELECT d, sum(amount) AS total FROM sales.orders GROUP BY d".to_string());
     let mut system =
         relation("epochs", RelationKind::System, vec![Field::new("epoch", DataType::Int64, false)]);

@@ -128,6 +128,49 @@ async fn power_bi_finds_tables_columns_and_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn power_bi_finds_relationships() {
+    const RELATIONSHIPS: &str = "
+        select pkcol.COLUMN_NAME as PK_COLUMN_NAME, fkcol.TABLE_SCHEMA AS FK_TABLE_SCHEMA, fkcol.TABLE_NAME AS FK_TABLE_NAME,
+          fkcol.COLUMN_NAME as FK_COLUMN_NAME, fkcol.ORDINAL_POSITION as ORDINAL,
+          fkcon.CONSTRAINT_SCHEMA || '_' || fkcol.TABLE_NAME || '_' || 'orders' || '_' || fkcon.CONSTRAINT_NAME as FK_NAME
+        from (select distinct constraint_catalog, constraint_schema, unique_constraint_schema, constraint_name,
+                unique_constraint_name from INFORMATION_SCHEMA.REFERENTIAL_CONSTRAINTS) fkcon
+          inner join INFORMATION_SCHEMA.KEY_COLUMN_USAGE fkcol
+            on fkcon.CONSTRAINT_SCHEMA = fkcol.CONSTRAINT_SCHEMA and fkcon.CONSTRAINT_NAME = fkcol.CONSTRAINT_NAME
+          inner join INFORMATION_SCHEMA.KEY_COLUMN_USAGE pkcol
+            on fkcon.UNIQUE_CONSTRAINT_SCHEMA = pkcol.CONSTRAINT_SCHEMA
+              and fkcon.UNIQUE_CONSTRAINT_NAME = pkcol.CONSTRAINT_NAME
+        where pkcol.TABLE_SCHEMA = 'sales' and pkcol.TABLE_NAME = 'orders' and pkcol.ORDINAL_POSITION = fkcol.ORDINAL_POSITION
+        order by FK_NAME, fkcol.ORDINAL_POSITION";
+    check(
+        "public",
+        RELATIONSHIPS,
+        &["id|sales|daily|first_order|1|sales_daily_orders_daily_first_order_fkey"],
+    )
+    .await;
+    check(
+        "public",
+        "SELECT table_name, column_name, constraint_name FROM information_schema.constraint_column_usage ORDER BY 3",
+        &["orders|id|daily_first_order_fkey", "daily|d|daily_pkey", "orders|id|orders_pkey"],
+    )
+    .await;
+    check(
+        "public",
+        "SELECT conrelid::regclass, confrelid::regclass, conkey::text, confkey::text, confupdtype, confmatchtype,
+           conindid::regclass, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f'",
+        &["sales.daily|sales.orders|[3]|[1]|a|s|sales.orders_pkey|FOREIGN KEY (first_order) REFERENCES sales.orders(id)"],
+    )
+    .await;
+    check(
+        "sales",
+        "SELECT c.relhastriggers, pg_get_constraintdef(k.oid, true) FROM pg_constraint k JOIN pg_class c ON c.oid = conrelid
+         WHERE contype = 'f'",
+        &["true|FOREIGN KEY (first_order) REFERENCES orders(id)"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn drivers_find_types_and_their_arrays() {
     check(
         "public",
