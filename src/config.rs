@@ -92,6 +92,9 @@ pub struct UserSettings {
     /// Lets the user in without a password from 127.0.0.1 and ::1. Default false.
     #[serde(default)]
     pub trust_loopback: bool,
+    /// Lets the user define views over a connection: CREATE, ALTER, DROP, COMMENT ON. Default false.
+    #[serde(default)]
+    pub may_define: bool,
 }
 
 /// Named limits, `[limits]`.
@@ -190,7 +193,7 @@ fn resolve(
     let demo = flags.demo || variables.demo.or(file.demo).unwrap_or(false);
     let mut users = file.users;
     if demo {
-        let trusted = UserSettings { verifier: None, trust_loopback: true };
+        let trusted = UserSettings { verifier: None, trust_loopback: true, may_define: false };
         users.entry(DEMO_USER.to_string()).or_insert(trusted);
     }
     if users.is_empty() {

@@ -7,9 +7,11 @@
 //!         ─ readers' connections drained
 //! ```
 
+mod define;
 pub(crate) mod foreign;
 mod loaded;
 mod reads;
+mod relations;
 mod sources;
 pub(crate) mod strict;
 mod system;
@@ -17,6 +19,7 @@ mod unopened;
 mod upkeep;
 
 use crate::catalog::cut::{Cut, Relation, RelationKind};
+use crate::catalog::definer::{Definer, Request};
 use crate::catalog::project::{Model as Definition, Project};
 use crate::config::Settings;
 use crate::engine::Engine;
@@ -30,22 +33,23 @@ use crate::refresh::{
 use crate::serve::tls::Tls;
 use crate::serve::{Readers, flight, http, postgres};
 use crate::sql;
-use crate::sql::{quarantine_schema, watermark_schema};
 use anyhow::{Context as _, anyhow, bail};
+use define::{Asked, Typing};
 use foreign::{Others, RunningForeign};
 use futures::future::join_all;
 pub(crate) use loaded::Planned;
 use loaded::{Loaded, load, prepare};
 use reads::{depends_on_clock, reads};
+use relations::{model_relation, quarantine_relation, relation, watermark_relation};
 use sources::{RunningSource, SourceTasks};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use system::Journals;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How often a watched project's files are looked at.
@@ -65,27 +69,45 @@ pub async fn run(
     let listeners = Listeners::bind(&settings)?;
     let addresses = listeners.addresses()?;
     let engine = Engine::new(settings.limits.query_memory_bytes_max, processors())?;
-    let mut loaded = load(&settings.project, &engine).await.map_err(all_errors)?;
     let root = settings.data.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let lake = Arc::new(Lake::open(Path::new(&root))?);
         let journals = Journals::open(&lake)?;
         let epochs = EpochTable::open(&lake)?;
-        anyhow::Ok((lake, journals, epochs))
+        let typing = Typing::open(&lake)?;
+        anyhow::Ok((lake, journals, epochs, typing))
     });
-    let (lake, journals, epochs) =
+    let (lake, journals, epochs, typing) =
         opened.await?.with_context(|| format!("could not open the lake at {}", settings.data))?;
+
+    let mut loaded = load(&settings.project, &typing.now(), &engine).await.map_err(all_errors)?;
 
     let empty = Cut { epoch: 0, wave_time: clock::now(), tables: BTreeMap::new(), shape: 0 };
     let (cuts, mut published) = watch::channel(Arc::new(empty));
     let (inboxes, control) = (Inboxes::default(), Control::default());
+    let (definer, mut requests) = Definer::new();
     let reload = Arc::new(Notify::new());
-    let house = House { settings, tls, engine, lake, journals, epochs, cuts, inboxes, control, reload };
+    let house = House {
+        settings,
+        tls,
+        engine,
+        lake,
+        journals,
+        epochs,
+        cuts,
+        inboxes,
+        control,
+        typing,
+        definer,
+        reload,
+    };
     let stop_serving = Shutdown::new();
     let mut ready = Some(ready);
     let mut listeners = Some(listeners);
+    let mut asked: Option<Asked> = None;
     loop {
         let stop = shutdown.token().child_token();
+        let shape = house.cuts.borrow().shape;
         let project = Arc::clone(&loaded.project);
         let running = house.start(loaded, &stop).await?;
         if let (Some(ready), Some(listeners)) = (ready.take(), listeners.take()) {
@@ -98,15 +120,22 @@ pub async fn run(
             listeners.serve(house.readers(&stop_serving), addresses, &stop_serving);
             ready(addresses)?;
         }
+        if let Some(asked) = asked.take() {
+            // Who defined something reads it next.
+            tokio::select! {
+                _ = published.wait_for(|cut| cut.shape > shape) => asked.answer(),
+                () = shutdown.requested() => {}
+            }
+        }
         let reloaded = tokio::select! {
             () = shutdown.requested() => None,
-            reloaded = house.changed(project) => Some(reloaded),
+            reloaded = house.changed(project, &mut requests) => Some(reloaded),
         };
         stop.cancel();
         running.drain().await;
         house.journals.flush().await;
         match reloaded {
-            Some(next) => loaded = next,
+            Some((next, by)) => (loaded, asked) = (next, by),
             None => break,
         }
     }
@@ -199,6 +228,8 @@ struct House {
     cuts: watch::Sender<Arc<Cut>>,
     inboxes: Inboxes,
     control: Control,
+    typing: Typing,
+    definer: Definer,
     /// Rung when others have changed a table so that models must be planned anew.
     reload: Arc<Notify>,
 }
@@ -236,6 +267,7 @@ impl House {
             limits: self.settings.limits.clone(),
             inboxes: Arc::clone(&self.inboxes),
             control: self.control.clone(),
+            definer: self.definer.clone(),
             shutdown: shutdown.clone(),
         }
     }
@@ -385,16 +417,7 @@ impl House {
             if !is_open {
                 continue;
             }
-            let kind = match definition {
-                Definition::StreamingTable(_) => RelationKind::StreamingTable,
-                Definition::MaterializedView(_) => RelationKind::MaterializedView,
-                Definition::View(_) => RelationKind::View,
-            };
-            let primary_key = definition.primary_key().to_vec();
-            let foreign_keys = definition.foreign_keys().to_vec();
-            let query = Some(plan.query.clone());
-            let described = relation(project, name, kind, Arc::clone(&plan.schema));
-            add(Relation { primary_key, foreign_keys, query, ..described });
+            add(model_relation(project, definition, plan));
         }
         for model in models.iter().filter(|m| m.quarantine.is_some()) {
             add(quarantine_relation(&model.name));
@@ -408,6 +431,7 @@ impl House {
             foreign,
             board,
             epochs: &self.epochs,
+            definitions: self.typing.table(),
             journals: &self.journals,
             cuts: self.cuts.subscribe(),
             quarantines: &quarantines,
@@ -429,15 +453,28 @@ impl House {
         }
     }
 
-    /// Resolves when the watched project has changed and is sound again, or when others have changed a table so that
-    /// the models of this one must be planned anew.
-    async fn changed(&self, project: Arc<Project>) -> Loaded {
-        tokio::select! {
-            next = self.changed_project() => next,
-            () = self.reload.notified() => {
-                tracing::info!("a table that others write has changed: models are planned anew");
-                // The project was sound: what others change leaves out single models.
-                prepare(project, &self.engine).await.0
+    /// Resolves when the project is another one: when the watched files have changed and are sound again, when others
+    /// have changed a table so that the models must be planned anew, or when something was defined over a connection;
+    /// then with who asked for it.
+    async fn changed(
+        &self,
+        project: Arc<Project>,
+        requests: &mut mpsc::Receiver<Request>,
+    ) -> (Loaded, Option<Asked>) {
+        let mut files = std::pin::pin!(self.changed_project());
+        loop {
+            tokio::select! {
+                next = &mut files => return (next, None),
+                () = self.reload.notified() => {
+                    tracing::info!("a table that others write has changed: models are planned anew");
+                    // The project was sound: what others change leaves out single models.
+                    return (prepare(project, &self.engine).await.0, None);
+                }
+                Some(request) = requests.recv() => {
+                    if let Some((next, asked)) = self.define(&project, request).await {
+                        return (next, Some(asked));
+                    }
+                }
             }
         }
     }
@@ -455,7 +492,7 @@ impl House {
                 continue;
             }
             known = now;
-            match load(&self.settings.project, &self.engine).await {
+            match load(&self.settings.project, &self.typing.now(), &self.engine).await {
                 Ok(next) => {
                     tracing::info!("the project has changed and is reloaded");
                     return next;
@@ -477,59 +514,6 @@ async fn write_journals(journals: Journals, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(JOURNAL_PERIOD) => journals.flush().await,
         }
-    }
-}
-
-fn relation(
-    project: &Project,
-    name: &TableName,
-    kind: RelationKind,
-    schema: arrow::datatypes::SchemaRef,
-) -> Relation {
-    let column_comments: HashMap<String, String> = project
-        .column_comments
-        .iter()
-        .filter(|((table, _), _)| table == name)
-        .map(|((_, column), text)| (column.clone(), text.clone()))
-        .collect();
-    Relation {
-        name: name.clone(),
-        kind,
-        schema,
-        comment: project.comments.get(name).cloned().or_else(|| purpose(project, name)),
-        column_comments,
-        primary_key: Vec::new(),
-        foreign_keys: Vec::new(),
-        query: None,
-    }
-}
-
-/// What a table is for that stands beside another.
-fn purpose(project: &Project, name: &TableName) -> Option<String> {
-    let model = project.models.iter().find(|model| model.name() == name)?;
-    Some(format!("Rows that came too late for their windows in {}", model.late_of()?))
-}
-
-fn quarantine_relation(beside: &TableName) -> Relation {
-    let comment = format!("Rows set apart from {beside}, with rule and reason");
-    relation_beside(beside.quarantine(), quarantine_schema(), comment)
-}
-
-fn watermark_relation(source: &TableName) -> Relation {
-    let comment = format!("The watermark of {source}: no event before it is awaited");
-    relation_beside(source.watermark(), watermark_schema(), comment)
-}
-
-fn relation_beside(name: TableName, schema: arrow::datatypes::SchemaRef, comment: String) -> Relation {
-    Relation {
-        name,
-        kind: RelationKind::Source,
-        schema,
-        comment: Some(comment),
-        column_comments: HashMap::new(),
-        primary_key: Vec::new(),
-        foreign_keys: Vec::new(),
-        query: None,
     }
 }
 

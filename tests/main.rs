@@ -10,6 +10,7 @@ mod cdc;
 mod check;
 mod check_messages;
 mod crash;
+mod definitions;
 mod drivers;
 mod encryption;
 mod evolution;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         time::trials(),
         readers::trials(),
         drivers::trials(),
+        definitions::trials(),
         encryption::trials(),
         flight::trials(),
         flight_clients::trials(),

@@ -1,5 +1,6 @@
 //! The SQL files of a project folder.
 
+use crate::lake::TableName;
 use crate::sql::{Error, Origin};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -101,4 +102,23 @@ fn read(folder: &Path, path: &Path) -> Result<String, Error> {
 /// The start of a file.
 pub(super) fn file_origin(path: &Path) -> Origin {
     Origin { file: path.to_path_buf(), line: 1, column: 1 }
+}
+
+/// `sql/gold/fact_sales.sql` → gold.fact_sales
+pub(super) fn name_of_path(path: &Path) -> Option<TableName> {
+    let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
+    match parts.as_slice() {
+        ["sql", schema, file] => Some(TableName::new(*schema, file.strip_suffix(".sql")?)),
+        _ => None,
+    }
+}
+
+/// gold.fact_sales → `sql/gold/fact_sales.sql`
+pub(super) fn path_of(name: &TableName) -> String {
+    format!("sql/{}/{}.sql", name.schema, name.name)
+}
+
+/// A path as messages show it, on every system.
+pub(super) fn slashed(path: &Path) -> String {
+    path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }

@@ -1,6 +1,8 @@
 //! What the warehouse consists of: the project's definitions and their graph, the cut that readers see, system tables.
 
 pub mod cut;
+pub mod definer;
+pub mod definitions;
 mod files;
 pub mod foreign;
 mod keys;

@@ -3,7 +3,8 @@
 //! Comes in: a folder. Goes out: a [`Project`] whose definitions agree with each other, or every error of it at once.
 //! Files that cannot be parsed do not cause errors elsewhere: what they would have defined counts as known.
 
-use super::files::{Place, SqlFile, file_origin, sql_files};
+use super::definitions::Definitions;
+use super::files::{Place, SqlFile, file_origin, name_of_path, path_of, slashed, sql_files};
 use super::keys::{no_key, reference_error};
 use super::order::dependency_order;
 use crate::lake::TableName;
@@ -116,8 +117,20 @@ impl Project {
     /// Reads and checks a folder: syntax, one object a file, path = name under `sql/`, names that exist, no cycles.
     /// Touches no data and plans no query. All errors are reported together, ordered by file and line.
     pub fn load(folder: &Path) -> Result<Project, Vec<Error>> {
+        Self::load_with(folder, &Definitions::default())
+    }
+
+    /// As [`Project::load`], with what was defined over connections beside the files: as if there were a file for each,
+    /// which is also how errors name them.
+    pub fn load_with(folder: &Path, typed: &Definitions) -> Result<Project, Vec<Error>> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-        let (files, errors) = sql_files(&folder);
+        let (mut files, errors) = sql_files(&folder);
+        let typed = typed.0.values();
+        files.extend(typed.map(|model| SqlFile {
+            path: model.path(),
+            place: Place::Sql,
+            text: model.text(),
+        }));
         let mut loader = Loader { errors, ..Loader::default() };
         for file in &files {
             loader.file(file);
@@ -581,24 +594,6 @@ fn named_at(model: &Model) -> Origin {
         _ => None,
     };
     late.unwrap_or_else(|| model.origin().clone())
-}
-
-/// `sql/gold/fact_sales.sql` → gold.fact_sales
-fn name_of_path(path: &Path) -> Option<TableName> {
-    let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
-    match parts.as_slice() {
-        ["sql", schema, file] => Some(TableName::new(*schema, file.strip_suffix(".sql")?)),
-        _ => None,
-    }
-}
-
-fn path_of(name: &TableName) -> String {
-    format!("sql/{}/{}.sql", name.schema, name.name)
-}
-
-/// A path as messages show it, on every system.
-fn slashed(path: &Path) -> String {
-    path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]

@@ -86,13 +86,14 @@ pub struct Waves {
 pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Error> {
     let mut run = Run::open(waves).await?;
     run.mark_stale();
-    run.publish_cut(run.epoch);
     let bell = Arc::new(Notify::new());
     let (reports, mut reported) = mpsc::channel(64);
     let lanes_stop = stop.child_token();
     let mut tasks = run.ring_on_commits(&bell, &lanes_stop);
     let (asker, mut asked) = mailbox();
     tasks.extend(run.start_lanes(&reports, asker, &lanes_stop));
+    // Whoever sees this cut may ask its models for a refresh.
+    run.publish_cut(run.epoch);
     bell.notify_one();
     loop {
         let wait = run.next_wake();

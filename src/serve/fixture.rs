@@ -3,6 +3,7 @@
 use super::Readers;
 use super::users::verifier;
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
+use crate::catalog::definer::Definer;
 use crate::config::{LimitSettings, UserSettings};
 use crate::engine::Engine;
 use crate::lake::TableName;
@@ -70,8 +71,11 @@ fn next_day() -> ForeignKey {
 pub(crate) fn readers(limits: LimitSettings, trust_loopback: bool) -> (Readers, watch::Sender<Arc<Cut>>) {
     let (sender, cuts) = watch::channel(cut(1, 1000));
     let users = [
-        ("sluice".to_string(), UserSettings { verifier: None, trust_loopback }),
-        ("ana".to_string(), UserSettings { verifier: Some(verifier("pencil")), trust_loopback: false }),
+        ("sluice".to_string(), UserSettings { verifier: None, trust_loopback, may_define: false }),
+        (
+            "ana".to_string(),
+            UserSettings { verifier: Some(verifier("pencil")), trust_loopback: false, may_define: false },
+        ),
     ];
     let readers = Readers {
         cuts,
@@ -82,6 +86,7 @@ pub(crate) fn readers(limits: LimitSettings, trust_loopback: bool) -> (Readers, 
         limits,
         inboxes: Arc::default(),
         control: Control::default(),
+        definer: Definer::default(),
         shutdown: Shutdown::new(),
     };
     (readers, sender)

@@ -153,7 +153,7 @@ mod tests {
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
     fn gate(verifier: Option<String>, trust_loopback: bool) -> Gate {
-        let users = [("sluice".to_string(), UserSettings { verifier, trust_loopback })];
+        let users = [("sluice".to_string(), UserSettings { verifier, trust_loopback, may_define: false })];
         Gate::new(Arc::new(users.into_iter().collect()), Duration::from_secs(60))
     }
 

@@ -31,6 +31,7 @@ pub use parts::Parts;
 pub use query::RowStream;
 
 use crate::catalog::cut::Cut;
+use crate::catalog::definer::Definer;
 use crate::config::{LimitSettings, UserSettings};
 use crate::engine::Engine;
 use crate::ingest::Inboxes;
@@ -59,6 +60,8 @@ pub struct Readers {
     pub inboxes: Inboxes,
     /// What is asked of the models.
     pub control: Control,
+    /// What is defined over connections.
+    pub definer: Definer,
     /// Stops listeners and sessions.
     pub shutdown: Shutdown,
 }

@@ -179,9 +179,14 @@ mod tests {
     #[test]
     fn trust_is_for_this_machine_only_and_strangers_meet_a_door() {
         let mut users = BTreeMap::new();
-        users.insert("sluice".to_string(), UserSettings { verifier: None, trust_loopback: true });
-        users
-            .insert("ann".to_string(), UserSettings { verifier: Some(verifier("x")), trust_loopback: false });
+        users.insert(
+            "sluice".to_string(),
+            UserSettings { verifier: None, trust_loopback: true, may_define: false },
+        );
+        users.insert(
+            "ann".to_string(),
+            UserSettings { verifier: Some(verifier("x")), trust_loopback: false, may_define: false },
+        );
         let here: IpAddr = "127.0.0.1".parse().unwrap();
         let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
         let there: IpAddr = "10.0.0.1".parse().unwrap();

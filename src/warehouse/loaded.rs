@@ -4,13 +4,14 @@
 //! their tables, leaves out the models that it touches; the rest runs.
 
 use super::foreign::{self, Others};
+use crate::catalog::definitions::Definitions;
 use crate::catalog::foreign::depending_on_others;
 use crate::catalog::plan::{PlannedModel, Plans, plan_each};
 use crate::catalog::project::Project;
 use crate::engine::Engine;
 use crate::lake::TableName;
 use crate::sql::Error;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,10 +26,52 @@ pub(super) struct Loaded {
     pub(super) left_out: BTreeMap<TableName, String>,
 }
 
-/// Reads a project folder.
-pub(super) async fn load(folder: &Path, engine: &Engine) -> Result<Loaded, Vec<Error>> {
+/// Reads a project folder, and what was defined over connections beside it. A model of those that does not stand (any
+/// more, since files have changed) is left out.
+pub(super) async fn load(folder: &Path, typed: &Definitions, engine: &Engine) -> Result<Loaded, Vec<Error>> {
+    load_without(folder, typed, engine, |_| true).await.map(|(loaded, _)| loaded)
+}
+
+/// As [`load`], but only such models may fall as `may_fall` says; which ones fell. Errors are of one that may not.
+pub(super) async fn load_without(
+    folder: &Path,
+    typed: &Definitions,
+    engine: &Engine,
+    may_fall: impl Fn(&TableName) -> bool,
+) -> Result<(Loaded, BTreeSet<TableName>), Vec<Error>> {
+    let mut standing = typed.clone();
+    let mut fallen = BTreeMap::new();
+    loop {
+        let errors = match load_all(folder, &standing, engine).await {
+            Ok(mut loaded) => {
+                let names = fallen.keys().cloned().collect();
+                loaded.left_out.extend(fallen);
+                return Ok((loaded, names));
+            }
+            Err(errors) => errors,
+        };
+        let (falling, others): (Vec<Error>, Vec<Error>) = errors.into_iter().partition(|error| {
+            standing.0.values().any(|model| model.path() == error.origin.file && may_fall(&model.name))
+        });
+        if falling.is_empty() || others.iter().any(|error| is_typed(&standing, error)) {
+            return Err(others);
+        }
+        for error in falling {
+            standing.0.retain(|_, model| model.path() != error.origin.file);
+            for (name, _) in typed.0.iter().filter(|(_, model)| model.path() == error.origin.file) {
+                fallen.entry(name.clone()).or_insert_with(|| error.to_string());
+            }
+        }
+    }
+}
+
+fn is_typed(typed: &Definitions, error: &Error) -> bool {
+    typed.0.values().any(|model| model.path() == error.origin.file)
+}
+
+async fn load_all(folder: &Path, typed: &Definitions, engine: &Engine) -> Result<Loaded, Vec<Error>> {
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-    let (loaded, errors) = prepare(Arc::new(Project::load(&folder)?), engine).await;
+    let (loaded, errors) = prepare(Arc::new(Project::load_with(&folder, typed)?), engine).await;
     if errors.is_empty() { Ok(loaded) } else { Err(errors) }
 }
 

@@ -5,7 +5,7 @@ use super::sources::RunningSource;
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
 use crate::catalog::project::{Model, Project};
-use crate::lake::{Lake, TableName};
+use crate::lake::{Lake, Table, TableName};
 use crate::ops::clock;
 use crate::refresh::{EpochTable, RefreshRecord, StatusBoard, definition_id};
 use crate::sql::{History, Trigger, ViolationAction};
@@ -119,6 +119,7 @@ pub(super) struct Shown<'a> {
     pub(super) foreign: &'a [Arc<RunningForeign>],
     pub(super) board: &'a StatusBoard,
     pub(super) epochs: &'a EpochTable,
+    pub(super) definitions: &'a Arc<Table>,
     pub(super) journals: &'a Journals,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// The quarantine tables, whatever they stand beside.
@@ -127,7 +128,19 @@ pub(super) struct Shown<'a> {
 
 /// Every system table of a running project.
 pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
-    let Shown { project, models, lake, sources, foreign, board, epochs, journals, cuts, quarantines } = shown;
+    let Shown {
+        project,
+        models,
+        lake,
+        sources,
+        foreign,
+        board,
+        epochs,
+        definitions,
+        journals,
+        cuts,
+        quarantines,
+    } = shown;
     let mut tables = SystemTables::new();
     let mut add = |name: &str, comment: &str, schema: SchemaRef, provider: Arc<dyn TableProvider>| {
         let name = TableName::new("sluice", name);
@@ -185,6 +198,9 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         expectations_schema(),
         journal(&journals.expectations),
     );
+    let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
+    let schema = Arc::clone(&definitions.snapshot().schema);
+    add("definitions", "Models that were defined over a connection", schema, definition_table);
     let epoch_table: Arc<dyn TableProvider> =
         Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(epochs.table())));
     let epoch_schema = Arc::clone(&epochs.table().snapshot().schema);

@@ -250,6 +250,9 @@ impl Talk<'_> {
             }
             _ => {}
         }
+        for notice in self.session.take_notices() {
+            self.outbox.notice(&notice);
+        }
         self.report_settings();
         self.outbox.complete(tag.into_owned());
     }

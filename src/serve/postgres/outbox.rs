@@ -65,6 +65,12 @@ impl Outbox {
         self.add(PgWireBackendMessage::NoticeResponse(notice));
     }
 
+    /// Something worth knowing.
+    pub(super) fn notice(&mut self, notice: &Error) {
+        let notice: NoticeResponse = info(notice, "NOTICE").into();
+        self.add(PgWireBackendMessage::NoticeResponse(notice));
+    }
+
     /// Writes everything. May be dropped at any time: what is not written stays.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         while !self.buffer.is_empty() {

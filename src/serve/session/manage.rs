@@ -1,6 +1,6 @@
 //! Statements about the session itself: settings, transactions, what it keeps.
 
-use super::{Answer, Session, Transaction, no_such_statement};
+use super::{Answer, Savepoint, Session, Transaction, no_such_statement};
 use crate::serve::statement::{Discarded, Statement};
 use crate::serve::{Error, settings};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -63,7 +63,7 @@ impl Session {
         Ok(Answer::Tag(statement.tag().into()))
     }
 
-    /// Nothing is ever written, so that a transaction is a pinned cut and the settings to go back to.
+    /// No row is ever written, so that a transaction is a pinned cut, the settings to go back to and what it defines.
     fn transact(&self, statement: &Statement) -> Result<Answer, Error> {
         let mut state = self.state.lock();
         let no_transaction =
@@ -88,14 +88,18 @@ impl Session {
                 self.settings().lock().end_local();
             }
             Statement::Savepoint(name) => match &mut state.transaction {
-                Some(transaction) => transaction.savepoints.push(name.clone()),
+                Some(transaction) => {
+                    let (changes, cut) = (transaction.changes.len(), transaction.cut.clone());
+                    transaction.savepoints.push(Savepoint { name: name.clone(), changes, cut });
+                }
                 None => return Err(no_transaction("SAVEPOINT")),
             },
             Statement::RollbackTo(name) | Statement::Release(name) => {
                 let Some(transaction) = &mut state.transaction else {
                     return Err(no_transaction(statement.tag()));
                 };
-                let Some(at) = transaction.savepoints.iter().rposition(|savepoint| savepoint == name) else {
+                let Some(at) = transaction.savepoints.iter().rposition(|savepoint| savepoint.name == *name)
+                else {
                     return Err(no_savepoint(name));
                 };
                 if let Statement::Release(_) = statement {
@@ -104,6 +108,12 @@ impl Session {
                 } else {
                     transaction.savepoints.truncate(at + 1);
                     transaction.failed = false;
+                    if let Some(savepoint) = transaction.savepoints.last()
+                        && transaction.changes.len() > savepoint.changes
+                    {
+                        transaction.changes.truncate(savepoint.changes);
+                        transaction.cut = savepoint.cut.clone();
+                    }
                     self.cursors().lock().rolled_back_to(at);
                 }
             }

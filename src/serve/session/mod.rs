@@ -6,12 +6,14 @@
 
 mod cursors;
 mod cut;
+mod define;
 mod manage;
 mod models;
 mod scope;
 mod search_path;
 
 pub use cursors::Cursors;
+pub(super) use define::DRAFT_SHAPES;
 pub(super) use scope::Scope;
 pub(super) use search_path::SCHEMA as SEARCH_PATH;
 
@@ -22,6 +24,7 @@ use super::settings::Settings;
 use super::statement::Statement;
 use super::{Error, Parts, Readers, explain};
 use crate::catalog::cut::Cut;
+use crate::catalog::definitions::Change;
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
 use arrow::datatypes::{DataType, Field, SchemaRef};
@@ -108,6 +111,8 @@ struct State {
     batch: bool,
     /// By name: those of `PREPARE` and of a protocol's own.
     prepared: HashMap<String, Arc<Prepared>>,
+    /// What is to be told beside the answer.
+    notices: Vec<Error>,
     /// An engine without tables, which each statement lays over its cut, and the catalogs that it was equipped by.
     engine: Option<(Arc<Catalog>, Opaque<SessionState>)>,
 }
@@ -117,7 +122,19 @@ struct Transaction {
     cut: Option<Arc<Cut>>,
     failed: bool,
     settings: Settings,
-    savepoints: Vec<String>,
+    savepoints: Vec<Savepoint>,
+    /// What it has defined so far.
+    changes: Vec<Change>,
+    /// The cut that all others see, once it has one of its own.
+    undrafted: Option<Arc<Cut>>,
+}
+
+/// A place in a transaction to go back to.
+struct Savepoint {
+    name: String,
+    /// How much was defined then, and the cut in which that is seen.
+    changes: usize,
+    cut: Option<Arc<Cut>>,
 }
 
 impl Session {
@@ -179,6 +196,15 @@ impl Session {
     /// The session's cursors.
     pub fn cursors(&self) -> &Mutex<Cursors> {
         &self.surroundings.cursors
+    }
+
+    fn notice(&self, notice: Error) {
+        self.state.lock().notices.push(notice);
+    }
+
+    /// What is to be told beside the answer of the last statement.
+    pub fn take_notices(&self) -> Vec<Error> {
+        std::mem::take(&mut self.state.lock().notices)
     }
 
     /// To be called when a statement failed outside [`Session::execute`], while its rows were sent for instance.
@@ -321,6 +347,13 @@ impl Session {
                 let inner = self.kept(name)?;
                 let values = self.arguments(&inner, arguments, deadline).await?;
                 within(deadline, self.query(&inner, values, deadline)).await
+            }
+            Statement::Define(ddl) => within(deadline, self.define(ddl, deadline)).await,
+            Statement::Commit => {
+                let defined = self.commit_definitions().await;
+                let ended =
+                    self.manage(if defined.is_ok() { &Statement::Commit } else { &Statement::Rollback });
+                defined.and(ended)
             }
             Statement::Empty => Ok(Answer::Empty),
             Statement::Prepare { name, types, query } => self.sql_prepare(name, types, query).await,

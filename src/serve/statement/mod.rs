@@ -5,7 +5,9 @@
 
 mod copy;
 mod cursors;
+mod definitions;
 mod models;
+mod qualify;
 mod refused;
 mod utility;
 
@@ -14,7 +16,9 @@ mod tests;
 
 pub use copy::{Copy, CopyFormat, CopyOptions, ForceQuote};
 pub use cursors::{Declaration, Direction};
+pub use definitions::{Ddl, Object};
 pub use models::Named;
+pub use qualify::qualified;
 
 use super::Error;
 use crate::ops::opaque::Opaque;
@@ -58,6 +62,8 @@ pub enum Statement {
         /// It was called a materialized view.
         only_view: bool,
     },
+    /// `CREATE VIEW`, `CREATE TABLE ... AS`, `DROP` and what else defines.
+    Define(Ddl),
     /// `SHOW <setting>`.
     Show(String),
     /// `SHOW ALL`.
@@ -153,6 +159,7 @@ impl Statement {
             Statement::Verify(_) => "VERIFY MATERIALIZED VIEW",
             Statement::Refresh { only_view: true, .. } => "REFRESH MATERIALIZED VIEW",
             Statement::Refresh { only_view: false, .. } => "REFRESH TABLE",
+            Statement::Define(ddl) => ddl.tag(),
             Statement::Show(_) | Statement::ShowAll => "SHOW",
             Statement::Set { .. } | Statement::SetUser(_) | Statement::SetTransaction => "SET",
             Statement::Reset(_) | Statement::ResetAll => "RESET",
@@ -232,12 +239,15 @@ fn parse_one(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> 
         "DECLARE" => cursors::declare(sql, &tokens),
         "PREPARE" => prepare(sql, tokens),
         "EXECUTE" => execute(sql, tokens),
-        _ => match utility::parse(sql, &first, &tokens) {
-            Some(statement) => statement,
-            None => {
-                Err(refused::refusal(&first, second.as_deref()).unwrap_or_else(|| near(sql, tokens.first())))
+        _ => {
+            match utility::parse(sql, &first, &tokens).or_else(|| definitions::parse(sql, &first, &tokens)) {
+                Some(statement) => statement,
+                None => {
+                    Err(refused::refusal(&first, second.as_deref())
+                        .unwrap_or_else(|| near(sql, tokens.first())))
+                }
             }
-        },
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn verify(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
     named(cursor).map(Statement::Verify)
 }
 
-fn named(cursor: &mut Cursor<'_>) -> Result<Named, Error> {
+pub(super) fn named(cursor: &mut Cursor<'_>) -> Result<Named, Error> {
     let first = cursor.name()?;
     if !cursor.take(&Token::Period) {
         return Ok(Named { schema: None, name: first });

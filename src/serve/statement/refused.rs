@@ -4,8 +4,8 @@ use crate::serve::Error;
 use datafusion::sql::sqlparser::ast::{self, SetExpr, Visit, Visitor};
 use std::ops::ControlFlow;
 
-const DEFINED_IN_FILES: &str =
-    "Definitions are read from the project's files: change catalog/ or sql/, and the warehouse follows.";
+const DEFINED_IN_FILES: &str = "Definitions are read from the project's files: change catalog/ or sql/, and the warehouse \
+     follows. A connection may define views, materialized views and tables by their query (CREATE TABLE ... AS).";
 
 /// Why a statement that begins with these words is not answered; `None` if they begin no statement at all.
 pub(super) fn refusal(first: &str, second: Option<&str>) -> Option<Error> {

@@ -1,4 +1,4 @@
-use super::{Discarded, Named, Statement, parse};
+use super::{Ddl, Discarded, Named, Object, Statement, parse, qualified};
 use crate::refresh::Extent;
 
 fn one(sql: &str) -> Statement {
@@ -32,6 +32,8 @@ fn settings() {
     assert_eq!(one("set local a.b to 'X'"), set("a.b", Some("X"), true));
     assert_eq!(one("set session extra_float_digits = -3"), set("extra_float_digits", Some("-3"), false));
     assert_eq!(one("SET TIME ZONE 'Europe/Berlin'"), set("timezone", Some("Europe/Berlin"), false));
+    assert_eq!(one("SET TIME ZONE \"Etc/UTC\""), set("timezone", Some("Etc/UTC"), false));
+    assert_eq!(one("SET search_path = \"A\", b"), set("search_path", Some("\"A\", b"), false));
     assert_eq!(one("SET TIME ZONE LOCAL"), set("timezone", None, false));
     assert_eq!(one("set jit = on"), set("jit", Some("on"), false));
     assert_eq!(one("set x to default"), set("x", None, false));
@@ -121,16 +123,81 @@ fn what_is_not_on_the_list_is_refused_by_name() {
         ("with x as (delete from t returning *) select * from x", "42501", "DELETE"),
         ("copy (select 1) to '/tmp/x'", "42501", "COPY"),
         ("COPY t FROM STDIN", "0A000", "COPY"),
-        ("DROP TABLE t", "0A000", "DROP TABLE"),
+        ("DROP INDEX t", "0A000", "DROP INDEX"),
         ("select 1 into t", "0A000", "SELECT INTO"),
         ("select * from t for update", "0A000", "FOR UPDATE"),
         ("call f()", "0A000", "CALL"),
         ("vacuum", "0A000", "VACUUM"),
-        ("select 1; drop table t", "0A000", "DROP TABLE"),
+        ("select 1; drop function t", "0A000", "DROP FUNCTION"),
     ] {
         let (found, message) = refused(sql);
         assert_eq!(found, code, "{sql}: {message}");
         assert!(message.contains(word), "{sql}: {message}");
+    }
+}
+
+#[test]
+fn definitions() {
+    let named =
+        |schema: Option<&str>, name: &str| Named { schema: schema.map(Into::into), name: name.into() };
+    let Statement::Define(Ddl::Create { object, name, body, replace: false, if_not_exists: true }) =
+        one("create table if not exists \"sluice\".r.\"T\"\n as ( -- why\nselect 1 ) with data")
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (object, name, body.as_str()),
+        (Object::Table, named(Some("r"), "T"), "as ( -- why\nselect 1 )")
+    );
+    let rename =
+        Ddl::Rename { object: Object::Table, name: named(None, "a"), to: "b".into(), if_exists: false };
+    assert_eq!(one("ALTER TABLE a RENAME TO b"), Statement::Define(rename));
+    let drop = Ddl::Drop {
+        object: Object::MaterializedView,
+        names: vec![named(None, "a"), named(Some("s"), "b")],
+        if_exists: true,
+        cascade: true,
+    };
+    assert_eq!(one("drop materialized view if exists a, s.b cascade"), Statement::Define(drop));
+    let comment = |column: Option<&str>, text: Option<&str>| {
+        let (column, text) = (column.map(Into::into), text.map(Into::into));
+        Statement::Define(Ddl::Comment { name: named(Some("r"), "v"), column, text })
+    };
+    assert_eq!(one("comment on view sluice.r.v is $x$it's$x$"), comment(None, Some("it's")));
+    assert_eq!(one("COMMENT ON COLUMN r.v.c IS NULL"), comment(Some("c"), None));
+    let tags = ["create schema if not exists r", "drop schema r cascade"].map(|sql| one(sql).tag());
+    assert_eq!(tags, ["CREATE SCHEMA", "DROP SCHEMA"]);
+    assert_eq!(refused("create table t (a int, b text)").0, "0A000");
+    assert_eq!(refused("create temporary table t as select 1").0, "0A000");
+    assert_eq!(refused("create view other.r.v as select 1").0, "0A000");
+    assert_eq!(refused("create table t as select 1 with no data").0, "0A000");
+    assert_eq!(refused("alter view v set schema s").0, "0A000");
+    assert_eq!(refused("drop view a b").0, "42601");
+}
+
+#[test]
+fn names_are_written_out() {
+    let written = |body: &str| {
+        qualified(body, |parts| match parts {
+            [name] => Some(format!("s.{name}")),
+            [_, schema, name] => Some(format!("{schema}.{name}")),
+            _ => None,
+        })
+    };
+    for (body, expected) in [
+        ("AS SELECT * FROM a", "AS SELECT * FROM s.a"),
+        ("(x, y) AS SELECT x AS c FROM \"d\".\"e\".\"F\" f, g.h", "(x, y) AS SELECT x AS c FROM e.F f, g.h"),
+        (
+            "AS WITH a AS (SELECT * FROM b) SELECT * FROM a WHERE x IN (SELECT y FROM A, generate_series(1, 2))",
+            "AS WITH a AS (SELECT * FROM s.b) SELECT * FROM a WHERE x IN (SELECT y FROM A, generate_series(1, 2))",
+        ),
+        (
+            "AS (-- from a\n SELECT 'é', 1 FROM a\n JOIN b USING (a))",
+            "AS (-- from a\n SELECT 'é', 1 FROM s.a\n JOIN s.b USING (a))",
+        ),
+        ("AS SELECT FROM WHERE a", "AS SELECT FROM WHERE a"),
+    ] {
+        assert_eq!(written(body), expected, "{body}");
     }
 }
 

@@ -75,7 +75,7 @@ fn set(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
         }
         name
     };
-    let value = cursor.setting_value()?;
+    let value = cursor.setting_value(name == "search_path")?;
     let default = name == "timezone" && value.as_deref() == Some("local");
     Ok(Statement::Set { name, value: value.filter(|_| !default), local })
 }
@@ -169,6 +169,13 @@ impl<'a> Cursor<'a> {
 
     fn unexpected_before(&self) -> Error {
         near(self.sql, self.tokens.get(self.at.saturating_sub(1)))
+    }
+
+    /// The tokens not yet read, as read.
+    pub(super) fn take_rest(&mut self) -> &'a [TokenWithSpan] {
+        let rest = self.rest();
+        self.at = self.tokens.len();
+        rest
     }
 
     pub(super) fn take(&mut self, token: &Token) -> bool {
@@ -283,8 +290,9 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A setting's value: words, strings and numbers, several with commas between; `None` is `DEFAULT`.
-    fn setting_value(&mut self) -> Result<Option<String>, Error> {
+    /// A setting's value: words, strings and numbers, several with commas between; `None` is `DEFAULT`. Of a list of names
+    /// the quotes are part of it.
+    fn setting_value(&mut self, of_names: bool) -> Result<Option<String>, Error> {
         if self.take_word("DEFAULT") {
             return Ok(None);
         }
@@ -294,7 +302,8 @@ impl<'a> Cursor<'a> {
             let value = match self.peek() {
                 Some(Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text)) => text.clone(),
                 Some(Token::Number(number, _)) => format!("{sign}{number}"),
-                Some(Token::Word(word)) if word.quote_style.is_some() => format!("\"{}\"", word.value),
+                Some(Token::Word(word)) if word.quote_style.is_some() && of_names => format!("\"{}\"", word.value),
+                Some(Token::Word(word)) if word.quote_style.is_some() => word.value.clone(),
                 Some(Token::Word(word)) => word.value.to_lowercase(),
                 _ => return Err(self.unexpected()),
             };

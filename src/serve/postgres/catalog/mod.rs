@@ -26,6 +26,7 @@ use crate::catalog::cut::Cut;
 use crate::engine::{CutCatalog, FixedSchema};
 use crate::ops::clock;
 use crate::serve::functions::Surroundings;
+use crate::serve::session::DRAFT_SHAPES;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::SchemaProvider;
 use datafusion::error::Result;
@@ -117,7 +118,8 @@ pub(in crate::serve) fn rewrite(engine: &SessionState, query: &mut Query) {
 pub struct CatalogCache {
     /// When the server started: the cache is as old.
     started_at: DateTime<Utc>,
-    last: Mutex<Option<Kept>>,
+    /// What all see, and apart from it what the last transaction sees that defines something.
+    last: Mutex<[Option<Kept>; 2]>,
 }
 
 #[derive(Debug)]
@@ -140,7 +142,9 @@ impl CatalogCache {
         cut: &Cut,
         users: impl Iterator<Item = &'a String> + Clone,
     ) -> Result<Arc<Catalog>> {
-        let mut last = self.last.lock();
+        let mut slots = self.last.lock();
+        let [shared, draft] = &mut *slots;
+        let last = if cut.shape < DRAFT_SHAPES { shared } else { draft };
         if let Some(kept) = last.as_ref()
             && kept.shape == cut.shape
             && kept.users.iter().eq(users.clone())

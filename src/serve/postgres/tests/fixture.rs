@@ -1,6 +1,7 @@
 //! A listener over a small warehouse in memory.
 
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
+use crate::catalog::definer::Definer;
 use crate::config::{LimitSettings, UserSettings};
 use crate::engine::Engine;
 use crate::lake::TableName;
@@ -36,8 +37,11 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (sender, cuts) = watch::channel(cut(1, 3));
         let users = [
-            ("sluice".to_string(), UserSettings { verifier: None, trust_loopback: true }),
-            ("ann".to_string(), UserSettings { verifier: Some(verifier("pencil")), trust_loopback: false }),
+            ("sluice".to_string(), UserSettings { verifier: None, trust_loopback: true, may_define: false }),
+            (
+                "ann".to_string(),
+                UserSettings { verifier: Some(verifier("pencil")), trust_loopback: false, may_define: false },
+            ),
         ];
         let shutdown = Shutdown::new();
         let readers = Readers {
@@ -49,6 +53,7 @@ impl Server {
             limits,
             inboxes: Arc::default(),
             control: Control::default(),
+            definer: Definer::default(),
             shutdown: shutdown.clone(),
         };
         let ended = tokio::spawn(postgres::listen(listener, readers));

@@ -1,6 +1,7 @@
 //! A warehouse of a few relations, and a session on it.
 
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
+use crate::catalog::definer::Definer;
 use crate::config::{LimitSettings, UserSettings};
 use crate::engine::Engine;
 use crate::lake::TableName;
@@ -109,7 +110,7 @@ pub struct Warehouse {
 
 pub async fn warehouse(search_path: &str) -> Warehouse {
     let (sender, cuts) = watch::channel(cut());
-    let user = || UserSettings { verifier: None, trust_loopback: true };
+    let user = || UserSettings { verifier: None, trust_loopback: true, may_define: false };
     let users = BTreeMap::from(["anna", "sluice"].map(|name| (name.to_string(), user())));
     let model = Model::new(&cut(), &users.keys().cloned().collect::<Vec<_>>());
     let readers = Readers {
@@ -121,6 +122,7 @@ pub async fn warehouse(search_path: &str) -> Warehouse {
         limits: LimitSettings::default(),
         inboxes: Arc::default(),
         control: Control::default(),
+        definer: Definer::default(),
         shutdown: Shutdown::new(),
     };
     let warehouse = Warehouse { session: Session::new(readers, "anna"), model, _cuts: sender };

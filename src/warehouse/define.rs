@@ -1,0 +1,226 @@
+//! What is defined over connections: planned, kept in `sluice.definitions`, run beside what the files define.
+//!
+//! Comes in: changes of the definitions. Goes out: the project that is to run from now on, or why it cannot. The set as
+//! it then is becomes durable in one commit before anything runs by it.
+
+use super::loaded::{Loaded, load_without};
+use super::relations::model_relation;
+use super::{House, all_errors};
+use crate::catalog::definer::{Defined, Purpose, Request};
+use crate::catalog::definitions::{Change, Definitions, Refusal, Typed, TypedKind};
+use crate::catalog::live::{Row, batch_of};
+use crate::catalog::project::Project;
+use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableName, chain};
+use crate::sql;
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use chrono::DateTime;
+use datafusion::common::ScalarValue;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Who asked for what the warehouse now starts with, and what they are told once it can be read.
+pub(super) struct Asked {
+    done: oneshot::Sender<Result<Defined, Refusal>>,
+    defined: Defined,
+}
+
+impl Asked {
+    /// It can be read.
+    pub(super) fn answer(self) {
+        // Who has gone needs no answer.
+        let _ = self.done.send(Ok(self.defined));
+    }
+}
+
+/// The definitions as they are now, and the table that keeps them.
+pub(super) struct Typing {
+    table: Arc<Table>,
+    now: Mutex<Definitions>,
+}
+
+fn schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    Arc::new(Schema::new(vec![
+        text("schema_name"),
+        text("table_name"),
+        text("kind"),
+        text("definition"),
+        text("comment"),
+        text("column_comments"),
+        text("changed_by"),
+        Field::new("changed_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+    ]))
+}
+
+impl Typing {
+    /// Opens (and creates) `sluice.definitions`. Blocks.
+    pub(super) fn open(lake: &Lake) -> Result<Self, Error> {
+        let table =
+            lake.ensure(&TableName::new("sluice", "definitions"), &TableDefinition::append_only(schema()))?;
+        let snapshot = table.snapshot();
+        let mut now = Definitions::default();
+        for file in snapshot.files.iter() {
+            table.read_file::<Error>(&snapshot, file, |batch, _| {
+                let models = models_of(&batch).ok_or_else(|| Error::Corrupt {
+                    table: table.name().clone(),
+                    file: "its columns".to_string(),
+                    reason: "a definition cannot be read".to_string(),
+                })?;
+                now.0.extend(models.into_iter().map(|model| (model.name.clone(), model)));
+                Ok(())
+            })?;
+        }
+        Ok(Self { table, now: Mutex::new(now) })
+    }
+
+    /// The table itself.
+    pub(super) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// The definitions as they are.
+    pub(super) fn now(&self) -> Definitions {
+        self.now.lock().clone()
+    }
+
+    /// Makes these the definitions, durably, in the place of those that were.
+    async fn keep(&self, definitions: Definitions) -> Result<(), Error> {
+        let rows = definitions.0.values().map(row_of).collect();
+        let corrupt = |reason: String| Error::Corrupt {
+            table: self.table.name().clone(),
+            file: "definitions".to_string(),
+            reason,
+        };
+        let batch = batch_of(&schema(), rows).map_err(|error| corrupt(error.to_string()))?;
+        let removes = self.table.snapshot().files.to_vec();
+        let adds =
+            if batch.num_rows() == 0 { vec![] } else { self.table.write(vec![batch], Effort::Fast).await? };
+        self.table.commit(Commit { operation: "WRITE", removes, ..Commit::append(adds, vec![]) }).await?;
+        *self.now.lock() = definitions;
+        Ok(())
+    }
+}
+
+fn row_of(model: &Typed) -> Row {
+    let comments = serde_json::to_string(&model.column_comments).unwrap_or_default();
+    let at = ScalarValue::TimestampMicrosecond(Some(model.changed_at.timestamp_micros()), Some("UTC".into()));
+    vec![
+        model.name.schema.as_str().into(),
+        model.name.name.as_str().into(),
+        model.kind.words().into(),
+        model.body.as_str().into(),
+        ScalarValue::Utf8(model.comment.clone()),
+        comments.into(),
+        model.changed_by.as_str().into(),
+        at,
+    ]
+}
+
+fn models_of(batch: &RecordBatch) -> Option<Vec<Typed>> {
+    let column = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+    let (schemas, names, kinds) = (column("schema_name")?, column("table_name")?, column("kind")?);
+    let (bodies, comments, columns) = (column("definition")?, column("comment")?, column("column_comments")?);
+    let users = column("changed_by")?;
+    let times = batch.column_by_name("changed_at")?.as_primitive_opt::<TimestampMicrosecondType>()?;
+    (0..batch.num_rows())
+        .map(|row| {
+            let kinds_known = [TypedKind::View, TypedKind::MaterializedView];
+            Some(Typed {
+                name: TableName::new(schemas.value(row), names.value(row)),
+                kind: kinds_known.into_iter().find(|kind| kind.words() == kinds.value(row))?,
+                body: bodies.value(row).to_string(),
+                comment: comments.is_valid(row).then(|| comments.value(row).to_string()),
+                column_comments: serde_json::from_str(columns.value(row)).ok()?,
+                changed_by: users.value(row).to_string(),
+                changed_at: DateTime::from_timestamp_micros(times.value(row))?,
+            })
+        })
+        .collect()
+}
+
+impl House {
+    /// Does what is asked for. `Some` is what is to run from now on.
+    pub(super) async fn define(&self, project: &Project, request: Request) -> Option<(Loaded, Asked)> {
+        let Request { changes, user, purpose, done } = request;
+        let outcome = self.redefined(project, &changes, purpose).await;
+        let (definitions, loaded, defined) = match outcome {
+            Ok(redefined) => redefined,
+            Err(refusal) => {
+                let _ = done.send(Err(refusal));
+                return None;
+            }
+        };
+        if purpose == Purpose::Check {
+            let _ = done.send(Ok(defined));
+            return None;
+        }
+        if let Err(error) = self.typing.keep(definitions).await {
+            let message = format!("could not keep the definition: {}", chain(&error));
+            let _ = done.send(Err(Refusal { code: "58030", message, detail: None, hint: None }));
+            return None;
+        }
+        tracing::info!(user, "the project is reloaded: models were defined over a connection");
+        Some((loaded, Asked { done, defined }))
+    }
+
+    /// The definitions after these changes, the project with them, and what of it is new.
+    async fn redefined(
+        &self,
+        project: &Project,
+        changes: &[Change],
+        purpose: Purpose,
+    ) -> Result<(Definitions, Loaded, Defined), Refusal> {
+        let before = self.typing.now();
+        let mut after = before.clone();
+        after.change(changes, project, purpose == Purpose::Check)?;
+        let touched: BTreeSet<&TableName> = changes.iter().filter_map(Change::defines).collect();
+        let replaces = changes.iter().filter_map(Change::takes).any(|name| after.0.contains_key(name));
+        let runs = |name: &TableName| project.models.iter().any(|model| model.name() == name);
+        // In a transaction that is not over, and where another object takes a name over, what reads it may be without it:
+        // PostgreSQL would let it go by DROP ... CASCADE of what had the name before.
+        let may_fall = |name: &TableName| {
+            !touched.contains(name) && (purpose == Purpose::Check || replaces || !runs(name))
+        };
+        let folder = &self.settings.project;
+        let (loaded, fallen) = load_without(folder, &after, &self.engine, may_fall).await.map_err(refused)?;
+        let mut lost = vec![];
+        if purpose == Purpose::Apply {
+            lost.extend(fallen.iter().filter(|name| runs(name)).cloned());
+            after.0.retain(|name, _| !lost.contains(name));
+        }
+        let gone = before.0.keys().filter(|name| !after.0.contains_key(*name)).cloned().collect();
+        let models = loaded.project.models.iter();
+        let new = models.filter(|model| {
+            let name = model.name();
+            after.0.contains_key(name) && before.0.get(name) != after.0.get(name)
+        });
+        let relations = new.filter_map(|model| {
+            let plan = loaded.planned.get(model.name())?;
+            Some(model_relation(&loaded.project, model, plan))
+        });
+        let relations = relations.collect();
+        Ok((after, loaded, Defined { relations, gone, lost }))
+    }
+}
+
+/// The first error of a project that would not stand.
+fn refused(errors: Vec<sql::Error>) -> Refusal {
+    let Some(first) = errors.first().cloned() else {
+        let message = all_errors(errors).to_string();
+        return Refusal { code: "XX000", message, detail: None, hint: None };
+    };
+    let in_file = first.origin.file.as_path() != Path::new("");
+    let detail = in_file.then(|| format!("In the definition of {}.", defined_in(&first.origin.file)));
+    Refusal { code: first.code, message: first.message, detail, hint: first.hint }
+}
+
+/// `sql/gold/sales.sql` → gold.sales
+fn defined_in(file: &Path) -> String {
+    let parts: Vec<_> =
+        file.with_extension("").iter().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
+    parts.join(".")
+}

@@ -1,0 +1,3 @@
+{{ config(materialized='view') }}
+select order_date, revenue from {{ ref('daily_revenue') }}
+where revenue = (select max(revenue) from {{ ref('daily_revenue') }})
