@@ -5,8 +5,8 @@
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, FunctionArguments, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr,
-    visit_expressions, visit_expressions_mut,
+    self, Expr, FunctionArguments, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableFactor,
+    VisitMut as _, VisitorMut, visit_expressions, visit_expressions_mut,
 };
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -39,11 +39,52 @@ impl Labels {
     }
 }
 
-/// Finds a query's labels, and gives clashing columns names of their own.
+/// Finds a query's labels, and gives clashing columns names of their own. Columns of queries in FROM and WITH get their
+/// labels as names, by which the query around them calls them.
 pub(super) fn label(query: &mut Query) -> Labels {
+    let _ = query.visit(&mut Inner);
     match leftmost(&mut query.body) {
         Some(select) => label_select(select),
         None => Labels { open: true, ..Labels::default() },
+    }
+}
+
+struct Inner;
+
+impl VisitorMut for Inner {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let ctes = query.with.iter_mut().flat_map(|with| &mut with.cte_tables);
+        ctes.for_each(|cte| name_columns(&mut cte.query));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Derived { subquery, .. } = factor {
+            name_columns(subquery);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Two of one label keep the engine's names: nobody can tell them apart by their label.
+fn name_columns(query: &mut Query) {
+    let Some(select) = leftmost(&mut query.body) else { return };
+    let label_of = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) => Some(figure(expr).0),
+        SelectItem::ExprWithAlias { alias, .. } => Some(fold(alias)),
+        _ => None,
+    };
+    let labels: Vec<Option<String>> = select.projection.iter().map(label_of).collect();
+    let is_single = |label: &String| labels.iter().flatten().filter(|other| *other == label).count() == 1;
+    for (item, label) in select.projection.iter_mut().zip(&labels) {
+        if let (SelectItem::UnnamedExpr(expr), Some(label)) = (&*item, label)
+            && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+            && is_single(label)
+        {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', label) };
+        }
     }
 }
 
@@ -269,6 +310,24 @@ mod tests {
         );
         assert_eq!(labels("values (1, 2)", &["column1", "column2"]), ["column1", "column2"]);
         assert_eq!(labels("select 1 union select 2", &["x"]), ["?column?"]);
+    }
+
+    #[test]
+    fn columns_of_inner_queries_can_be_called_by_their_labels() {
+        let Statement::Query(query) = parse(
+            "with w as (select lower(a), count(1) from t) select w.lower, count from w, (select 1, 2, a::int, max(b)) x",
+        )
+        .unwrap()
+        .remove(0) else {
+            panic!()
+        };
+        let mut query = Clone::clone(&*query);
+        label(&mut query);
+        assert_eq!(
+            query.to_string(),
+            "WITH w AS (SELECT lower(a) AS \"lower\", count(1) AS \"count\" FROM t) SELECT w.lower, count FROM w, \
+             (SELECT 1, 2, a::INT AS \"a\", max(b) AS \"max\") x"
+        );
     }
 
     #[test]

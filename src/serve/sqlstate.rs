@@ -69,6 +69,16 @@ fn translate(error: &DataFusionError) -> Error {
                 .with_detail(message.lines().next().unwrap_or_default().to_string())
                 .with_hint("Ask for less at once, or raise query_memory_bytes_max.")
         }
+        DataFusionError::NotImplemented(message) if message.contains("OuterReferenceColumn") => {
+            Error::new("0A000", "a subquery that refers to the query around it in this way is not supported")
+                .with_hint(
+                    "Compare its columns with those outside by = in WHERE, aggregate, or join the tables.",
+                )
+        }
+        DataFusionError::NotImplemented(message) if message.contains("InSubquery") => {
+            Error::new("0A000", "IN with a subquery is not supported outside of WHERE and HAVING")
+                .with_hint("Write it into WHERE, or LEFT JOIN the subquery and test for NULL.")
+        }
         DataFusionError::NotImplemented(message) => Error::new("0A000", tidy(message)),
         DataFusionError::Plan(message) => plan(message),
         DataFusionError::Configuration(message) => Error::new("22023", tidy(message)),

@@ -2,8 +2,9 @@
 //! operators, `SIMILAR TO`, and literals of times that leave seconds out.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Query, Value, VisitMut as _, VisitorMut,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, TimezoneInfo, Value, VisitMut as _,
+    VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -33,6 +34,11 @@ impl VisitorMut for Spell {
                         if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
                     let right = Box::new(literal(regex));
                     *expr = Expr::BinaryOp { left: Box::new(take(value)), op, right };
+                }
+            }
+            Expr::Function(function) => {
+                if let Some(respelled) = time_function(function) {
+                    *expr = respelled;
                 }
             }
             Expr::Interval(interval) => respell(&mut interval.value, interval_in_units),
@@ -68,6 +74,50 @@ fn json_function(op: &BinaryOperator) -> Option<&'static str> {
         BinaryOperator::HashLongArrow => Some("json_get_path_text"),
         _ => None,
     }
+}
+
+/// The arguments of `make_interval` by name.
+const PARTS: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+
+/// `to_date` and `to_timestamp` by PostgreSQL's patterns, which have no `%`, `make_interval(days => 10)`.
+fn time_function(function: &Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
+    let arguments = list.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some((None, expr.clone())),
+        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), .. } => {
+            Some((Some(name.value.to_lowercase()), expr.clone()))
+        }
+        FunctionArg::ExprNamed { name: Expr::Identifier(name), arg: FunctionArgExpr::Expr(expr), .. } => {
+            Some((Some(name.value.to_lowercase()), expr.clone()))
+        }
+        _ => None,
+    });
+    let arguments: Vec<(Option<String>, Expr)> = arguments.collect::<Option<_>>()?;
+    match (name.value.to_lowercase().as_str(), arguments.as_slice()) {
+        ("to_date", [(None, text), (None, pattern)]) if !is_strftime(pattern) => {
+            Some(call("date_by_pattern", vec![text.clone(), pattern.clone()]))
+        }
+        ("to_timestamp", [(None, text), (None, pattern)]) if !is_strftime(pattern) => {
+            let expr = Box::new(call("timestamp_by_pattern", vec![text.clone(), pattern.clone()]));
+            let data_type = DataType::Timestamp(None, TimezoneInfo::WithTimeZone);
+            Some(Expr::Cast { kind: CastKind::Cast, expr, data_type, array: false, format: None })
+        }
+        ("make_interval", arguments) if arguments.iter().any(|(name, _)| name.is_some()) => {
+            let mut parts: Vec<Expr> =
+                PARTS.map(|_| Expr::value(Value::Number("0".to_string(), false))).into();
+            for (at, (name, expr)) in arguments.iter().enumerate() {
+                let at = name.as_ref().map_or(Some(at), |name| PARTS.iter().position(|part| part == name))?;
+                *parts.get_mut(at)? = expr.clone();
+            }
+            Some(call("make_interval", parts))
+        }
+        _ => None,
+    }
+}
+
+fn is_strftime(pattern: &Expr) -> bool {
+    text_of(pattern).is_some_and(|pattern| pattern.contains('%'))
 }
 
 fn respell(expr: &mut Expr, spelled: fn(&str) -> Option<String>) {

@@ -11,11 +11,15 @@
 //! | `mask_name(text)` | `'Anna Smith'` | `A*** S***` |
 //! | `to_char(value, pattern)` | `DATE '2026-01-31', 'DD.MM.YYYY'` | `31.01.2026`: PostgreSQL's patterns |
 //! | `age(end, start)`, `timezone(zone, time)`, `make_timestamp(y, mo, d, h, mi, s)` | | as in PostgreSQL |
+//! | `to_date(text, pattern)`, `to_timestamp(text, pattern)`, `make_interval(...)`, `justify_days(interval)` | | as in PostgreSQL |
+//! | `regexp_split_to_array(text, pattern)`, `regexp_matches`, `string_to_table` | | as in PostgreSQL; rows are lists |
 //! | `json_get(json, key)`, `json_get_text`, `json_get_path`, `json_array_length`, `json_typeof` | | `->`, `->>`, `#>` ... |
 //! | `surrogate_key(any, ...)` | `7, 'abc'` | a BIGINT: 64 bits of a hash of all values |
 
+mod intervals;
 mod json;
 mod mask;
+mod regex;
 mod rowwise;
 mod surrogate;
 mod text;
@@ -35,7 +39,8 @@ pub fn register(context: &SessionContext) {
     for operation in TextOperation::ALL {
         context.register_udf(ScalarUDF::from(TextFunction::new(operation)));
     }
-    for of in times::FUNCTIONS.into_iter().chain(json::FUNCTIONS) {
+    let rowwise = times::FUNCTIONS.into_iter().chain(intervals::FUNCTIONS).chain(to_char::read::FUNCTIONS);
+    for of in rowwise.chain(json::FUNCTIONS).chain(regex::FUNCTIONS) {
         context.register_udf(ScalarUDF::from(rowwise::Function::new(of)));
     }
     context.register_udf(ScalarUDF::from(ToChar::new()));

@@ -32,10 +32,10 @@ pub(super) struct Calendar {
 
 /// A pattern, read once.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern(Vec<Piece>);
+pub(super) struct Pattern(pub(super) Vec<Piece>);
 
 #[derive(Clone, Debug)]
-enum Piece {
+pub(super) enum Piece {
     Text(String),
     Field { keyword: &'static str, lower: bool, unpadded: bool, ordinal: Option<bool> },
 }
@@ -48,7 +48,7 @@ const KEYWORDS: [&str; 57] = [
     "AD", "BC", "AM", "PM", "CC", "RM", "TZ", "OF", "Y", "I", "D", "W", "Q", "J",
 ];
 
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",

@@ -5,6 +5,7 @@
 
 mod datetime;
 mod number;
+pub(super) mod read;
 mod values;
 
 use arrow::array::{ArrayRef, AsArray as _, StringArray};

@@ -10,7 +10,7 @@ use arrow::array::types::{
 };
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
-use bytes::BufMut;
+use bytes::{BufMut, BytesMut};
 use text::primitive;
 
 /// The writer of an array's values; `oid` is the column's type.
@@ -113,6 +113,16 @@ pub(super) fn writer(array: &ArrayRef, oid: u32) -> Result<Writer, Error> {
             })
         }
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => list::binary(array, oid)?,
+        _ if oid == oid::UUID => {
+            let plain = text::writer(array, oid, Style::exact(utc()?))?;
+            Box::new(move |row, out| {
+                let mut written = BytesMut::new();
+                plain(row, &mut written)?;
+                let id = uuid::Uuid::try_parse_ascii(&written).map_err(Error::internal)?;
+                out.put_slice(id.as_bytes());
+                Ok(())
+            })
+        }
         // Texts, JSON and what is printed only are the same in both forms; jsonb has its version before it.
         _ => {
             let plain = text::writer(array, oid, Style::exact(utc()?))?;

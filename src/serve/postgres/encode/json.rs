@@ -104,17 +104,20 @@ pub(super) fn writer(array: &ArrayRef, style: Style) -> Result<Writer, Error> {
     })
 }
 
-struct Value {
+/// A column's values as JSON.
+pub(in crate::serve::postgres) struct Value {
     nulls: Option<NullBuffer>,
     write: Writer,
 }
 
 impl Value {
-    fn new(array: &ArrayRef, style: Style) -> Result<Self, Error> {
+    /// The values of an array.
+    pub(in crate::serve::postgres) fn new(array: &ArrayRef, style: Style) -> Result<Self, Error> {
         Ok(Self { nulls: array.logical_nulls(), write: writer(array, style)? })
     }
 
-    fn put(&self, row: usize, out: &mut BytesMut) -> Result<(), Error> {
+    /// Writes one of them, `null` where it is.
+    pub(in crate::serve::postgres) fn put(&self, row: usize, out: &mut BytesMut) -> Result<(), Error> {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             out.put_slice(b"null");
             return Ok(());

@@ -15,6 +15,7 @@ mod time;
 mod tests;
 
 pub(super) use copy::Copier;
+pub(super) use json::Value as JsonValue;
 
 use super::types::Column;
 use crate::serve::Error;

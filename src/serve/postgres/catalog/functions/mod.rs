@@ -7,6 +7,7 @@
 mod cut;
 mod identified;
 mod identifiers;
+mod json;
 mod lists;
 mod objects;
 mod row;
@@ -34,6 +35,7 @@ pub fn of_model(model: &Arc<Model>, started_at: DateTime<Utc>) -> Vec<Arc<Scalar
         Arc::new(ScalarUDF::new_from_impl(lists::ArrayOrEmpty::default())),
         Arc::new(ScalarUDF::new_from_impl(lists::ExpandArray::default())),
     ]);
+    functions.extend(json::functions().map(|function| Arc::new(ScalarUDF::new_from_impl(function))));
     functions
 }
 

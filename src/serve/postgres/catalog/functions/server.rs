@@ -3,6 +3,7 @@
 use super::row::{Cell, RowFunction, boolean, int4, int8, text};
 use crate::serve::Error;
 use crate::serve::postgres::catalog::definitions::{quote_identifier, quote_literal};
+use crate::serve::postgres::catalog::rewrite::with_backslash;
 use crate::serve::postgres::catalog::types::{arrow_field, column_type, oid};
 use arrow::datatypes::DataType::{self, Boolean, Int32, Int64, Utf8};
 use arrow::datatypes::{FieldRef, TimeUnit};
@@ -15,7 +16,7 @@ use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
 
 /// PostgreSQL's limit for the arguments of a call.
-const JSON_ARGUMENTS_MAX: usize = 100;
+const ARGUMENTS_MAX: usize = 100;
 
 /// The functions.
 pub fn functions(started_at: DateTime<Utc>) -> Vec<RowFunction> {
@@ -77,17 +78,22 @@ fn text_functions() -> Vec<RowFunction> {
             Ok(text(printed(&row[0]).map_or_else(|| "NULL".to_string(), |t| quote_literal(&t))))
         })
         .called_on_null(),
-        RowFunction::new("json_build_object", 0..=JSON_ARGUMENTS_MAX, Utf8, |row| {
-            let mut object = serde_json::Map::new();
-            for pair in row.chunks(2) {
-                let value = pair.get(1).map_or(serde_json::Value::Null, json);
-                object.insert(printed(&pair[0]).unwrap_or_default(), value);
-            }
-            Ok(text(serde_json::Value::Object(object).to_string()))
+        RowFunction::new("like_escape", 2..=2, Utf8, |row| {
+            let escaped = row[0].text().zip(row[1].text());
+            Ok(text(escaped.map(|(pattern, escape)| with_backslash(pattern, escape))))
+        }),
+        RowFunction::new("uuid_in", 1..=1, Utf8, |row| {
+            let read = |written: &str| {
+                let bare = written.trim().trim_start_matches('{').trim_end_matches('}');
+                uuid::Uuid::try_parse(bare).map(|id| id.to_string()).map_err(|_| {
+                    let message = format!("invalid input syntax for type uuid: \"{written}\"");
+                    DataFusionError::External(Box::new(Error::new("22P02", message)))
+                })
+            };
+            Ok(text(row[0].text().map(read).transpose()?))
         })
-        .called_on_null()
-        .of_type("json"),
-        RowFunction::new("format", 1..=JSON_ARGUMENTS_MAX, Utf8, |row| format_text(row).map(text))
+        .of_type("uuid"),
+        RowFunction::new("format", 1..=ARGUMENTS_MAX, Utf8, |row| format_text(row).map(text))
             .called_on_null(),
         RowFunction::new("pg_size_pretty", 1..=1, Utf8, |row| Ok(text(row[0].int().map(size_pretty)))),
     ]
@@ -142,15 +148,6 @@ fn printed(cell: &Cell<'_>) -> Option<String> {
         Cell::Int(value) => Some(value.to_string()),
         Cell::Bool(value) => Some(value.to_string()),
         Cell::Null | Cell::Other(_) => None,
-    }
-}
-
-fn json(cell: &Cell<'_>) -> serde_json::Value {
-    match cell {
-        Cell::Bool(value) => (*value).into(),
-        Cell::Int(value) => (*value).into(),
-        Cell::Text(value) => (*value).into(),
-        Cell::Null | Cell::Other(_) => serde_json::Value::Null,
     }
 }
 

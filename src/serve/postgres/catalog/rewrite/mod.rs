@@ -8,6 +8,7 @@
 
 mod arrays;
 mod fragments;
+mod lateral;
 mod literals;
 mod names;
 mod operators;
@@ -18,6 +19,7 @@ mod types;
 
 use super::model::Model;
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut as _, VisitorMut};
+pub use operators::with_backslash;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use tableoids::TableOids;
@@ -75,6 +77,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        lateral::rewrite(select);
         self.oids.push(tableoids::of_select(select, self.model, self.search_path));
         ControlFlow::Continue(())
     }

@@ -30,9 +30,8 @@ pub fn in_catalog(name: &ObjectName) -> Option<String> {
 }
 
 /// Functions that the engine has under another name.
-const RENAMED: [(&str, &str); 6] = [
+const RENAMED: [(&str, &str); 5] = [
     ("every", "bool_and"),
-    ("gen_random_uuid", "uuid"),
     ("sign", "signum"),
     ("statement_timestamp", "now"),
     ("transaction_timestamp", "now"),
@@ -46,6 +45,29 @@ pub fn rewrite_function(expr: &mut Expr) {
         && let Some((_, known)) = RENAMED.iter().find(|(renamed, _)| *renamed == name)
     {
         function.name = ObjectName::from(vec![Ident::new(*known)]);
+    }
+    if let Expr::Function(function) = expr
+        && in_catalog(&function.name).as_deref() == Some("gen_random_uuid")
+    {
+        *expr = call("uuid_in", vec![call("uuid", vec![])]);
+    }
+    if let Expr::Function(function) = expr
+        && let Some(items) = match in_catalog(&function.name).as_deref() {
+            Some("json_agg") => Some("json_of_items"),
+            Some("jsonb_agg") => Some("jsonb_of_items"),
+            _ => None,
+        }
+    {
+        let name = ObjectName::from(vec![Ident::new("array_agg")]);
+        *expr = call(items, vec![Expr::Function(Function { name, ..function.clone() })]);
+    }
+    // What the engine makes of seconds has no zone.
+    if let Expr::Function(function) = expr
+        && in_catalog(&function.name).as_deref() == Some("to_timestamp")
+        && let FunctionArguments::List(list) = &function.args
+        && list.args.len() == 1
+    {
+        *expr = cast(Expr::Function(function.clone()), DataType::Timestamp(None, TimezoneInfo::WithTimeZone));
     }
     if let Expr::Identifier(ident) = expr
         && ident.quote_style.is_none()

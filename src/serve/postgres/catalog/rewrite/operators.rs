@@ -30,6 +30,8 @@ pub fn rewrite(expr: &mut Expr) {
             if let (Some(text), Some(escape)) = (text_of(pattern), escape) {
                 **pattern = literal(&with_backslash(text, &escape));
                 *escape_char = None;
+            } else if let Some(escape) = escape_char.take() {
+                **pattern = call("like_escape", vec![take(pattern), Expr::Value(escape)]);
             }
         }
         // Seconds with their fraction.
@@ -106,7 +108,7 @@ fn operator(symbol: &str) -> Option<BinaryOperator> {
 }
 
 /// A LIKE pattern whose escape character is the usual backslash.
-fn with_backslash(pattern: &str, escape: &str) -> String {
+pub fn with_backslash(pattern: &str, escape: &str) -> String {
     let escape = escape.chars().next();
     let mut plain = String::with_capacity(pattern.len());
     let mut characters = pattern.chars();

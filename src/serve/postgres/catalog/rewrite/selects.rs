@@ -10,8 +10,16 @@ use datafusion::sql::sqlparser::ast::{
 use std::collections::HashSet;
 
 /// Functions that return rows in PostgreSQL and a list here.
-pub const SET_RETURNING: [&str; 5] =
-    ["unnest", "generate_series", "generate_subscripts", "pg_partition_ancestors", "_pg_expandarray"];
+pub const SET_RETURNING: [&str; 8] = [
+    "unnest",
+    "generate_series",
+    "generate_subscripts",
+    "pg_partition_ancestors",
+    "_pg_expandarray",
+    "regexp_split_to_table",
+    "regexp_matches",
+    "string_to_table",
+];
 
 /// Applies the rules to one SELECT.
 pub fn rewrite(select: &mut Select) {

@@ -16,6 +16,10 @@ pub fn rewrite(expr: &mut Expr) {
         *expr = call(&format!("{kind}in"), vec![take(inner)]);
         return;
     }
+    if *data_type == DataType::Uuid {
+        *expr = call("uuid_in", vec![cast(take(inner), DataType::Text)]);
+        return;
+    }
     if let Some(cut) = cut_to_length(inner, data_type) {
         **inner = cut;
     }

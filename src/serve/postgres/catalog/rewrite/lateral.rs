@@ -1,0 +1,151 @@
+//! Items of FROM that are computed of the item before them: `t, unnest(t.list) AS x`, `t CROSS JOIN generate_series(1,
+//! t.n) AS s`, `t JOIN LATERAL (SELECT t.a * 2 AS b) AS y ON true`.
+//!
+//! They become columns of the table before: `(SELECT *, unnest(t.list) AS x FROM t) AS t`. The engine makes rows of lists
+//! in a select list only, and knows no table that depends on another.
+
+use super::fragments::{argument_of, call, query, select_of};
+use super::names::{in_catalog, normalized};
+use super::selects::SET_RETURNING;
+use datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr,
+    TableAlias, TableFactor, TableWithJoins, Value, visit_expressions, visit_expressions_mut,
+};
+use std::ops::ControlFlow;
+
+/// Applies the rule to one SELECT.
+pub fn rewrite(select: &mut Select) {
+    let mut renamed: Vec<(String, Ident)> = vec![];
+    let mut from: Vec<TableWithJoins> = vec![];
+    for mut item in std::mem::take(&mut select.from) {
+        // What stands behind a comma may depend on what stands before it.
+        if let Some(before) = from.last_mut().filter(|before| before.joins.is_empty())
+            && let Some(columns) = dependent(&item.relation)
+            && let Some(name) = widen(&mut before.relation, &columns)
+        {
+            renamed.push((columns.name, name));
+            before.joins = item.joins;
+            continue;
+        }
+        while let Some(columns) =
+            item.joins.first().filter(|join| is_cross(join)).and_then(|join| dependent(&join.relation))
+            && let Some(name) = widen(&mut item.relation, &columns)
+        {
+            renamed.push((columns.name, name));
+            item.joins.remove(0);
+        }
+        from.push(item);
+    }
+    select.from = from;
+    if !renamed.is_empty() {
+        let _ = visit_expressions_mut(select, |expr| {
+            if let Expr::CompoundIdentifier(names) = expr
+                && let [table, _] = names.as_mut_slice()
+                && let Some((_, now)) = renamed.iter().find(|(was, _)| *was == normalized(table))
+            {
+                *table = Ident { span: table.span, ..now.clone() };
+            }
+            ControlFlow::<()>::Continue(())
+        });
+    }
+}
+
+/// The columns that an item gives, and the name of the item.
+struct Columns {
+    name: String,
+    items: Vec<SelectItem>,
+}
+
+/// The columns of an item that depends on others; `None` for what the engine can do itself, and what cannot be done so.
+fn dependent(factor: &TableFactor) -> Option<Columns> {
+    let (function, arguments, alias) = match factor {
+        TableFactor::Table { name, args: Some(arguments), alias, with_ordinality: false, .. } => {
+            (in_catalog(name)?, arguments.args.iter().map(argument_of).collect::<Option<Vec<_>>>()?, alias)
+        }
+        TableFactor::Function { name, args, alias, with_ordinality: false, .. } => {
+            (in_catalog(name)?, args.iter().map(argument_of).collect::<Option<Vec<_>>>()?, alias)
+        }
+        TableFactor::UNNEST { array_exprs, alias, with_ordinality: false, .. } => {
+            ("unnest".to_string(), array_exprs.clone(), alias)
+        }
+        TableFactor::Derived { lateral: true, subquery, alias: Some(alias), .. } => {
+            let items = computed(subquery, alias)?;
+            return Some(Columns { name: normalized(&alias.name), items });
+        }
+        _ => return None,
+    };
+    let refers = arguments.iter().any(names_columns);
+    if !refers || !SET_RETURNING.contains(&function.as_str()) {
+        return None;
+    }
+    let alias = alias.clone();
+    let name = alias.as_ref().map_or_else(|| Ident::new(&function), |alias| alias.name.clone());
+    let column = alias
+        .and_then(|alias| alias.columns.into_iter().next())
+        .map_or_else(|| name.clone(), |column| column.name);
+    let item = SelectItem::ExprWithAlias { expr: call(&function, arguments), alias: column };
+    Some(Columns { name: normalized(&name), items: vec![item] })
+}
+
+/// The columns of a query without FROM.
+fn computed(subquery: &Query, alias: &TableAlias) -> Option<Vec<SelectItem>> {
+    let SetExpr::Select(select) = subquery.body.as_ref() else { return None };
+    let is_plain = select.from.is_empty()
+        && select.selection.is_none()
+        && select.having.is_none()
+        && select.distinct.is_none()
+        && matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty())
+        && subquery.with.is_none()
+        && subquery.limit_clause.is_none()
+        && subquery.fetch.is_none();
+    if !is_plain || !select.projection.iter().any(|item| matches!(item, SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } if names_columns(expr))) {
+        return None;
+    }
+    let named = alias.columns.iter().map(|column| Some(column.name.clone())).chain(std::iter::repeat(None));
+    let items = select.projection.iter().zip(named).map(|(item, name)| match (item, name) {
+        (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }, Some(alias)) => {
+            Some(SelectItem::ExprWithAlias { expr: expr.clone(), alias })
+        }
+        (SelectItem::ExprWithAlias { .. }, None) => Some(item.clone()),
+        _ => None,
+    });
+    items.collect()
+}
+
+/// Gives a table these columns beside its own; its name then.
+fn widen(factor: &mut TableFactor, columns: &Columns) -> Option<Ident> {
+    let name = match factor {
+        TableFactor::Table { alias: Some(alias), args: None, .. }
+        | TableFactor::Derived { alias: Some(alias), .. } => alias.name.clone(),
+        TableFactor::Table { name, alias: None, args: None, .. } => name.0.last()?.as_ident()?.clone(),
+        _ => return None,
+    };
+    let mut inner = query("SELECT * FROM t")?;
+    let select = select_of(&mut inner)?;
+    select.projection.extend(columns.items.iter().cloned());
+    std::mem::swap(&mut select.from.first_mut()?.relation, factor);
+    let alias = TableAlias { explicit: true, name: name.clone(), columns: vec![], at: None };
+    *factor = TableFactor::Derived { lateral: false, subquery: inner, alias: Some(alias), sample: None };
+    Some(name)
+}
+
+fn names_columns(expr: &Expr) -> bool {
+    let found = visit_expressions(expr, |expr| match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. } => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+/// True for a join that keeps every pair.
+fn is_cross(join: &Join) -> bool {
+    match &join.join_operator {
+        JoinOperator::CrossJoin(_) => true,
+        JoinOperator::Join(JoinConstraint::On(on)) | JoinOperator::Inner(JoinConstraint::On(on)) => {
+            matches!(on, Expr::Value(value) if value.value == Value::Boolean(true))
+        }
+        _ => false,
+    }
+}
