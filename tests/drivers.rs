@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Python's drivers, as `drivers.py` calls them, and what they need.
-const PYTHON: [(&str, &str); 7] = [
+const PYTHON: [(&str, &str); 8] = [
     ("psycopg2", "psycopg2"),
     ("psycopg3", "psycopg"),
     ("asyncpg", "asyncpg"),
     ("sqlalchemy", "sqlalchemy, psycopg2, psycopg"),
     ("pandas", "pandas, sqlalchemy, psycopg2"),
     ("duckdb", "duckdb, duckdb_extension_postgres_scanner"),
-    ("adbc", "adbc_driver_postgresql"),
+    ("adbc", "adbc_driver_postgresql, pyarrow"),
+    ("pgcli", "pgcli.pgexecute, pgspecial"),
 ];
 
 /// The Flight SQL JDBC driver that `.ci/run` fetches.

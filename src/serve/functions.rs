@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::postgres::catalog::types::PG_TYPE_KEY;
-use super::session::Cursors;
+use super::session::{Cursors, Listed};
 use super::settings::{SERVER_VERSION, Settings};
 use crate::engine::DATABASE;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, ListBuilder, StringArray, StringBuilder};
@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Surroundings {
     pub settings: Mutex<Settings>,
     /// Its cursors.
     pub cursors: Mutex<Cursors>,
+    /// Its prepared statements, by name.
+    pub statements: Mutex<BTreeMap<String, Listed>>,
 }
 
 type Body = fn(&Surroundings, &[ArrayRef], usize) -> Result<ColumnarValue>;

@@ -3,7 +3,7 @@
 
     python3 drivers.py DRIVER HOST PORT
 
-DRIVER: psycopg2, psycopg3, asyncpg, sqlalchemy, pandas, duckdb, adbc. Exit codes: 0 all as it has to be, 1 something is not
+DRIVER: psycopg2, psycopg3, asyncpg, sqlalchemy, pandas, duckdb, adbc, pgcli. Exit codes: 0 all as it has to be, 1 something is not
 (the traceback tells), 2 wrong usage, 77 a package is missing.
 """
 
@@ -180,6 +180,24 @@ def sqlalchemy():
                 raise AssertionError("a column that is not there was found")
             except sa.exc.ProgrammingError as error:
                 same(error.orig.sqlstate if driver == "psycopg" else error.orig.pgcode, "42703")
+        reflected(sa, engine)
+
+
+def reflected(sa, engine):
+    inspector = sa.inspect(engine)
+    assert {"bronze", "silver", "gold"} <= set(inspector.get_schema_names()), inspector.get_schema_names()
+    same(inspector.get_view_names("gold"), ["open_orders"])
+    same(inspector.get_materialized_view_names("gold"), ["customer_sales", "daily_sales"])
+    columns = {column["name"]: column for column in inspector.get_columns("orders", "silver")}
+    same((repr(columns["amount"]["type"]), columns["amount"]["comment"]), ("NUMERIC(precision=18, scale=2)", "In euros, tax included"))
+    same((columns["order_id"]["nullable"], repr(columns["ordered_at"]["type"])), (False, "TIMESTAMP(timezone=True)"))
+    for of in ("pk_constraint", "foreign_keys", "indexes", "unique_constraints", "check_constraints", "table_comment"):
+        getattr(inspector, f"get_{of}")("orders", "silver")
+    same((inspector.has_table("orders", "silver"), inspector.has_table("nothing", "silver")), (True, False))
+    assert "status = 'open'" in inspector.get_view_definition("open_orders", "gold")
+    metadata = sa.MetaData()
+    metadata.reflect(engine, schema="silver", views=True)
+    same(sorted(metadata.tables), ["silver.customers", "silver.orders", "silver.orders__quarantine"])
 
 
 def pandas():
@@ -230,9 +248,48 @@ def adbc():
             assert str(table.schema.field("ordered_at").type) == "timestamp[us, tz=UTC]", table.schema
         cursor.execute("SELECT name FROM silver.customers WHERE customer_id = $1", (10,))
         same(cursor.fetchall(), [("Ada",)])
+    with adbc.connect(f"postgresql://sluice@{HOST}:{PORT}/sluice") as connection:
+        objects = connection.adbc_get_objects(depth="all", db_schema_filter="gold").read_all().to_pylist()
+        tables = {
+            table["table_name"]: (table["table_type"], [column["column_name"] for column in table["table_columns"]])
+            for schema in objects[0]["catalog_db_schemas"]
+            if schema["db_schema_name"] == "gold"
+            for table in schema["db_schema_tables"]
+        }
+        same((tables["daily_sales"][0], sorted(tables["daily_sales"][1])), ("materialized view", ["order_date", "orders", "revenue"]))
+        same(tables["open_orders"][0], "view")
+        same(connection.adbc_get_table_schema("orders", db_schema_filter="silver").names[:2], ["order_id", "customer_id"])
+        assert connection.adbc_get_info()["vendor_name"] == "PostgreSQL"
 
 
-DRIVERS = [psycopg2, psycopg3, asyncpg, sqlalchemy, pandas, duckdb, adbc]
+def pgcli():
+    from pgcli.pgexecute import PGExecute
+    from pgspecial.main import PGSpecial
+
+    executor = PGExecute("sluice", "sluice", "", HOST, str(PORT), None)
+    executor.set_timezone("Etc/UTC")
+    # What it asks to complete names, in the background of every session.
+    same(list(executor.databases()), ["sluice"])
+    assert {("silver", "orders"), ("silver", "customers")} <= set(executor.tables())
+    assert ("gold", "open_orders") in set(executor.views())
+    assert ("silver", "orders", "amount", "numeric", False, None) in set(executor.table_columns())
+    assert any(function.func_name == "to_char" or function.func_name == "int4in" for function in executor.functions())
+    for names in (executor.schemata, executor.view_columns, executor.datatypes, executor.foreignkeys, executor.casing):
+        list(names())
+    assert executor.search_path()
+    special = PGSpecial()
+
+    def run(command):
+        return [(list(rows or []), headers) for _, rows, headers, *_ in executor.run(command, special)]
+
+    same(run("SELECT count(*) AS n FROM silver.orders"), [([(6,)], ["n"])])
+    rows, headers = run("\\d silver.orders")[0]
+    same((rows[0][:2], headers[:2]), (["order_id", "bigint"], ["Column", "Type"]))
+    for command in ("\\d", "\\dt silver.*", "\\dv gold.*", "\\dm+ gold.*", "\\dn+", "\\df", "\\du", "\\l+", "\\dT", "\\di", "\\dp", "\\dx", "\\db"):
+        run(command)
+
+
+DRIVERS = [psycopg2, psycopg3, asyncpg, sqlalchemy, pandas, duckdb, adbc, pgcli]
 
 
 def main():

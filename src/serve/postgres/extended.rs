@@ -71,6 +71,7 @@ impl Talk<'_> {
                 told(i).or_else(|| types::spelt(&spelt?)).unwrap_or_else(|| types::type_of_data(data_type).0)
             })
             .collect();
+        prepared.text = sql.to_string();
         session.keep(&name, prepared)?;
         self.outbox.add(PgWireBackendMessage::ParseComplete(ParseComplete::new()));
         Ok(())

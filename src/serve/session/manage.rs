@@ -38,16 +38,16 @@ impl Session {
             Statement::SetUser(Some(user)) if user != self.user() => {
                 return Err(Error::new("42501", format!("permission denied to become \"{user}\"")));
             }
-            Statement::Deallocate(Some(name)) if self.state.lock().prepared.remove(name).is_none() => {
+            Statement::Deallocate(Some(name)) if !self.drop_prepared(name) => {
                 return Err(no_such_statement(name));
             }
-            Statement::Deallocate(None) => self.state.lock().prepared.clear(),
+            Statement::Deallocate(None) => self.drop_all_prepared(),
             Statement::Discard(Discarded::All) => {
                 if self.state.lock().transaction.is_some() {
                     return Err(Error::new("25001", "DISCARD ALL cannot run inside a transaction block"));
                 }
                 self.settings().lock().reset_all();
-                self.state.lock().prepared.clear();
+                self.drop_all_prepared();
                 self.cursors().lock().close_all();
             }
             Statement::Close(Some(name)) => self.cursors().lock().close(name)?,

@@ -19,6 +19,7 @@ pub(super) use search_path::SCHEMA as SEARCH_PATH;
 
 use super::functions::Surroundings;
 use super::postgres::catalog::Catalog;
+use super::postgres::catalog::types::data_column_type;
 use super::query::{self, Planned, RowStream};
 use super::settings::Settings;
 use super::statement::Statement;
@@ -28,6 +29,7 @@ use crate::catalog::definitions::Change;
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
 use arrow::datatypes::{DataType, Field, SchemaRef};
+use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast;
@@ -82,12 +84,27 @@ pub struct Prepared {
     pub columns: Option<SchemaRef>,
     /// The types of its parameters.
     pub parameters: Vec<DataType>,
+    /// Its text, where a protocol has it.
+    pub text: String,
     /// A protocol's own numbers of those types, kept for it.
     pub parameter_ids: Vec<u32>,
     /// The types that parameters are cast to, as SQL spells them.
     pub parameters_spelt: Vec<Option<String>>,
     /// The plan made while preparing, for the first execution, if that still sees the same cut.
     planned: Mutex<Option<(Weak<Cut>, Planned)>>,
+}
+
+/// What others are told of a prepared statement.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its text.
+    pub text: String,
+    /// When it was prepared.
+    pub since: DateTime<Utc>,
+    /// The types of its parameters, by PostgreSQL's numbers.
+    pub parameters: Vec<u32>,
+    /// It came by `PREPARE`, not by a protocol's message.
+    pub from_sql: bool,
 }
 
 impl Prepared {
@@ -151,6 +168,7 @@ impl Session {
             process_id: NEXT_PROCESS_ID.fetch_add(1, Ordering::Relaxed),
             settings: Mutex::new(settings),
             cursors: Mutex::default(),
+            statements: Mutex::default(),
         };
         Self { readers, surroundings: Arc::new(surroundings), state: Mutex::default() }
     }
@@ -242,7 +260,8 @@ impl Session {
             None => (vec![], vec![]),
         };
         let (parameter_ids, planned) = (vec![], Mutex::new(planned));
-        Ok(Prepared { statement, columns, parameters, parameter_ids, parameters_spelt, planned })
+        let text = String::new();
+        Ok(Prepared { statement, columns, parameters, text, parameter_ids, parameters_spelt, planned })
     }
 
     /// Executes a prepared statement with one value for each of its parameters. Rows end with 57014 when the statement's
@@ -280,6 +299,10 @@ impl Session {
 
     /// Keeps a prepared statement under a name; the name without letters may be taken again and again.
     pub fn keep(&self, name: &str, prepared: Prepared) -> Result<(), Error> {
+        self.keep_from(name, prepared, false)
+    }
+
+    fn keep_from(&self, name: &str, prepared: Prepared, from_sql: bool) -> Result<(), Error> {
         let mut state = self.state.lock();
         if !name.is_empty() && state.prepared.contains_key(name) {
             return Err(Error::new("42P05", format!("prepared statement \"{name}\" already exists")));
@@ -287,6 +310,13 @@ impl Session {
         if state.prepared.len() >= PREPARED_MAX {
             let message = format!("a session keeps at most {PREPARED_MAX} prepared statements");
             return Err(Error::new("54000", message).with_hint("DEALLOCATE what is not needed any more."));
+        }
+        // The one without a name is nobody's to see.
+        if !name.is_empty() {
+            let (text, since, parameters) =
+                (prepared.text.clone(), clock::now(), prepared.parameter_ids.clone());
+            let listed = Listed { text, since, parameters, from_sql };
+            self.surroundings.statements.lock().insert(name.to_string(), listed);
         }
         state.prepared.insert(name.to_string(), Arc::new(prepared));
         Ok(())
@@ -299,7 +329,18 @@ impl Session {
 
     /// Keeps it no longer; no matter if it was.
     pub fn forget(&self, name: &str) {
-        self.state.lock().prepared.remove(name);
+        let _ = self.drop_prepared(name);
+    }
+
+    /// True if there was one.
+    fn drop_prepared(&self, name: &str) -> bool {
+        self.surroundings.statements.lock().remove(name);
+        self.state.lock().prepared.remove(name).is_some()
+    }
+
+    fn drop_all_prepared(&self) {
+        self.surroundings.statements.lock().clear();
+        self.state.lock().prepared.clear();
     }
 
     async fn try_execute(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Answer, Error> {
@@ -432,8 +473,12 @@ impl Session {
     ) -> Result<Answer, Error> {
         let cut = self.cut(self.deadline()).await?;
         let declared = query::declared_types(&self.scope(&cut)?, types).await?;
-        let prepared = Box::pin(self.prepare(Statement::Query(query.clone()), &declared)).await?;
-        self.keep(name, prepared)?;
+        let mut prepared = Box::pin(self.prepare(Statement::Query(query.clone()), &declared)).await?;
+        let spelt: Vec<String> = types.iter().map(ToString::to_string).collect();
+        let spelt = if spelt.is_empty() { String::new() } else { format!(" ({})", spelt.join(", ")) };
+        prepared.text = format!("PREPARE {name}{spelt} AS {}", **query);
+        prepared.parameter_ids = prepared.parameters.iter().map(type_number).collect();
+        self.keep_from(name, prepared, true)?;
         Ok(Answer::Tag("PREPARE".into()))
     }
 
@@ -462,6 +507,10 @@ impl Drop for Session {
         // A cursor's query holds the functions of the session, and these hold its cursors.
         self.cursors().lock().close_all();
     }
+}
+
+fn type_number(data_type: &DataType) -> u32 {
+    data_column_type(data_type).oid.cast_unsigned()
 }
 
 /// The type of a parameter that has its value.

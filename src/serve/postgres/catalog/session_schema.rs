@@ -1,5 +1,5 @@
 //! `pg_catalog` as one session sees it: the shared tables, and those that differ from session to
-//! session: `pg_settings`, `pg_cursors`.
+//! session: `pg_settings`, `pg_cursors`, `pg_prepared_statements`.
 
 use super::data;
 use super::rows::{Rows, Value};
@@ -14,6 +14,7 @@ use std::sync::Arc;
 /// The tables that are the session's own.
 const SETTINGS: &str = "pg_settings";
 const CURSORS: &str = "pg_cursors";
+const STATEMENTS: &str = "pg_prepared_statements";
 
 /// A session's `pg_catalog`.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ impl SchemaProvider for SessionSchema {
         match name {
             SETTINGS => settings(&self.session).map(Some),
             CURSORS => cursors(&self.session).map(Some),
+            STATEMENTS => statements(&self.session).map(Some),
             name => self.shared.table(name).await,
         }
     }
@@ -85,6 +87,26 @@ fn cursors(session: &Surroundings) -> Result<Arc<dyn TableProvider>> {
             ("is_binary", declared.binary.into()),
             ("is_scrollable", (declared.scroll == Some(true)).into()),
             ("creation_time", cursor.created.timestamp_micros().into()),
+        ]);
+    }
+    table(rows)
+}
+
+fn statements(session: &Surroundings) -> Result<Arc<dyn TableProvider>> {
+    let mut rows = Rows::new(shape(STATEMENTS)?);
+    for (name, statement) in session.statements.lock().iter() {
+        rows.push([
+            ("name", Value::from(name)),
+            ("statement", (&statement.text).into()),
+            ("prepare_time", statement.since.timestamp_micros().into()),
+            (
+                "parameter_types",
+                Value::Ints(statement.parameters.iter().map(|oid| i64::from(*oid)).collect()),
+            ),
+            ("from_sql", statement.from_sql.into()),
+            // A plan is made for the values of each execution.
+            ("generic_plans", Value::Int(0)),
+            ("custom_plans", Value::Int(0)),
         ]);
     }
     table(rows)

@@ -28,6 +28,10 @@ pub fn rewrite(factor: &mut TableFactor, model: &Model, search_path: &[String], 
             let Some(function) = in_catalog(name) else {
                 return;
             };
+            if let Some(empty) = without_rows(&function, alias.as_ref()) {
+                *factor = empty;
+                return;
+            }
             let arguments: Option<Vec<Expr>> = arguments.args.iter().map(argument_of).collect();
             let Some(arguments) = arguments else {
                 return;
@@ -69,6 +73,30 @@ pub fn rewrite(factor: &mut TableFactor, model: &Model, search_path: &[String], 
         }
         _ => {}
     }
+}
+
+/// Functions about what a warehouse has none of: options of foreign objects, partitions.
+const WITHOUT_ROWS: [(&str, &str); 2] = [
+    (
+        "pg_options_to_table",
+        "SELECT CAST(NULL AS TEXT) AS option_name, CAST(NULL AS TEXT) AS option_value WHERE false",
+    ),
+    (
+        "pg_partition_tree",
+        "SELECT CAST(NULL AS INT) AS relid, CAST(NULL AS INT) AS parentrelid, true AS isleaf, 0 AS level WHERE false",
+    ),
+];
+
+fn without_rows(function: &str, alias: Option<&TableAlias>) -> Option<TableFactor> {
+    let (name, text) = WITHOUT_ROWS.iter().find(|(name, _)| *name == function)?;
+    let alias = alias.cloned().unwrap_or_else(|| TableAlias {
+        explicit: true,
+        name: Ident::new(*name),
+        columns: vec![],
+        at: None,
+    });
+    let subquery = query(text)?;
+    Some(TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None })
 }
 
 /// `pg_class` is `pg_catalog.pg_class`. Names of the cut's own relations are the session's to look up.

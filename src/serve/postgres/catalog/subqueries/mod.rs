@@ -78,8 +78,10 @@ impl CatalogSubqueries {
         let mut found = false;
         if case.expr.is_none() {
             for (when, then) in &mut case.when_then_expr {
+                // A call that waits cannot be the argument of another.
                 if let Expr::ScalarSubquery(subquery) = then.as_ref()
                     && is_taken(subquery)?
+                    && !holds_subquery(when)?
                 {
                     **then = self.call(subquery, Answer::Value, Some(when.as_ref()), schema)?;
                     found = true;
@@ -150,6 +152,15 @@ impl CatalogSubqueries {
         let arguments = condition.cloned().into_iter().chain(columns).collect();
         Ok(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function.into_udf()), arguments)))
     }
+}
+
+fn holds_subquery(expr: &Expr) -> Result<bool> {
+    expr.exists(|expr| {
+        Ok(matches!(
+            expr,
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+        ))
+    })
 }
 
 fn is_taken(subquery: &Subquery) -> Result<bool> {
