@@ -195,7 +195,7 @@ fn names_are_written_out() {
             "AS (-- from a\n SELECT 'é', 1 FROM a\n JOIN b USING (a))",
             "AS (-- from a\n SELECT 'é', 1 FROM s.a\n JOIN s.b USING (a))",
         ),
-        ("AS SELECT FROM WHERE a", "AS SELECT FROM WHERE a"),
+        ("AS SELECT * FROM (a", "AS SELECT * FROM (a"),
     ] {
         assert_eq!(written(body), expected, "{body}");
     }
