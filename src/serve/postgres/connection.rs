@@ -64,7 +64,7 @@ impl<'a> Connection<'a> {
     /// Talks until one of the two has had enough.
     pub(super) async fn run(mut self) -> Result<(), Broken> {
         self.talk.report_settings();
-        let key = BackendKeyData::new(self.key.process_id, SecretKey::I32(self.key.secret));
+        let key = BackendKeyData::new(self.key.process_id, SecretKey::Bytes(self.key.secret.clone()));
         self.talk.outbox.add(PgWireBackendMessage::BackendKeyData(key));
         self.talk.ready().await?;
         // Only who was told that it is its turn can be idle.

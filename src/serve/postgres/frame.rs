@@ -28,7 +28,7 @@ pub(super) enum Opening {
     /// Asks for TLS or GSS.
     Encryption,
     /// Asks to cancel the statement of another connection.
-    Cancel { process_id: i32, secret: i32 },
+    Cancel { process_id: i32, secret: Bytes },
     /// Wants a session.
     Startup { major: u16, minor: u16, parameters: Vec<(String, String)> },
 }
@@ -188,7 +188,9 @@ impl Inbox {
 fn opening(body: &mut Body) -> Result<Opening, Error> {
     match body.i32()? {
         SSL_REQUEST | GSS_REQUEST => Ok(Opening::Encryption),
-        CANCEL_REQUEST => Ok(Opening::Cancel { process_id: body.i32()?, secret: body.i32()? }),
+        CANCEL_REQUEST => {
+            Ok(Opening::Cancel { process_id: body.i32()?, secret: std::mem::take(&mut body.0) })
+        }
         version => {
             let mut parameters = Vec::new();
             loop {

@@ -17,16 +17,19 @@ use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::startup::{Authentication, NegotiateProtocolVersion};
 use std::net::IpAddr;
 
-/// The newest protocol that is spoken, as PostgreSQL writes it.
-const PROTOCOL_3_0: i32 = 3 << 16;
+/// The newest version 3 that is spoken. There is no 3.1 of its own.
+const MINOR_MAX: u16 = 2;
+/// Bytes of a cancel key up to protocol 3.1, and from 3.2 on, as PostgreSQL 18 makes them.
+const KEY_BYTES: usize = 4;
+const LONG_KEY_BYTES: usize = 32;
 const MECHANISM: &str = "SCRAM-SHA-256";
 /// The same, bound to the certificate of the connection: nobody in between can pass it on.
 const MECHANISM_BOUND: &str = "SCRAM-SHA-256-PLUS";
 
 /// How a login ended.
 pub(super) enum Login {
-    /// With a session.
-    Session(Box<Session>),
+    /// With a session, and the length of its cancel key.
+    Session(Box<Session>, usize),
     /// With a cancel request, which has been passed on.
     Cancelled,
 }
@@ -36,6 +39,8 @@ struct Request {
     user: String,
     database: String,
     settings: Vec<(String, String)>,
+    /// Of the protocol that is spoken.
+    minor: u16,
 }
 
 /// Logs a client in. `certificate` encrypts the connection, if it is encrypted.
@@ -77,7 +82,8 @@ pub(super) async fn login(
         session.settings().lock().set_initial(name, value).map_err(Broken::Fatal)?;
     }
     outbox.add(PgWireBackendMessage::Authentication(Authentication::Ok));
-    Ok(Login::Session(Box::new(session)))
+    let key_bytes = if request.minor >= 2 { LONG_KEY_BYTES } else { KEY_BYTES };
+    Ok(Login::Session(Box::new(session), key_bytes))
 }
 
 /// Reads what comes before a session.
@@ -91,23 +97,25 @@ async fn start(inbox: &mut Inbox, outbox: &mut Outbox, keys: &CancelKeys) -> Res
         Opening::Startup { major: 3, minor, parameters } => {
             let (options, parameters): (Vec<_>, Vec<_>) =
                 parameters.into_iter().partition(|(name, _)| name.starts_with("_pq_."));
-            if minor > 0 || !options.is_empty() {
+            let spoken = minor.min(MINOR_MAX);
+            if minor > MINOR_MAX || !options.is_empty() {
                 let options = options.into_iter().map(|(name, _)| name).collect();
-                outbox.add(PgWireBackendMessage::NegotiateProtocolVersion(NegotiateProtocolVersion::new(
-                    PROTOCOL_3_0,
-                    options,
-                )));
+                let version = (3 << 16) | i32::from(spoken);
+                let answer = NegotiateProtocolVersion::new(version, options);
+                outbox.add(PgWireBackendMessage::NegotiateProtocolVersion(answer));
             }
-            request(parameters).map(Some).map_err(Broken::Fatal)
+            request(parameters, spoken).map(Some).map_err(Broken::Fatal)
         }
         Opening::Startup { major, minor, .. } => {
-            let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0");
+            let message = format!(
+                "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{MINOR_MAX}"
+            );
             Err(Broken::Fatal(Error::new("0A000", message)))
         }
     }
 }
 
-fn request(parameters: Vec<(String, String)>) -> Result<Request, Error> {
+fn request(parameters: Vec<(String, String)>, minor: u16) -> Result<Request, Error> {
     let mut settings = Vec::new();
     let (mut user, mut database) = (None, None);
     for (name, value) in parameters {
@@ -124,7 +132,7 @@ fn request(parameters: Vec<(String, String)>) -> Result<Request, Error> {
     let user =
         user.ok_or_else(|| Error::new("28000", "no PostgreSQL user name specified in startup packet"))?;
     let database = database.filter(|name| !name.is_empty()).unwrap_or_else(|| user.clone());
-    Ok(Request { user, database, settings })
+    Ok(Request { user, database, settings, minor })
 }
 
 /// `-c name=value`, `-cname=value` and `--name=value`; a backslash keeps the character after it.

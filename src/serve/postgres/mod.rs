@@ -123,8 +123,8 @@ async fn serve(server: Arc<Server>, socket: TcpStream, address: SocketAddr) {
         None => Err(too_many()),
     };
     let ended = match entered {
-        Ok(Some((session, _place))) => {
-            let key = server.keys.register(session.process_id());
+        Ok(Some((session, key_bytes, _place))) => {
+            let key = server.keys.register(session.process_id(), key_bytes);
             inbox.logged_in();
             Connection::new(&mut inbox, &mut outbox, *session, key, server.readers.shutdown.clone())
                 .run()
@@ -145,7 +145,8 @@ fn too_many() -> Broken {
     Broken::Fatal(Error::new("53300", "sorry, too many clients already"))
 }
 
-type Entered = Option<(Box<super::session::Session>, tokio::sync::OwnedSemaphorePermit)>;
+/// A session, the length of its cancel key, and its place.
+type Entered = Option<(Box<super::session::Session>, usize, tokio::sync::OwnedSemaphorePermit)>;
 
 /// Logs in and takes a place; the permit is held as long as the connection.
 async fn enter(
@@ -157,15 +158,15 @@ async fn enter(
 ) -> Result<Entered, Broken> {
     let Server { readers, keys, guesses, .. } = server;
     let login = login::login(inbox, outbox, address.ip(), certificate, readers, keys, guesses);
-    let session = tokio::select! {
+    let (session, key_bytes) = tokio::select! {
         () = server.readers.shutdown.requested() => return Err(Broken::Fatal(connection::shutting_down())),
         login = tokio::time::timeout(LOGIN_MAX, login) => match login {
-            Ok(Ok(Login::Session(session))) => session,
+            Ok(Ok(Login::Session(session, key_bytes))) => (session, key_bytes),
             Ok(Ok(Login::Cancelled)) => return Ok(None),
             Ok(Err(broken)) => return Err(broken),
             Err(_) => return Err(Broken::Fatal(Error::new("08006", "login took too long"))),
         },
     };
     let place = Arc::clone(&server.places).try_acquire_owned().map_err(|_| too_many())?;
-    Ok(Some((session, place)))
+    Ok(Some((session, key_bytes, place)))
 }

@@ -302,7 +302,9 @@ impl<'a> Cursor<'a> {
             let value = match self.peek() {
                 Some(Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text)) => text.clone(),
                 Some(Token::Number(number, _)) => format!("{sign}{number}"),
-                Some(Token::Word(word)) if word.quote_style.is_some() && of_names => format!("\"{}\"", word.value),
+                Some(Token::Word(word)) if word.quote_style.is_some() && of_names => {
+                    format!("\"{}\"", word.value)
+                }
                 Some(Token::Word(word)) if word.quote_style.is_some() => word.value.clone(),
                 Some(Token::Word(word)) => word.value.to_lowercase(),
                 _ => return Err(self.unexpected()),
