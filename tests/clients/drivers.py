@@ -11,6 +11,7 @@ import asyncio
 import datetime as dt
 import io
 import sys
+import threading
 from decimal import Decimal
 
 UTC = dt.timezone.utc
@@ -119,6 +120,20 @@ def psycopg3():
             same(sum(1 for _ in copy.rows()), 1000)
         with connection.cursor() as cursor:
             same([row[0] for row in cursor.stream(NUMBERS, size=100)], list(range(1, 1001)))
+    # The library's 18 speaks protocol 3.2, whose cancel keys are longer.
+    if psycopg.pq.version() >= 180000:
+        target = f"host={HOST} port={PORT} user=sluice dbname=sluice max_protocol_version=3.2"
+        with psycopg.connect(target) as connection:
+            connection.execute("PREPARE total (int) AS SELECT $1 + 1")
+            listed = connection.execute("SELECT name, statement, from_sql FROM pg_prepared_statements").fetchall()
+            same(listed, [("total", "PREPARE total (INT) AS SELECT $1 + 1", True)])
+            stop = threading.Timer(0.2, connection.cancel_safe)
+            stop.start()
+            try:
+                connection.execute(ENDLESS)
+                raise AssertionError("an endless query had an end")
+            except psycopg.errors.QueryCanceled:
+                stop.join()
 
 
 def asyncpg():
