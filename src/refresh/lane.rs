@@ -108,9 +108,10 @@ impl Lane {
             let started = clock::instant();
             let result = self.refresh(&cut, &consumed, base.as_ref(), is_full).await;
             let spent = started.elapsed();
-            last = Some(clock::now());
             let pause = match &result {
                 Ok(done) => {
+                    // What has failed stays due, whatever its schedule.
+                    last = Some(clock::now());
                     consumed = done.consumed.clone();
                     base = Some(Arc::clone(&cut));
                     is_published = true;

@@ -91,9 +91,10 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
     let lanes_stop = stop.child_token();
     let mut tasks = run.ring_on_commits(&bell, &lanes_stop);
     let (asker, mut asked) = mailbox();
-    tasks.extend(run.start_lanes(&reports, asker, &lanes_stop));
-    // Whoever sees this cut may ask its models for a refresh.
+    let lanes = run.lanes(&reports, asker, &lanes_stop);
+    // Who sees this cut may ask its models for a refresh; the lanes themselves start from it.
     run.publish_cut(run.epoch);
+    tasks.extend(lanes.into_iter().map(|lane| tokio::spawn(lane.run())));
     bell.notify_one();
     loop {
         let wait = run.next_wake();
@@ -228,21 +229,21 @@ impl Run {
         streams.chain(foreign).collect()
     }
 
-    /// Starts the lanes and tells the control how they, and the waves, are asked.
-    fn start_lanes(
+    /// The lanes, not running yet; tells the control how they, and the waves, are asked.
+    fn lanes(
         &self,
         reports: &mpsc::Sender<LaneReport>,
         waves: mpsc::Sender<Ask>,
         stop: &CancellationToken,
-    ) -> Vec<tokio::task::JoinHandle<()>> {
+    ) -> Vec<Lane> {
         let permits = Arc::new(Semaphore::new(self.waves.settings.lanes_max));
         let tables = Arc::new(self.tables.clone());
         let in_lanes = || self.waves.shape.models.iter().filter(|m| !m.is_streaming);
         let mut lanes = BTreeMap::new();
-        let start = |model: &Arc<Model>| {
+        let lane = |model: &Arc<Model>| {
             let (asker, asked) = mailbox();
             lanes.insert(model.name.clone(), asker);
-            let lane = Lane {
+            Lane {
                 model: Arc::clone(model),
                 lake: Arc::clone(&self.waves.lake),
                 tables: Arc::clone(&tables),
@@ -254,10 +255,9 @@ impl Run {
                 asks: Asks::new(asked),
                 depends_on_clock: self.waves.shape.clock_models.contains(&model.name),
                 stop: stop.clone(),
-            };
-            tokio::spawn(lane.run())
+            }
         };
-        let tasks = in_lanes().map(start).collect();
+        let made = in_lanes().map(lane).collect();
         self.waves.control.run(Running {
             lake: Arc::clone(&self.waves.lake),
             engine: self.waves.engine.clone(),
@@ -267,7 +267,7 @@ impl Run {
             lanes,
             waves,
         });
-        tasks
+        made
     }
 
     /// How long until the clock owes something.
