@@ -11,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
         trial("models::refresh_comes_before_the_trigger", refresh_comes_before_the_trigger),
         trial("models::who_refreshes_reads_what_they_pushed", who_refreshes_reads_what_they_pushed),
         trial("models::a_refresh_that_fails_says_why", a_refresh_that_fails_says_why),
+        trial("models::what_is_due_and_fails_is_tried_again", what_is_due_and_fails_is_tried_again),
         trial(
             "models::mostly_affected_partitions_are_overwritten",
             mostly_affected_partitions_are_overwritten,
@@ -195,6 +196,23 @@ fn a_refresh_that_fails_says_why() {
     }
     assert_eq!(session.text("SELECT count(*) FROM gold.numbers"), "0", "the last good version stands");
     assert_eq!(session.text("SELECT number FROM silver.numbers"), "7", "the last good version stands");
+}
+
+fn what_is_due_and_fails_is_tried_again() {
+    let warehouse = project(&[]);
+    let server = warehouse.serve();
+    push_readings(&server, 1, &["seven"]);
+    server.terminate();
+    warehouse.write(
+        "sql/gold/numbers.sql",
+        "CREATE MATERIALIZED VIEW gold.numbers SCHEDULE EVERY 1 HOUR\n\
+         AS SELECT CAST(sensor AS INT) AS number FROM bronze.readings;\n",
+    );
+    let server = warehouse.serve();
+    // Long before its hour comes round.
+    let failures =
+        "SELECT count(*) > 1 FROM sluice.refreshes WHERE model = 'gold.numbers' AND outcome <> 'ok'";
+    server.wait_until(failures, "t");
 }
 
 fn incremental_is_not_weighed() {
