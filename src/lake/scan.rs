@@ -31,7 +31,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion_datasource::compute_all_files_statistics;
 use datafusion_datasource_parquet::ParquetRowSelection;
@@ -208,16 +208,20 @@ impl FilesProvider {
         }
     }
 
+    /// What the wanted rows hold to, by the columns of files.
+    fn predicate(&self, state: &dyn Session, filters: &[Expr]) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        let schema = DFSchema::try_from(Arc::clone(self.table_schema.table_schema()))?;
+        conjunction(filters.to_vec()).map(|filter| state.create_physical_expr(filter, &schema)).transpose()
+    }
+
     /// Files that may hold matching rows.
     fn prune(
         &self,
-        state: &dyn Session,
-        filters: &[Expr],
+        predicate: Option<&Arc<dyn PhysicalExpr>>,
         files: &[PlannedFile],
     ) -> Result<Vec<PlannedFile>> {
-        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(files.to_vec()) };
+        let Some(predicate) = predicate.cloned() else { return Ok(files.to_vec()) };
         let schema = self.table_schema.table_schema();
-        let predicate = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(schema))?)?;
         let bounds: Vec<_> = files.iter().filter_map(|f| f.file.statistics.clone()).collect();
         let keep = PruningPredicateBuilder::new()
             .with_file_schema(Arc::clone(schema))
@@ -306,7 +310,8 @@ impl TableProvider for FilesProvider {
             None => self.order.clone(),
         };
         let schema = self.table_schema.table_schema();
-        let files = self.prune(state, filters, self.planned()?)?;
+        let predicate = self.predicate(state, filters)?;
+        let files = self.prune(predicate.as_ref(), self.planned()?)?;
         if files.is_empty() {
             return Ok(Arc::new(EmptyExec::new(project_schema(schema, Some(&wanted))?)));
         }
@@ -349,9 +354,13 @@ impl TableProvider for FilesProvider {
         options.global.coerce_int96 = Some("us".to_string());
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
         let readers = CachedParquetFileReaderFactory::new(store, footers);
-        let source = ParquetSource::new(self.table_schema.clone())
+        let mut source = ParquetSource::new(self.table_schema.clone())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(readers));
+        if let Some(predicate) = predicate {
+            // Row groups and pages are passed over by it; the rows themselves are filtered above.
+            source = source.with_predicate(predicate);
+        }
         let scan = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
