@@ -50,14 +50,14 @@ const GOLD: [[&str; 4]; 3] = [
 /// `:c` is a customer, `:d` a number of days since the first.
 const QUESTIONS: [&str; 8] = [
     "SELECT orders, revenue FROM gold.customer_sales WHERE customer = :c",
-    "SELECT day, revenue FROM gold.daily_sales WHERE day BETWEEN {first} + :d AND {first} + :d + 6 ORDER BY day",
-    "SELECT sum(revenue) FROM gold.daily_sales WHERE day >= {first} + :d AND day < {first} + :d + 30",
-    "SELECT status, orders, revenue FROM gold.daily_status WHERE day = {first} + :d ORDER BY status",
-    "SELECT day, revenue FROM gold.daily_sales WHERE day >= {first} + :d ORDER BY revenue DESC LIMIT 10",
+    "SELECT day, revenue FROM gold.daily_sales WHERE day BETWEEN {first} + :d::int AND {first} + :d::int + 6 ORDER BY day",
+    "SELECT sum(revenue) FROM gold.daily_sales WHERE day >= {first} + :d::int AND day < {first} + :d::int + 30",
+    "SELECT status, orders, revenue FROM gold.daily_status WHERE day = {first} + :d::int ORDER BY status",
+    "SELECT day, revenue FROM gold.daily_sales WHERE day >= {first} + :d::int ORDER BY revenue DESC LIMIT 10",
     "SELECT count(*), sum(revenue) FROM gold.customer_sales WHERE customer BETWEEN :c AND :c + 1000",
     "SELECT s.status, s.revenue / d.revenue FROM gold.daily_status s JOIN gold.daily_sales d ON d.day = s.day \
-     WHERE d.day = {first} + :d ORDER BY s.status",
-    "SELECT status, sum(orders) FROM gold.daily_status WHERE day BETWEEN {first} + :d AND {first} + :d + 89 GROUP BY status \
+     WHERE d.day = {first} + :d::int ORDER BY s.status",
+    "SELECT status, sum(orders) FROM gold.daily_status WHERE day BETWEEN {first} + :d::int AND {first} + :d::int + 89 GROUP BY status \
      ORDER BY status",
 ];
 

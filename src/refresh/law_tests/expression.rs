@@ -135,7 +135,8 @@ impl Grammar<'_, '_> {
             0 => format!("{name} IS NOT NULL"),
             1 => format!("{name} {} {}", self.comparison(), self.literal(kind)),
             2 => format!("{name} IS NULL"),
-            3 => format!("{name} IS DISTINCT FROM {}", self.literal(kind)),
+            // sqlparser would take an AND behind it in.
+            3 => format!("({name} IS DISTINCT FROM {})", self.literal(kind)),
             4 => match self.column_where(scope, |k| k == kind) {
                 Some(other) => format!("{name} {} {}", self.comparison(), other.name),
                 None => format!("{name} IS NOT NULL"),
