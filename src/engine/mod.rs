@@ -5,6 +5,7 @@
 
 mod filters;
 pub mod functions;
+mod not_in;
 mod padding;
 mod pauses;
 mod planner;
