@@ -9,7 +9,6 @@ mod not_in;
 mod padding;
 mod pauses;
 mod planner;
-mod small;
 mod split;
 mod tables;
 
@@ -48,8 +47,6 @@ const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 pub struct Engine {
     /// What every session starts from: settings, functions, rules, the shared runtime; no tables.
     template: Opaque<SessionState>,
-    /// The same for plans over few rows, on one thread.
-    small: Opaque<SessionState>,
 }
 
 impl Engine {
@@ -66,24 +63,26 @@ impl Engine {
             .build();
         let context = SessionContext::new_with_state(state);
         functions::register(&context);
-        let template = context.state();
-        let small = small::of(&template);
-        Ok(Self { template: Opaque::new(template), small: Opaque::new(small) })
+        Ok(Self { template: Opaque::new(context.state()) })
     }
 
     /// A session whose names resolve in `catalog`.
     pub fn session(&self, catalog: Arc<dyn CatalogProvider>) -> SessionContext {
-        session_of(&self.template, catalog)
+        let mut state = SessionState::clone(&self.template);
+        // The clone shares the template's list: a session needs one of its own.
+        state.register_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
+        let context = SessionContext::new_with_state(state);
+        context.register_catalog(DATABASE, catalog);
+        context
     }
 
     /// The planner's state over one cut, with `now()` fixed: a refresh has one time, whenever its parts run.
     pub fn state_at(&self, cut: &Arc<Cut>, now: DateTime<Utc>) -> Opaque<SessionState> {
-        at(self.context_over(cut).state(), now)
-    }
-
-    /// The same for plans over few rows: what their operators save is less than what it costs to plan for it.
-    pub fn small_state_at(&self, cut: &Arc<Cut>, now: DateTime<Utc>) -> Opaque<SessionState> {
-        at(session_of(&self.small, self.catalog_of(cut)).state(), now)
+        let mut state = self.context_over(cut).state();
+        state.mark_start_execution();
+        // What is recorded of it, and compared with later, has microseconds.
+        state.execution_props_mut().query_execution_start_time = Some(now.trunc_subsecs(6));
+        Opaque::new(state)
     }
 
     /// Plans a query over one cut.
@@ -103,28 +102,8 @@ impl Engine {
     }
 
     fn context_over(&self, cut: &Arc<Cut>) -> SessionContext {
-        self.session(self.catalog_of(cut))
+        self.session(Arc::new(CutCatalog::new(Arc::clone(cut), self.clone())))
     }
-
-    fn catalog_of(&self, cut: &Arc<Cut>) -> Arc<CutCatalog> {
-        Arc::new(CutCatalog::new(Arc::clone(cut), self.clone()))
-    }
-}
-
-fn session_of(template: &SessionState, catalog: Arc<dyn CatalogProvider>) -> SessionContext {
-    let mut state = template.clone();
-    // The clone shares the template's list: a session needs one of its own.
-    state.register_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
-    let context = SessionContext::new_with_state(state);
-    context.register_catalog(DATABASE, catalog);
-    context
-}
-
-fn at(mut state: SessionState, now: DateTime<Utc>) -> Opaque<SessionState> {
-    state.mark_start_execution();
-    // What is recorded of it, and compared with later, has microseconds.
-    state.execution_props_mut().query_execution_start_time = Some(now.trunc_subsecs(6));
-    Opaque::new(state)
 }
 
 /// DataFusion's rules in their order, with ours among them. But for the one that hands filters down to scans, which have

@@ -80,18 +80,17 @@ pub(super) async fn of_feed(
         Some(end) => is_null(end),
         None => Ok(BooleanArray::from(vec![true; rows.num_rows()])),
     };
-    let open = each(stood.batches(), |rows| filter_record_batch(rows, &is_open(rows)?))?;
-    let ended = each(stood.batches(), |rows| filter_record_batch(rows, &not(&is_open(rows)?)?))?;
+    let (open, ended) = parted(stood.batches(), is_open)?;
     let followed = Followed::new(&told, &came, &open)?;
-    let of_followed = |rows: &RecordBatch| filter_record_batch(rows, &followed.holds(&told, rows)?);
-    let of_others = |rows: &RecordBatch| filter_record_batch(rows, &not(&followed.holds(&told, rows)?)?);
-    let anew = distinct(each(&came, |batch| told.keys(&of_others(batch)?))?)?;
+    let (came, others) = parted(&came, |rows| followed.holds(rows))?;
+    let anew = distinct(each(&others, |rows| told.keys(rows))?)?;
     let anew_count: usize = anew.iter().map(RecordBatch::num_rows).sum();
     let mut rows = Vec::new();
     if anew_count < set.len() {
-        let plan = over(&plan, &continuation.input, each(&came, of_followed)?, each(&open, of_followed)?)?;
-        rows = evaluator.run(&plan).await?;
-        rows.extend(each(&ended, of_followed)?);
+        let (open, _) = parted(&open, |rows| followed.holds(rows))?;
+        let (ended, _) = parted(&ended, |rows| followed.holds(rows))?;
+        rows = evaluator.run(&over(&plan, &continuation.input, came, open)?).await?;
+        rows.extend(ended);
     }
     let mut rows = judge_all(model, rules, &rows)?;
     if anew_count > 0 {
@@ -109,6 +108,20 @@ fn each<'a>(
     make: impl Fn(&RecordBatch) -> Result<RecordBatch, ArrowError>,
 ) -> Result<Vec<RecordBatch>, ArrowError> {
     batches.into_iter().map(make).collect()
+}
+
+/// The rows that are meant, and the others.
+fn parted<'a>(
+    batches: impl IntoIterator<Item = &'a RecordBatch>,
+    meant: impl Fn(&RecordBatch) -> Result<BooleanArray, ArrowError>,
+) -> Result<(Vec<RecordBatch>, Vec<RecordBatch>), ArrowError> {
+    let (mut these, mut others) = (Vec::new(), Vec::new());
+    for batch in batches {
+        let meant = meant(batch)?;
+        these.push(filter_record_batch(batch, &meant)?);
+        others.push(filter_record_batch(batch, &not(&meant)?)?);
+    }
+    Ok((these, others))
 }
 
 /// The rows that came, in the columns that the continuation reads.
@@ -203,10 +216,13 @@ impl Told {
 }
 
 /// The keys that are gone on from: of each one row stands that may change, and all that came is later.
-struct Followed(HashSet<OwnedRow>);
+struct Followed<'a> {
+    told: &'a Told,
+    keys: HashSet<OwnedRow>,
+}
 
-impl Followed {
-    fn new(told: &Told, came: &[RecordBatch], open: &[RecordBatch]) -> Result<Self, ArrowError> {
+impl<'a> Followed<'a> {
+    fn new(told: &'a Told, came: &[RecordBatch], open: &[RecordBatch]) -> Result<Self, ArrowError> {
         let mut earliest: HashMap<OwnedRow, OwnedRow> = HashMap::new();
         for batch in came {
             let (keys, sequences) = (told.keys_to_compare(batch)?, told.sequence_to_compare(batch)?);
@@ -222,7 +238,7 @@ impl Followed {
                 }
             }
         }
-        let (mut followed, mut seen) = (HashSet::new(), HashSet::new());
+        let (mut held, mut seen) = (HashSet::new(), HashSet::new());
         for batch in open {
             let (keys, sequences) = (told.keys_to_compare(batch)?, told.sequence_to_compare(batch)?);
             for (key, sequence) in keys.iter().zip(sequences.iter()) {
@@ -230,18 +246,18 @@ impl Followed {
                 let is_later = earliest.get(&key).is_some_and(|first| first.row() > sequence);
                 if !seen.insert(key.clone()) {
                     // Which of several is the last is not told.
-                    followed.remove(&key);
+                    held.remove(&key);
                 } else if is_later {
-                    followed.insert(key);
+                    held.insert(key);
                 }
             }
         }
-        Ok(Self(followed))
+        Ok(Self { told, keys: held })
     }
 
     /// For each of these rows, whether its key is among them.
-    fn holds(&self, told: &Told, rows: &RecordBatch) -> Result<BooleanArray, ArrowError> {
-        let keys = told.keys_to_compare(rows)?;
-        Ok(keys.iter().map(|key| Some(self.0.contains(&key.owned()))).collect())
+    fn holds(&self, rows: &RecordBatch) -> Result<BooleanArray, ArrowError> {
+        let keys = self.told.keys_to_compare(rows)?;
+        Ok(keys.iter().map(|key| Some(self.keys.contains(&key.owned()))).collect())
     }
 }

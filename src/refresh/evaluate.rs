@@ -45,23 +45,32 @@ pub(super) fn is_worth_looking_up(keys: u64, rows: u64) -> bool {
     rows > SMALL_ROWS && keys.saturating_mul(ROWS_A_KEY_MIN) <= rows
 }
 
-/// Plans over tables of no more rows run on one thread, sooner than several have agreed who does what.
-const FEW_ROWS: u64 = 131_072;
+/// Plans over tables of no more rows run on one thread: sooner than several have agreed who does what.
+const ALONE_ROWS: u64 = 131_072;
 
 /// Runs the plans of one refresh.
 pub(super) struct Evaluator<'a> {
     state: &'a Opaque<SessionState>,
-    /// The same for few rows.
-    small: Opaque<SessionState>,
+    /// The same for one thread.
+    alone: Opaque<SessionState>,
     /// Affected keys that were run already: the same plan stands on the new side and on the old one.
     keys: Mutex<HashMap<usize, (Opaque<Arc<LogicalPlan>>, Vec<RecordBatch>)>>,
     rows_read: AtomicU64,
 }
 
 impl<'a> Evaluator<'a> {
-    /// `small` is the state for plans over few rows.
-    pub(super) fn new(state: &'a Opaque<SessionState>, small: Opaque<SessionState>) -> Self {
-        Self { state, small, keys: Mutex::default(), rows_read: AtomicU64::new(0) }
+    pub(super) fn new(state: &'a Opaque<SessionState>) -> Self {
+        let mut alone = SessionState::clone(state);
+        let options = alone.config_mut().options_mut();
+        options.execution.target_partitions = 1;
+        // The rows that are wanted of large files are known: asking each file's bounds costs more than it could save.
+        options.execution.parquet.pruning = false;
+        options.execution.parquet.enable_page_index = false;
+        options.optimizer.enable_dynamic_filter_pushdown = false;
+        options.optimizer.enable_join_dynamic_filter_pushdown = false;
+        options.optimizer.enable_topk_dynamic_filter_pushdown = false;
+        options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+        Self { state, alone: Opaque::new(alone), keys: Mutex::default(), rows_read: AtomicU64::new(0) }
     }
 
     /// The planner's state.
@@ -97,7 +106,7 @@ impl<'a> Evaluator<'a> {
     }
 
     async fn collect(&self, plan: &Opaque<LogicalPlan>) -> Result<Vec<RecordBatch>, Error> {
-        let state = if largest(plan)? > FEW_ROWS { self.state } else { &self.small };
+        let state = if largest(plan)? > ALONE_ROWS { self.state } else { &self.alone };
         let physical = physical_plan(state, plan).await?;
         let rows = collect(Arc::clone(&physical), state.task_ctx()).await?;
         let read = rows_scanned(physical.as_ref()) + rows_looked_up(plan)?;
