@@ -6,7 +6,7 @@
 
 use super::project::Project;
 use crate::lake::TableName;
-use crate::sql::{Definition, parse_file};
+use crate::sql::{Definition, parse_file, quoted, quoted_table};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ impl Typed {
 
     /// The text of that file.
     pub fn text(&self) -> String {
-        let (name, kind) = (quoted_name(&self.name), self.kind.words());
+        let (name, kind) = (quoted_table(&self.name), self.kind.words());
         let mut text = format!("CREATE {kind} {name} {};\n", self.body.trim());
         if let Some(comment) = &self.comment {
             text.push_str(&format!("COMMENT ON {kind} {name} IS {};\n", quoted_text(comment)));
@@ -81,14 +81,6 @@ impl Typed {
             })
             .unwrap_or_default()
     }
-}
-
-fn quoted_name(name: &TableName) -> String {
-    format!("{}.{}", quoted(&name.schema), quoted(&name.name))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn quoted_text(text: &str) -> String {

@@ -1,7 +1,6 @@
 //! Row rules of a model, compiled once a refresh and applied batch by batch.
 
-use crate::sql::quarantine_schema;
-use crate::sql::{Expectation, ViolationAction};
+use crate::sql::{Expectation, ViolationAction, quarantine_schema, quoted};
 use arrow::array::{
     Array, ArrayRef, AsArray as _, BinaryArray, BooleanArray, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, new_null_array,
@@ -75,7 +74,7 @@ impl Rules {
         };
         let mut rules = Vec::new();
         for field in output.fields().iter().filter(|f| !f.is_nullable()) {
-            let text = format!("\"{}\" IS NOT NULL", field.name().replace('"', "\"\""));
+            let text = format!("{} IS NOT NULL", quoted(field.name()));
             rules.push(rule(NOT_NULL, &text, ViolationAction::QuarantineRow, true)?);
         }
         for e in expectations {

@@ -9,6 +9,7 @@
 
 use super::cdc::{AutoCdc, ColumnName, History, Selection};
 use super::layout::BRONZE_COLUMNS;
+use super::syntax::{quoted, quoted_table};
 use super::{Error, hint_did_you_mean, type_name};
 use crate::lake::TableName;
 use arrow::datatypes::{DataType, Schema};
@@ -98,14 +99,14 @@ impl Chosen {
                 select(tracked, &told, is_key)
             }
         };
-        let quoted = |names: Vec<&str>| names.into_iter().map(quote).collect::<Vec<_>>();
+        let all_quoted = |names: Vec<&str>| names.into_iter().map(quoted).collect::<Vec<_>>();
         let position = ["_partition", "_offset"].into_iter().filter(|name| all.contains(name)).collect();
         Ok(Self {
-            keys: cdc.keys.iter().map(|key| quote(&key.name)).collect(),
-            tracked: quoted(tracked),
-            kept: quoted(kept),
-            sequence: quote(&cdc.sequence_by.name),
-            position: quoted(position),
+            keys: cdc.keys.iter().map(|key| quoted(&key.name)).collect(),
+            tracked: all_quoted(tracked),
+            kept: all_quoted(kept),
+            sequence: quoted(&cdc.sequence_by.name),
+            position: all_quoted(position),
         })
     }
 
@@ -208,10 +209,6 @@ fn missing(column: &ColumnName, clause: &str, input: &Schema) -> Error {
     Error::new("42703", column.origin.clone(), message).with_hint_if(hint_did_you_mean(&column.name, names))
 }
 
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// The changes: what of them is kept, and their place among those of their key.
 fn changes(cdc: &AutoCdc, chosen: &Chosen) -> String {
     let deletes = match &cdc.delete_when {
@@ -224,7 +221,7 @@ fn changes(cdc: &AutoCdc, chosen: &Chosen) -> String {
          FROM {input}",
         columns = chosen.read().join(", "),
         sequence = chosen.sequence,
-        input = quoted(&cdc.input),
+        input = quoted_table(&cdc.input),
     )
 }
 
@@ -237,17 +234,13 @@ fn stood(cdc: &AutoCdc, chosen: &Chosen, table: &TableName) -> String {
     let columns = chosen.read().into_iter().map(column).collect::<Vec<_>>().join(", ");
     let (opens, current) = match &cdc.history {
         History::Newest => (chosen.sequence.clone(), String::new()),
-        History::Versions { .. } => (quote(START_AT), format!(" WHERE {} IS NULL", quote(END_AT))),
+        History::Versions { .. } => (quoted(START_AT), format!(" WHERE {} IS NULL", quoted(END_AT))),
     };
     format!(
         "SELECT {columns}, {sequence} AS {AT}, {opens} AS {OPENS}, FALSE AS {DELETES}, NULL AS {HASH} FROM {table}{current}",
         sequence = chosen.sequence,
-        table = quoted(table),
+        table = quoted_table(table),
     )
-}
-
-fn quoted(table: &TableName) -> String {
-    format!("{}.{}", quote(&table.schema), quote(&table.name))
 }
 
 /// Type 1: the newest change of each key, unless it deletes.

@@ -11,6 +11,7 @@
 
 use super::cursor::{Cursor, is_word};
 use super::query::normal;
+use super::syntax::quoted_table;
 use super::windows::{Given, Names, expand_windows_given, filled_in, is_window_function};
 use super::{Error, LateRows, MaterializedViewDefinition, ModelQuery, Origin, WindowError};
 use crate::lake::TableName;
@@ -64,15 +65,13 @@ pub(super) fn take_clauses<'a>(
 
 /// A query, its window functions not expanded yet, as one that shows closed windows alone.
 pub(super) fn on_close(query: Query, table: &TableName, at: Location) -> Result<Query, String> {
-    let quoted = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
     let (column, of) = match table.schema.as_str() {
         "bronze" => ("watermark", table.watermark()),
         _ => ("_watermark", table.clone()),
     };
     let text = format!(
-        "SELECT * FROM __table AS __own WHERE window_end <= (SELECT max({column}) FROM {}.{})",
-        quoted(&of.schema),
-        quoted(&of.name)
+        "SELECT * FROM __table AS __own WHERE window_end <= (SELECT max({column}) FROM {})",
+        quoted_table(&of)
     );
     let subquery = Box::new(query);
     filled_in(&text, at, names(TableFactor::Derived { lateral: false, subquery, alias: None, sample: None }))

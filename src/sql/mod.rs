@@ -31,6 +31,7 @@ mod query;
 mod refusal;
 mod spelling;
 mod suggest;
+mod syntax;
 mod types;
 mod windows;
 
@@ -47,5 +48,6 @@ pub use precedence::{bind_as_written, bind_expression_as_written};
 pub use query::{NamedRelation, relations};
 pub use spelling::spell_for_engine;
 pub use suggest::{did_you_mean, hint_did_you_mean};
+pub use syntax::{call, function, literal, quoted, quoted_table, take};
 pub use types::type_name;
 pub use windows::{WindowError, expand_windows};

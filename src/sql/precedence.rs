@@ -1,8 +1,9 @@
 //! `a IS DISTINCT FROM b AND c` means `(a IS DISTINCT FROM b) AND c`. The parser reads everything behind `FROM` as the
 //! right side; here the tree is turned so that AND, OR and NOT bind as PostgreSQL says.
 
+use super::syntax::take;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Query, UnaryOperator, Value, VisitMut as _, VisitorMut,
+    BinaryOperator, Expr, Query, UnaryOperator, VisitMut as _, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -33,7 +34,7 @@ impl VisitorMut for Turn {
         if let Some((side, strength)) = side
             && weaker(side, strength).is_some()
         {
-            let mut tree = std::mem::replace(side.as_mut(), hole());
+            let mut tree = take(side.as_mut());
             turn(&mut tree, strength, expr);
             *expr = tree;
         }
@@ -46,8 +47,8 @@ fn turn(tree: &mut Expr, strength: u8, outer: &mut Expr) {
     match weaker(tree, strength) {
         Some(left) => turn(left, strength, outer),
         None => {
-            let inner = std::mem::replace(tree, hole());
-            *tree = std::mem::replace(outer, hole());
+            let inner = take(tree);
+            *tree = take(outer);
             match tree {
                 Expr::IsDistinctFrom(_, side)
                 | Expr::IsNotDistinctFrom(_, side)
@@ -57,7 +58,7 @@ fn turn(tree: &mut Expr, strength: u8, outer: &mut Expr) {
             }
             // Models are kept as text: printed and parsed again, the tree has to be the same.
             if matches!(tree, Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..)) {
-                let distinct = std::mem::replace(tree, hole());
+                let distinct = take(tree);
                 *tree = Expr::Nested(Box::new(distinct));
             }
         }
@@ -77,10 +78,6 @@ fn weaker(expr: &mut Expr, strength: u8) -> Option<&mut Expr> {
         }
         _ => None,
     }
-}
-
-fn hole() -> Expr {
-    Expr::value(Value::Null)
 }
 
 #[cfg(test)]

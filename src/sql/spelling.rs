@@ -1,10 +1,10 @@
 //! PostgreSQL's words for what the engine says otherwise, in models and readers' statements alike: `AT TIME ZONE`, JSON
 //! operators, `SIMILAR TO`, and literals of times that leave seconds out.
 
+use super::syntax::{call, literal, take};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, TimezoneInfo, Value, VisitMut as _,
-    VisitorMut,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    ObjectNamePart, Query, TimezoneInfo, Value, VisitMut as _, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -32,7 +32,7 @@ impl VisitorMut for Spell {
                 if let Some(regex) = text_of(pattern).map(similar_as_regex) {
                     let op =
                         if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
-                    let right = Box::new(literal(regex));
+                    let right = Box::new(literal(&regex));
                     *expr = Expr::BinaryOp { left: Box::new(take(value)), op, right };
                 }
             }
@@ -47,7 +47,7 @@ impl VisitorMut for Spell {
                 DataType::Timestamp(..) => respell(value, with_seconds),
                 DataType::Bytea => {
                     if let Some(digits) = text_of(value).and_then(|text| text.strip_prefix("\\x")) {
-                        *expr = call("decode", vec![literal(digits.to_string()), literal("hex".to_string())]);
+                        *expr = call("decode", vec![literal(digits), literal("hex")]);
                     }
                 }
                 _ => {}
@@ -122,7 +122,7 @@ fn is_strftime(pattern: &Expr) -> bool {
 
 fn respell(expr: &mut Expr, spelled: fn(&str) -> Option<String>) {
     if let Some(spelled) = text_of(expr).and_then(spelled) {
-        *expr = literal(spelled);
+        *expr = literal(&spelled);
     }
 }
 
@@ -188,32 +188,6 @@ fn text_of(expr: &Expr) -> Option<&str> {
         Expr::Nested(inner) => text_of(inner),
         _ => None,
     }
-}
-
-fn literal(text: String) -> Expr {
-    Expr::value(Value::SingleQuotedString(text))
-}
-
-fn take(expr: &mut Expr) -> Expr {
-    std::mem::replace(expr, Expr::value(Value::Null))
-}
-
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
-    let args = arguments.into_iter().map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a))).collect();
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args,
-            clauses: vec![],
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    })
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::wire::Peer;
 use crate::serve::Error;
 use crate::serve::gate::{Credentials, Gate};
 use crate::serve::shelf::random_key;
+use crate::sql::quoted;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{Any, Command};
 use arrow_flight::{
@@ -234,8 +235,7 @@ fn settings(metadata: &MetadataMap) -> Result<Vec<(String, String)>, Error> {
 /// The SQL of a command that is plain text, or of a path to a table; `None` for Flight SQL's own commands.
 fn plain_sql(descriptor: &FlightDescriptor) -> Result<Option<String>, Status> {
     if !descriptor.path.is_empty() {
-        let name: Vec<String> =
-            descriptor.path.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
+        let name: Vec<String> = descriptor.path.iter().map(|part| quoted(part)).collect();
         return Ok(Some(format!("SELECT * FROM {}", name.join("."))));
     }
     if Any::decode(&*descriptor.cmd).is_ok_and(|message| message.type_url.starts_with(TYPE_URL_PREFIX)) {

@@ -10,6 +10,7 @@ use crate::ops::clock;
 use crate::serve::Error;
 use crate::serve::settings::{Kind, Settings};
 use crate::serve::shelf::Shelf;
+use crate::sql::quoted;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -108,10 +109,6 @@ fn text(value: OptionValue) -> String {
             list.values.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
         }
     }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Every option with its value, of a session with these settings.

@@ -13,6 +13,7 @@ use crate::ops::clock;
 use crate::refresh::{self, Extent};
 use crate::serve::statement::{Ddl, Named, Object, qualified};
 use crate::serve::{Error, functions};
+use crate::sql::quoted_table;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -250,8 +251,7 @@ impl Session {
             [database, schema, name] if database == DATABASE => TableName::new(schema, name),
             _ => return None,
         };
-        let quoted = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
-        Some(format!("{}.{}", quoted(&name.schema), quoted(&name.name)))
+        Some(quoted_table(&name))
     }
 }
 

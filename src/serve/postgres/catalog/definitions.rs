@@ -1,13 +1,14 @@
 //! Definitions of objects as SQL text: what `pg_get_viewdef`, `pg_get_indexdef` and `pg_get_constraintdef` print.
 
 use super::model::{Class, ClassKind, ForeignKey, Key};
+use crate::sql::quoted;
 
 /// An identifier as SQL needs it: quoted unless it is plain lower case (`quote_ident`).
 pub fn quote_identifier(name: &str) -> String {
     let plain = name.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !RESERVED.contains(&name);
-    if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+    if plain { name.to_string() } else { quoted(name) }
 }
 
 /// A text literal (`quote_literal`).

@@ -1,8 +1,8 @@
 //! Arrays: `'{a,b}'` as a value, `ARRAY(SELECT ..)`, subscripts of `int2vector`.
 
+use super::fragments::take;
 use super::fragments::{call, cast, function, literal, query, select_of, text_of};
 use super::names::{columns_of, normalized};
-use super::operators::take;
 use super::types::array_literal;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, FunctionArgumentClause,

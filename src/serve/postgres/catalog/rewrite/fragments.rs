@@ -1,43 +1,16 @@
 //! Pieces of syntax that rules put in.
 
+pub use crate::sql::{call, function, literal, take};
+
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Query, Select, SetExpr, Statement, Value,
+    CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, Query, Select, SetExpr, Statement, Value,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-/// `name(arguments)`
-pub fn call(name: &str, arguments: Vec<Expr>) -> Expr {
-    Expr::Function(function(name, arguments))
-}
-
-/// `name(arguments)`, to be added to.
-pub fn function(name: &str, arguments: Vec<Expr>) -> Function {
-    Function {
-        name: ObjectName::from(vec![Ident::new(name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: arguments.into_iter().map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a))).collect(),
-            clauses: vec![],
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    }
-}
-
 /// `CAST(expr AS data_type)`
 pub fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
-}
-
-/// `'text'`
-pub fn literal(text: &str) -> Expr {
-    Expr::value(Value::SingleQuotedString(text.to_string()))
 }
 
 /// A query from its text, to be filled in. The texts are constants of this module's callers.

@@ -1,7 +1,7 @@
 //! Whole numbers are `integer`s in PostgreSQL when they fit, and `bigint`s to the engine.
 
 use super::fragments::cast;
-use super::operators::take;
+use super::fragments::take;
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, GroupByExpr, LimitClause, OrderByKind, Query, Select, TableFactor, Value, VisitorMut,
     WindowFrameBound, WindowType,

@@ -1,6 +1,6 @@
 //! Operators and clauses: `OPERATOR(pg_catalog.~)`, `COLLATE`, `LIKE .. ESCAPE`, `extract`, `(row).field`.
 
-use super::fragments::{call, cast, literal, text_of};
+use super::fragments::{call, cast, literal, take, text_of};
 use super::names::{in_catalog, normalized};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr,
@@ -75,11 +75,6 @@ fn field_of(access: &AccessExpr) -> Option<String> {
         AccessExpr::Dot(Expr::Identifier(field)) => Some(normalized(field)),
         _ => None,
     }
-}
-
-/// Moves an expression out of its place.
-pub fn take(expr: &mut Expr) -> Expr {
-    std::mem::replace(expr, Expr::value(Value::Null))
 }
 
 fn operator(symbol: &str) -> Option<BinaryOperator> {

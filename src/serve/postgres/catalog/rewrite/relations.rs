@@ -4,6 +4,7 @@ use super::fragments::{argument_of, call, cast, query, select_of};
 use super::names::{in_catalog, normalized};
 use super::selects::SET_RETURNING;
 use crate::serve::postgres::catalog::model::Model;
+use crate::sql::quoted;
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, Ident, ObjectName, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
     Value,
@@ -13,8 +14,8 @@ use std::collections::HashSet;
 /// `TABLE t` is `SELECT * FROM t`.
 pub fn table_to_select(body: &mut SetExpr) {
     let SetExpr::Table(table) = body else { return };
-    let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
-    let name: Vec<String> = table.schema_name.iter().chain(&table.table_name).map(quoted).collect();
+    let name: Vec<String> =
+        table.schema_name.iter().chain(&table.table_name).map(|name| quoted(name)).collect();
     if let Some(select) = query(&format!("SELECT * FROM {}", name.join("."))) {
         *body = *select.body;
     }

@@ -1,8 +1,9 @@
 //! Select lists and row limits.
 
+use super::fragments::take;
 use super::fragments::{call, cast};
 use super::names::{in_catalog, normalized};
-use super::operators::{numeric, take};
+use super::operators::numeric;
 use datafusion::sql::sqlparser::ast::{
     DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause,
     Query, Select, SelectItem, Value,

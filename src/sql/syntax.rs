@@ -1,0 +1,50 @@
+//! Pieces of SQL: of trees, for rules that rewrite them, and of text.
+
+use crate::lake::TableName;
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
+    Value,
+};
+
+/// `"name"`
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// `"schema"."name"`
+pub fn quoted_table(table: &TableName) -> String {
+    format!("{}.{}", quoted(&table.schema), quoted(&table.name))
+}
+
+/// `name(arguments)`
+pub fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    Expr::Function(function(name, arguments))
+}
+
+/// `name(arguments)`, to be added to.
+pub fn function(name: &str, arguments: Vec<Expr>) -> Function {
+    Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments.into_iter().map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a))).collect(),
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    }
+}
+
+/// `'text'`
+pub fn literal(text: &str) -> Expr {
+    Expr::value(Value::SingleQuotedString(text.to_string()))
+}
+
+/// Moves an expression out of its place, which is NULL then.
+pub fn take(expr: &mut Expr) -> Expr {
+    std::mem::replace(expr, Expr::value(Value::Null))
+}
