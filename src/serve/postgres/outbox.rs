@@ -15,9 +15,6 @@ use tokio::io::AsyncWriteExt;
 /// How long a client may take nothing of what is sent.
 const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
 
-/// Room for what gathers between two writes.
-const ROOM_BYTES: usize = 80 << 10;
-
 /// The writing half of a connection.
 pub(super) struct Outbox {
     socket: Writing,
@@ -80,8 +77,6 @@ impl Outbox {
                 Err(_) => return Err(io::ErrorKind::TimedOut.into()),
             };
         }
-        // What was written lies before the buffer's start: it is taken back before the next row asks for more.
-        self.buffer.reserve(ROOM_BYTES);
         // Encryption gathers, too.
         let flushed = tokio::time::timeout(WRITE_STALL_MAX, self.socket.flush()).await;
         flushed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))

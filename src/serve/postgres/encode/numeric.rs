@@ -1,7 +1,7 @@
 //! Numbers: shortest floats, and decimals of any precision as digits or in PostgreSQL's base 10000.
 
 use bytes::{BufMut, BytesMut};
-use std::fmt::Write as _;
+use std::fmt::{LowerExp, Write as _};
 
 /// Digits of a double that are always right, and of a single.
 const F64_DIGITS: i32 = 15;
@@ -15,25 +15,23 @@ pub(super) fn put_integer(value: impl itoa::Integer, out: &mut BytesMut) {
 /// A double as `float8out` writes it: the shortest digits that read back, with an exponent outside of 1e-5 .. 1e15; or
 /// fewer digits where `extra_float_digits` is not above zero.
 pub(super) fn put_f64(value: f64, extra: i32, out: &mut BytesMut) {
-    if !value.is_finite() {
-        return put_special(value.is_nan(), value.is_sign_negative(), out);
-    }
-    let digits = (F64_DIGITS + extra.min(0)).max(1);
-    match extra > 0 {
-        true => put_float(ryu::Buffer::new().format_finite(value), digits, out),
-        false => put_float(&format!("{value:.*e}", digits as usize - 1), digits, out),
-    }
+    put_float(value, F64_DIGITS, extra, out);
 }
 
 /// A single as `float4out` writes it, with an exponent from 1e6 on.
 pub(super) fn put_f32(value: f32, extra: i32, out: &mut BytesMut) {
-    if !value.is_finite() {
-        return put_special(value.is_nan(), value.is_sign_negative(), out);
+    put_float(value, F32_DIGITS, extra, out);
+}
+
+fn put_float(value: impl ryu::Float + LowerExp + Into<f64>, digits: i32, extra: i32, out: &mut BytesMut) {
+    let wide: f64 = value.into();
+    if !wide.is_finite() {
+        return put_special(wide.is_nan(), wide.is_sign_negative(), out);
     }
-    let digits = (F32_DIGITS + extra.min(0)).max(1);
+    let digits = (digits + extra.min(0)).max(1);
     match extra > 0 {
-        true => put_float(ryu::Buffer::new().format_finite(value), digits, out),
-        false => put_float(&format!("{value:.*e}", digits as usize - 1), digits, out),
+        true => put_digits(ryu::Buffer::new().format_finite(value), digits, out),
+        false => put_digits(&format!("{value:.*e}", digits as usize - 1), digits, out),
     }
 }
 
@@ -47,7 +45,7 @@ fn put_special(nan: bool, negative: bool, out: &mut BytesMut) {
 
 /// The digits of a finite float, which is written in any form that Rust reads (`1.5e-7`, `0.001`, `123.0`), where
 /// PostgreSQL puts point and exponent.
-fn put_float(text: &str, digits_max: i32, out: &mut BytesMut) {
+fn put_digits(text: &str, digits_max: i32, out: &mut BytesMut) {
     let (sign, text) = split_sign(text);
     out.put_slice(sign.as_bytes());
     let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
