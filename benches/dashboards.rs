@@ -12,7 +12,6 @@ use arrow::array::{
 };
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,13 +63,9 @@ const QUESTIONS: [&str; 8] = [
 fn main() {
     support::announce("dashboards");
     let (rows, seconds) = (number("BENCH_ROWS", 1_000_000), number("BENCH_SECONDS", 5));
-    if !postgres::program("pgbench").is_absolute() {
-        eprintln!("not measured: PostgreSQL is not installed (Debian: postgresql)");
-        std::process::exit(2);
-    }
+    let peer = support::peer(&["shared_buffers=1GB", "max_connections=200"]);
     let warehouse = Warehouse::new();
     let server = filled(&warehouse, rows);
-    let peer = Postgres::start(&["shared_buffers=1GB", "max_connections=200"]);
     copy(&server, &peer);
     support::wait_until_idle(&server);
     let scripts = scripts(&warehouse);
@@ -184,25 +179,11 @@ fn sales(rows: i64) -> RecordBatch {
 
 /// Gold's rows in PostgreSQL, with an index each.
 fn copy(server: &Server, peer: &Postgres) {
-    let run = |sql: &str| {
-        let output = peer.psql(&["-c", sql]);
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    run("CREATE SCHEMA gold");
-    let folder = tempfile::tempdir().unwrap();
+    support::run(peer, "CREATE SCHEMA gold");
     for [name, _, columns, key] in GOLD {
-        let file = folder.path().join(name);
-        save(server, &format!("COPY (SELECT * FROM gold.{name}) TO STDOUT"), &file);
-        run(&format!("CREATE TABLE gold.{name} ({columns})"));
-        run(&format!("\\copy gold.{name} FROM '{}'", file.display()));
-        run(&format!("CREATE UNIQUE INDEX ON gold.{name} ({key})"));
-        run(&format!("VACUUM (ANALYZE, FREEZE) gold.{name}"));
+        let table = format!("gold.{name}");
+        support::run(peer, &format!("CREATE TABLE {table} ({columns})"));
+        support::run(peer, &format!("CREATE UNIQUE INDEX ON {table} ({key})"));
+        support::copy(server, &format!("SELECT * FROM {table}"), peer, &table);
     }
-}
-
-fn save(server: &Server, sql: &str, file: &Path) {
-    let mut psql = Command::new("psql");
-    psql.args(["-X", "-q", "-h", &server.pg.ip().to_string(), "-p", &server.pg.port().to_string()]);
-    psql.args(["-U", "sluice", "-d", "sluice", "-c", sql]).stdout(fs::File::create(file).unwrap());
-    assert!(psql.status().unwrap().success(), "{sql}");
 }

@@ -10,11 +10,9 @@ use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch,
     StringArray, TimestampMicrosecondArray,
 };
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use support::feed::{parquet_source, scattered, write_parquet};
-use support::harness::postgres::{self, Postgres};
 use support::wire::{Drained, Mode, Wire};
 use support::{Server, Warehouse, median, ms, number, usage};
 
@@ -22,6 +20,8 @@ use support::{Server, Warehouse, median, ms, number, usage};
 const PIECE: u64 = 500_000;
 const ARRIVED: Duration = Duration::from_secs(600);
 const ROWS: &str = "SELECT id, customer, quantity, price, ratio, sold_on, sold_at, paid, status, note FROM";
+const TABLE: &str = "CREATE TABLE sales (id bigint, customer int, quantity int, price numeric(18,2), ratio float8, sold_on date, \
+                     sold_at timestamp, paid boolean, status text, note text)";
 const MODES: [(Mode, &str, f64); 3] = [
     (Mode::Text, "text, simple query", 2.0),
     (Mode::Binary, "binary, extended query", 2.0),
@@ -31,14 +31,11 @@ const MODES: [(Mode, &str, f64); 3] = [
 fn main() {
     support::announce("rows_out");
     let (rows, rounds) = (number("BENCH_ROWS", 3_000_000), number("BENCH_ROUNDS", 5));
-    if !postgres::program("initdb").is_absolute() {
-        eprintln!("not measured: PostgreSQL is not installed (Debian: postgresql)");
-        std::process::exit(2);
-    }
+    let peer = support::peer(&["shared_buffers=2GB", "max_wal_size=8GB"]);
     let warehouse = Warehouse::new();
     let server = filled(&warehouse, rows);
-    let peer = Postgres::start(&["shared_buffers=2GB", "max_wal_size=8GB"]);
-    copy(&server, &peer);
+    support::run(&peer, TABLE);
+    support::copy(&server, &format!("{ROWS} bronze.sales"), &peer, "sales");
     support::wait_until_idle(&server);
 
     let mut ours = Wire::connect(server.pg, "sluice", "sluice");
@@ -136,28 +133,4 @@ fn batch(numbers: std::ops::Range<i64>) -> RecordBatch {
         ("note", texts(|n| (n % 13 > 0).then(|| format!("{:024x}", u128::from(n) * 7)))),
     ];
     RecordBatch::try_from_iter(columns).unwrap()
-}
-
-/// The same rows in PostgreSQL, vacuumed and in its cache.
-fn copy(server: &Server, peer: &Postgres) {
-    let table = "CREATE TABLE sales (id bigint, customer int, quantity int, price numeric(18,2), ratio float8, sold_on date, \
-                 sold_at timestamp, paid boolean, status text, note text)";
-    assert!(peer.psql(&["-c", table]).status.success());
-    let mut from = std::process::Command::new("psql");
-    from.args([
-        "-X",
-        "-q",
-        "-h",
-        &server.pg.ip().to_string(),
-        "-p",
-        &server.pg.port().to_string(),
-        "-U",
-        "sluice",
-    ]);
-    from.args(["-d", "sluice", "-c", &format!("COPY ({ROWS} bronze.sales) TO STDOUT")]);
-    let mut from = from.stdout(Stdio::piped()).spawn().unwrap();
-    let mut to = peer.psql_command();
-    to.args(["-c", "COPY sales FROM STDIN"]).stdin(from.stdout.take().unwrap());
-    assert!(to.status().unwrap().success() && from.wait().unwrap().success());
-    assert!(peer.psql(&["-c", "VACUUM (ANALYZE, FREEZE) sales"]).status.success());
 }

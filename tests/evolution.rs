@@ -4,7 +4,7 @@ mod hidden;
 mod redo;
 mod types;
 
-use crate::push::push;
+use crate::push::{READINGS, push};
 use crate::support::{FLOW, Pg, Server, Warehouse, pg, trial, until};
 use libtest_mimic::Trial;
 use std::fs;
@@ -21,9 +21,6 @@ pub fn trials() -> Vec<Trial> {
     ];
     [views, types::trials(), hidden::trials(), redo::trials()].into_iter().flatten().collect()
 }
-
-const READINGS: &str = "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE)\n\
-                        WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n";
 
 fn project(models: &[(&str, &str)]) -> Warehouse {
     let warehouse = Warehouse::new();

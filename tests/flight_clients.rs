@@ -1,6 +1,7 @@
 //! Flight SQL with the clients that others wrote: ADBC and pyarrow, driven by `tests/clients/flight.py`.
 
 use crate::encryption;
+use crate::push::READINGS;
 use crate::support::{Server, Warehouse, needs, shared, trial};
 use libtest_mimic::Trial;
 use std::fmt::Write as _;
@@ -123,11 +124,7 @@ fn examples_of_the_readme() {
     assert_eq!(examples.len(), 3);
 
     let warehouse = Warehouse::of("shop");
-    warehouse.write(
-        "catalog/readings.sql",
-        "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE)\n\
-         WITH (connector = 'http')\nFORMAT PLAIN ENCODE JSON;\n",
-    );
+    warehouse.write("catalog/readings.sql", READINGS);
     let server = warehouse.serve();
     crate::smoke::wait_for_shop(&server);
     let script = examples.concat().replace("127.0.0.1:5434", &server.flight.to_string());

@@ -1,5 +1,6 @@
 //! Other engines open the folders and read the same values as psql: DuckDB's delta extension, Polars, delta-rs.
 
+use crate::push::READINGS;
 use crate::support::{Server, Warehouse, needs, trial_of};
 use libtest_mimic::Trial;
 use std::path::Path;
@@ -45,11 +46,7 @@ pub fn trials() -> Vec<Trial> {
 
 fn reads_what_psql_reads(engine: &str) {
     let warehouse = Warehouse::of("shop");
-    warehouse.write(
-        "catalog/readings.sql",
-        "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE)\n\
-         WITH (connector = 'http')\nFORMAT PLAIN ENCODE JSON;\n",
-    );
+    warehouse.write("catalog/readings.sql", READINGS);
     let server = warehouse.serve();
     crate::smoke::wait_for_shop(&server);
     // Several commits, a row that changes in gold (so that something is removed there) and rows without values.

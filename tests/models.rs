@@ -1,6 +1,6 @@
 //! What an engineer says about refreshes: policies, EXPLAIN of a definition, VERIFY, REFRESH.
 
-use crate::push::push;
+use crate::push::{READINGS, push};
 use crate::support::{Server, Warehouse, trial};
 use libtest_mimic::Trial;
 use std::fs;
@@ -21,9 +21,6 @@ pub fn trials() -> Vec<Trial> {
         trial("models::verify_finds_what_is_not_the_query", verify_finds_what_is_not_the_query),
     ]
 }
-
-const READINGS: &str = "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE)\n\
-                        WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n";
 
 fn project(models: &[(&str, &str)]) -> Warehouse {
     let warehouse = Warehouse::new();

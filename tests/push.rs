@@ -19,6 +19,10 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
+/// A source that takes pushes.
+pub const READINGS: &str = "CREATE SOURCE bronze.readings (sensor STRING, value DOUBLE)\n\
+                            WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n";
+
 /// How long one push may take, durability included.
 const PUSH: Duration = Duration::from_secs(20);
 

@@ -12,8 +12,10 @@ pub use harness::http::Http;
 pub use harness::kafka::{Broker, BrokerOptions, Producer};
 pub use harness::{Server, Warehouse};
 
+use harness::postgres::{self, Postgres};
 use harness::until;
 use std::env;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -46,6 +48,33 @@ pub fn producer(broker: &Broker) -> Producer {
     let mut config = rdkafka::ClientConfig::new();
     config.set("bootstrap.servers", broker.plain_address()).set("batch.size", "1000000");
     Producer::new(config)
+}
+
+/// A PostgreSQL to compare with, with these settings; ends the bench with one line where none can be had.
+pub fn peer(settings: &[&str]) -> Postgres {
+    if !["initdb", "pgbench"].into_iter().all(|name| postgres::program(name).is_absolute()) {
+        eprintln!("not measured: PostgreSQL is not installed (Debian: postgresql)");
+        std::process::exit(2);
+    }
+    Postgres::start(settings)
+}
+
+/// Runs a statement in a PostgreSQL.
+pub fn run(peer: &Postgres, sql: &str) {
+    let output = peer.psql(&["-c", sql]);
+    assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The server's rows of a query in a table of a PostgreSQL, vacuumed and in its cache.
+pub fn copy(server: &Server, query: &str, peer: &Postgres, table: &str) {
+    let mut from = Command::new("psql");
+    from.args(["-X", "-q", "-h", &server.pg.ip().to_string(), "-p", &server.pg.port().to_string()]);
+    from.args(["-U", "sluice", "-d", "sluice", "-c", &format!("COPY ({query}) TO STDOUT")]);
+    let mut from = from.stdout(Stdio::piped()).spawn().unwrap();
+    let mut to = peer.psql_command();
+    to.args(["-c", &format!("COPY {table} FROM STDIN")]).stdin(from.stdout.take().unwrap());
+    assert!(to.status().unwrap().success() && from.wait().unwrap().success(), "{query}");
+    run(peer, &format!("VACUUM (ANALYZE, FREEZE) {table}"));
 }
 
 /// A project whose connection `hub` is the broker.
