@@ -6,6 +6,7 @@
 //! computed anew each time (`random()`) differs below from what it was above (apache/datafusion issue 25415).
 
 use super::not_in::NotIn;
+use super::unnested::Unnested;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
@@ -55,11 +56,11 @@ fn passes(aggregate: &Aggregate) -> bool {
     !keys.is_empty() && !keys.iter().any(|key| matches!(key, Expr::GroupingSet(_)) || key.is_volatile())
 }
 
-/// DataFusion's rules in their order, with [`PushDown`] in its place and [`NotIn`] before all.
+/// DataFusion's rules in their order, with [`PushDown`] in its place, [`NotIn`] before all, [`Unnested`] around some.
 pub(super) fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let first: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(NotIn);
     let own: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(PushDown::default());
     let rules = Optimizer::new().rules.into_iter();
     let rules = rules.map(|rule| if rule.name() == own.name() { Arc::clone(&own) } else { rule });
-    std::iter::once(first).chain(rules).collect()
+    std::iter::once(first).chain(rules.map(Unnested::guard)).collect()
 }

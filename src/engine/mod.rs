@@ -11,6 +11,7 @@ mod pauses;
 mod planner;
 mod split;
 mod tables;
+mod unnested;
 
 pub use filters::PushDown;
 pub use split::{is_row_by_row, parts};
