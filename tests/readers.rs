@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio_postgres::NoTls;
 use tokio_postgres::types::Type;
 
@@ -16,6 +16,10 @@ pub fn trials() -> Vec<Trial> {
         trial("readers::refusals_do_not_tell_users_apart", refusals_do_not_tell_users_apart),
         trial("readers::parameters_of_every_kind", parameters_of_every_kind),
         trial("readers::a_prepared_statement_sees_new_rows", a_prepared_statement_sees_new_rows),
+        trial(
+            "readers::a_kept_plan_follows_values_settings_and_definitions",
+            a_kept_plan_follows_values_settings_and_definitions,
+        ),
         trial("readers::a_large_result_streams", a_large_result_streams),
         trial("readers::portals_are_read_in_pieces", portals_are_read_in_pieces),
         trial("readers::cancel_ends_a_simple_query", cancel_ends_a_simple_query),
@@ -119,6 +123,14 @@ fn parameters_of_every_kind() {
             .unwrap();
         assert_eq!(client.query(&limited, &[&2_i64]).await.unwrap().len(), 2);
         assert_eq!(client.query(&limited, &[&3_i64]).await.unwrap().len(), 3);
+
+        // The first of its places says what a parameter is.
+        let between =
+            "SELECT i FROM (VALUES (1), (2), (3), (4)) AS t(i) WHERE i BETWEEN $1 AND $1 + 1 ORDER BY i";
+        let between = client.prepare(between).await.unwrap();
+        assert_eq!(between.params(), [Type::INT4]);
+        let rows = client.query(&between, &[&2_i32]).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>(), [2, 3]);
     });
 }
 
@@ -138,6 +150,54 @@ fn a_prepared_statement_sees_new_rows() {
         7 => Ok(()),
         other => Err(other.to_string()),
     });
+}
+
+/// Plans are kept, what they depend on is not.
+fn a_kept_plan_follows_values_settings_and_definitions() {
+    let warehouse = Warehouse::of("shop");
+    warehouse.write("catalog/warehouse.toml", "[users.sluice]\ntrust_loopback = true\nmay_define = true\n");
+    let server = warehouse.serve();
+    crate::smoke::wait_for_shop(&server);
+    let session = server.connect();
+    let client = session.client();
+    let ids = |rows: Vec<tokio_postgres::Row>| rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>();
+    session.run(async {
+        let sql = "SELECT order_id FROM silver.orders WHERE order_id NOT IN ($1, 3) AND (order_id NOT IN ($2, 4) OR $3::bool) \
+                   ORDER BY 1 LIMIT 4";
+        let kept = client.prepare(sql).await.unwrap();
+        for _ in 0..3 {
+            let rows = client.query(&kept, &[&1_i64, &2_i64, &false]).await.unwrap();
+            assert_eq!(ids(rows), [6, 7, 8, 9]);
+            assert_eq!(ids(client.query(&kept, &[&6_i64, &7_i64, &true]).await.unwrap()), [1, 2, 7, 8]);
+            let none = client.query(&kept, &[&None::<i64>, &2_i64, &false]).await.unwrap();
+            assert!(none.is_empty());
+        }
+        let clock = client.prepare("SELECT now()").await.unwrap();
+        let mut last = None;
+        for _ in 0..4 {
+            let now = client.query_one(&clock, &[]).await.unwrap().get::<_, SystemTime>(0);
+            assert!(last.is_none_or(|last| last < now));
+            last = Some(now);
+        }
+        let first = client.prepare("SELECT order_id FROM silver.orders ORDER BY 1 LIMIT $1").await.unwrap();
+        for count in [2_i64, 1, 4, 3] {
+            let rows = client.query(&first, &[&count]).await.unwrap().len();
+            assert_eq!(i64::try_from(rows).unwrap(), count);
+        }
+    });
+    for (id, found) in [(1, "1"), (2, "2"), (6, "6"), (5, ""), (9, "9")] {
+        assert_eq!(session.text(&format!("SELECT order_id FROM silver.orders WHERE order_id = {id}")), found);
+    }
+    // The same text means nothing on another path, and another view once it is defined anew.
+    session.text("CREATE VIEW gold.cheap AS SELECT order_id FROM silver.orders WHERE amount < 10");
+    let ask = || session.text("SELECT count(*) FROM cheap");
+    session.text("SET search_path = gold");
+    assert_eq!([ask(), ask(), ask()], ["2", "2", "2"]);
+    session.text("SET search_path = silver");
+    assert_eq!(session.refusal("SELECT count(*) FROM cheap").0, "42P01");
+    session.text("SET search_path = gold");
+    session.text("CREATE OR REPLACE VIEW gold.cheap AS SELECT order_id FROM silver.orders");
+    assert_eq!(ask(), "6");
 }
 
 /// Ten million rows of 100 bytes pass through; the server's memory does not grow by anything near a gigabyte.

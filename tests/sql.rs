@@ -89,6 +89,9 @@ impl Session {
     }
 
     async fn simple(&self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Refused> {
+        for _ in 0..rehearsals(sql) {
+            self.client.simple_query(sql).await?;
+        }
         let (mut rows, mut columns, mut count) = (Vec::new(), None, 0);
         for message in self.client.simple_query(sql).await? {
             match message {
@@ -112,6 +115,9 @@ impl Session {
         if statement.columns().is_empty() {
             return Ok(DBOutput::StatementComplete(self.client.execute(&statement, &[]).await?));
         }
+        for _ in 0..rehearsals(sql) {
+            self.client.query(&statement, &[]).await?;
+        }
         let mut rows = Vec::new();
         for row in self.client.query(&statement, &[]).await? {
             let mut cells = Vec::new();
@@ -123,6 +129,12 @@ impl Session {
         }
         Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; statement.columns().len()], rows })
     }
+}
+
+/// A query that is asked for the third time has its plan from the second.
+fn rehearsals(sql: &str) -> usize {
+    let is_query = ["SELECT", "WITH", "VALUES"].iter().any(|word| sql.trim_start().starts_with(word));
+    if is_query { 2 } else { 0 }
 }
 
 /// NULL and the empty string are shown as sqllogictest shows them.

@@ -3,6 +3,7 @@
 //! Comes in: a [`Cut`] (or any set of tables) and settings. Goes out: a `SessionContext` that resolves names against
 //! exactly that cut. One runtime serves the whole process, so that memory limits and file caches are shared.
 
+mod alone;
 mod filters;
 pub mod functions;
 mod not_in;
@@ -13,7 +14,8 @@ mod split;
 mod tables;
 mod unnested;
 
-pub use filters::PushDown;
+pub use alone::{ALONE_ROWS, alone, is_small};
+pub use filters::{PushDown, simplified};
 pub use split::{is_row_by_row, parts};
 pub use tables::{CutCatalog, FixedSchema};
 
@@ -163,6 +165,14 @@ pub fn physical_plan<'a>(
     plan: &'a Opaque<LogicalPlan>,
 ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
     async move { state.create_physical_plan(plan).await }.boxed()
+}
+
+/// What can be executed of a plan that is optimized already.
+pub fn laid_out<'a>(
+    state: &'a Opaque<SessionState>,
+    plan: &'a Opaque<LogicalPlan>,
+) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+    async move { state.query_planner().create_physical_plan(plan, &**state).await }.boxed()
 }
 
 /// What can be executed of a plan, with partitions that share as little as may be, and what to execute them in: files are

@@ -8,6 +8,7 @@
 //! Data files never change, so an index never does: folding makes other files, deletion vectors are looked at afterwards.
 //! An index is a cache of what the file says and may be dropped at any time.
 
+use super::decoded::Decoded;
 use super::in_place::InPlace;
 use super::snapshot::{DataFile, Snapshot};
 use super::{Error, TableName, read};
@@ -47,23 +48,25 @@ const BATCH_ROWS: usize = 65_536;
 /// The key columns of a file: its path, and their names and the types that they are hashed in.
 type IndexKey = (Arc<Path>, Fields);
 
-/// The indexes and footers that a lake keeps in memory.
+/// The indexes, footers and columns that a lake keeps in memory.
 #[derive(Debug)]
 pub(super) struct Indexes {
-    indexes: Cache<IndexKey, Arc<KeyIndex>, Bytes>,
-    footers: Cache<Arc<Path>, ArrowReaderMetadata, Bytes>,
+    pub(super) decoded: Decoded,
+    indexes: Cache<IndexKey, Arc<KeyIndex>, Weight>,
+    footers: Cache<Arc<Path>, ArrowReaderMetadata, Weight>,
 }
 
+/// What things in memory weigh.
 #[derive(Clone, Debug)]
-struct Bytes;
+pub(super) struct Weight;
 
-impl Weighter<IndexKey, Arc<KeyIndex>> for Bytes {
+impl Weighter<IndexKey, Arc<KeyIndex>> for Weight {
     fn weight(&self, _: &IndexKey, index: &Arc<KeyIndex>) -> u64 {
         size_of_val(index.entries.as_slice()) as u64 + 128
     }
 }
 
-impl Weighter<Arc<Path>, ArrowReaderMetadata> for Bytes {
+impl Weighter<Arc<Path>, ArrowReaderMetadata> for Weight {
     fn weight(&self, _: &Arc<Path>, footer: &ArrowReaderMetadata) -> u64 {
         footer.metadata().memory_size() as u64 + 128
     }
@@ -71,23 +74,31 @@ impl Weighter<Arc<Path>, ArrowReaderMetadata> for Bytes {
 
 impl Default for Indexes {
     fn default() -> Self {
-        Self { indexes: bounded(INDEX_BYTES_MAX), footers: bounded(FOOTER_BYTES_MAX) }
+        Self {
+            indexes: bounded(FILES_EXPECTED, INDEX_BYTES_MAX),
+            footers: bounded(FILES_EXPECTED, FOOTER_BYTES_MAX),
+            decoded: Decoded::default(),
+        }
     }
 }
 
-fn bounded<K: std::hash::Hash + Eq, V: Clone>(bytes_max: u64) -> Cache<K, V, Bytes>
+/// A cache of at most so much weight.
+pub(super) fn bounded<K: std::hash::Hash + Eq, V: Clone>(
+    expected: usize,
+    weight_max: u64,
+) -> Cache<K, V, Weight>
 where
-    Bytes: Weighter<K, V>,
+    Weight: Weighter<K, V>,
 {
     // One shard: an index of a large file may take most of the room.
     let options = OptionsBuilder::new()
-        .estimated_items_capacity(FILES_EXPECTED)
-        .weight_capacity(bytes_max)
+        .estimated_items_capacity(expected)
+        .weight_capacity(weight_max)
         .shards(1)
         .build();
     match options {
-        Ok(options) => Cache::with_options(options, Bytes, Default::default(), Default::default()),
-        Err(_) => Cache::with_weighter(FILES_EXPECTED, bytes_max, Bytes),
+        Ok(options) => Cache::with_options(options, Weight, Default::default(), Default::default()),
+        Err(_) => Cache::with_weighter(expected, weight_max, Weight),
     }
 }
 

@@ -9,6 +9,7 @@
 mod action;
 mod change_data;
 mod changes;
+mod decoded;
 mod error;
 mod evolve;
 mod foreign;
@@ -18,6 +19,7 @@ mod log;
 mod name;
 mod partition;
 mod read;
+mod recall;
 mod scan;
 mod schema;
 mod side;
@@ -33,6 +35,7 @@ mod vector;
 mod write;
 
 pub use changes::{ChangedRows, Changes};
+pub use decoded::ReadsAgain;
 pub use error::{Error, chain};
 pub use evolve::reads_alike;
 pub use foreign::Followed;

@@ -87,7 +87,8 @@ impl Table {
     }
 }
 
-fn with_partitions(
+/// The batch in a schema of some of the table's columns, those included that the file says once for all its rows.
+pub(super) fn with_partitions(
     snapshot: &Snapshot,
     file: &DataFile,
     schema: &SchemaRef,

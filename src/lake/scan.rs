@@ -4,8 +4,8 @@
 //! next millisecond because other writers cut them; they only ever skip files that cannot match. *Planning* statistics
 //! mark as inexact whatever might be widened, cut or counted before deletions, so that no query is answered from them.
 
+use super::decoded::ReadsAgain;
 use super::index::{Indexes, Keys};
-use super::read::read_rows;
 use super::snapshot::{DataFile, Snapshot};
 use super::stats::{ColumnBounds, FileStatistics};
 use super::{Error, TableKind, schema, vector};
@@ -21,7 +21,6 @@ use datafusion::common::{
 };
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -49,13 +48,13 @@ const LOOKED_UP_ROWS_MAX: u64 = 65_536;
 /// A table pinned to a file list.
 #[derive(Debug)]
 pub struct FilesProvider {
-    snapshot: Arc<Snapshot>,
+    pub(super) snapshot: Arc<Snapshot>,
     root: PathBuf,
-    files: Vec<Arc<DataFile>>,
-    indexes: Arc<Indexes>,
+    pub(super) files: Vec<Arc<DataFile>>,
+    pub(super) indexes: Arc<Indexes>,
     table_schema: TableSchema,
     /// The table's own column order; files come first in [`TableSchema`], partition columns last.
-    schema: SchemaRef,
+    pub(super) schema: SchemaRef,
     order: Vec<usize>,
     /// The files stand for rows that were looked up.
     is_narrowed: bool,
@@ -66,6 +65,7 @@ pub struct FilesProvider {
 /// One file, ready for a scan.
 #[derive(Clone, Debug)]
 struct PlannedFile {
+    data: Arc<DataFile>,
     file: PartitionedFile,
     planning: Arc<Statistics>,
 }
@@ -118,33 +118,17 @@ impl FilesProvider {
         let arrow = |source| Error::Arrow { table: self.snapshot.table.clone(), source };
         let Some(keys) = Keys::new(&self.snapshot, columns, keys).map_err(arrow)? else { return Ok(None) };
         let files = self.indexes.narrow(&self.snapshot, &self.root, &self.files, &keys)?;
-        let narrowed = Self::new(&self.snapshot, files, self.root.clone(), Arc::clone(&self.indexes));
-        Ok(Some(Self { is_narrowed: true, ..narrowed }))
+        Ok(Some(Self { is_narrowed: true, ..self.of(files) }))
+    }
+
+    /// The rows of these files instead.
+    pub(super) fn of(&self, files: Vec<Arc<DataFile>>) -> Self {
+        Self::new(&self.snapshot, files, self.root.clone(), Arc::clone(&self.indexes))
     }
 
     /// How many rows a scan looks up one by one; `None` when it reads files from end to end.
     pub fn looked_up_rows(&self) -> Option<u64> {
         self.rows().filter(|rows| self.is_narrowed && *rows <= LOOKED_UP_ROWS_MAX)
-    }
-
-    /// The rows themselves, page by page: for few of them that costs less than a scan does.
-    async fn look_up(&self, projection: Option<&Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema = project_schema(&self.schema, projection)?;
-        let (indexes, snapshot) = (Arc::clone(&self.indexes), Arc::clone(&self.snapshot));
-        let (files, wanted) = (self.files.clone(), Arc::clone(&schema));
-        let read = tokio::task::spawn_blocking(move || -> std::result::Result<_, Error> {
-            let mut batches = Vec::new();
-            for file in &files {
-                read_rows::<Error>(&indexes, &snapshot, file, &wanted, |batch, _| {
-                    batches.push(batch);
-                    Ok(())
-                })?;
-            }
-            Ok(batches)
-        });
-        let batches = read.await.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let batches = batches.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        Ok(MemorySourceConfig::try_new_exec(&[batches], schema, None)?)
     }
 
     /// Every file, ready for a scan: the same for all scans of this provider.
@@ -156,10 +140,9 @@ impl FilesProvider {
         Ok(self.planned.get_or_init(|| planned))
     }
 
-    fn plan_file(&self, file: &DataFile) -> Result<PlannedFile> {
+    fn plan_file(&self, file: &Arc<DataFile>) -> Result<PlannedFile> {
         let statistics = file.statistics(&self.snapshot.schema);
-        let location = ObjectPath::from_absolute_path(self.root.join(&file.path))
-            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let location = ObjectPath::from_absolute_path(self.root.join(&file.path)).map_err(external)?;
         let mut planned = PartitionedFile::new_from_meta(ObjectMeta {
             location,
             last_modified: chrono::DateTime::from_timestamp_millis(file.modified_ms).unwrap_or_default(),
@@ -188,7 +171,7 @@ impl FilesProvider {
         let planning = planned.clone().with_statistics(Arc::new(bounds(Exactness::Planning)));
         let pruning = planned.with_statistics(Arc::new(bounds(Exactness::Pruning)));
         let planning = planning.statistics.unwrap_or_default();
-        Ok(PlannedFile { file: pruning, planning })
+        Ok(PlannedFile { data: Arc::clone(file), file: pruning, planning })
     }
 
     /// Statistics of the file's own columns; [`PartitionedFile::with_statistics`] adds the partition columns.
@@ -305,16 +288,40 @@ impl TableProvider for FilesProvider {
         if self.looked_up_rows().is_some() {
             return self.look_up(projection).await;
         }
+        let reads_again = state.config().get_extension::<ReadsAgain>().is_some();
+        if reads_again && let Some(rows) = self.recall(projection, filters, limit).await? {
+            return Ok(rows);
+        }
+        let predicate = self.predicate(state, filters)?;
+        let files = self.prune(predicate.as_ref(), self.planned()?)?;
+        if files.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));
+        }
+        if reads_again && files.len() < self.files.len() {
+            let left = self.of(files.iter().map(|file| Arc::clone(&file.data)).collect());
+            if let Some(rows) = left.recall(projection, filters, limit).await? {
+                return Ok(rows);
+            }
+        }
+        self.scan_files(state, &files, projection, predicate, limit)
+    }
+}
+
+impl FilesProvider {
+    /// A scan of these files, in as many partitions as the session has.
+    fn scan_files(
+        &self,
+        state: &dyn Session,
+        files: &[PlannedFile],
+        projection: Option<&Vec<usize>>,
+        predicate: Option<Arc<dyn PhysicalExpr>>,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let wanted: Vec<usize> = match projection {
             Some(columns) => columns.iter().filter_map(|i| self.order.get(*i).copied()).collect(),
             None => self.order.clone(),
         };
         let schema = self.table_schema.table_schema();
-        let predicate = self.predicate(state, filters)?;
-        let files = self.prune(predicate.as_ref(), self.planned()?)?;
-        if files.is_empty() {
-            return Ok(Arc::new(EmptyExec::new(project_schema(schema, Some(&wanted))?)));
-        }
         let groups = state.config().target_partitions().clamp(1, files.len());
         let per_group = files.len().div_ceil(groups);
         let planning_groups = files
@@ -369,4 +376,8 @@ impl TableProvider for FilesProvider {
             .build();
         Ok(DataSourceExec::from_data_source(scan))
     }
+}
+
+pub(super) fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }

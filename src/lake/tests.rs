@@ -5,7 +5,7 @@ use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray,
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use chrono::DateTime;
 use datafusion::physical_plan::displayable;
-use datafusion::prelude::{SessionContext, col, lit};
+use datafusion::prelude::{Expr, SessionConfig, SessionContext, col, lit};
 use proptest::prelude::*;
 use roaring::RoaringTreemap;
 use std::time::Duration;
@@ -78,11 +78,26 @@ async fn seen(lake: &Lake, snapshot: &Arc<Snapshot>) -> Vec<i64> {
     numbers(lake.provider(snapshot)).await
 }
 
+/// From its files; one who asks again and again sees the same.
 async fn numbers(provider: Arc<dyn TableProvider>) -> Vec<i64> {
-    let frame = SessionContext::new().read_table(provider).unwrap();
-    let batches = frame.select_columns(&["n"]).unwrap().collect().await.unwrap();
-    let mut numbers: Vec<i64> =
-        batches.iter().flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec()).collect();
+    let read = async |session: SessionContext| {
+        let frame = session.read_table(Arc::clone(&provider)).unwrap();
+        sorted(&frame.select_columns(&["n"]).unwrap().collect().await.unwrap())
+    };
+    let numbers = read(SessionContext::new()).await;
+    for _ in 0..2 {
+        assert_eq!(read(reads_again()).await, numbers);
+    }
+    numbers
+}
+
+fn reads_again() -> SessionContext {
+    SessionContext::new_with_config(SessionConfig::new().with_extension(Arc::new(ReadsAgain)))
+}
+
+fn sorted(batches: &[RecordBatch]) -> Vec<i64> {
+    let numbers = batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values());
+    let mut numbers: Vec<i64> = numbers.copied().collect();
     numbers.sort_unstable();
     numbers
 }
@@ -262,4 +277,33 @@ async fn files_that_cannot_match_are_not_read() {
     let shown = displayable(plan.as_ref()).indent(false).to_string();
     let read = |file: &DataFile| shown.contains(&file.path);
     assert!(read(&snapshot.files[2]) && !read(&snapshot.files[1]), "{shown}");
+}
+
+/// Small tables come from memory, single rows of larger ones from where a key index says that they stand.
+#[tokio::test]
+async fn who_asks_again_opens_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lake, table) = open(folder.path());
+    let opened = async |filter: Option<Expr>| {
+        let frame = reads_again().read_table(lake.provider(&table.snapshot())).unwrap();
+        let frame = filter.map_or(frame.clone(), |filter| frame.filter(filter).unwrap());
+        let plan = frame.clone().create_physical_plan().await.unwrap();
+        let shown = displayable(plan.as_ref()).indent(false).to_string();
+        (sorted(&frame.collect().await.unwrap()), shown.contains(".parquet"))
+    };
+    append(&table, &[1, 2, 3], Some("apple")).await;
+    delete(&table, |n| n == 2).await;
+    assert_eq!(opened(None).await, (vec![1, 3], false));
+    assert_eq!(opened(Some(col("word").eq(lit("apple")))).await, (vec![1, 3], false));
+
+    let many: Vec<i64> = (0..i64::try_from(decoded::SCAN_ROWS_MAX).unwrap()).collect();
+    append(&table, &many, Some("pear")).await;
+    delete(&table, |n| n == 4).await;
+    assert!(opened(None).await.1);
+    assert_eq!(opened(Some(col("n").eq(lit(3i64)))).await, (vec![3, 3], false));
+    assert_eq!(opened(Some(lit(4i64).eq(col("n")))).await, (vec![], false));
+    let two = col("n").in_list(vec![lit(3i64), lit(5i64)], false).and(col("word").eq(lit("pear")));
+    assert_eq!(opened(Some(two)).await, (vec![3, 5], false));
+    // The first file cannot match; the other alone is small.
+    assert_eq!(opened(Some(col("n").gt(lit(61i64)))).await, (many[62..].to_vec(), false));
 }

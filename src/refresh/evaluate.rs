@@ -9,7 +9,7 @@
 
 use super::Error;
 use super::derive::{KEYS, is_narrowed_by_other, looked_up_rows_of, narrow, placed, rejoin, rows_of};
-use crate::engine::physical_plan;
+use crate::engine::{ALONE_ROWS, alone, physical_plan};
 use crate::ops::opaque::Opaque;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -45,9 +45,6 @@ pub(super) fn is_worth_looking_up(keys: u64, rows: u64) -> bool {
     rows > SMALL_ROWS && keys.saturating_mul(ROWS_A_KEY_MIN) <= rows
 }
 
-/// Plans over tables of no more rows run on one thread: sooner than several have agreed who does what.
-const ALONE_ROWS: u64 = 131_072;
-
 /// Runs the plans of one refresh.
 pub(super) struct Evaluator<'a> {
     state: &'a Opaque<SessionState>,
@@ -60,16 +57,11 @@ pub(super) struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     pub(super) fn new(state: &'a Opaque<SessionState>) -> Self {
-        let mut alone = SessionState::clone(state);
+        let mut alone = alone(state);
         let options = alone.config_mut().options_mut();
-        options.execution.target_partitions = 1;
         // The rows that are wanted of large files are known: asking each file's bounds costs more than it could save.
         options.execution.parquet.pruning = false;
         options.execution.parquet.enable_page_index = false;
-        options.optimizer.enable_dynamic_filter_pushdown = false;
-        options.optimizer.enable_join_dynamic_filter_pushdown = false;
-        options.optimizer.enable_topk_dynamic_filter_pushdown = false;
-        options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
         Self { state, alone: Opaque::new(alone), keys: Mutex::default(), rows_read: AtomicU64::new(0) }
     }
 

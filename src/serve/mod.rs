@@ -14,6 +14,7 @@ mod functions;
 mod gate;
 pub mod http;
 mod labels;
+mod lift;
 mod misread;
 mod parts;
 pub mod postgres;

@@ -9,6 +9,7 @@ use super::dialect;
 use super::labels;
 use super::postgres::catalog;
 use super::session::Scope;
+use crate::engine;
 use crate::ops::opaque::Opaque;
 use crate::sql::spell_for_engine;
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -38,6 +39,8 @@ pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch, Error>> + Sen
 #[derive(Clone, Debug)]
 pub(super) struct Planned {
     pub(super) plan: Opaque<LogicalPlan>,
+    /// The plan only has to be laid out.
+    pub(super) is_optimized: bool,
     /// The columns as clients see them.
     pub(super) columns: SchemaRef,
     pub(super) parameters: Vec<DataType>,
@@ -102,7 +105,7 @@ pub(super) async fn plan(
     let plan = dialect::identifiers_with_names(LogicalPlan::clone(&plan), &types, &*scope.state)?;
     let columns = types.apply(&labels.apply(&resolved(scope, &plan, &parameters)?));
     let spelt = (1..=count).map(|number| casts.get(&number).cloned()).collect();
-    Ok(Planned { plan: Opaque::new(plan), columns, parameters, spelt })
+    Ok(Planned { plan: Opaque::new(plan), is_optimized: false, columns, parameters, spelt })
 }
 
 /// The columns with the types that they have once all of the query's types are reconciled: those of CASE, for one.
@@ -189,9 +192,7 @@ async fn plan_typed(
     let plan = planning(scope, Query::clone(query), types).await?;
     let mut types = types.to_vec();
     if !types.is_empty() {
-        let inferred = plan.get_parameter_types()?;
-        let inferred = inferred.into_iter().filter_map(|(name, found)| Some((name, found?)));
-        for (name, found) in inferred.chain(cast_parameters(&plan)?) {
+        for (name, found) in parameter_types(&plan)? {
             let place = name.trim_start_matches('$').parse::<usize>().ok().and_then(|n| types.get_mut(n - 1));
             if let Some(place @ None) = place {
                 *place = Some(found);
@@ -201,17 +202,27 @@ async fn plan_typed(
     Ok((plan, types))
 }
 
-/// Parameters that are only cast have the type that they are cast to, as in PostgreSQL: `$1::bigint`.
-fn cast_parameters(plan: &LogicalPlan) -> Result<Vec<(String, DataType)>, Error> {
+/// What a plan takes its parameters to be, each place for itself: of several for one parameter, the first counts. Those
+/// that are only cast have the type that they are cast to, as in PostgreSQL: `$1::bigint`.
+fn parameter_types(plan: &LogicalPlan) -> Result<Vec<(String, DataType)>, Error> {
+    use logical_expr::Expr::{Cast, Placeholder};
     let mut found = Vec::new();
     plan.apply_with_subqueries(|plan| {
         plan.apply_expressions(|expr| {
             expr.apply(|expr| {
-                if let logical_expr::Expr::Cast(cast) = expr
-                    && let logical_expr::Expr::Placeholder(placeholder) = cast.expr.as_ref()
-                    && placeholder.field.is_none()
-                {
-                    found.push((placeholder.id.clone(), cast.field.data_type().clone()));
+                match expr {
+                    Placeholder(placeholder) => {
+                        let data_type = placeholder.field.as_ref().map(|field| field.data_type().clone());
+                        found.extend(data_type.map(|data_type| (placeholder.id.clone(), data_type)));
+                    }
+                    Cast(cast) => {
+                        if let Placeholder(placeholder) = cast.expr.as_ref()
+                            && placeholder.field.is_none()
+                        {
+                            found.push((placeholder.id.clone(), cast.field.data_type().clone()));
+                        }
+                    }
+                    _ => {}
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
@@ -226,11 +237,18 @@ pub(super) async fn run(
     planned: Planned,
     values: Vec<ScalarValue>,
 ) -> Result<(SchemaRef, RowStream), Error> {
-    let Planned { plan, columns, .. } = planned;
+    let Planned { plan, is_optimized, columns, .. } = planned;
     let plan = with_values(plan, values)?;
-    let physical = crate::engine::physical_plan(&scope.state, &plan).await?;
+    let state = match engine::is_small(&plan)? {
+        true => Opaque::new(engine::alone(&scope.state)),
+        false => scope.state.clone(),
+    };
+    let physical = match is_optimized {
+        true => engine::laid_out(&state, &plan).await?,
+        false => engine::physical_plan(&state, &plan).await?,
+    };
     let schema = as_told(&columns, &physical.schema());
-    let batches = execute_stream(physical, scope.state.task_ctx())?;
+    let batches = execute_stream(physical, state.task_ctx())?;
     Ok((schema.clone(), told(schema, batches)))
 }
 

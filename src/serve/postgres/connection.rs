@@ -189,16 +189,14 @@ impl Talk<'_> {
     }
 
     async fn one(&mut self, statement: Statement) -> Result<(), Broken> {
-        let mut prepared = self.session.prepare(statement, &[]).await?;
-        // The client was not told of columns yet: it gets those of the cut that the rows are of.
-        prepared.columns = None;
-        if !prepared.parameters.is_empty() {
+        let (prepared, values) = self.session.prepare_simple(statement).await?;
+        if prepared.parameters.len() != values.len() {
             return Err(Error::new("42P02", "there is no parameter $1")
                 .with_hint("Parameters need the extended protocol, or PREPARE and EXECUTE.")
                 .into());
         }
         let before = self.session.transaction_status();
-        match self.session.open(&prepared, vec![]).await? {
+        match self.session.open(&prepared, values).await? {
             Answer::Rows { schema, rows, .. } if let Statement::Copy(copy) = prepared.statement() => {
                 self.copy_out(&copy.options, &schema, rows).await?;
             }

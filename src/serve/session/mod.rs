@@ -9,8 +9,11 @@ mod cut;
 mod define;
 mod manage;
 mod models;
+mod plans;
 mod scope;
 mod search_path;
+
+use plans::{KeptPlan, SimpleQueries};
 
 pub use cursors::Cursors;
 pub(super) use define::DRAFT_SHAPES;
@@ -92,6 +95,8 @@ pub struct Prepared {
     pub parameters_spelt: Vec<Option<String>>,
     /// The plan made while preparing, for the first execution, if that still sees the same cut.
     planned: Mutex<Option<(Weak<Cut>, Planned)>>,
+    /// The plan for all executions after it.
+    kept: Mutex<Option<KeptPlan>>,
 }
 
 /// What others are told of a prepared statement.
@@ -128,6 +133,8 @@ struct State {
     batch: bool,
     /// By name: those of `PREPARE` and of a protocol's own.
     prepared: HashMap<String, Arc<Prepared>>,
+    /// Queries of the simple protocol, by their text without numbers.
+    simple: SimpleQueries,
     /// What is to be told beside the answer.
     notices: Vec<Error>,
     /// An engine without tables, which each statement lays over its cut, and the catalogs that it was equipped by.
@@ -261,7 +268,8 @@ impl Session {
         };
         let (parameter_ids, planned) = (vec![], Mutex::new(planned));
         let text = String::new();
-        Ok(Prepared { statement, columns, parameters, text, parameter_ids, parameters_spelt, planned })
+        let kept = Mutex::default();
+        Ok(Prepared { statement, columns, parameters, text, parameter_ids, parameters_spelt, planned, kept })
     }
 
     /// Executes a prepared statement with one value for each of its parameters. Rows end with 57014 when the statement's
@@ -408,9 +416,33 @@ impl Session {
         values: Vec<ScalarValue>,
         deadline: Option<Instant>,
     ) -> Result<Answer, Error> {
-        let (cut, planned) = self.planned(prepared, &values, deadline).await?;
-        let (schema, rows) = query::run(&self.scope(&cut)?, planned, values).await?;
+        let (scope, planned, values) = self.ready(prepared, values, deadline).await?;
+        let (schema, rows) = query::run(&scope, planned, values).await?;
         Ok(Answer::Rows { schema, rows, tag: prepared.statement.tag(), deadline })
+    }
+
+    /// A prepared query's plan, with the values that are still to be put in, and what to run it in.
+    async fn ready(
+        &self,
+        prepared: &Prepared,
+        values: Vec<ScalarValue>,
+        deadline: Option<Instant>,
+    ) -> Result<(Scope, Planned, Vec<ScalarValue>), Error> {
+        let cut = self.cut(deadline).await?;
+        let meaning = self.meaning(&cut)?;
+        if let Some(kept) = &*prepared.kept.lock()
+            && let Some((planned, scope)) =
+                kept.over(&meaning, &cut, &types_now(prepared, &values), values.clone())?
+        {
+            return Ok((scope, planned, vec![]));
+        }
+        let is_again = prepared.planned.lock().is_none();
+        let (cut, planned) = self.planned(prepared, &values, deadline).await?;
+        let scope = self.scope(&cut)?;
+        if is_again {
+            *prepared.kept.lock() = KeptPlan::of(meaning, &planned, &scope, &cut);
+        }
+        Ok((scope, planned, values))
     }
 
     /// The cut that a prepared query sees now, and its plan there. A decimal's type is its value's: how many digits there
@@ -425,16 +457,18 @@ impl Session {
             return Err(Error::internal("a statement without rows was planned"));
         };
         let cut = self.cut(deadline).await?;
-        let parameters = prepared.parameters.iter().zip(values);
-        let types: Vec<_> = parameters.map(|(declared, value)| Some(type_now(declared, value))).collect();
-        let fits = |planned: &Planned| types.iter().flatten().eq(&planned.parameters);
+        let types = types_now(prepared, values);
+        let fits = |planned: &Planned| types == planned.parameters;
         let same_cut = |planned: (Weak<Cut>, Planned)| {
             Weak::ptr_eq(&planned.0, &Arc::downgrade(&cut)).then_some(planned.1)
         };
         let kept = prepared.planned.lock().take().and_then(same_cut).filter(fits);
         let planned = match kept {
             Some(planned) => planned,
-            None => query::plan(&self.scope(&cut)?, query, &types).await?,
+            None => {
+                let declared: Vec<_> = types.into_iter().map(Some).collect();
+                query::plan(&self.scope(&cut)?, query, &declared).await?
+            }
         };
         // The client decodes by the columns it was told of.
         let same = |a: &Field, b: &Field| a.name() == b.name() && alike(a.data_type(), b.data_type());
@@ -511,6 +545,12 @@ impl Drop for Session {
 
 fn type_number(data_type: &DataType) -> u32 {
     data_column_type(data_type).oid.cast_unsigned()
+}
+
+/// The types of parameters that have their values.
+fn types_now(prepared: &Prepared, values: &[ScalarValue]) -> Vec<DataType> {
+    let parameters = prepared.parameters.iter().zip(values);
+    parameters.map(|(declared, value)| type_now(declared, value)).collect()
 }
 
 /// The type of a parameter that has its value.

@@ -1,9 +1,11 @@
 //! What a statement's names mean: one cut, the search path, the session's functions and settings.
 
 use super::Session;
+use super::plans::Meaning;
 use super::search_path::{self, SearchPath};
 use crate::catalog::cut::Cut;
 use crate::engine::{CutCatalog, DATABASE};
+use crate::lake::ReadsAgain;
 use crate::ops::opaque::Opaque;
 use crate::serve::functions;
 use crate::serve::postgres::catalog::Catalog;
@@ -39,6 +41,15 @@ impl Scope {
 }
 
 impl Session {
+    /// What statements that see `cut` mean.
+    pub(super) fn meaning(&self, cut: &Cut) -> Result<Meaning, Error> {
+        let settings = self.settings().lock();
+        Ok(Meaning {
+            catalog: self.readers.catalogs.get(cut, self.readers.users.keys())?,
+            settings: [settings.get("search_path")?, settings.time_zone()],
+        })
+    }
+
     /// The scope of a statement that sees `cut`.
     pub(super) fn scope(&self, cut: &Arc<Cut>) -> Result<Scope, Error> {
         let catalog = self.readers.catalogs.get(cut, self.readers.users.keys())?;
@@ -74,6 +85,7 @@ impl Session {
             context.register_udf(function);
         }
         let mut engine = context.state();
+        engine.config_mut().set_extension(Arc::new(ReadsAgain));
         engine = dialect::equip(engine)?;
         catalog.equip(&mut engine, &self.surroundings)?;
         let engine = Opaque::new(engine);

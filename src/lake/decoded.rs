@@ -1,0 +1,190 @@
+//! Columns of small files that are read again and again, kept in memory as they are after decoding.
+//!
+//! Dashboards ask the same tables all day, each question for few rows: opening a file and unpacking its pages costs them
+//! more than all else. Files never change, so what is kept of one stays right; deleted rows are left out when it is read.
+
+use super::Error;
+use super::index::{Indexes, Weight, bounded};
+use super::read::{read_rows, with_partitions};
+use super::snapshot::{DataFile, Snapshot};
+use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of columns kept in memory.
+const BYTES_MAX: u64 = 128 << 20;
+/// Columns that are expected to be kept.
+const COLUMNS_EXPECTED: usize = 4096;
+/// Files of a scan that are larger together are read from disk.
+const SCAN_BYTES_MAX: u64 = 8 << 20;
+/// So are files with more rows together: their row groups and pages are passed over by bounds, and read by all threads.
+pub(super) const SCAN_ROWS_MAX: u64 = if cfg!(test) { 64 } else { 262_144 };
+/// Of larger files columns are kept, and indexes made, when they are read for the second time.
+const AT_ONCE_BYTES_MAX: u64 = 64 << 10;
+/// Tables with more rows are not looked up for readers: their indexes would push out those of refreshes.
+const INDEXED_ROWS_MAX: u64 = 16 << 20;
+
+/// A session whose configuration has this extension reads small files from memory: it asks them again and again.
+#[derive(Debug)]
+pub struct ReadsAgain;
+
+/// A file's column, by the file's path.
+type ColumnKey = (Arc<Path>, Arc<str>);
+
+/// A column of a file, whole, in pieces of one size.
+type Column = Arc<[ArrayRef]>;
+
+/// The columns that a lake keeps in memory.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    columns: Cache<ColumnKey, Column, Weight>,
+    /// Files that were read before.
+    read: Cache<Arc<Path>, (), Weight>,
+}
+
+impl Default for Decoded {
+    fn default() -> Self {
+        Self {
+            columns: bounded(COLUMNS_EXPECTED, BYTES_MAX),
+            read: bounded(COLUMNS_EXPECTED, COLUMNS_EXPECTED as u64),
+        }
+    }
+}
+
+impl Weighter<ColumnKey, Column> for Weight {
+    fn weight(&self, _: &ColumnKey, column: &Column) -> u64 {
+        column.iter().map(|piece| piece.get_array_memory_size() as u64).sum::<u64>() + 128
+    }
+}
+
+impl Weighter<Arc<Path>, ()> for Weight {
+    fn weight(&self, _: &Arc<Path>, (): &()) -> u64 {
+        1
+    }
+}
+
+impl Decoded {
+    /// True when reading these files from memory is what they are kept for: they are few and small, and the larger ones
+    /// were read before.
+    pub(super) fn suits(&self, snapshot: &Snapshot, files: &[Arc<DataFile>]) -> bool {
+        let bytes: u64 = files.iter().map(|file| file.size).sum();
+        let rows: Option<u64> = files.iter().map(|file| file.statistics(&snapshot.schema).rows).sum();
+        if bytes > SCAN_BYTES_MAX || rows.is_none_or(|rows| rows > SCAN_ROWS_MAX) {
+            return false;
+        }
+        files.iter().all(|file| file.only.is_none()) && self.were_read(snapshot, files)
+    }
+
+    /// True when an index of these files is worth making.
+    pub(super) fn suits_index(&self, snapshot: &Snapshot, files: &[Arc<DataFile>]) -> bool {
+        let rows: Option<u64> = files.iter().map(|file| file.statistics(&snapshot.schema).rows).sum();
+        rows.is_some_and(|rows| rows <= INDEXED_ROWS_MAX) && self.were_read(snapshot, files)
+    }
+
+    /// True when the larger of these files were asked about before; next time they were.
+    fn were_read(&self, snapshot: &Snapshot, files: &[Arc<DataFile>]) -> bool {
+        let large = files.iter().filter(|file| file.size > AT_ONCE_BYTES_MAX);
+        let paths = large.map(|file| path_of(snapshot, file));
+        let unread: Vec<_> = paths.filter(|path| self.read.get(path).is_none()).collect();
+        let were_read = unread.is_empty();
+        unread.into_iter().for_each(|path| self.read.insert(path, ()));
+        were_read
+    }
+
+    /// A file's live rows, in a schema of some of the table's columns. `None` when some are not in memory, unless they may
+    /// be read, which blocks.
+    pub(super) fn rows(
+        &self,
+        indexes: &Indexes,
+        snapshot: &Snapshot,
+        file: &DataFile,
+        schema: &SchemaRef,
+        may_read: bool,
+    ) -> Result<Option<Vec<RecordBatch>>, Error> {
+        let stored =
+            schema.fields().iter().filter(|field| !snapshot.partition_columns.contains(field.name()));
+        let stored: SchemaRef = Arc::new(Schema::new(stored.cloned().collect::<Vec<_>>()));
+        if stored.fields().is_empty() {
+            let rows =
+                usize::try_from(file.live_rows(&snapshot.schema).unwrap_or_default()).unwrap_or(usize::MAX);
+            let none = RecordBatch::try_new_with_options(
+                stored,
+                Vec::new(),
+                &RecordBatchOptions::new().with_row_count(Some(rows)),
+            );
+            let none = none.map_err(|source| Error::Arrow { table: snapshot.table.clone(), source })?;
+            return Ok(Some(vec![with_partitions(snapshot, file, schema, &none)?]));
+        }
+        let path = path_of(snapshot, file);
+        let key = |name: &str| (Arc::clone(&path), Arc::from(name));
+        let kept = stored
+            .fields()
+            .iter()
+            .map(|field| self.columns.get(&key(field.name())))
+            .collect::<Option<Vec<_>>>();
+        let columns = match kept {
+            Some(columns) => columns,
+            None if !may_read => return Ok(None),
+            None => {
+                let columns = decode(indexes, snapshot, file, &stored)?;
+                let named = stored.fields().iter().zip(&columns);
+                named.for_each(|(field, column)| self.columns.insert(key(field.name()), Arc::clone(column)));
+                columns
+            }
+        };
+        let mut live = Live { file, at: 0 };
+        let pieces = (0..columns[0].len()).map(|piece| {
+            let arrays = columns.iter().map(|column| Arc::clone(&column[piece])).collect();
+            let batch = RecordBatch::try_new(Arc::clone(&stored), arrays).and_then(|batch| live.of(batch));
+            let batch = batch.map_err(|source| Error::Arrow { table: snapshot.table.clone(), source })?;
+            with_partitions(snapshot, file, schema, &batch)
+        });
+        pieces.collect::<Result<_, _>>().map(Some)
+    }
+}
+
+/// Columns of all the rows of a file, deleted ones too. Blocks.
+fn decode(
+    indexes: &Indexes,
+    snapshot: &Snapshot,
+    file: &DataFile,
+    schema: &SchemaRef,
+) -> Result<Vec<Column>, Error> {
+    let whole = DataFile { deletion_vector: None, ..file.clone() };
+    let mut pieces = vec![Vec::new(); schema.fields().len()];
+    read_rows::<Error>(indexes, snapshot, &whole, schema, |batch, _| {
+        pieces.iter_mut().zip(batch.columns()).for_each(|(pieces, column)| pieces.push(Arc::clone(column)));
+        Ok(())
+    })?;
+    Ok(pieces.into_iter().map(Column::from).collect())
+}
+
+/// Leaves deleted rows out of a file's batches, which come in order.
+struct Live<'a> {
+    file: &'a DataFile,
+    at: u64,
+}
+
+impl Live<'_> {
+    fn of(&mut self, batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let from = self.at;
+        self.at += batch.num_rows() as u64;
+        let deleted = self.file.deletion_vector.as_ref().map(|vector| vector.rows.as_ref());
+        match deleted {
+            Some(deleted) if deleted.range_cardinality(from..self.at) > 0 => {
+                let is_live = (from..self.at).map(|row| Some(!deleted.contains(row)));
+                filter_record_batch(&batch, &is_live.collect::<BooleanArray>())
+            }
+            _ => Ok(batch),
+        }
+    }
+}
+
+fn path_of(snapshot: &Snapshot, file: &DataFile) -> Arc<Path> {
+    Arc::from(snapshot.store.path(&file.path))
+}

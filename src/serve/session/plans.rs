@@ -1,0 +1,214 @@
+//! A prepared query's plan, kept from one execution to the next; and simple queries, prepared without the numbers in them.
+//!
+//! What a statement means does not change while definitions and the session's settings stay: only the rows of its tables
+//! do, and the values of its parameters. The optimized plan is kept with parameters in it; an execution puts in the
+//! values and the tables of its cut, and has it laid out for them. Plans with functions whose result changes (`now()`, a
+//! setting) are made anew each time: the optimizer puts results in their place.
+
+use super::{Prepared, Scope, Session};
+use crate::catalog::cut::Cut;
+use crate::engine;
+use crate::lake::TableName;
+use crate::ops::opaque::Opaque;
+use crate::serve::postgres::catalog::Catalog;
+use crate::serve::query::{self, Planned};
+use crate::serve::statement::Statement;
+use crate::serve::{Error, lift};
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
+use quick_cache::unsync::Cache;
+use std::sync::Arc;
+
+/// Queries of the simple protocol that a session keeps.
+const SIMPLE_MAX: usize = 256;
+
+/// The last queries of the simple protocol, by their text without numbers.
+pub(super) struct SimpleQueries(Cache<String, Arc<Prepared>>);
+
+impl Default for SimpleQueries {
+    fn default() -> Self {
+        Self(Cache::new(SIMPLE_MAX))
+    }
+}
+
+impl Session {
+    /// A statement that is to be executed once, and the values to do it with. Another one that differs in numbers alone
+    /// finds it prepared.
+    pub async fn prepare_simple(
+        &self,
+        statement: Statement,
+    ) -> Result<(Arc<Prepared>, Vec<ScalarValue>), Error> {
+        let Statement::Query(query) = &statement else {
+            return Ok((self.prepare_once(statement).await?, vec![]));
+        };
+        let (lifted, values) = match lift::lifted(query) {
+            Some((lifted, values)) => (Opaque::new(lifted), values),
+            None => (query.clone(), vec![]),
+        };
+        let types: Vec<_> = values.iter().map(ScalarValue::data_type).collect();
+        let text = format!("{} {types:?}", *lifted);
+        if let Some(known) = self.state.lock().simple.0.get(&text) {
+            return Ok((Arc::clone(known), values));
+        }
+        let declared: Vec<_> = types.into_iter().map(Some).collect();
+        let mut prepared = match self.prepare(Statement::Query(lifted), &declared).await {
+            Ok(prepared) if prepared.parameters.len() == values.len() => prepared,
+            // The error has to be about the text as it was written.
+            _ => return Ok((self.prepare_once(statement).await?, vec![])),
+        };
+        prepared.columns = None;
+        let prepared = Arc::new(prepared);
+        self.state.lock().simple.0.insert(text, Arc::clone(&prepared));
+        Ok((prepared, values))
+    }
+
+    /// The client is not told of columns: it gets those of the cut that the rows are of.
+    async fn prepare_once(&self, statement: Statement) -> Result<Arc<Prepared>, Error> {
+        let mut prepared = self.prepare(statement, &[]).await?;
+        prepared.columns = None;
+        Ok(Arc::new(prepared))
+    }
+}
+
+/// What a plan goes by beside the query's text.
+#[derive(Clone, Debug)]
+pub(super) struct Meaning {
+    /// The definitions of the warehouse.
+    pub(super) catalog: Arc<Catalog>,
+    /// The session's `search_path` and time zone.
+    pub(super) settings: [String; 2],
+}
+
+impl PartialEq for Meaning {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.catalog, &other.catalog) && self.settings == other.settings
+    }
+}
+
+/// An optimized plan with parameters in it.
+#[derive(Debug)]
+pub(super) struct KeptPlan {
+    meaning: Meaning,
+    planned: Planned,
+    /// Where the rows of its scans come from, in the order of the scans.
+    tables: Vec<TableName>,
+    state: Opaque<SessionState>,
+}
+
+impl KeptPlan {
+    /// Keeps a plan that was just made over a cut; `None` if its meaning may change from one execution to the next.
+    pub(super) fn of(meaning: Meaning, planned: &Planned, scope: &Scope, cut: &Cut) -> Option<Self> {
+        if !is_lasting(&planned.plan).unwrap_or(false) {
+            return None;
+        }
+        let typed = with_types(&planned.plan, &planned.parameters).ok()?;
+        let optimized = scope.state.optimize(&typed).ok()?;
+        let tables = tables_of(&optimized, cut)?;
+        let planned = Planned { plan: Opaque::new(optimized), is_optimized: true, ..planned.clone() };
+        Some(Self { meaning, planned, tables, state: scope.state.clone() })
+    }
+
+    /// The plan for these values over a cut, and what to run it in; `None` if it does not fit them.
+    pub(super) fn over(
+        &self,
+        meaning: &Meaning,
+        cut: &Cut,
+        types: &[DataType],
+        values: Vec<ScalarValue>,
+    ) -> Result<Option<(Planned, Scope)>, Error> {
+        if self.meaning != *meaning || self.planned.parameters != types {
+            return Ok(None);
+        }
+        let Some(plan) = over_cut(&self.planned.plan, &self.tables, cut)? else { return Ok(None) };
+        let has_values = !values.is_empty();
+        let plan = query::with_values(Opaque::new(plan), values)?;
+        let plan = if has_values { engine::simplified(&self.state, &plan)? } else { plan };
+        let planned = Planned { plan, ..self.planned.clone() };
+        Ok(Some((planned, Scope { state: self.state.clone() })))
+    }
+}
+
+/// True when each expression gives the same for the same rows, whenever it is asked. What counts or limits rows has to be
+/// known to the optimizer.
+fn is_lasting(plan: &LogicalPlan) -> Result<bool, Error> {
+    let mut is_lasting = true;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                is_lasting &= match expr {
+                    Expr::ScalarFunction(call) => call.func.signature().volatility == Volatility::Immutable,
+                    Expr::Placeholder(_) => !matches!(node, LogicalPlan::Limit(_)),
+                    _ => true,
+                };
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })?;
+        Ok(if is_lasting { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(is_lasting)
+}
+
+/// The plan with the type of each parameter wherever it stands.
+fn with_types(plan: &LogicalPlan, types: &[DataType]) -> Result<LogicalPlan, Error> {
+    let typed = plan.clone().transform_down_with_subqueries(|node| {
+        node.map_expressions(|expr| {
+            expr.transform(|expr| match expr {
+                Expr::Placeholder(mut placeholder) if placeholder.field.is_none() => {
+                    let place = placeholder.id.trim_start_matches('$').parse::<usize>().ok();
+                    let found = place.and_then(|place| types.get(place.checked_sub(1)?));
+                    let field = |found: &DataType| Arc::new(Field::new("", found.clone(), true));
+                    placeholder.field = found.map(field);
+                    Ok(Transformed::yes(Expr::Placeholder(placeholder)))
+                }
+                expr => Ok(Transformed::no(expr)),
+            })
+        })
+    })?;
+    Ok(typed.data)
+}
+
+/// The tables of a cut that a plan's scans read; `None` if one of them is no table of the cut.
+fn tables_of(plan: &LogicalPlan, cut: &Cut) -> Option<Vec<TableName>> {
+    let mut tables = Vec::new();
+    let walked = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            tables.push(table_of(scan, cut));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.ok()?;
+    tables.into_iter().collect()
+}
+
+fn table_of(scan: &TableScan, cut: &Cut) -> Option<TableName> {
+    let read = source_as_provider(&scan.source).ok()?;
+    let found = cut
+        .tables
+        .iter()
+        .find(|(_, table)| table.provider.as_ref().is_some_and(|provider| Arc::ptr_eq(provider, &read)));
+    found.map(|(name, _)| name.clone())
+}
+
+/// The same plan over another cut; `None` if a table has other columns there, or is gone.
+fn over_cut(plan: &LogicalPlan, tables: &[TableName], cut: &Cut) -> Result<Option<LogicalPlan>, Error> {
+    let mut tables = tables.iter();
+    let mut fits = true;
+    let moved = plan.clone().transform_down_with_subqueries(|node| match node {
+        LogicalPlan::TableScan(mut scan) => {
+            let table = tables.next().and_then(|name| cut.tables.get(name)?.provider.as_ref());
+            match table {
+                Some(table) if table.schema() == scan.source.schema() => {
+                    scan.source = provider_as_source(Arc::clone(table));
+                }
+                _ => fits = false,
+            }
+            Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+        }
+        node => Ok(Transformed::no(node)),
+    })?;
+    Ok(fits.then_some(moved.data))
+}
