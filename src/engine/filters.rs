@@ -7,15 +7,12 @@
 
 use super::not_in::NotIn;
 use super::unnested::Unnested;
-use crate::ops::opaque::Opaque;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
-use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::push_down_filter::PushDownFilter;
-use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use std::sync::Arc;
 
@@ -57,14 +54,6 @@ impl OptimizerRule for PushDown {
 fn passes(aggregate: &Aggregate) -> bool {
     let keys = &aggregate.group_expr;
     !keys.is_empty() && !keys.iter().any(|key| matches!(key, Expr::GroupingSet(_)) || key.is_volatile())
-}
-
-/// A plan that was optimized with parameters in it, once their values stand there: what is constant now is computed.
-pub fn simplified(state: &Opaque<SessionState>, plan: &LogicalPlan) -> Result<Opaque<LogicalPlan>> {
-    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
-        vec![Arc::new(NotIn), Arc::new(SimplifyExpressions::new())];
-    let optimizer = Optimizer::with_rules(rules);
-    Ok(Opaque::new(optimizer.optimize(plan.clone(), &**state, |_, _| {})?))
 }
 
 /// DataFusion's rules in their order, with [`PushDown`] in its place, [`NotIn`] before all, [`Unnested`] around some.

@@ -4,6 +4,7 @@
 //! exactly that cut. One runtime serves the whole process, so that memory limits and file caches are shared.
 
 mod alone;
+mod constants;
 mod filters;
 pub mod functions;
 mod not_in;
@@ -15,7 +16,8 @@ mod tables;
 mod unnested;
 
 pub use alone::{ALONE_ROWS, alone, is_small};
-pub use filters::{PushDown, simplified};
+pub use constants::with_constants;
+pub use filters::PushDown;
 pub use split::{is_row_by_row, parts};
 pub use tables::{CutCatalog, FixedSchema};
 

@@ -1,18 +1,20 @@
 //! Columns of small files that are read again and again, kept in memory as they are after decoding.
 //!
 //! Dashboards ask the same tables all day, each question for few rows: opening a file and unpacking its pages costs them
-//! more than all else. Files never change, so what is kept of one stays right; deleted rows are left out when it is read.
+//! more than all else. Files never change, so what is kept of one stays right, and so does what is kept of it under a deletion
+//! vector.
 
 use super::Error;
 use super::index::{Indexes, Weight, bounded};
 use super::read::{read_rows, with_partitions};
 use super::snapshot::{DataFile, Snapshot};
 use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::filter_record_batch;
+use arrow::compute::filter;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use roaring::RoaringTreemap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,10 +35,10 @@ const INDEXED_ROWS_MAX: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct ReadsAgain;
 
-/// A file's column, by the file's path.
-type ColumnKey = (Arc<Path>, Arc<str>);
+/// A column of a file's rows: its path, the deletion vector that has taken some of them, the column's name.
+type ColumnKey = (Arc<Path>, Option<Arc<str>>, Arc<str>);
 
-/// A column of a file, whole, in pieces of one size.
+/// A column in pieces.
 type Column = Arc<[ArrayRef]>;
 
 /// The columns that a lake keeps in memory.
@@ -121,30 +123,51 @@ impl Decoded {
             return Ok(Some(vec![with_partitions(snapshot, file, schema, &none)?]));
         }
         let path = path_of(snapshot, file);
-        let key = |name: &str| (Arc::clone(&path), Arc::from(name));
-        let kept = stored
-            .fields()
-            .iter()
-            .map(|field| self.columns.get(&key(field.name())))
-            .collect::<Option<Vec<_>>>();
-        let columns = match kept {
+        let vector = file.deletion_vector.as_ref().map(|vector| vector.identity());
+        let columns = match self.get(&path, vector.as_ref(), &stored) {
             Some(columns) => columns,
             None if !may_read => return Ok(None),
             None => {
-                let columns = decode(indexes, snapshot, file, &stored)?;
-                let named = stored.fields().iter().zip(&columns);
-                named.for_each(|(field, column)| self.columns.insert(key(field.name()), Arc::clone(column)));
-                columns
+                let whole = match self.get(&path, None, &stored) {
+                    Some(columns) => columns,
+                    None => self.keep(&path, None, &stored, decode(indexes, snapshot, file, &stored)?),
+                };
+                match &file.deletion_vector {
+                    None => whole,
+                    Some(gone) => {
+                        let live = without(&whole, &gone.rows);
+                        let live =
+                            live.map_err(|source| Error::Arrow { table: snapshot.table.clone(), source })?;
+                        self.keep(&path, vector.as_ref(), &stored, live)
+                    }
+                }
             }
         };
-        let mut live = Live { file, at: 0 };
         let pieces = (0..columns[0].len()).map(|piece| {
             let arrays = columns.iter().map(|column| Arc::clone(&column[piece])).collect();
-            let batch = RecordBatch::try_new(Arc::clone(&stored), arrays).and_then(|batch| live.of(batch));
+            let batch = RecordBatch::try_new(Arc::clone(&stored), arrays);
             let batch = batch.map_err(|source| Error::Arrow { table: snapshot.table.clone(), source })?;
             with_partitions(snapshot, file, schema, &batch)
         });
         pieces.collect::<Result<_, _>>().map(Some)
+    }
+
+    fn get(&self, path: &Arc<Path>, vector: Option<&Arc<str>>, schema: &Schema) -> Option<Vec<Column>> {
+        let key = |name: &str| (Arc::clone(path), vector.cloned(), Arc::from(name));
+        schema.fields().iter().map(|field| self.columns.get(&key(field.name()))).collect()
+    }
+
+    fn keep(
+        &self,
+        path: &Arc<Path>,
+        vector: Option<&Arc<str>>,
+        schema: &Schema,
+        columns: Vec<Column>,
+    ) -> Vec<Column> {
+        let key = |name: &str| (Arc::clone(path), vector.cloned(), Arc::from(name));
+        let named = schema.fields().iter().zip(&columns);
+        named.for_each(|(field, column)| self.columns.insert(key(field.name()), Arc::clone(column)));
+        columns
     }
 }
 
@@ -164,25 +187,26 @@ fn decode(
     Ok(pieces.into_iter().map(Column::from).collect())
 }
 
-/// Leaves deleted rows out of a file's batches, which come in order.
-struct Live<'a> {
-    file: &'a DataFile,
-    at: u64,
-}
-
-impl Live<'_> {
-    fn of(&mut self, batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let from = self.at;
-        self.at += batch.num_rows() as u64;
-        let deleted = self.file.deletion_vector.as_ref().map(|vector| vector.rows.as_ref());
-        match deleted {
-            Some(deleted) if deleted.range_cardinality(from..self.at) > 0 => {
-                let is_live = (from..self.at).map(|row| Some(!deleted.contains(row)));
-                filter_record_batch(&batch, &is_live.collect::<BooleanArray>())
+/// The columns without the rows at these places.
+fn without(columns: &[Column], gone: &RoaringTreemap) -> Result<Vec<Column>, ArrowError> {
+    let (mut gone, mut from) = (gone.iter().peekable(), 0);
+    let sizes = columns.first().into_iter().flat_map(|pieces| pieces.iter().map(|piece| piece.len()));
+    let masks = sizes.map(|size| {
+        let mut is_live = vec![true; size];
+        let end = from + size as u64;
+        while let Some(row) = gone.next_if(|row| *row < end) {
+            if let Some(place) = usize::try_from(row - from).ok().and_then(|row| is_live.get_mut(row)) {
+                *place = false;
             }
-            _ => Ok(batch),
         }
-    }
+        from = end;
+        BooleanArray::from(is_live)
+    });
+    let masks: Vec<BooleanArray> = masks.collect();
+    let live = columns.iter().map(|pieces| {
+        pieces.iter().zip(&masks).map(|(piece, is_live)| filter(piece, is_live)).collect::<Result<_, _>>()
+    });
+    live.collect()
 }
 
 fn path_of(snapshot: &Snapshot, file: &DataFile) -> Arc<Path> {

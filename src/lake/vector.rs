@@ -23,6 +23,12 @@ pub struct DeletionVector {
 }
 
 impl DeletionVector {
+    /// What tells it from every other vector of its file.
+    pub(super) fn identity(&self) -> Arc<str> {
+        let Descriptor { storage_type, path_or_inline_dv, offset, .. } = &self.descriptor;
+        Arc::from(format!("{storage_type}{path_or_inline_dv}@{}", offset.unwrap_or_default()))
+    }
+
     /// What to read of a file with `rows` physical rows.
     fn selection(&self, rows: u64) -> RowSelection {
         let mut selectors = Vec::new();

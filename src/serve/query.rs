@@ -239,13 +239,10 @@ pub(super) async fn run(
 ) -> Result<(SchemaRef, RowStream), Error> {
     let Planned { plan, is_optimized, columns, .. } = planned;
     let plan = with_values(plan, values)?;
-    let state = match engine::is_small(&plan)? {
-        true => Opaque::new(engine::alone(&scope.state)),
-        false => scope.state.clone(),
-    };
+    let state = scope.state_for(&plan)?;
     let physical = match is_optimized {
-        true => engine::laid_out(&state, &plan).await?,
-        false => engine::physical_plan(&state, &plan).await?,
+        true => engine::laid_out(state, &plan).await?,
+        false => engine::physical_plan(state, &plan).await?,
     };
     let schema = as_told(&columns, &physical.schema());
     let batches = execute_stream(physical, state.task_ctx())?;

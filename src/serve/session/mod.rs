@@ -432,7 +432,7 @@ impl Session {
         let meaning = self.meaning(&cut)?;
         if let Some(kept) = &*prepared.kept.lock()
             && let Some((planned, scope)) =
-                kept.over(&meaning, &cut, &types_now(prepared, &values), values.clone())?
+                kept.over(&meaning, &cut, &types_now(prepared, &values), &values)?
         {
             return Ok((scope, planned, vec![]));
         }

@@ -11,14 +11,13 @@ use crate::engine;
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
 use crate::serve::postgres::catalog::Catalog;
-use crate::serve::query::{self, Planned};
+use crate::serve::query::Planned;
 use crate::serve::statement::Statement;
 use crate::serve::{Error, lift};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::datasource::{provider_as_source, source_as_provider};
-use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
 use quick_cache::unsync::Cache;
 use std::sync::Arc;
@@ -96,7 +95,7 @@ pub(super) struct KeptPlan {
     planned: Planned,
     /// Where the rows of its scans come from, in the order of the scans.
     tables: Vec<TableName>,
-    state: Opaque<SessionState>,
+    scope: Scope,
 }
 
 impl KeptPlan {
@@ -109,7 +108,7 @@ impl KeptPlan {
         let optimized = scope.state.optimize(&typed).ok()?;
         let tables = tables_of(&optimized, cut)?;
         let planned = Planned { plan: Opaque::new(optimized), is_optimized: true, ..planned.clone() };
-        Some(Self { meaning, planned, tables, state: scope.state.clone() })
+        Some(Self { meaning, planned, tables, scope: scope.clone() })
     }
 
     /// The plan for these values over a cut, and what to run it in; `None` if it does not fit them.
@@ -118,17 +117,18 @@ impl KeptPlan {
         meaning: &Meaning,
         cut: &Cut,
         types: &[DataType],
-        values: Vec<ScalarValue>,
+        values: &[ScalarValue],
     ) -> Result<Option<(Planned, Scope)>, Error> {
         if self.meaning != *meaning || self.planned.parameters != types {
             return Ok(None);
         }
         let Some(plan) = over_cut(&self.planned.plan, &self.tables, cut)? else { return Ok(None) };
-        let has_values = !values.is_empty();
-        let plan = query::with_values(Opaque::new(plan), values)?;
-        let plan = if has_values { engine::simplified(&self.state, &plan)? } else { plan };
-        let planned = Planned { plan, ..self.planned.clone() };
-        Ok(Some((planned, Scope { state: self.state.clone() })))
+        let plan = match values {
+            [] => plan,
+            values => engine::with_constants(&self.scope.state, &plan, values)?,
+        };
+        let planned = Planned { plan: Opaque::new(plan), ..self.planned.clone() };
+        Ok(Some((planned, self.scope.clone())))
     }
 }
 

@@ -4,7 +4,7 @@ use super::Session;
 use super::plans::Meaning;
 use super::search_path::{self, SearchPath};
 use crate::catalog::cut::Cut;
-use crate::engine::{CutCatalog, DATABASE};
+use crate::engine::{self, CutCatalog, DATABASE};
 use crate::lake::ReadsAgain;
 use crate::ops::opaque::Opaque;
 use crate::serve::functions;
@@ -19,15 +19,26 @@ use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The engine over one cut, for one statement.
+#[derive(Clone, Debug)]
 pub(in crate::serve) struct Scope {
     /// The engine.
     pub(in crate::serve) state: Opaque<SessionState>,
+    /// The same for plans over small tables, made when first asked for.
+    alone: Arc<OnceLock<Opaque<SessionState>>>,
 }
 
 impl Scope {
+    /// What to lay out and run a plan in.
+    pub(in crate::serve) fn state_for(&self, plan: &LogicalPlan) -> Result<&Opaque<SessionState>, Error> {
+        Ok(match engine::is_small(plan)? {
+            true => self.alone.get_or_init(|| Opaque::new(engine::alone(&self.state))),
+            false => &self.state,
+        })
+    }
+
     /// The plan of a statement. Boxed, because the engine's planning futures are large, and so that callers' futures do
     /// not hold the tree.
     pub(in crate::serve) fn plan(
@@ -69,7 +80,7 @@ impl Session {
         let now = NowFunc::new_with_config(state.config_options());
         state.register_udf(Arc::new(ScalarUDF::new_from_impl(now)))?;
         state.mark_start_execution();
-        Ok(Scope { state: Opaque::new(state) })
+        Ok(Scope { state: Opaque::new(state), alone: Arc::default() })
     }
 
     /// What all statements of a session have in common, made anew when definitions changed.
