@@ -287,7 +287,7 @@ impl House {
             foreign.map(|f| Arc::new(RunningForeign::new(f, &others[&f.name]))).collect();
         let shape = self.shape(&project, &planned, &running, &foreign, &models, &board);
 
-        let journals = self.journals.clone();
+        let (journals, audits) = (self.journals.clone(), self.journals.clone());
         let waves = Waves {
             lake: Arc::clone(&self.lake),
             engine: self.engine.clone(),
@@ -296,6 +296,9 @@ impl House {
             cuts: self.cuts.clone(),
             board,
             record: Arc::new(move |record| journals.note_refresh(&record)),
+            audited: Arc::new(move |record| {
+                audits.note_audit(&record.model, record.epoch, &record.audited, record.at)
+            }),
             control: self.control.clone(),
             settings: WaveSettings {
                 period_min: Duration::from_secs(1) / self.settings.limits.waves_per_second_max.max(1),
@@ -362,7 +365,9 @@ impl House {
         let open = move || {
             let open = |definition: &Definition| {
                 let plan = planned.get(definition.name())?;
-                let opened = open_model(&lake, definition, plan, reads(&project, &others, definition));
+                let audits = project.audits.get(definition.name()).cloned().unwrap_or_default();
+                let opened =
+                    open_model(&lake, definition, plan, reads(&project, &others, definition), audits);
                 Some((definition.name().clone(), opened))
             };
             project.models.iter().filter_map(open).collect::<Vec<_>>()

@@ -27,6 +27,7 @@ mod lake_readers;
 mod models;
 mod psql;
 mod push;
+mod quality;
 mod readers;
 mod readme;
 mod shopsmart;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         full_disk::trials(),
         push::trials(),
         expectations::trials(),
+        quality::trials(),
         cdc::trials(),
         system::trials(),
         models::trials(),

@@ -18,7 +18,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// As the documentation of the SQL lists them.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 10] = [
     (
         "sources",
         "source, connector, state, error, rows_in, rows_quarantined, rate, lag_records, lag_seconds, last_event_at, \
@@ -37,6 +37,7 @@ const TABLES: [(&str, &str); 9] = [
     ("epochs", "epoch, published_at, wave_time, table_name, version, inputs, state"),
     ("freshness", "table_name, fresh_as_of, lag_seconds, state"),
     ("expectations", "model, name, rule, action, epoch, passed, failed"),
+    ("audits", "model, name, blocking, epoch, outcome, rows, examples, error"),
     ("quarantine", "table_name, source, position, rule, reason, raw, epoch, state"),
 ];
 

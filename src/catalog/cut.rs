@@ -34,6 +34,8 @@ pub enum Freshness {
     Stale,
     /// Its refresh failed; the last good version stands.
     Failed,
+    /// As failed, by a rule that must hold: what reads it waits.
+    Rejected,
 }
 
 impl Freshness {
@@ -42,8 +44,13 @@ impl Freshness {
         match self {
             Freshness::Fresh => "fresh",
             Freshness::Stale => "stale",
-            Freshness::Failed => "failed",
+            Freshness::Failed | Freshness::Rejected => "failed",
         }
+    }
+
+    /// True when the last good version stands in the place of a newer one.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Freshness::Failed | Freshness::Rejected)
     }
 }
 

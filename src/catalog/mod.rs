@@ -1,5 +1,6 @@
 //! What the warehouse consists of: the project's definitions and their graph, the cut that readers see, system tables.
 
+mod audits;
 pub mod cut;
 pub mod definer;
 pub mod definitions;
@@ -7,6 +8,7 @@ mod files;
 pub mod foreign;
 mod keys;
 pub mod live;
+mod model;
 mod order;
 pub mod plan;
 mod plan_error;

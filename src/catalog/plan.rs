@@ -3,6 +3,7 @@
 //! Comes in: a [`Project`]. Goes out: for each model the columns it will have, or every error that planning finds, placed
 //! in its file. A model whose input failed is left out: one mistake is one error.
 
+use super::audits::audit_errors;
 use super::cut::Cut;
 use super::keys::incomparable_keys;
 use super::plan_error::{Place, errors_of};
@@ -11,8 +12,8 @@ use super::watermarks::{Unmarked, unmarked};
 use crate::engine::{DATABASE, Engine};
 use crate::lake::{TableName, storable};
 use crate::sql::{
-    AutoCdc, ColumnDefinition, Continuation, Error, Expectation, MaterializedViewDefinition, continuation,
-    defining_query, hint_did_you_mean, quarantine_schema, schema_of, table_schema, type_name,
+    AuditDefinition, AutoCdc, ColumnDefinition, Continuation, Error, Expectation, MaterializedViewDefinition,
+    continuation, defining_query, hint_did_you_mean, quarantine_schema, schema_of, table_schema, type_name,
     watermark_schema,
 };
 use arrow::compute::can_cast_types;
@@ -86,8 +87,7 @@ pub async fn plan_each(project: &Project, foreign: &ForeignColumns, engine: &Eng
         project.foreign.keys().filter(|name| !foreign.contains_key(*name)).collect();
     for model in &project.models {
         let name = model.name();
-        let reads_failed =
-            |input: &&TableName| failed.contains(*input) || failed.iter().any(|f| f.quarantine() == **input);
+        let reads_failed = |input: &&TableName| failed.contains(*input) || is_beside(&failed, input);
         let beside = model.late_of().filter(|view| failed.contains(view));
         if let Some(input) = beside.or_else(|| model.query().inputs.iter().find(reads_failed)) {
             plans.unread.insert(name.clone(), input.clone());
@@ -116,7 +116,28 @@ pub async fn plan_each(project: &Project, foreign: &ForeignColumns, engine: &Eng
             plans.errors.push((model.name().clone(), found));
         }
     }
+    // Last, since an audit may read what comes after its model.
+    for model in &project.models {
+        let audits = project.audits.get(model.name()).filter(|_| plans.planned.contains_key(model.name()));
+        for audit in audits.into_iter().flatten() {
+            let inputs = audit.inputs.iter();
+            let unknown = inputs.filter(|input| failed.contains(input) || is_beside(&failed, input)).count();
+            if unknown > 0 {
+                continue;
+            }
+            let found = Box::pin(planner.audit(audit)).await;
+            if let Err(found) = found {
+                plans.planned.remove(model.name());
+                plans.errors.push((model.name().clone(), found));
+            }
+        }
+    }
     plans
+}
+
+/// True when a table stands beside one of these.
+fn is_beside(tables: &BTreeSet<&TableName>, name: &TableName) -> bool {
+    tables.iter().any(|table| table.quarantine() == *name)
 }
 
 /// The columns of one more view, over the relations of a cut.
@@ -258,6 +279,13 @@ impl Planner {
         let fields = logical.zip(physical.schema().fields().iter().cloned().collect::<Vec<_>>());
         let fields = fields.map(|(named, typed)| Field::new(named.name(), typed.data_type().clone(), true));
         Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+    }
+
+    /// An audit's query is one that could be asked.
+    async fn audit(&self, audit: &AuditDefinition) -> Result<(), Vec<Error>> {
+        let query = Box::new(Query::clone(&audit.query));
+        let statement = Statement::Statement(Box::new(SqlStatement::Query(query)));
+        self.query(statement).await.map(|_| ()).map_err(|error| audit_errors(&error, audit))
     }
 
     /// An expectation is a condition over one row of the model.

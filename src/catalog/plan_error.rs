@@ -1,49 +1,55 @@
 //! DataFusion's planning errors → errors placed in a file, in our words. Pure.
 
 use super::project::Model;
-use crate::sql::{Error, Origin, hint_did_you_mean, word_origin};
+use crate::sql::{AuditDefinition, Error, Origin, hint_did_you_mean, word_origin};
 use datafusion::common::{Column, DataFusionError, SchemaError, Span};
-use datafusion::sql::sqlparser::ast::Spanned as _;
+use datafusion::sql::sqlparser::ast::{Query, Spanned as _};
 
-/// Where a model's parts stand in its file.
+/// Where the parts of a model, or of what is said of it, stand in its file.
 pub(super) struct Place<'a> {
-    model: &'a Model,
+    text: &'a str,
+    origin: &'a Origin,
+    query: &'a Query,
     default: Option<Origin>,
 }
 
 impl<'a> Place<'a> {
     pub(super) fn of(model: &'a Model) -> Self {
-        Self { model, default: None }
+        let text = match model {
+            Model::StreamingTable(d) => &d.sql,
+            Model::MaterializedView(d) => &d.sql,
+            Model::View(d) => &d.sql,
+        };
+        Self { text, origin: model.origin(), query: &model.query().ast, default: None }
+    }
+
+    pub(super) fn of_audit(audit: &'a AuditDefinition) -> Self {
+        Self { text: &audit.sql, origin: &audit.origin, query: &audit.query, default: None }
     }
 
     /// The same, for a part of the model whose own positions are not known.
     pub(super) fn with_default(&self, origin: Origin) -> Place<'a> {
-        Place { model: self.model, default: Some(origin) }
+        Place { default: Some(origin), ..*self }
     }
 
     /// The statement's start.
     pub(super) fn statement(&self) -> Origin {
-        self.model.origin().clone()
+        self.origin.clone()
     }
 
     /// The query's start.
     pub(super) fn query(&self) -> Origin {
-        let start = self.model.query().ast.span().start;
+        let start = self.query.span().start;
         if start.line == 0 { self.statement() } else { self.at(start.line, start.column) }
     }
 
     /// The last place where the statement's text has this word; in the query, usually.
     pub(super) fn of_word(&self, word: &str) -> Option<Origin> {
-        let text = match self.model {
-            Model::StreamingTable(d) => &d.sql,
-            Model::MaterializedView(d) => &d.sql,
-            Model::View(d) => &d.sql,
-        };
-        word_origin(text, self.model.origin(), word)
+        word_origin(self.text, self.origin, word)
     }
 
     fn at(&self, line: u64, column: u64) -> Origin {
-        Origin { file: self.model.origin().file.clone(), line, column }
+        Origin { file: self.origin.file.clone(), line, column }
     }
 
     /// Where an error stands: at its own span, at the word it is about, at the part it was found in.

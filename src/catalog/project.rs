@@ -3,94 +3,21 @@
 //! Comes in: a folder. Goes out: a [`Project`] whose definitions agree with each other, or every error of it at once.
 //! Files that cannot be parsed do not cause errors elsewhere: what they would have defined counts as known.
 
+use super::audits::not_audited;
 use super::definitions::Definitions;
 use super::files::{Place, SqlFile, file_origin, name_of_path, path_of, slashed, sql_files};
 use super::keys::{no_key, reference_error};
+pub use super::model::Model;
 use super::order::dependency_order;
 use crate::lake::TableName;
 use crate::sql::{
-    AutoCdc, CommentTarget, ConnectionDefinition, Definition, Error, ForeignDefinition, ForeignKey,
-    MaterializedViewDefinition, OptionValue, Options, Origin, SecretDefinition, SourceDefinition,
-    StreamingTableDefinition, ViewDefinition, did_you_mean, hint_did_you_mean, late_view, parse_file,
-    relations, word_origin,
+    AuditDefinition, CommentTarget, ConnectionDefinition, Definition, Error, ForeignDefinition, OptionValue,
+    Options, Origin, SecretDefinition, SourceDefinition, did_you_mean, hint_did_you_mean, late_view,
+    parse_file, relations, word_origin,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// What a name of the project stands for.
-#[derive(Clone, Debug)]
-pub enum Model {
-    /// A streaming table.
-    StreamingTable(Arc<StreamingTableDefinition>),
-    /// A materialized view.
-    MaterializedView(Arc<MaterializedViewDefinition>),
-    /// A view.
-    View(Arc<ViewDefinition>),
-}
-
-impl Model {
-    /// Its name.
-    pub fn name(&self) -> &TableName {
-        match self {
-            Model::StreamingTable(d) => &d.name,
-            Model::MaterializedView(d) => &d.name,
-            Model::View(d) => &d.name,
-        }
-    }
-
-    /// Its query.
-    pub fn query(&self) -> &crate::sql::ModelQuery {
-        match self {
-            Model::StreamingTable(d) => &d.query,
-            Model::MaterializedView(d) => &d.query,
-            Model::View(d) => &d.query,
-        }
-    }
-
-    /// The change feed that it keeps, if it is `FLOW AUTO CDC`.
-    pub fn auto_cdc(&self) -> Option<&AutoCdc> {
-        match self {
-            Model::StreamingTable(d) => d.auto_cdc.as_deref(),
-            Model::MaterializedView(_) | Model::View(_) => None,
-        }
-    }
-
-    /// Its declared key; empty when there is none.
-    pub fn primary_key(&self) -> &[String] {
-        match self {
-            Model::StreamingTable(d) => &d.primary_key,
-            Model::MaterializedView(d) => &d.primary_key,
-            Model::View(_) => &[],
-        }
-    }
-
-    /// Its declared references to the keys of others.
-    pub fn foreign_keys(&self) -> &[ForeignKey] {
-        match self {
-            Model::StreamingTable(d) => &d.foreign_keys,
-            Model::MaterializedView(d) => &d.foreign_keys,
-            Model::View(_) => &[],
-        }
-    }
-
-    /// The view whose late rows it keeps, if that is what it is for.
-    pub fn late_of(&self) -> Option<&TableName> {
-        match self {
-            Model::MaterializedView(d) => d.late_of.as_ref(),
-            Model::StreamingTable(_) | Model::View(_) => None,
-        }
-    }
-
-    /// Where it is defined.
-    pub fn origin(&self) -> &Origin {
-        match self {
-            Model::StreamingTable(d) => &d.origin,
-            Model::MaterializedView(d) => &d.origin,
-            Model::View(d) => &d.origin,
-        }
-    }
-}
 
 /// A project whose definitions agree with each other. Immutable; `--watch` makes a new one.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +38,8 @@ pub struct Project {
     pub comments: HashMap<TableName, String>,
     /// Column comments by table and column.
     pub column_comments: HashMap<(TableName, String), String>,
+    /// What must hold of stored models, by model, in the order in which it is written.
+    pub audits: BTreeMap<TableName, Vec<Arc<AuditDefinition>>>,
 }
 
 impl Project {
@@ -154,6 +83,7 @@ struct Loader {
     models: BTreeMap<TableName, Model>,
     comments: HashMap<TableName, String>,
     column_comments: HashMap<(TableName, String), String>,
+    audits: BTreeMap<TableName, Vec<Arc<AuditDefinition>>>,
     /// Names that files with errors were to define.
     missing: BTreeSet<TableName>,
     /// True when a file of `catalog/` has errors: which names it was to define is not known.
@@ -199,7 +129,7 @@ impl Loader {
             Definition::Connection(d) => {
                 return self.belongs(file, Place::Catalog, "a connection", &d.origin);
             }
-            Definition::Comment(_) => return,
+            Definition::Comment(_) | Definition::Audit(_) => return,
             Definition::Source(d) => {
                 self.belongs(file, Place::Catalog, "a source", &d.origin);
                 objects.push(d.name.clone());
@@ -282,19 +212,10 @@ impl Loader {
                 }
             }
             Definition::View(d) => self.model(Model::View(Arc::new(d))),
+            Definition::Audit(d) => self.audit(d, objects),
             Definition::Comment(d) => {
                 let (CommentTarget::Table(table) | CommentTarget::Column(table, _)) = &d.target;
-                if !objects.contains(table) {
-                    let names: Vec<String> = objects.iter().map(TableName::to_string).collect();
-                    let hint = match names.as_slice() {
-                        [one] if did_you_mean(&table.to_string(), [one.as_str()]).is_some() => {
-                            format!("Did you mean \"{one}\"?")
-                        }
-                        _ => "A comment stands in its object's file, behind the object.".to_string(),
-                    };
-                    let message =
-                        format!("the comment's object \"{table}\" is not defined above it in this file");
-                    self.errors.push(Error::new("42P01", d.origin, message).with_hint(hint));
+                if !self.is_above(table, objects, "comment", "A comment", &d.origin) {
                     return;
                 }
                 match d.target {
@@ -305,6 +226,45 @@ impl Loader {
                 };
             }
         }
+    }
+
+    /// True when an object stands above what is said of it, in the same file.
+    fn is_above(
+        &mut self,
+        table: &TableName,
+        objects: &[TableName],
+        what: &str,
+        whatever: &str,
+        origin: &Origin,
+    ) -> bool {
+        if objects.contains(table) {
+            return true;
+        }
+        let names: Vec<String> = objects.iter().map(TableName::to_string).collect();
+        let hint = match names.as_slice() {
+            [one] if did_you_mean(&table.to_string(), [one.as_str()]).is_some() => {
+                format!("Did you mean \"{one}\"?")
+            }
+            _ => format!("{whatever} stands in its object's file, behind the object."),
+        };
+        let message = format!("the {what}'s object \"{table}\" is not defined above it in this file");
+        self.errors.push(Error::new("42P01", origin.clone(), message).with_hint(hint));
+        false
+    }
+
+    fn audit(&mut self, audit: AuditDefinition, objects: &[TableName]) {
+        if !self.is_above(&audit.on, objects, "audit", "An audit", &audit.origin) {
+            return;
+        }
+        if let Some(error) = not_audited(&audit, self.models.get(&audit.on)) {
+            self.errors.push(error);
+            return;
+        }
+        let others = self.audits.entry(audit.on.clone()).or_default();
+        let earlier = others.iter().find(|other| other.name == audit.name).map(|other| other.origin.clone());
+        let key = format!("{} on {}", audit.name, audit.on);
+        others.push(Arc::new(audit.clone()));
+        self.is_new("audit", &key, &audit.origin, earlier);
     }
 
     fn model(&mut self, model: Model) {
@@ -372,6 +332,7 @@ impl Loader {
             models,
             comments: self.comments,
             column_comments: self.column_comments,
+            audits: self.audits,
         })
     }
 
@@ -433,11 +394,13 @@ impl Loader {
     /// Every table that a model names exists, and what it reads as a stream is one.
     fn check_inputs(&mut self) {
         let mut errors = vec![];
-        for model in self.models.values() {
-            let file = &model.origin().file;
-            for relation in relations(&model.query().ast) {
+        let models = self.models.values();
+        let models = models.map(|model| (&model.query().ast, &model.query().streams[..], model.origin()));
+        let audits = self.audits.values().flatten().map(|audit| (&audit.query, &[][..], &audit.origin));
+        for (query, streams, Origin { file, .. }) in models.chain(audits) {
+            for relation in relations(query) {
                 let origin = Origin { file: file.clone(), line: relation.line, column: relation.column };
-                let is_stream = model.query().streams.contains(&relation.name);
+                let is_stream = streams.contains(&relation.name);
                 errors.extend(self.input_error(&relation.name, is_stream, origin));
             }
         }

@@ -24,6 +24,7 @@ mod scan;
 mod schema;
 mod side;
 mod snapshot;
+mod staged;
 mod stats;
 mod storable;
 mod store;

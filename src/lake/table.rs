@@ -211,6 +211,10 @@ impl Table {
         &self.indexes
     }
 
+    pub(super) fn shared_indexes(&self) -> Arc<Indexes> {
+        Arc::clone(&self.indexes)
+    }
+
     /// Commits, durable when it returns. Removes and deletes are checked against the newest version under the lock:
     /// [`Error::Conflict`] when one of their files has changed since it was read.
     pub async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Arc<Snapshot>, Error> {

@@ -76,6 +76,18 @@ fn select_only(only: &RoaringTreemap, rows: u64) -> RowSelection {
     RowSelection::from(selectors)
 }
 
+/// Deleted rows of which no file tells yet: those of a commit that may not be made.
+pub(super) fn unwritten(rows: RoaringTreemap) -> DeletionVector {
+    let descriptor = Descriptor {
+        storage_type: String::new(),
+        path_or_inline_dv: String::new(),
+        offset: None,
+        size_in_bytes: 0,
+        cardinality: i64::try_from(rows.len()).unwrap_or(i64::MAX),
+    };
+    DeletionVector { descriptor, rows: Arc::new(rows) }
+}
+
 /// Writes the vectors of one commit into one file, durable before it returns.
 pub(super) fn write(store: &Store, vectors: &[RoaringTreemap]) -> Result<Vec<DeletionVector>, Error> {
     let id = uuid::Uuid::new_v4();

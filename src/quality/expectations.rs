@@ -1,6 +1,7 @@
 //! Row rules of a model, compiled once a refresh and applied batch by batch.
 
-use crate::sql::{Expectation, ViolationAction, quarantine_schema, quoted};
+use super::rows::show_some;
+use crate::sql::{Expectation, Origin, ViolationAction, quarantine_schema, quoted};
 use arrow::array::{
     Array, ArrayRef, AsArray as _, BinaryArray, BooleanArray, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, new_null_array,
@@ -18,7 +19,7 @@ use std::sync::Arc;
 const NOT_NULL: &str = "not_null";
 
 /// How a rule fared in one refresh.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RuleCount {
     /// The rule's name.
     pub name: String,
@@ -26,10 +27,26 @@ pub struct RuleCount {
     pub predicate: String,
     /// What happens to rows that break it.
     pub action: ViolationAction,
+    /// The share of rows in percent for which it must be true; all of them without.
+    pub at_least: Option<f64>,
+    /// Where it stands.
+    pub origin: Origin,
     /// Rows for which it is true.
     pub passed: i64,
     /// Rows for which it is false or NULL.
     pub failed: i64,
+    /// Some of them, of a rule that fails the update.
+    pub examples: Vec<String>,
+}
+
+impl RuleCount {
+    /// True when as many rows pass as must.
+    pub fn is_met(&self) -> bool {
+        match self.at_least {
+            None => self.failed == 0,
+            Some(percent) => self.passed as f64 * 100.0 >= percent * (self.passed + self.failed) as f64,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -58,27 +75,29 @@ impl Rules {
     /// Compiles a model's expectations over its output columns; declared NOT NULL columns are rules that quarantine.
     pub fn compile(state: &SessionState, expectations: &[Expectation], output: &SchemaRef) -> Result<Self> {
         let schema = DFSchema::try_from(Arc::clone(output))?;
-        let rule = |name: &str, text: &str, action: ViolationAction, declared: bool| {
-            let expression = state.create_logical_expr(text, &schema)?;
+        let rule = |rule: &Expectation, declared: bool| {
+            let expression = state.create_logical_expr(&rule.predicate, &schema)?;
             Ok::<_, DataFusionError>(Rule {
                 predicate: state.create_physical_expr(expression, &schema)?,
                 count: RuleCount {
-                    name: name.to_string(),
-                    predicate: text.to_string(),
-                    action,
+                    name: rule.name.clone(),
+                    predicate: rule.predicate.clone(),
+                    action: rule.action,
+                    at_least: rule.at_least,
+                    origin: rule.origin.clone(),
                     passed: 0,
                     failed: 0,
+                    examples: Vec::new(),
                 },
                 declared,
             })
         };
         let mut rules = Vec::new();
         for field in output.fields().iter().filter(|f| !f.is_nullable()) {
-            let text = format!("{} IS NOT NULL", quoted(field.name()));
-            rules.push(rule(NOT_NULL, &text, ViolationAction::QuarantineRow, true)?);
+            rules.push(rule(&not_null(field.name()), true)?);
         }
-        for e in expectations {
-            rules.push(rule(&e.name, &e.predicate, e.action, false)?);
+        for expectation in expectations {
+            rules.push(rule(expectation, false)?);
         }
         Ok(Self { rules })
     }
@@ -98,9 +117,12 @@ impl Rules {
             let failed = (0..rows).filter(|row| !passes(*row)).count();
             rule.count.failed += count(failed);
             rule.count.passed += count(rows - failed);
+            if rule.count.action == ViolationAction::FailUpdate {
+                show_some(&mut rule.count.examples, &batch, (0..rows).filter(|row| !passes(*row)))?;
+            }
             for row in (0..rows).filter(|row| !passes(*row)) {
                 match rule.count.action {
-                    ViolationAction::Warn => {}
+                    ViolationAction::Warn | ViolationAction::FailUpdate => {}
                     ViolationAction::DropRow => keep[row] = false,
                     ViolationAction::QuarantineRow => {
                         keep[row] = false;
@@ -158,6 +180,17 @@ impl Rules {
             Arc::new(TimestampMicrosecondArray::from(vec![at_us; rows.num_rows()]).with_timezone("UTC")),
         ];
         Ok(Some(RecordBatch::try_new(quarantine_schema(), columns)?))
+    }
+}
+
+/// The rule of a column that is declared `NOT NULL`.
+fn not_null(column: &str) -> Expectation {
+    Expectation {
+        name: NOT_NULL.to_string(),
+        predicate: format!("{} IS NOT NULL", quoted(column)),
+        action: ViolationAction::QuarantineRow,
+        at_least: None,
+        origin: Origin::default(),
     }
 }
 

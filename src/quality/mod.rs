@@ -1,8 +1,15 @@
-//! Expectations and quarantine.
+//! Expectations, quarantine, audits.
 //!
 //! Comes in: a model's output rows and its rules. Goes out: the rows that may be kept, the rows that are set apart with
 //! rule and reason, and how many passed and failed each rule. Rows in = rows kept + dropped + quarantined.
+//!
+//! Of a result as a whole comes in what its rules counted and what its audits found; goes out a [`Verdict`], whose
+//! objection, if it has one, keeps the result from being committed.
 
 mod expectations;
+mod rows;
+mod verdict;
 
 pub use expectations::{Judged, RuleCount, Rules};
+pub use rows::shown;
+pub use verdict::{Audited, Verdict};

@@ -7,12 +7,14 @@
 
 use super::Error;
 use super::compare::{Bag, KeySet};
+use super::judge::Bench;
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH};
 use super::stood::{Stood, files_of};
 use crate::lake::{
     self, ChangedRows, Commit, DataFile, Effort, PartitionValues, Snapshot, Table, TableDefinition,
     TableName, files_of_partitions,
 };
+use crate::quality::Verdict;
 use arrow::array::RecordBatch;
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use roaring::RoaringTreemap;
@@ -59,15 +61,18 @@ pub(super) struct Applied {
     pub(super) deleted: i64,
     /// Stored rows that were read to find those that go.
     pub(super) rows_compared: u64,
+    /// What was found of what is stored now.
+    pub(super) verdict: Verdict,
 }
 
-/// Brings the table to its target. It is committed only when rows change or when `always`, so that models above it rest
+/// Brings the table to its target, unless who judges it first objects. It is committed only when rows change or when `always`, so that models above it rest
 /// when nothing moved. `None` when a row that should go is not there: the target is not what it was derived for.
 pub(super) async fn apply(
     model: &Model,
     target: Target,
     inputs: &BTreeMap<TableName, i64>,
     always: bool,
+    bench: Option<&Bench<'_>>,
 ) -> Result<Option<Applied>, Error> {
     let target = Arc::new(target);
     let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
@@ -76,8 +81,17 @@ pub(super) async fn apply(
         let change = compare(&model.table, model.table_definition(), &target).await?;
         let Some(Change { commit, inserted, deleted, rows_compared }) = change else { return Ok(None) };
         if inserted + deleted == 0 && !always {
-            return Ok(Some(Applied { snapshot: model.table.snapshot(), inserted, deleted, rows_compared }));
+            let verdict = Verdict {
+                rules: bench.map(|bench| bench.rules.counts()).unwrap_or_default(),
+                audits: Vec::new(),
+            };
+            let snapshot = model.table.snapshot();
+            return Ok(Some(Applied { snapshot, inserted, deleted, rows_compared, verdict }));
         }
+        let verdict = match bench {
+            Some(bench) => bench.judge(model, &commit).await?,
+            None => Verdict::default(),
+        };
         let mut transactions =
             vec![(REFRESH.to_string(), number), (DEFINITION.to_string(), model.definition_hash)];
         transactions.extend(inputs.iter().map(|(name, version)| (format!("{CONSUMED}{name}"), *version)));
@@ -88,7 +102,7 @@ pub(super) async fn apply(
         };
         match model.table.commit(Commit { operation, transactions, ..commit }).await {
             Ok(snapshot) => {
-                return Ok(Some(Applied { snapshot, inserted, deleted, rows_compared }));
+                return Ok(Some(Applied { snapshot, inserted, deleted, rows_compared, verdict }));
             }
             // Upkeep moved rows: they are looked for again. A refresh in between is this one, landed although it looked
             // failed, and a change must not be made twice.

@@ -217,7 +217,7 @@ impl House {
         for (number, feed) in FEEDS.iter().enumerate() {
             let model = house.model(number, feed.clauses).await;
             let inputs = model.versions_in(&house.base);
-            apply(&model, Target::All(vec![]), &inputs, true).await.unwrap().unwrap();
+            apply(&model, Target::All(vec![]), &inputs, true, None).await.unwrap().unwrap();
             house.tables.insert(model.name.clone(), Arc::clone(&model.table));
             house.models.push(model);
         }
@@ -258,6 +258,7 @@ impl House {
             inputs: vec![self.changes.name().clone()],
             trigger: Trigger::default(),
             policy: RefreshPolicy::Auto,
+            audits: Vec::new(),
             expectations: vec![],
             definition_hash: 1,
             is_streaming: false,

@@ -134,6 +134,7 @@ fn expectation(rule: &Expectation) -> String {
             "rows that break it are dropped, so that stored rows alone are no sum to add to"
         }
         ViolationAction::QuarantineRow => "rows that break it are set apart",
+        ViolationAction::FailUpdate => "the refresh that brings rows which break it is given up",
     };
     format!("Expectation {} ({}): {what}", rule.name, rule.predicate)
 }

@@ -13,6 +13,7 @@ use super::continued::{continued, of_feed};
 use super::derive::{self, Source, Sources, Split, ruled};
 use super::evaluate::Evaluator;
 use super::ground::{Ground, SMALL_ROWS, gather};
+use super::judge::Bench;
 use super::model::{Model, Outline, RefreshRecord};
 use super::output::judge_all;
 use super::streaming::Refreshed;
@@ -110,7 +111,8 @@ pub(super) async fn refresh(
     let applied = match change {
         Ok((target, how)) => {
             let mode = if is_recomputed { "recompute" } else { target.mode() };
-            match apply(model, target, &inputs, false).await? {
+            let bench = Bench { engine, cut, rules: &rules };
+            match apply(model, target, &inputs, false, Some(&bench)).await? {
                 Some(applied) => Ok((mode, applied, how)),
                 None => Err("a row that should go is not there".to_string()),
             }
@@ -122,8 +124,10 @@ pub(super) async fn refresh(
         // Without hidden aggregates the query's own text does as well.
         Err(why) if chain.states.is_empty() => return Ok(Attempt::Refused(why)),
         Err(why) => {
+            let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
             let rows = judge_all(model, &mut rules, &evaluator.run(&plan).await?)?;
-            let applied = apply(model, Target::All(rows), &inputs, model.is_outdated()).await?;
+            let bench = Bench { engine, cut, rules: &rules };
+            let applied = apply(model, Target::All(rows), &inputs, model.is_outdated(), Some(&bench)).await?;
             let gone = || lake::Error::Stopped { table: model.name.clone() };
             ("recompute", applied.ok_or_else(gone)?, why)
         }
@@ -148,7 +152,7 @@ pub(super) async fn refresh(
             rows_deleted: applied.deleted,
             seconds: started.elapsed().as_secs_f64(),
             error: None,
-            rules: rules.counts(),
+            verdict: applied.verdict,
             at: clock::now(),
         },
     })))
@@ -304,14 +308,14 @@ async fn bring_hidden(
         false => change_of(hidden, plan, consumed, ground, evaluator, &mut rules).await?,
     };
     let why = match change {
-        Ok((target, how)) => match apply(hidden, target, &inputs, has_moved).await? {
+        Ok((target, how)) => match apply(hidden, target, &inputs, has_moved, None).await? {
             Some(applied) => return Ok((applied, Ok(how))),
             None => "a row that should go is not there".to_string(),
         },
         Err(why) => why,
     };
     let rows = judge_all(hidden, &mut rules, &evaluator.run(plan).await?)?;
-    let applied = apply(hidden, Target::All(rows), &inputs, true).await?;
+    let applied = apply(hidden, Target::All(rows), &inputs, true, None).await?;
     let applied = applied.ok_or_else(|| lake::Error::Stopped { table: hidden.name.clone() })?;
     Ok((applied, Err(why)))
 }

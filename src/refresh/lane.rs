@@ -8,7 +8,7 @@ use super::model::Model;
 use super::streaming::Refreshed;
 use super::waits::Maintained;
 use super::{Error, recompute, trigger};
-use crate::catalog::cut::Cut;
+use crate::catalog::cut::{Cut, Freshness};
 use crate::engine::Engine;
 use crate::lake::{Lake, Table, TableName, chain};
 use crate::ops::clock;
@@ -77,12 +77,12 @@ impl Lane {
             let clock_owes = self.depends_on_clock
                 && last.is_none_or(|last| (clock::now() - last).to_std().unwrap_or_default() >= CLOCK_PERIOD);
             let is_asked = self.asks.are_there();
-            if let Some(input) = self.maintained.ungrounded(&self.model, &cut).filter(|_| is_asked) {
-                let (model, input) = (self.model.name.clone(), input.clone());
-                self.asks.refuse(Error::NotComputed { model, input });
+            let waits = self.waits(&cut);
+            if is_asked && let Some(error) = waits {
+                self.asks.refuse(error);
                 continue;
             }
-            if !(moved || clock_owes || is_asked) || self.maintained.ungrounded(&self.model, &cut).is_some() {
+            if !(moved || clock_owes || is_asked) || waits.is_some() {
                 let pause = if self.depends_on_clock { CLOCK_PERIOD } else { Duration::MAX };
                 if !self.wait(pause).await {
                     return;
@@ -135,10 +135,46 @@ impl Lane {
                 asks,
             };
             drop(_permit);
+            let is_rejected = matches!(report.result, Err(Error::Rejected { .. }));
             if self.reports.send(report).await.is_err() {
                 return;
             }
-            self.rest(pause).await;
+            if is_rejected {
+                // The same rows would be rejected again.
+                self.rest(spent).await;
+                self.rest_until_moved(&cut, pause).await;
+            } else {
+                self.rest(pause).await;
+            }
+        }
+    }
+
+    /// Why the model is not computed over a cut.
+    fn waits(&self, cut: &Cut) -> Option<Error> {
+        let model = || self.model.name.clone();
+        if let Some(input) = self.maintained.ungrounded(&self.model, cut) {
+            return Some(Error::NotComputed { model: model(), input: input.clone() });
+        }
+        let is_rejected = |input: &TableName| {
+            cut.tables.get(input).is_some_and(|table| table.freshness == Freshness::Rejected)
+        };
+        let input = self.maintained.behind(&self.model, is_rejected)?;
+        Some(Error::Waits { model: model(), input: input.clone() })
+    }
+
+    /// Rests until something has moved that the rows are made of or judged by, at most so long, or until asked.
+    async fn rest_until_moved(&mut self, since: &Cut, pause: Duration) {
+        let mut due = std::pin::pin!(tokio::time::sleep(pause));
+        loop {
+            let cut = Arc::clone(&self.cuts.borrow_and_update());
+            if self.model.judged_by(&cut) != self.model.judged_by(since) {
+                return;
+            }
+            tokio::select! {
+                changed = self.cuts.changed() => if changed.is_err() { return },
+                () = self.asks.come() => return,
+                () = &mut due => return,
+            }
         }
     }
 
@@ -161,6 +197,8 @@ impl Lane {
         let why = match incremental::refresh(&self.model, &self.engine, cut, base).await {
             Ok(Attempt::Done(done)) => return Ok(*done),
             Ok(Attempt::Refused(why)) => why,
+            // The rows are what the query gives, computed however.
+            Err(error @ Error::Rejected { .. }) => return Err(error),
             // Files of an old version may be gone. If it is the query that fails, it fails again and says so.
             Err(error) => format!("its changes could not be computed: {}", chain(&error)),
         };

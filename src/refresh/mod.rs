@@ -13,6 +13,9 @@
 //!                                                         or, where that has no rule, recomputed and compared
 //! ```
 //!
+//! A result is judged before its commit: by its rules and its blocking audits, over the table as it would stand. What they
+//! reject stays unseen, and what reads the model waits; other audits look at what readers see.
+//!
 //! Readers ask through the [`Control`]: refresh now, verify. What would become of a definition is asked of [`explain`].
 //!
 //! Guarantee: at every epoch a model equals its query over the inputs that the epoch records for it; a restart goes on
@@ -20,6 +23,7 @@
 //! tried again with backoff; the others go on.
 
 mod apply;
+mod auditor;
 #[cfg(test)]
 mod benchmark_tests;
 #[cfg(test)]
@@ -34,6 +38,7 @@ mod evaluate;
 mod explain;
 mod ground;
 mod incremental;
+mod judge;
 mod lane;
 #[cfg(test)]
 mod law_tests;
@@ -52,6 +57,7 @@ mod watermark;
 mod wave;
 mod ways;
 
+pub use auditor::AuditRecord;
 pub use control::{Control, Extent, Refusal};
 pub use epochs::{EpochRow, EpochTable};
 pub use explain::{explain, why_not};
@@ -62,6 +68,7 @@ pub use verify::{EXAMPLES_MAX, Verified};
 pub use wave::{ForeignTable, Shape, WaveSettings, Waves, run_waves};
 
 use crate::lake;
+use crate::quality::Verdict;
 use datafusion::error::DataFusionError;
 
 /// Why a refresh failed.
@@ -105,4 +112,20 @@ pub enum Error {
     /// The query's output does not fit the model's table.
     #[error("{0}")]
     Output(String),
+    /// The result breaks a rule that must hold before readers see it.
+    #[error("{message}")]
+    Rejected {
+        /// Which, where, and by what rows.
+        message: String,
+        /// How all rules and audits fared.
+        verdict: Box<Verdict>,
+    },
+    /// A model waits for one that it reads, or that is read on the way, to be good again.
+    #[error("{model} waits for {input}, whose newest rows were rejected")]
+    Waits {
+        /// The model.
+        model: lake::TableName,
+        /// What was rejected.
+        input: lake::TableName,
+    },
 }

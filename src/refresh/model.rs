@@ -8,9 +8,9 @@ use crate::catalog::project::Model as Definition;
 use crate::lake::{Error, Lake, Snapshot, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
-use crate::quality::RuleCount;
+use crate::quality::Verdict;
 use crate::sql::quarantine_schema;
-use crate::sql::{Continuation, Expectation, RefreshPolicy, Trigger, ViolationAction};
+use crate::sql::{AuditDefinition, Continuation, Expectation, RefreshPolicy, Trigger, ViolationAction};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -55,6 +55,8 @@ pub struct Model {
     pub policy: RefreshPolicy,
     /// Its rules.
     pub expectations: Vec<Expectation>,
+    /// What must hold of its result.
+    pub audits: Vec<Arc<AuditDefinition>>,
     /// Which definition this is.
     pub definition_hash: i64,
     /// Its rows are appended, never taken back: a streaming table that is no change feed.
@@ -134,6 +136,7 @@ impl Model {
             trigger: Trigger::default(),
             policy: self.policy,
             expectations: Vec::new(),
+            audits: Vec::new(),
             is_streaming: false,
             hidden_in_use: Mutex::default(),
             why_not: OnceLock::new(),
@@ -160,6 +163,14 @@ impl Model {
     pub(super) fn versions_in(&self, cut: &Cut) -> BTreeMap<TableName, i64> {
         let version = |input: &TableName| Some((input.clone(), cut.tables.get(input)?.version));
         self.inputs.iter().filter_map(version).collect()
+    }
+
+    /// The versions in a cut of what its rows are made of and of what its audits compare them with.
+    pub(super) fn judged_by(&self, cut: &Cut) -> BTreeMap<TableName, i64> {
+        let compared =
+            self.audits.iter().flat_map(|audit| &audit.inputs).filter(|input| **input != self.name);
+        let version = |input: &TableName| Some((input.clone(), cut.tables.get(input)?.version));
+        self.inputs.iter().chain(compared).filter_map(version).collect()
     }
 
     /// The version of an input that was consumed last.
@@ -222,6 +233,7 @@ pub fn open_model(
     definition: &Definition,
     planned: &PlannedModel,
     reads: Reads,
+    audits: Vec<Arc<AuditDefinition>>,
 ) -> Result<Option<Model>, Error> {
     let (name, expectations, partitioned_by, trigger, sql, policy, is_streaming) = match definition {
         Definition::StreamingTable(d) => {
@@ -269,6 +281,7 @@ pub fn open_model(
         trigger: trigger.clone(),
         policy,
         expectations: expectations.clone(),
+        audits,
         is_streaming,
         hidden_in_use: Mutex::default(),
         why_not: OnceLock::new(),
@@ -318,8 +331,8 @@ pub struct RefreshRecord {
     pub seconds: f64,
     /// Why it failed, if it did.
     pub error: Option<String>,
-    /// How its rules fared.
-    pub rules: Vec<RuleCount>,
+    /// What was found of its result.
+    pub verdict: Verdict,
     /// When it ended.
     pub at: DateTime<Utc>,
 }
@@ -354,7 +367,7 @@ impl RefreshRecord {
             rows_deleted: 0,
             seconds,
             error: Some(error),
-            rules: Vec::new(),
+            verdict: Verdict::default(),
             at: clock::now(),
         }
     }

@@ -4,6 +4,7 @@
 use super::Error;
 use super::apply::{Target, apply};
 use super::derive::{clock_input, clock_version};
+use super::judge::Bench;
 use super::model::{Model, RefreshRecord};
 use super::output::judge_all;
 use super::streaming::Refreshed;
@@ -39,7 +40,8 @@ pub(super) async fn refresh(
     let mut recorded = consumed.clone();
     recorded.extend(model.hidden_forgotten());
     failpoint::pass(Point::RecomputeComputed, || model.name.to_string());
-    let applied = apply(model, Target::All(rows), &recorded, never_computed).await?;
+    let bench = Bench { engine, cut, rules: &rules };
+    let applied = apply(model, Target::All(rows), &recorded, never_computed, Some(&bench)).await?;
     let applied = applied.ok_or_else(|| lake::Error::Stopped { table: model.name.clone() })?;
     failpoint::pass(Point::RecomputeCommitted, || model.name.to_string());
     model.past.lock().took_whole(started.elapsed().as_secs_f64());
@@ -58,7 +60,7 @@ pub(super) async fn refresh(
             rows_deleted: applied.deleted,
             seconds: started.elapsed().as_secs_f64(),
             error: None,
-            rules: rules.counts(),
+            verdict: applied.verdict,
             at: clock::now(),
         },
     })

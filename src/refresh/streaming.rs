@@ -2,6 +2,7 @@
 //! redone: all input rows are taken again, and what comes of them stands in the place of all there was.
 
 use super::control::Extent;
+use super::judge::Bench;
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH, RefreshRecord};
 use super::output::{nullable, settle, shape};
 use super::{Error, redo};
@@ -10,7 +11,7 @@ use crate::engine::{Engine, plan_text};
 use crate::lake::{Commit, DataFile, DataWriter, Effort, Lake, Snapshot, Table, TableName, conform};
 use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
-use crate::quality::Rules;
+use crate::quality::{Rules, Verdict};
 use chrono::{DateTime, Utc};
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt as _;
@@ -100,6 +101,12 @@ pub(super) async fn refresh(
     let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
     let written = run_query(model, ground, Arc::new(overlay), number).await?;
     let inserted = live_rows(&written.rows, &model.schema);
+    let commit = Commit {
+        removes: if redo.is_some() { model.table.snapshot().files.clone() } else { Vec::new() },
+        ..Commit::append(written.rows.clone(), Vec::new())
+    };
+    let bench = Bench { engine: ground.engine, cut: ground.cut, rules: &written.rules };
+    let verdict = bench.judge(model, &commit).await?;
 
     let quarantine = match &model.quarantine {
         Some(table) if redo.is_some() => {
@@ -143,7 +150,7 @@ pub(super) async fn refresh(
             rows_deleted: i64::try_from(deleted).unwrap_or(i64::MAX),
             seconds: started.elapsed().as_secs_f64(),
             error: None,
-            rules: written.rules.counts(),
+            verdict,
             at: clock::now(),
         },
     }))
@@ -168,7 +175,7 @@ fn unshown(model: &Model, ground: &Ground<'_>, inputs: BTreeMap<TableName, i64>)
             rows_deleted: 0,
             seconds: 0.0,
             error: None,
-            rules: Vec::new(),
+            verdict: Verdict::default(),
             at: clock::now(),
         },
     })

@@ -12,10 +12,10 @@ use crate::catalog::cut::{Cut, CutTable};
 use crate::engine::{Engine, logical_plan, physical_plan};
 use crate::lake::{self, Lake, Table, TableName};
 use crate::ops::opaque::Opaque;
+use crate::quality::shown;
 use crate::sql::{Expectation, ViolationAction};
-use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
+use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::DateTime;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
@@ -30,9 +30,6 @@ use std::sync::Arc;
 
 /// Rows shown of those that differ.
 pub const EXAMPLES_MAX: usize = 10;
-
-/// Characters shown of one value.
-const VALUE_CHARACTERS_MAX: usize = 100;
 
 /// How a view compares with its query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,23 +211,10 @@ fn take(verified: &mut Verified, batch: &RecordBatch, schema: &SchemaRef) -> Res
     Ok(())
 }
 
-/// A row as `column = value, ...`.
-fn shown(columns: &[ArrayRef], row: usize, schema: &SchemaRef) -> Result<String, Error> {
-    let options = FormatOptions::default().with_null("NULL");
-    let mut shown = Vec::with_capacity(columns.len());
-    for (column, field) in columns.iter().zip(schema.fields()) {
-        let value = ArrayFormatter::try_new(column, &options)?.value(row).try_to_string()?;
-        let cut: String = value.chars().take(VALUE_CHARACTERS_MAX).collect();
-        let rest = if cut.len() < value.len() { "..." } else { "" };
-        shown.push(format!("{} = {cut}{rest}", field.name()));
-    }
-    Ok(shown.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Float64Array, StringArray};
+    use arrow::array::{ArrayRef, Float64Array, StringArray};
     use arrow::datatypes::{DataType, Field, Schema};
     use datafusion::datasource::MemTable;
     use datafusion::prelude::SessionContext;
@@ -260,6 +244,7 @@ mod tests {
             name: "short".to_string(),
             predicate: "t <> 'long'".to_string(),
             action: ViolationAction::DropRow,
+            at_least: None,
             origin: crate::sql::Origin::default(),
         };
         let plan = counts(&state, &query.unwrap(), table(stored), &schema(), &[rule]).unwrap();

@@ -1,5 +1,6 @@
 //! Waves: the newest sources, the streaming tables that follow from them, one epoch.
 
+use super::auditor::{AuditRecord, Auditor};
 use super::control::{Ask, Asked, Asks, Control, Extent, Running, mailbox};
 use super::epochs::{EpochRow, EpochTable};
 use super::lane::{Lane, LaneReport};
@@ -13,6 +14,7 @@ use crate::catalog::cut::{Cut, Freshness, Relation};
 use crate::engine::Engine;
 use crate::lake::{Lake, Table, TableName, chain};
 use crate::ops::clock;
+use crate::quality::Verdict;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use futures::future::join_all;
@@ -75,6 +77,8 @@ pub struct Waves {
     pub board: StatusBoard,
     /// Where refreshes are recorded.
     pub record: Arc<dyn Fn(RefreshRecord) + Send + Sync>,
+    /// Where audits are recorded that look at what readers see.
+    pub audited: Arc<dyn Fn(AuditRecord) + Send + Sync>,
     /// Through which models are asked to refresh.
     pub control: Control,
     /// Bounds.
@@ -95,6 +99,7 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
     // Who sees this cut may ask its models for a refresh; the lanes themselves start from it.
     run.publish_cut(run.epoch);
     tasks.extend(lanes.into_iter().map(|lane| tokio::spawn(lane.run())));
+    tasks.push(tokio::spawn(run.auditor(&lanes_stop).run()));
     bell.notify_one();
     loop {
         let wait = run.next_wake();
@@ -150,7 +155,7 @@ struct Run {
     /// Streaming tables, those that read each other's rows in later levels.
     levels: Vec<Vec<Arc<Model>>>,
     setbacks: HashMap<TableName, Setback>,
-    /// Streaming tables that wait for an input to be computed by its new definition.
+    /// Streaming tables that wait for an input: to be computed by its new definition, or to be good again.
     held_back: BTreeSet<TableName>,
     last_refresh: HashMap<TableName, DateTime<Utc>>,
     /// Records waiting for the epoch that they join.
@@ -199,8 +204,7 @@ impl Run {
         }
         let levels = streaming::levels(&waves.shape.models);
         let showcase = Showcase::of(&waves.shape);
-        let in_lanes = waves.shape.models.iter().filter(|m| !m.is_streaming);
-        let maintained = Arc::new(Maintained::of(in_lanes.map(Arc::as_ref)));
+        let maintained = Arc::new(Maintained::of(waves.shape.models.iter().map(Arc::as_ref)));
         Ok(Self {
             waves,
             epoch,
@@ -268,6 +272,18 @@ impl Run {
             waves,
         });
         made
+    }
+
+    /// Who judges what readers see.
+    fn auditor(&self, stop: &CancellationToken) -> Auditor {
+        let audited = |model: &&Arc<Model>| model.audits.iter().any(|audit| !audit.blocking);
+        Auditor {
+            models: self.waves.shape.models.iter().filter(audited).cloned().collect(),
+            engine: self.waves.engine.clone(),
+            cuts: self.waves.cuts.subscribe(),
+            record: Arc::clone(&self.waves.audited),
+            stop: stop.clone(),
+        }
     }
 
     /// How long until the clock owes something.
@@ -345,15 +361,25 @@ impl Run {
         }
     }
 
-    /// Finds the streaming tables whose definition reads columns that an input does not have yet.
+    /// Finds the streaming tables whose definition reads columns that an input does not have yet, and those behind one
+    /// whose newest rows were rejected.
     fn hold_back(&mut self) {
         self.held_back.clear();
         let stored = |input: &TableName| Some(Arc::clone(&self.standing.get(input)?.snapshot.schema));
+        let is_rejected = |input: &TableName| {
+            self.standing.get(input).is_some_and(|standing| standing.freshness == Freshness::Rejected)
+        };
         for model in self.levels.iter().flatten() {
-            let Some(input) = self.maintained.remade(model, stored) else { continue };
-            let (name, input) = (model.name.clone(), input.clone());
-            self.held_back.insert(name.clone());
-            let error = Error::NotComputed { model: name, input };
+            let name = || model.name.clone();
+            let remade = self.maintained.remade(model, stored).cloned();
+            let error = match remade {
+                Some(input) => Error::NotComputed { model: name(), input },
+                None => match self.maintained.behind(model, is_rejected).cloned() {
+                    Some(input) => Error::Waits { model: name(), input },
+                    None => continue,
+                },
+            };
+            self.held_back.insert(name());
             self.asked.refuse(&model.name, &Arc::new(error));
         }
     }
@@ -448,7 +474,7 @@ impl Run {
             before.is_some_and(|standing| standing.inputs.get(input) == Some(version))
         };
         self.unpublished |= shows || !done.inputs.iter().all(stands_on);
-        if shows || done.record.rules.iter().any(|r| r.failed > 0) {
+        if shows || done.record.verdict.rules.iter().any(|r| r.failed > 0) {
             self.records.push(done.record);
         }
         if let Some(quarantine) = done.quarantine {
@@ -464,12 +490,21 @@ impl Run {
         tracing::error!(model = %name, error = reason, "refresh failed; the last good version stands");
         let mut as_of = None;
         if let Some(standing) = self.standing.get_mut(name) {
-            self.unpublished |= standing.freshness != Freshness::Failed;
-            standing.freshness = Freshness::Failed;
+            let freshness = match error {
+                Error::Rejected { .. } => Freshness::Rejected,
+                _ => Freshness::Failed,
+            };
+            self.unpublished |= standing.freshness != freshness;
+            standing.freshness = freshness;
             as_of = standing.fresh_as_of;
         }
         self.waves.board.fail(name, as_of, reason.clone());
-        (self.waves.record)(RefreshRecord::failure(self.epoch, name, mode, seconds, reason));
+        let verdict = match error {
+            Error::Rejected { verdict, .. } => Verdict::clone(verdict),
+            _ => Verdict::default(),
+        };
+        let failure = RefreshRecord::failure(self.epoch, name, mode, seconds, reason);
+        (self.waves.record)(RefreshRecord { verdict, ..failure });
     }
 
     /// A view whose inputs or definition have changed since it was computed is stale until its lane comes round.
@@ -485,7 +520,7 @@ impl Run {
             let moved =
                 model.inputs.iter().any(|input| standing.inputs.get(input).copied() != current(input));
             let freshness = match standing.freshness {
-                Freshness::Failed => Freshness::Failed,
+                failure if failure.is_failure() => failure,
                 _ if moved || !model.is_of(&standing.snapshot) => Freshness::Stale,
                 _ => Freshness::Fresh,
             };
@@ -517,7 +552,7 @@ impl Run {
     fn publish_cut(&mut self, epoch: i64) {
         self.epoch = epoch;
         for (name, standing) in &self.standing {
-            if standing.freshness != Freshness::Failed {
+            if !standing.freshness.is_failure() {
                 let status = ModelStatus {
                     freshness: standing.freshness,
                     fresh_as_of: standing.fresh_as_of,

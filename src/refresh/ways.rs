@@ -19,7 +19,7 @@ use super::partitions::{Overwritten, overwritten};
 use super::stood::Stood;
 use crate::ops::opaque::Opaque;
 use crate::quality::Rules;
-use crate::sql::{Expectation, ViolationAction};
+use crate::sql::Expectation;
 use arrow::array::{AsArray as _, Int64Array, RecordBatch};
 use arrow::compute::{filter_record_batch, interleave_record_batch, not};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
@@ -40,7 +40,7 @@ pub(super) enum Way {
 
 /// True when these rules may keep rows of a query from being stored.
 pub(super) fn drops_rows(expectations: &[Expectation]) -> bool {
-    expectations.iter().any(|rule| rule.action != ViolationAction::Warn)
+    expectations.iter().any(|rule| rule.action.keeps_rows_out())
 }
 
 /// How the change of a table with these columns is found, which holds the plan's rows (but those that rules drop).

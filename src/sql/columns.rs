@@ -161,8 +161,9 @@ fn expectation(
     }
     cursor.expect_words(&["EXPECT"])?;
     let predicate = predicate(cursor)?;
-    let action = violation_action(cursor)?;
-    list.expectations.push(Expectation { name: name.text, predicate, action, origin });
+    let at_least = at_least(cursor)?;
+    let action = violation_action(cursor, at_least.is_some())?;
+    list.expectations.push(Expectation { name: name.text, predicate, action, at_least, origin });
     Ok(())
 }
 
@@ -198,20 +199,75 @@ pub(super) fn condition(
     parsed.map_err(|error| super::query::placed(cursor, end, error))
 }
 
-fn violation_action(cursor: &mut Cursor<'_>) -> Result<ViolationAction, Error> {
-    refuse(cursor, refusal::EXPECTATION_CLAUSES)?;
+/// `AT LEAST n PERCENT`
+fn at_least(cursor: &mut Cursor<'_>) -> Result<Option<f64>, Error> {
+    if !cursor.take_words(&["AT", "LEAST"]) {
+        return Ok(None);
+    }
+    let origin = cursor.origin();
+    let percent = match cursor.peek() {
+        Some(Token::Number(digits, _)) => digits.parse::<f64>().ok(),
+        _ => None,
+    };
+    let percent = percent.ok_or_else(|| cursor.unexpected("a number of percent"))?;
+    cursor.advance();
+    cursor.expect_words(&["PERCENT"])?;
+    if percent <= 0.0 || percent > 100.0 {
+        let message = format!("{percent} percent is no share that can be missed");
+        return Err(Error::new("22023", origin, message).with_hint("Write AT LEAST 85 PERCENT."));
+    }
+    Ok(Some(percent))
+}
+
+fn violation_action(cursor: &mut Cursor<'_>, of_share: bool) -> Result<ViolationAction, Error> {
     if !cursor.take_words(&["ON", "VIOLATION"]) {
         return Ok(ViolationAction::Warn);
     }
+    let origin = cursor.origin();
     let action = if cursor.take_words(&["DROP", "ROW"]) {
         ViolationAction::DropRow
     } else if cursor.take_words(&["QUARANTINE", "ROW"]) {
         ViolationAction::QuarantineRow
+    } else if cursor.take_words(&["FAIL", "UPDATE"]) {
+        ViolationAction::FailUpdate
     } else {
         return Err(cursor
-            .unexpected("DROP ROW or QUARANTINE ROW")
+            .unexpected("DROP ROW, QUARANTINE ROW or FAIL UPDATE")
             .with_hint("Leave ON VIOLATION out to keep the row, warn and count."));
     };
-    refuse(cursor, refusal::EXPECTATION_CLAUSES)?;
+    if of_share && action.keeps_rows_out() {
+        return Err(Error::unsupported(origin, "AT LEAST is about all rows, not about which row goes")
+            .with_hint("Write ON VIOLATION FAIL UPDATE, or leave ON VIOLATION out to warn and count."));
+    }
     Ok(action)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::{Definition, ViolationAction, parse_file};
+
+    fn rule(text: &str) -> Result<(Option<f64>, ViolationAction), String> {
+        let view = format!(
+            "CREATE MATERIALIZED VIEW gold.x (a INT, CONSTRAINT c EXPECT (a > 0) {text}) AS SELECT 1 AS a"
+        );
+        let parsed = parse_file("x.sql".as_ref(), &view).map_err(|errors| errors[0].to_string())?;
+        match parsed.first() {
+            Some(Definition::MaterializedView(view)) => {
+                Ok((view.expectations[0].at_least, view.expectations[0].action))
+            }
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn shares_are_read() {
+        use ViolationAction::{FailUpdate, Warn};
+        assert_eq!(rule(""), Ok((None, Warn)));
+        assert_eq!(rule("AT LEAST 85 PERCENT"), Ok((Some(85.0), Warn)));
+        assert_eq!(rule("AT LEAST 99.5 PERCENT ON VIOLATION FAIL UPDATE"), Ok((Some(99.5), FailUpdate)));
+        assert!(rule("AT LEAST 0 PERCENT").unwrap_err().contains("0 percent is no share"));
+        assert!(rule("AT LEAST 101 PERCENT").unwrap_err().contains("101 percent is no share"));
+        assert!(rule("AT LEAST many PERCENT").unwrap_err().contains("a number of percent"));
+        assert!(rule("AT LEAST 85").unwrap_err().contains("expected PERCENT"));
+    }
 }

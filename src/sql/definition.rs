@@ -47,6 +47,8 @@ pub enum Definition {
     View(ViewDefinition),
     /// `COMMENT ON`
     Comment(CommentDefinition),
+    /// `CREATE AUDIT`
+    Audit(AuditDefinition),
 }
 
 /// Where a secret's value is kept. The value itself never stands in a file of the project.
@@ -253,9 +255,28 @@ pub enum ViolationAction {
     DropRow,
     /// Kept apart in `<table>__quarantine`, and counted.
     QuarantineRow,
+    /// The refresh that brought it is given up: the last good rows stand.
+    FailUpdate,
 }
 
-/// `CONSTRAINT name EXPECT (predicate) ON VIOLATION action`
+impl ViolationAction {
+    /// The word in system tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ViolationAction::Warn => "warn",
+            ViolationAction::DropRow => "drop",
+            ViolationAction::QuarantineRow => "quarantine",
+            ViolationAction::FailUpdate => "fail",
+        }
+    }
+
+    /// True when a row that breaks the rule is not stored, though the refresh goes on.
+    pub fn keeps_rows_out(self) -> bool {
+        matches!(self, ViolationAction::DropRow | ViolationAction::QuarantineRow)
+    }
+}
+
+/// `CONSTRAINT name EXPECT (predicate) [AT LEAST n PERCENT] [ON VIOLATION action]`
 #[derive(Clone, Debug)]
 pub struct Expectation {
     /// Its name.
@@ -264,6 +285,8 @@ pub struct Expectation {
     pub predicate: String,
     /// What happens to rows that break it.
     pub action: ViolationAction,
+    /// `AT LEAST n PERCENT`: the share of rows for which it must be true; all of them without.
+    pub at_least: Option<f64>,
     /// Where it stands.
     pub origin: Origin,
 }
@@ -465,5 +488,24 @@ pub struct CommentDefinition {
     /// The text.
     pub text: String,
     /// Where it stands.
+    pub origin: Origin,
+}
+
+/// `CREATE AUDIT name ON model [BLOCKING] AS query`, the query one that must give no rows.
+#[derive(Clone, Debug)]
+pub struct AuditDefinition {
+    /// Its name, one of its own among the audits of the model.
+    pub name: String,
+    /// The model that it judges.
+    pub on: TableName,
+    /// Whether a result with such rows is given up before readers see it.
+    pub blocking: bool,
+    /// The rows that should not be there; `this` already stands for the model.
+    pub query: Opaque<Query>,
+    /// Every table that the query names, the model too.
+    pub inputs: Vec<TableName>,
+    /// The whole statement, for display.
+    pub sql: String,
+    /// Where it is defined.
     pub origin: Origin,
 }

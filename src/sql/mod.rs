@@ -5,11 +5,13 @@
 //! the language knows but this server does not do yet is refused by name.
 //!
 //! Reading order: [`parse_file`] splits a file into statements and dispatches on their first words; `outside` holds the
-//! statements of `catalog/` (`foreign` those for tables that others write), `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries;
+//! statements of `catalog/` (`foreign` those for tables that others write), `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries,
+//! `audit` what must hold of them;
 //! all stand on `columns`, `clauses`, `types`, `query` and the
 //! `cursor` over tokens; `precedence` mends what the parser binds wrongly, `spelling` says in the engine's words what PostgreSQL says in its own; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
 //! closed and apart what is late. `refusal` lists what is known and not done.
 
+mod audit;
 mod cdc;
 mod cdc_query;
 mod clauses;

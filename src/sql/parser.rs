@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, SourceText};
 use super::refusal::{self, refuse};
-use super::{Definition, Error, foreign, hint_did_you_mean, model, outside};
+use super::{Definition, Error, audit, foreign, hint_did_you_mean, model, outside};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
 use std::path::Path;
@@ -76,6 +76,7 @@ const HEADS: &[&str] = &[
     "CREATE OR REFRESH STREAMING TABLE",
     "CREATE MATERIALIZED VIEW",
     "CREATE VIEW",
+    "CREATE AUDIT",
     "COMMENT ON",
 ];
 
@@ -94,6 +95,9 @@ fn definition(cursor: &mut Cursor<'_>) -> Result<Definition, Error> {
     }
     if cursor.at_words(&["COMMENT", "ON"]) {
         return model::comment(cursor).map(Definition::Comment);
+    }
+    if cursor.at_words(&["CREATE", "AUDIT"]) {
+        return audit::audit(cursor).map(Definition::Audit);
     }
     refuse(cursor, refusal::STATEMENTS)?;
     computed(cursor)

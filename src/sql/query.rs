@@ -40,16 +40,7 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
     let (tokens, streams) = take_streams(cursor, tokens)?;
 
     let sql = cursor.source.between(start, tokens.last().map_or(start, |t| t.span.end)).to_string();
-    let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
-    let mut ast = parser
-        .parse_query()
-        .and_then(|query| match parser.peek_token_ref() {
-            token if token.token == Token::EOF => Ok(query),
-            token => parser.expected_ref("the end of the query", token),
-        })
-        .map_err(|error| placed(cursor, &end, error))?;
-    bind_as_written(&mut ast);
-    spell_for_engine(&mut ast);
+    let mut ast = parsed(cursor, tokens, &end)?;
     let (mut watermark_of, mut late, mut given) = (None, None, Given::All);
     if let Some((at, to)) = clauses.late {
         let table = windowed_table(&ast, "LATE ROWS TO", cursor.source.origin(at))?;
@@ -64,13 +55,50 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
     }
     expand_windows_given(&mut ast, given).map_err(|error| window_mistake(cursor, error))?;
 
+    let inputs = inputs_of(cursor, &ast)?;
+    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams, inputs, watermark_of, late })
+}
+
+/// Tokens as a query in the engine's words; what it lacks at its end stands at `end`.
+fn parsed(cursor: &Cursor<'_>, tokens: Vec<TokenWithSpan>, end: &Origin) -> Result<Box<Query>, Error> {
+    let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+    let mut ast = parser
+        .parse_query()
+        .and_then(|query| match parser.peek_token_ref() {
+            token if token.token == Token::EOF => Ok(query),
+            token => parser.expected_ref("the end of the query", token),
+        })
+        .map_err(|error| placed(cursor, end, error))?;
+    bind_as_written(&mut ast);
+    spell_for_engine(&mut ast);
+    Ok(ast)
+}
+
+/// Every table that a query names, in order of appearance, each once.
+fn inputs_of(cursor: &Cursor<'_>, query: &Query) -> Result<Vec<TableName>, Error> {
     let mut inputs: Vec<TableName> = vec![];
-    for relation in walk(&ast).map_err(|misuse| misuse.placed(cursor))? {
+    for relation in walk(query).map_err(|misuse| misuse.placed(cursor))? {
         if !inputs.contains(&relation.name) {
             inputs.push(relation.name);
         }
     }
-    Ok(ModelQuery { ast: Opaque::new(*ast), sql, streams, inputs, watermark_of, late })
+    Ok(inputs)
+}
+
+/// These tokens as a query that looks at tables as they stand, and the tables that it names; `rename` is done to it first.
+pub(super) fn plain_query(
+    cursor: &Cursor<'_>,
+    tokens: &[TokenWithSpan],
+    end: &Origin,
+    rename: impl FnOnce(&mut Query),
+) -> Result<(Query, Vec<TableName>), Error> {
+    check_size(cursor, tokens)?;
+    refuse_clauses(cursor, tokens)?;
+    let mut ast = parsed(cursor, tokens.to_vec(), end)?;
+    rename(&mut ast);
+    expand_windows_given(&mut ast, Given::All).map_err(|error| window_mistake(cursor, error))?;
+    let inputs = inputs_of(cursor, &ast)?;
+    Ok((*ast, inputs))
 }
 
 /// All rows of a table that is named `at` a place, each taken once.

@@ -38,10 +38,6 @@ pub(super) const STATEMENTS: &[Known] = &[
     known(&["CREATE", "ROLE"], USERS),
     known(&["CREATE", "USER"], USERS),
     known(
-        &["CREATE", "AUDIT"],
-        "Write an expectation on the table, or a view that shows the offending rows.",
-    ),
-    known(
         &["CREATE", "FLOW"],
         "Write one CREATE STREAMING TABLE with one query, with UNION ALL for several inputs.",
     ),
@@ -122,8 +118,7 @@ pub(super) const STATEMENTS: &[Known] = &[
 ];
 
 const USERS: &str = "Users stand in catalog/warehouse.toml: sluice user NAME prints the lines.";
-const MODELS: &str =
-    "Files hold CREATE SECRET, CONNECTION, SOURCE, STREAMING TABLE, MATERIALIZED VIEW, VIEW and COMMENT ON.";
+const MODELS: &str = "Files hold CREATE SECRET, CONNECTION, SOURCE, STREAMING TABLE, MATERIALIZED VIEW, VIEW, AUDIT and COMMENT ON.";
 const TABLES: &str = "Declare a CREATE SOURCE for what comes in, a CREATE STREAMING TABLE or CREATE MATERIALIZED VIEW for what is computed.";
 const WRITES: &str = "Rows come in through sources only: declare one with connector = 'http' and push to it.";
 const VALIDATE: &str = "Keep the HTTP address on loopback, behind a proxy that checks signatures.";
@@ -225,19 +220,6 @@ pub(super) const REFERENCE_CLAUSES: &[Known] = &[
 
 const REFERENCE: &str =
     "Leave it out: a foreign key tells readers how tables belong together, and changes no row.";
-
-/// What may stand behind EXPECT (...).
-pub(super) const EXPECTATION_CLAUSES: &[Known] = &[
-    known(
-        &["AT", "LEAST"],
-        "Leave it out to count the violations, and read the share from sluice.expectations.",
-    ),
-    known(&["ON", "VIOLATION", "FAIL", "UPDATE"], ON_VIOLATION),
-    known(&["ON", "VIOLATION", "FAIL"], ON_VIOLATION),
-];
-
-const ON_VIOLATION: &str =
-    "Write ON VIOLATION DROP ROW or QUARANTINE ROW, or leave it out to warn and count.";
 
 /// What a query may hold only in an engine that keeps windows: found anywhere in it.
 pub(super) const QUERY_CLAUSES: &[Known] = &[

@@ -7,8 +7,9 @@ use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
 use crate::catalog::project::{Model, Project};
 use crate::lake::{Lake, Table, TableName};
 use crate::ops::clock;
+use crate::quality::Audited;
 use crate::refresh::{EpochTable, RefreshRecord, StatusBoard, definition_id};
-use crate::sql::{History, Trigger, ViolationAction};
+use crate::sql::{History, Trigger};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
@@ -26,6 +27,7 @@ pub(super) struct Journals {
     pub(super) ingest_log: Arc<Journal>,
     pub(super) refreshes: Arc<Journal>,
     pub(super) expectations: Arc<Journal>,
+    pub(super) audits: Arc<Journal>,
 }
 
 impl Journals {
@@ -38,11 +40,12 @@ impl Journals {
             ingest_log: open("ingest_log", ingest_log_schema(), "started_at")?,
             refreshes: open("refreshes", refreshes_schema(), "at")?,
             expectations: open("expectations", expectations_schema(), "at")?,
+            audits: open("audits", audits_schema(), "at")?,
         })
     }
 
-    fn all(&self) -> [&Arc<Journal>; 3] {
-        [&self.ingest_log, &self.refreshes, &self.expectations]
+    fn all(&self) -> [&Arc<Journal>; 4] {
+        [&self.ingest_log, &self.refreshes, &self.expectations, &self.audits]
     }
 
     /// Notes a refresh and how its rules fared.
@@ -60,22 +63,40 @@ impl Journals {
             optional_text(record.error.as_deref()),
             time(Some(record.at)),
         ]);
-        for rule in &record.rules {
+        for audit in &record.verdict.audits {
+            self.note_audit(&record.model, record.epoch, audit, record.at);
+        }
+        for rule in &record.verdict.rules {
             self.expectations.note(vec![
                 text(&record.model.to_string()),
                 text(&rule.name),
                 text(&rule.predicate),
-                text(match rule.action {
-                    ViolationAction::Warn => "warn",
-                    ViolationAction::DropRow => "drop",
-                    ViolationAction::QuarantineRow => "quarantine",
-                }),
+                text(rule.action.as_str()),
                 record.epoch.into(),
                 rule.passed.into(),
                 rule.failed.into(),
                 time(Some(record.at)),
+                rule.at_least.into(),
+                rule.is_met().into(),
             ]);
         }
+    }
+
+    /// Notes how an audit fared.
+    pub(super) fn note_audit(&self, model: &TableName, epoch: i64, audit: &Audited, at: DateTime<Utc>) {
+        let examples = (!audit.examples.is_empty()).then(|| audit.examples.join("\n"));
+        self.audits.note(vec![
+            text(&model.to_string()),
+            text(&audit.name),
+            audit.blocking.into(),
+            epoch.into(),
+            text(audit.outcome()),
+            audit.rows.into(),
+            optional_text(examples.as_deref()),
+            optional_text(audit.error.as_deref()),
+            text(&audit.origin.to_string()),
+            time(Some(at)),
+        ]);
     }
 
     /// Notes a load.
@@ -198,6 +219,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         expectations_schema(),
         journal(&journals.expectations),
     );
+    add("audits", "What each audit found", audits_schema(), journal(&journals.audits));
     let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
     let schema = Arc::clone(&definitions.snapshot().schema);
     add("definitions", "Models that were defined over a connection", schema, definition_table);
@@ -454,6 +476,23 @@ fn expectations_schema() -> SchemaRef {
         ("epoch", LONG),
         ("passed", LONG),
         ("failed", LONG),
+        ("at", timestamp()),
+        ("at_least", DOUBLE),
+        ("met", DataType::Boolean),
+    ])
+}
+
+fn audits_schema() -> SchemaRef {
+    columns(&[
+        ("model", TEXT),
+        ("name", TEXT),
+        ("blocking", DataType::Boolean),
+        ("epoch", LONG),
+        ("outcome", TEXT),
+        ("rows", LONG),
+        ("examples", TEXT),
+        ("error", TEXT),
+        ("defined_at", TEXT),
         ("at", timestamp()),
     ])
 }

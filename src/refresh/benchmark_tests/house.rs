@@ -78,6 +78,7 @@ impl House {
             trigger: Trigger::default(),
             policy: RefreshPolicy::Auto,
             expectations: Vec::new(),
+            audits: Vec::new(),
             definition_hash: 1,
             is_streaming: false,
             hidden_in_use: Default::default(),

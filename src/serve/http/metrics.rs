@@ -72,7 +72,8 @@ fn write_cut(text: &mut String, cut: &Cut) {
         for state in [Freshness::Fresh, Freshness::Stale, Freshness::Failed] {
             let mut labels = labels(name).to_vec();
             labels.push(("state", state.as_str()));
-            sample(text, "sluice_table_freshness", &labels, f64::from(u8::from(table.freshness == state)));
+            let is_it = table.freshness.as_str() == state.as_str();
+            sample(text, "sluice_table_freshness", &labels, f64::from(u8::from(is_it)));
         }
     }
 }

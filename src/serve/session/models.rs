@@ -215,6 +215,10 @@ impl From<&refresh::Error> for Error {
             refresh::Error::HistoryLost { model, .. } => Error::new("55000", error.to_string()).with_hint(
                 format!("REFRESH TABLE {model} FULL ALLOW HISTORY LOSS makes it of the rows that are left."),
             ),
+            refresh::Error::Rejected { message, .. } => Error::new("23514", message.clone()),
+            refresh::Error::Waits { input, .. } => Error::new("55000", error.to_string()).with_hint(format!(
+                "sluice.refreshes says what was wrong with {input}; {input} and what reads it go on once that is mended."
+            )),
             refresh::Error::NotComputed { input, .. } => {
                 Error::new("55000", error.to_string()).with_hint(format!("REFRESH TABLE {input} first."))
             }

@@ -1,0 +1,81 @@
+//! A model of a project, whatever its kind.
+
+use crate::lake::TableName;
+use crate::sql::{
+    AutoCdc, ForeignKey, MaterializedViewDefinition, Origin, StreamingTableDefinition, ViewDefinition,
+};
+use std::sync::Arc;
+
+/// What a name of the project stands for.
+#[derive(Clone, Debug)]
+pub enum Model {
+    /// A streaming table.
+    StreamingTable(Arc<StreamingTableDefinition>),
+    /// A materialized view.
+    MaterializedView(Arc<MaterializedViewDefinition>),
+    /// A view.
+    View(Arc<ViewDefinition>),
+}
+
+impl Model {
+    /// Its name.
+    pub fn name(&self) -> &TableName {
+        match self {
+            Model::StreamingTable(d) => &d.name,
+            Model::MaterializedView(d) => &d.name,
+            Model::View(d) => &d.name,
+        }
+    }
+
+    /// Its query.
+    pub fn query(&self) -> &crate::sql::ModelQuery {
+        match self {
+            Model::StreamingTable(d) => &d.query,
+            Model::MaterializedView(d) => &d.query,
+            Model::View(d) => &d.query,
+        }
+    }
+
+    /// The change feed that it keeps, if it is `FLOW AUTO CDC`.
+    pub fn auto_cdc(&self) -> Option<&AutoCdc> {
+        match self {
+            Model::StreamingTable(d) => d.auto_cdc.as_deref(),
+            Model::MaterializedView(_) | Model::View(_) => None,
+        }
+    }
+
+    /// Its declared key; empty when there is none.
+    pub fn primary_key(&self) -> &[String] {
+        match self {
+            Model::StreamingTable(d) => &d.primary_key,
+            Model::MaterializedView(d) => &d.primary_key,
+            Model::View(_) => &[],
+        }
+    }
+
+    /// Its declared references to the keys of others.
+    pub fn foreign_keys(&self) -> &[ForeignKey] {
+        match self {
+            Model::StreamingTable(d) => &d.foreign_keys,
+            Model::MaterializedView(d) => &d.foreign_keys,
+            Model::View(_) => &[],
+        }
+    }
+
+    /// The view whose late rows it keeps, if that is what it is for.
+    pub fn late_of(&self) -> Option<&TableName> {
+        match self {
+            Model::MaterializedView(d) => d.late_of.as_ref(),
+            Model::StreamingTable(_) | Model::View(_) => None,
+        }
+    }
+
+    /// Where it is defined.
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Model::StreamingTable(d) => &d.origin,
+            Model::MaterializedView(d) => &d.origin,
+            Model::View(d) => &d.origin,
+        }
+    }
+}
