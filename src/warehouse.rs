@@ -20,6 +20,7 @@ mod upkeep;
 
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::definer::{Definer, Request};
+use crate::catalog::inputs::inputs_of;
 use crate::catalog::project::{Model as Definition, Project};
 use crate::config::Settings;
 use crate::engine::Engine;
@@ -28,7 +29,8 @@ use crate::lake::{Lake, TableName};
 use crate::ops::clock;
 use crate::ops::shutdown::Shutdown;
 use crate::refresh::{
-    Control, EpochTable, Model, RefreshRecord, Shape, StatusBoard, WaveSettings, Waves, open_model, run_waves,
+    Control, EpochTable, Model, RefreshRecord, Shape, StatusBoard, Subject, WaveSettings, Waves, open_model,
+    run_waves,
 };
 use crate::serve::tls::Tls;
 use crate::serve::{Readers, flight, http, postgres};
@@ -446,6 +448,14 @@ impl House {
             relations.insert(name.clone(), relation);
             live.extend(provider.map(|provider| (name, provider)));
         }
+        let others = foreign.iter().filter_map(|f| Some((f.name().clone(), f.table()?)));
+        let columns = others.map(|(name, table)| (name, Arc::clone(&table.snapshot().schema))).collect();
+        let subject = |definition: &Definition| {
+            let inputs = inputs_of(definition, project, planned, &columns);
+            let planned = planned.get(definition.name())?.clone();
+            Some((definition.name().clone(), Subject { definition: definition.clone(), planned, inputs }))
+        };
+        let subjects = Arc::new(project.models.iter().filter_map(subject).collect());
         let clock_models = project.models.iter().filter(|m| depends_on_clock(project, m));
         Shape {
             number: self.cuts.borrow().shape + 1,
@@ -455,6 +465,7 @@ impl House {
             foreign: foreign.iter().filter_map(|f| f.for_waves()).collect(),
             models: models.to_vec(),
             clock_models: clock_models.map(|m| m.name().clone()).collect(),
+            subjects,
         }
     }
 

@@ -38,6 +38,7 @@ mod support;
 mod system;
 mod tidy;
 mod time;
+mod unit_tests;
 
 use libtest_mimic::Arguments;
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         push::trials(),
         expectations::trials(),
         quality::trials(),
+        unit_tests::trials(),
         cdc::trials(),
         system::trials(),
         models::trials(),

@@ -13,6 +13,7 @@ pub fn trials() -> Vec<Trial> {
         trial("quality::audits_that_block_nothing_are_counted", everyday_checks),
         trial("quality::a_rejected_result_is_rejected_after_a_restart_too", after_a_restart),
         trial("quality::mistakes_in_audits_are_placed", mistakes),
+        trial("quality::rows_in_are_rows_out_and_apart_and_filtered", nothing_is_lost),
     ]
 }
 
@@ -244,4 +245,61 @@ fn mistakes() {
     warehouse
         .sluice(&["check"])
         .expect(1, &["audit \"a\" is on \"gold.by_store\", a view, which is not stored"]);
+}
+
+/// Records that cannot be read, rows that break a rule and are kept apart or dropped, rows that SQL filters: each record is
+/// in one place, over several arrivals and a kill.
+fn nothing_is_lost() {
+    const FILES: i64 = 4;
+    const LINES: i64 = 60;
+    let warehouse = shop(AUDITED);
+    warehouse.write(
+        "sql/silver/sales.sql",
+        "CREATE OR REFRESH STREAMING TABLE silver.sales (\n  sale_id BIGINT NOT NULL, store INT, amount DECIMAL(18,2),\n  \
+         CONSTRAINT store_known EXPECT (store IS NOT NULL) ON VIOLATION QUARANTINE ROW,\n  \
+         CONSTRAINT sold EXPECT (amount > 0) ON VIOLATION DROP ROW\n)\n\
+         AS SELECT sale_id, store, amount FROM STREAM bronze.sales WHERE sale_id % 5 <> 0;\n",
+    );
+    let line = |n: i64| match n % 7 {
+        0 => "one,two,three\n".to_string(),
+        1 => format!("{n},,5.00\n"),
+        2 => format!("{n},1,-5.00\n"),
+        3 => format!("{n},,-5.00\n"),
+        4 => ",1,5.00\n".to_string(),
+        _ => format!("{n},1,5.00\n"),
+    };
+    let mut server = warehouse.serve();
+    for file in 0..FILES {
+        let rows: String = (file * LINES..(file + 1) * LINES).map(line).collect();
+        sell(&warehouse, &file.to_string(), &rows);
+        if file == FILES / 2 {
+            server.kill9();
+            server = warehouse.serve();
+        }
+    }
+    let all = FILES * LINES;
+    let records = "(SELECT count(*) FROM bronze.sales) + (SELECT count(*) FROM bronze.sales__quarantine)";
+    server.wait_until(&format!("SELECT {records}"), &all.to_string());
+    let filtered = "(SELECT count(*) FROM bronze.sales WHERE (sale_id % 5 <> 0) IS NOT TRUE)";
+    let dropped =
+        "(SELECT count(*) FROM bronze.sales WHERE sale_id % 5 <> 0 AND store IS NOT NULL AND amount <= 0)";
+    let kept = "(SELECT count(*) FROM silver.sales)";
+    let apart = "(SELECT count(*) FROM silver.sales__quarantine)";
+    server.wait_until(
+        &format!("SELECT (SELECT count(*) FROM bronze.sales) - ({kept} + {apart} + {dropped} + {filtered})"),
+        "0",
+    );
+    for part in [kept, apart, dropped, filtered, "(SELECT count(*) FROM bronze.sales__quarantine)"] {
+        assert_ne!(server.query(&format!("SELECT {part}")), "0", "{part} shows nothing");
+    }
+    assert_eq!(
+        server.query("SELECT table_name, count(*) > 0, count(raw) = count(*) FROM sluice.quarantine GROUP BY 1 ORDER BY 1"),
+        "bronze.sales|t|t\nsilver.sales|t|t"
+    );
+    // What is dropped is counted by its rule; a row that is kept apart, too, breaks both.
+    let both = server
+        .query("SELECT count(*) FROM silver.sales__quarantine WHERE CAST(raw AS TEXT) LIKE '%\"amount\":-%'");
+    let counted =
+        format!("SELECT sum(failed) - {both} - {dropped} FROM sluice.expectations WHERE name = 'sold'");
+    server.wait_until(&counted, "0");
 }

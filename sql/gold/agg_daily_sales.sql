@@ -29,3 +29,12 @@ GROUP BY order_date;
 COMMENT ON TABLE gold.agg_daily_sales IS 'Sales by day of order';
 COMMENT ON COLUMN gold.agg_daily_sales.net_amount IS 'After discount, without shipping; lost_amount is in it';
 COMMENT ON COLUMN gold.agg_daily_sales.lost_amount IS 'Of orders that were cancelled or came back';
+
+EXECUTE UNIT TEST cancelled_orders_are_lost FOR gold.agg_daily_sales
+  MOCK gold.fact_sales(order_id BIGINT, customer_id BIGINT, order_date DATE, order_status TEXT, quantity INT, gross_amount DECIMAL(18,2),
+                       discount_amount DECIMAL(18,2), net_amount DECIMAL(18,2), margin_amount DECIMAL(18,2))
+    AS (VALUES (1, 7, '2025-01-01', 'shipped', 2, 20.00, 2.00, 18.00, 8.00), (1, 7, '2025-01-01', 'shipped', 1, 5.00, 0.00, 5.00, 1.00))
+  STEP MOCK gold.fact_sales AS (VALUES (2, 8, '2025-01-01', 'cancelled', 1, 10.00, 0.00, 10.00, 4.00))
+  EXPECTED(order_date DATE, order_count BIGINT, customer_count BIGINT, units BIGINT, net_amount DECIMAL(18,2),
+           lost_amount DECIMAL(18,2), average_order_amount DECIMAL(18,2))
+    AS (VALUES ('2025-01-01', 2, 2, 4, 33.00, 10.00, 16.50));

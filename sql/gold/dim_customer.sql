@@ -53,3 +53,13 @@ COMMENT ON COLUMN gold.dim_customer.customer_key IS 'Surrogate key of the versio
 COMMENT ON COLUMN gold.dim_customer.email_missing IS 'True for customers who left no e-mail address';
 COMMENT ON COLUMN gold.dim_customer.valid_to IS 'When the next version begins; NULL while this one is current';
 COMMENT ON COLUMN gold.dim_customer.order_count IS 'Orders of the customer so far, on the current version';
+
+EXECUTE UNIT TEST orders_count_for_the_current_version FOR gold.dim_customer
+  MOCK silver.customers(customer_id BIGINT, first_name TEXT, last_name TEXT, email_missing BOOLEAN, __start_at TIMESTAMPTZ, __end_at TIMESTAMPTZ)
+    AS (VALUES (1, 'Ada', 'Byron', false, '2025-01-01 00:00:00+00', '2025-02-01 00:00:00+00'),
+               (1, 'Ada', 'Lovelace', false, '2025-02-01 00:00:00+00', NULL))
+  MOCK silver.orders(order_id BIGINT, customer_id BIGINT, order_date DATE) AS (VALUES (1, 1, '2025-01-05'))
+  STEP MOCK silver.orders AS (VALUES (2, 1, '2025-03-05'))
+  EXPECTED(customer_key BIGINT, customer_name TEXT, is_current BOOLEAN, last_order_date DATE, order_count BIGINT)
+    AS (VALUES (surrogate_key(CAST(1 AS BIGINT), CAST('2025-01-01 00:00:00+00' AS TIMESTAMPTZ)), 'Ada Byron', false, CAST(NULL AS DATE), 0),
+               (surrogate_key(CAST(1 AS BIGINT), CAST('2025-02-01 00:00:00+00' AS TIMESTAMPTZ)), 'Ada Lovelace', true, DATE '2025-03-05', 2));

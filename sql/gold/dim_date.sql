@@ -35,3 +35,9 @@ COMMENT ON TABLE gold.dim_date IS 'Calendar of 2024 to 2026, a row a day';
 COMMENT ON COLUMN gold.dim_date.date_key IS 'The day as a number: 20250131';
 COMMENT ON COLUMN gold.dim_date.week IS 'ISO week: the first one has the year''s first Thursday';
 COMMENT ON COLUMN gold.dim_date.day_of_week IS '1 for Monday to 7 for Sunday';
+
+EXECUTE UNIT TEST days_are_numbered FOR gold.dim_date
+  -- 2024 begins with a Monday.
+  EXPECTED(full_date DATE, date_key INT, day_of_week INT, is_weekend BOOLEAN)
+    AS (SELECT day, CAST(replace(CAST(day AS TEXT), '-', '') AS INT), CAST(n % 7 + 1 AS INT), n % 7 >= 5
+        FROM (SELECT n, DATE '2024-01-01' + CAST(n AS INT) AS day FROM generate_series(0, 1095) AS days(n)) AS numbered);

@@ -29,3 +29,9 @@ FROM silver.products;
 
 COMMENT ON TABLE gold.dim_product IS 'Products, a row a product';
 COMMENT ON COLUMN gold.dim_product.margin_percent IS 'Margin as a share of the list price';
+
+EXECUTE UNIT TEST margins_and_bands FOR gold.dim_product
+  MOCK silver.products(product_id BIGINT, list_price DECIMAL(18,2), unit_cost DECIMAL(18,2))
+    AS (VALUES (1, 24.99, 10.00), (2, 25.00, 10.00), (3, 100.00, 100.00))
+  EXPECTED(product_id BIGINT, unit_margin DECIMAL(18,2), margin_percent DECIMAL(9,2), price_band TEXT)
+    AS (VALUES (1, 14.99, 59.98, 'low'), (2, 15.00, 60.00, 'middle'), (3, 0.00, 0.00, 'high'));

@@ -85,3 +85,11 @@ FROM pointed;
 COMMENT ON TABLE gold.ml_anomaly_detection IS 'Payments with what is suspicious about them, a row a payment';
 COMMENT ON COLUMN gold.ml_anomaly_detection.z_score IS 'Standard deviations from the mean of the payment method';
 COMMENT ON COLUMN gold.ml_anomaly_detection.severity IS '5 points and more CRITICAL, 3-4 HIGH, 2 MEDIUM, else LOW';
+
+EXECUTE UNIT TEST points_make_the_severity FOR gold.ml_anomaly_detection
+  MOCK silver.payments(payment_id TEXT, order_id BIGINT, payment_method TEXT, amount DECIMAL(18,2), paid_at TIMESTAMPTZ, risk_score INT,
+                       is_international BOOLEAN)
+    AS (VALUES ('p1', 1, 'card', 10.00, '2025-01-01 12:00:00+00', 10, false), ('p2', 2, 'card', 10.00, '2025-01-01 03:00:00+00', 90, false))
+  STEP MOCK silver.payments AS (VALUES ('p3', 3, 'card', 99.00, '2025-01-01 03:00:00+00', 90, true))
+  EXPECTED(payment_id TEXT, is_off_hours BOOLEAN, is_high_amount BOOLEAN, is_high_risk BOOLEAN, anomaly_points INT, severity TEXT)
+    AS (VALUES ('p1', false, false, false, 0, 'LOW'), ('p2', true, false, true, 3, 'HIGH'), ('p3', true, true, true, 5, 'CRITICAL'));

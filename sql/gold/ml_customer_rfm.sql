@@ -68,3 +68,11 @@ COMMENT ON TABLE gold.ml_customer_rfm IS 'Customers with orders by recency, freq
 COMMENT ON COLUMN gold.ml_customer_rfm.recency_days IS 'Days from the last order to the newest order of anyone';
 COMMENT ON COLUMN gold.ml_customer_rfm.monetary IS 'Completed payments for orders that are kept';
 COMMENT ON COLUMN gold.ml_customer_rfm.segment IS '13-15 Champions, 10-12 Loyal Customers, 7-9 Potential Loyalists, 5-6 At Risk, 3-4 Hibernating';
+
+EXECUTE UNIT TEST who_came_lately_and_paid_leads FOR gold.ml_customer_rfm
+  MOCK silver.orders(order_id BIGINT, customer_id BIGINT, order_date DATE)
+    AS (VALUES (1, 1, '2025-01-01'), (2, 2, '2025-01-11'), (3, 2, '2025-01-11'))
+  MOCK silver.payments(payment_id TEXT, order_id BIGINT, amount DECIMAL(18,2), payment_status TEXT)
+    AS (VALUES ('p1', 2, 50.00, 'completed'), ('p2', 1, 90.00, 'failed'))
+  EXPECTED(customer_id BIGINT, recency_days INT, frequency BIGINT, monetary DECIMAL(18,2), rfm_score INT)
+    AS (VALUES (1, 10, 1, 0.00, 3), (2, 0, 2, 50.00, 6));

@@ -42,3 +42,10 @@ FROM numbered
 GROUP BY visitor_id, session_number;
 
 COMMENT ON TABLE gold.sessions IS 'Visits to the shop: page views of a visitor less than 30 minutes apart';
+
+EXECUTE UNIT TEST half_an_hour_ends_a_session FOR gold.sessions
+  MOCK silver.clickstream(event_id TEXT, event_time TIMESTAMPTZ, event_type TEXT, visitor_id TEXT)
+    AS (VALUES ('e1', '2025-01-01 10:00:00+00', 'page_view', 'v1'), ('e3', '2025-01-01 10:50:00+00', 'purchase', 'v1'))
+  STEP MOCK silver.clickstream AS (VALUES ('e2', '2025-01-01 10:20:00+00', 'product_view', 'v1'))
+  EXPECTED(session_id TEXT, event_count BIGINT, product_views BIGINT, purchased BOOLEAN)
+    AS (VALUES ('v1-1', 2, 1, false), ('v1-2', 1, 0, true));

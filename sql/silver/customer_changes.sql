@@ -44,3 +44,14 @@ COMMENT ON TABLE silver.customer_changes IS 'Records of customers as they came, 
 COMMENT ON COLUMN silver.customer_changes.email_hash IS 'SHA-256 of the trimmed, lower-case e-mail address, as hex; NULL where there is none';
 COMMENT ON COLUMN silver.customer_changes.email_missing IS 'True for customers who left no e-mail address; they are kept';
 COMMENT ON COLUMN silver.customer_changes.phone IS 'Masked but for the last four digits';
+
+EXECUTE UNIT TEST no_address_is_kept FOR silver.customer_changes
+  MOCK bronze.customers(customer_id BIGINT, name STRUCT<first TEXT, last TEXT>, contact STRUCT<email TEXT, phone TEXT>,
+                        created_at TIMESTAMPTZ, updated_at TIMESTAMPTZ)
+    AS (VALUES (1, named_struct('first', ' ada ', 'last', 'LOVELACE'), named_struct('email', ' Ada@Example.com', 'phone', '+1 555 010 1234'),
+                '2025-01-01 00:00:00+00', NULL),
+               (2, named_struct('first', 'alan', 'last', 'turing'), named_struct('email', ' ', 'phone', NULL),
+                '2025-01-01 00:00:00+00', '2025-02-01 00:00:00+00'))
+  EXPECTED(customer_id BIGINT, first_name TEXT, last_name TEXT, email_hash TEXT, email_missing BOOLEAN, updated_at TIMESTAMPTZ)
+    AS (VALUES (1, 'Ada', 'Lovelace', sha256('ada@example.com'), false, '2025-01-01 00:00:00+00'),
+               (2, 'Alan', 'Turing', NULL, true, '2025-02-01 00:00:00+00'));

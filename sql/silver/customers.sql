@@ -27,3 +27,12 @@ COMMENT ON COLUMN silver.customers.phone IS 'Masked but for the last four digits
 COMMENT ON COLUMN silver.customers.updated_at IS 'When the version was last told';
 COMMENT ON COLUMN silver.customers.__start_at IS 'When the version began';
 COMMENT ON COLUMN silver.customers.__end_at IS 'When the next one began; NULL while this one is current';
+
+EXECUTE UNIT TEST late_change_finds_its_place FOR silver.customers
+  MOCK silver.customer_changes(customer_id BIGINT, city TEXT, email_missing BOOLEAN, updated_at TIMESTAMPTZ)
+    AS (VALUES (1, 'Paris', false, '2025-01-01 00:00:00+00'), (1, 'Rome', false, '2025-03-01 00:00:00+00'))
+  STEP MOCK silver.customer_changes AS (VALUES (1, 'Oslo', false, '2025-02-01 00:00:00+00'))
+  EXPECTED(customer_id BIGINT, city TEXT, __start_at TIMESTAMPTZ, __end_at TIMESTAMPTZ)
+    AS (VALUES (1, 'Paris', '2025-01-01 00:00:00+00', '2025-02-01 00:00:00+00'),
+               (1, 'Oslo', '2025-02-01 00:00:00+00', '2025-03-01 00:00:00+00'),
+               (1, 'Rome', '2025-03-01 00:00:00+00', NULL));

@@ -28,3 +28,9 @@ FROM STREAM bronze.inventory;
 COMMENT ON TABLE silver.inventory IS 'Daily stock by warehouse and product, negative stock corrected to 0';
 COMMENT ON COLUMN silver.inventory.stock_corrected IS 'True where the warehouse reported less than nothing';
 COMMENT ON COLUMN silver.inventory.reported_on_hand IS 'What the warehouse reported';
+
+EXECUTE UNIT TEST less_than_nothing_is_nothing FOR silver.inventory
+  MOCK bronze.inventory(snapshot_date DATE, warehouse TEXT, product_id BIGINT, quantity_on_hand INT, quantity_reserved INT)
+    AS (VALUES ('2025-01-01', ' north ', 1, -4, 0), ('2025-01-01', 'north', 2, 5, 7), ('2025-01-01', 'north', 3, NULL, 0))
+  EXPECTED(warehouse TEXT, product_id BIGINT, quantity_on_hand INT, quantity_available INT, stock_corrected BOOLEAN, reported_on_hand INT)
+    AS (VALUES ('NORTH', 1, 0, 0, true, -4), ('NORTH', 2, 5, 0, false, 5));

@@ -30,3 +30,9 @@ FROM STREAM bronze.order_items;
 COMMENT ON TABLE silver.order_items IS 'Order lines, cleaned';
 COMMENT ON COLUMN silver.order_items.gross_amount IS 'Quantity times price';
 COMMENT ON COLUMN silver.order_items.net_amount IS 'Gross amount less the discount, rounded to cents';
+
+EXECUTE UNIT TEST discounts_are_rounded_to_cents FOR silver.order_items
+  MOCK bronze.order_items(order_item_id BIGINT, order_id BIGINT, product_id BIGINT, quantity INT, unit_price DECIMAL(18,2), discount_percent INT)
+    AS (VALUES (1, 10, 100, 3, 9.99, 15), (2, 10, 101, 1, 5.00, NULL), (3, 10, 102, 0, 5.00, 0))
+  EXPECTED(order_item_id BIGINT, discount_percent INT, gross_amount DECIMAL(18,2), net_amount DECIMAL(18,2))
+    AS (VALUES (1, 15, 29.97, 25.47), (2, 0, 5.00, 5.00));

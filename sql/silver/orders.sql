@@ -32,3 +32,9 @@ COMMENT ON COLUMN silver.orders.ordered_at IS 'When the order was placed, UTC';
 COMMENT ON COLUMN silver.orders.order_status IS 'pending, processing, shipped, delivered, returned or cancelled';
 COMMENT ON COLUMN silver.orders.channel IS 'web, mobile_app or marketplace';
 COMMENT ON COLUMN silver.orders.total_amount IS 'What the customer pays: lines after discount, and shipping';
+
+EXECUTE UNIT TEST unreadable_orders_are_set_apart FOR silver.orders
+  MOCK bronze.orders(order_id BIGINT, customer_id BIGINT, order_date TEXT, order_status TEXT, currency TEXT)
+    AS (VALUES (1, 7, ' 2025-01-31T23:30:00Z ', ' Shipped', 'eur'), (2, 7, '2025-01-31T10:00:00Z', ' ', 'EUR'),
+               (3, NULL, '2025-01-31T10:00:00Z', 'pending', 'EUR'), (4, 7, 'yesterday', 'pending', 'EUR'))
+  EXPECTED(order_id BIGINT, order_date DATE, order_status TEXT, currency TEXT) AS (VALUES (1, '2025-01-31', 'shipped', 'EUR'));

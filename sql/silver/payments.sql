@@ -36,3 +36,12 @@ COMMENT ON TABLE silver.payments IS 'Charges and refunds of the payment gateway'
 COMMENT ON COLUMN silver.payments.amount IS 'Negative for refunds';
 COMMENT ON COLUMN silver.payments.payment_status IS 'completed, pending, failed or refunded';
 COMMENT ON COLUMN silver.payments.risk_score IS 'The gateway''s own score, 0 to 100';
+
+EXECUTE UNIT TEST risk_is_flattened FOR silver.payments
+  MOCK bronze.payments(payment_id TEXT, order_id BIGINT, type TEXT, amount DECIMAL(18,2), created_at TIMESTAMPTZ,
+                       risk STRUCT<score INT, international BOOLEAN, ip_country TEXT>)
+    AS (VALUES ('p1', 1, 'Charge', 10.00, '2025-01-01 00:00:00+00', named_struct('score', 80, 'international', true, 'ip_country', 'de')),
+               ('p2', 1, 'refund', -10.00, '2025-01-02 00:00:00+00', NULL),
+               ('p3', 1, 'charge', NULL, '2025-01-02 00:00:00+00', NULL))
+  EXPECTED(payment_id TEXT, payment_type TEXT, risk_score INT, is_international BOOLEAN, ip_country TEXT)
+    AS (VALUES ('p1', 'charge', 80, true, 'DE'), ('p2', 'refund', NULL, false, NULL));

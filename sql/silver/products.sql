@@ -30,3 +30,10 @@ AS SELECT
 FROM STREAM bronze.products;
 
 COMMENT ON TABLE silver.products IS 'Products, cleaned and flattened';
+
+EXECUTE UNIT TEST what_is_free_is_set_apart FOR silver.products
+  MOCK bronze.products(product_id BIGINT, sku TEXT, pricing STRUCT<list DECIMAL(18,2), cost DECIMAL(18,2), currency TEXT>)
+    AS (VALUES (1, ' ab-1 ', named_struct('list', 10.00, 'cost', 4.00, 'currency', 'usd')),
+               (2, 'ab-2', named_struct('list', 0.00, 'cost', 4.00, 'currency', 'usd')))
+  EXPECTED(product_id BIGINT, sku TEXT, list_price DECIMAL(18,2), unit_cost DECIMAL(18,2), currency TEXT)
+    AS (VALUES (1, 'AB-1', 10.00, 4.00, 'USD'));

@@ -23,3 +23,9 @@ FROM STREAM bronze.sales;
 
 COMMENT ON TABLE silver.sales IS 'Sales of all stores as they happen';
 COMMENT ON COLUMN silver.sales.price IS 'What one piece was sold for';
+
+EXECUTE UNIT TEST incomplete_sales_are_set_apart FOR silver.sales
+  MOCK bronze.sales(sale_id TEXT, event_time TIMESTAMPTZ, store INT, product BIGINT, quantity INT, price DECIMAL(10,2))
+    AS (VALUES ('s1', '2025-01-01 10:00:00+00', 1, 5, 2, 3.50), ('s2', '2025-01-01 10:00:00+00', NULL, 5, 2, 3.50),
+               ('s3', '2025-01-01 10:00:00+00', 1, 5, 0, 3.50), ('s4', '2025-01-01 10:00:00+00', 1, 5, 1, -1.00))
+  EXPECTED(sale_id TEXT, store_id INT, product_id BIGINT, qty INT, price DECIMAL(10,2)) AS (VALUES ('s1', 1, 5, 2, 3.50));

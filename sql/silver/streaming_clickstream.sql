@@ -30,3 +30,10 @@ FROM STREAM bronze.streaming_clickstream;
 COMMENT ON TABLE silver.streaming_clickstream IS 'Page views as they happen';
 COMMENT ON COLUMN silver.streaming_clickstream.visitor_id IS 'A browser, whoever sits before it';
 COMMENT ON COLUMN silver.streaming_clickstream.customer_id IS 'Known only for visitors who are signed in';
+
+EXECUTE UNIT TEST cleaned_or_left_out FOR silver.streaming_clickstream
+  MOCK bronze.streaming_clickstream(event_id TEXT, event_time TIMESTAMPTZ, event_type TEXT, visitor_id TEXT, device STRUCT<type TEXT, browser TEXT>)
+    AS (VALUES ('e1', '2025-01-01 10:00:00+00', ' Page_View ', 'v1', named_struct('type', 'MOBILE', 'browser', 'Firefox')),
+               ('e2', NULL, 'page_view', 'v1', NULL),
+               ('e3', '2025-01-01 10:01:00+00', 'page_view', NULL, NULL))
+  EXPECTED(event_id TEXT, event_type TEXT, device_type TEXT, browser TEXT) AS (VALUES ('e1', 'page_view', 'mobile', 'Firefox'));

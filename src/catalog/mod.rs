@@ -6,6 +6,7 @@ pub mod definer;
 pub mod definitions;
 mod files;
 pub mod foreign;
+pub mod inputs;
 mod keys;
 pub mod live;
 mod model;

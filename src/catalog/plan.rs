@@ -132,6 +132,16 @@ pub async fn plan_each(project: &Project, foreign: &ForeignColumns, engine: &Eng
             }
         }
     }
+    for model in &project.models {
+        let Some(plan) = plans.planned.get(model.name()) else { continue };
+        let schema = Arc::clone(&plan.schema);
+        for test in project.unit_tests.get(model.name()).into_iter().flatten() {
+            let found = Box::pin(planner.unit_test(test, model, &schema)).await;
+            if !found.is_empty() {
+                plans.errors.push((model.name().clone(), found));
+            }
+        }
+    }
     plans
 }
 
@@ -153,6 +163,10 @@ pub async fn plan_beside(
     let planned = Box::pin(planner.model(&Model::MaterializedView(definition), &Project::default())).await;
     planned.map(|planned| planned.schema)
 }
+
+mod unit_tests;
+
+pub use unit_tests::plan_unit_test;
 
 struct Planner {
     catalog: Arc<MemoryCatalogProvider>,

@@ -1,7 +1,9 @@
 //! DataFusion's planning errors → errors placed in a file, in our words. Pure.
 
 use super::project::Model;
-use crate::sql::{AuditDefinition, Error, Origin, hint_did_you_mean, word_origin};
+use crate::sql::{
+    AuditDefinition, Error, Origin, TestRows, UnitTestDefinition, hint_did_you_mean, word_origin,
+};
 use datafusion::common::{Column, DataFusionError, SchemaError, Span};
 use datafusion::sql::sqlparser::ast::{Query, Spanned as _};
 
@@ -25,6 +27,10 @@ impl<'a> Place<'a> {
 
     pub(super) fn of_audit(audit: &'a AuditDefinition) -> Self {
         Self { text: &audit.sql, origin: &audit.origin, query: &audit.query, default: None }
+    }
+
+    pub(super) fn of_rows(test: &'a UnitTestDefinition, rows: &'a TestRows) -> Self {
+        Self { text: &test.sql, origin: &test.origin, query: &rows.query, default: None }
     }
 
     /// The same, for a part of the model whose own positions are not known.

@@ -12,8 +12,8 @@ use super::order::dependency_order;
 use crate::lake::TableName;
 use crate::sql::{
     AuditDefinition, CommentTarget, ConnectionDefinition, Definition, Error, ForeignDefinition, OptionValue,
-    Options, Origin, SecretDefinition, SourceDefinition, did_you_mean, hint_did_you_mean, late_view,
-    parse_file, relations, word_origin,
+    Options, Origin, SecretDefinition, SourceDefinition, UnitTestDefinition, did_you_mean, hint_did_you_mean,
+    late_view, parse_file, relations, word_origin,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ pub struct Project {
     pub column_comments: HashMap<(TableName, String), String>,
     /// What must hold of stored models, by model, in the order in which it is written.
     pub audits: BTreeMap<TableName, Vec<Arc<AuditDefinition>>>,
+    /// What must come of rows that are given, by model, in the order in which it is written.
+    pub unit_tests: BTreeMap<TableName, Vec<Arc<UnitTestDefinition>>>,
 }
 
 impl Project {
@@ -84,6 +86,7 @@ struct Loader {
     comments: HashMap<TableName, String>,
     column_comments: HashMap<(TableName, String), String>,
     audits: BTreeMap<TableName, Vec<Arc<AuditDefinition>>>,
+    unit_tests: BTreeMap<TableName, Vec<Arc<UnitTestDefinition>>>,
     /// Names that files with errors were to define.
     missing: BTreeSet<TableName>,
     /// True when a file of `catalog/` has errors: which names it was to define is not known.
@@ -129,7 +132,7 @@ impl Loader {
             Definition::Connection(d) => {
                 return self.belongs(file, Place::Catalog, "a connection", &d.origin);
             }
-            Definition::Comment(_) | Definition::Audit(_) => return,
+            Definition::Comment(_) | Definition::Audit(_) | Definition::UnitTest(_) => return,
             Definition::Source(d) => {
                 self.belongs(file, Place::Catalog, "a source", &d.origin);
                 objects.push(d.name.clone());
@@ -213,6 +216,7 @@ impl Loader {
             }
             Definition::View(d) => self.model(Model::View(Arc::new(d))),
             Definition::Audit(d) => self.audit(d, objects),
+            Definition::UnitTest(d) => self.unit_test(d, objects),
             Definition::Comment(d) => {
                 let (CommentTarget::Table(table) | CommentTarget::Column(table, _)) = &d.target;
                 if !self.is_above(table, objects, "comment", "A comment", &d.origin) {
@@ -265,6 +269,17 @@ impl Loader {
         let key = format!("{} on {}", audit.name, audit.on);
         others.push(Arc::new(audit.clone()));
         self.is_new("audit", &key, &audit.origin, earlier);
+    }
+
+    fn unit_test(&mut self, test: UnitTestDefinition, objects: &[TableName]) {
+        if !self.is_above(&test.of, objects, "unit test", "A unit test", &test.origin) {
+            return;
+        }
+        let others = self.unit_tests.entry(test.of.clone()).or_default();
+        let earlier = others.iter().find(|other| other.name == test.name).map(|other| other.origin.clone());
+        let (key, origin) = (format!("{} for {}", test.name, test.of), test.origin.clone());
+        others.push(Arc::new(test));
+        self.is_new("unit test", &key, &origin, earlier);
     }
 
     fn model(&mut self, model: Model) {
@@ -333,6 +348,7 @@ impl Loader {
             comments: self.comments,
             column_comments: self.column_comments,
             audits: self.audits,
+            unit_tests: self.unit_tests,
         })
     }
 

@@ -32,7 +32,7 @@ pub(super) struct CheckArguments {
 }
 
 /// Memory for plans over empty tables, bytes.
-const PLAN_MEMORY_BYTES_MAX: usize = 256 << 20;
+pub(super) const PLAN_MEMORY_BYTES_MAX: usize = 256 << 20;
 
 /// What a check found.
 struct Report {
@@ -165,7 +165,7 @@ fn as_json(report: &Report) -> serde_json::Value {
 }
 
 /// An error as text, with the line it stands in.
-fn rendered(project: &Path, error: &Error) -> String {
+pub(super) fn rendered(project: &Path, error: &Error) -> String {
     let Origin { file, line, column } = &error.origin;
     let mut text = format!("error: {}\n --> {}:{line}:{column}\n", error.message, file.display());
     // Settings hold verifiers, which belong on no screen.

@@ -5,7 +5,9 @@
 mod check;
 mod datagen;
 mod init;
+mod junit;
 mod serve;
+mod test;
 mod user;
 
 use clap::{Args, Parser, Subcommand};
@@ -27,6 +29,8 @@ enum Command {
     Serve(ServeArguments),
     /// Read and plan all SQL files of a project; touch no data
     Check(check::CheckArguments),
+    /// Run the unit tests of a project: each model over rows that the test gives
+    Test(test::TestArguments),
     /// Make a small project of one's own that runs at once
     Init(init::InitArguments),
     /// Print the settings of a user who logs in with a password
@@ -72,6 +76,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {
         Command::Serve(arguments) => serve::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check::run(arguments),
+        Command::Test(arguments) => test::run(arguments),
         Command::Init(arguments) => init::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::User(arguments) => user::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Datagen(arguments) => datagen::run(arguments).map(|()| ExitCode::SUCCESS),

@@ -6,10 +6,12 @@
 //! Of a result as a whole comes in what its rules counted and what its audits found; goes out a [`Verdict`], whose
 //! objection, if it has one, keeps the result from being committed.
 
+mod difference;
 mod expectations;
 mod rows;
 mod verdict;
 
+pub use difference::difference;
 pub use expectations::{Judged, RuleCount, Rules};
 pub use rows::shown;
 pub use verdict::{Audited, Verdict};

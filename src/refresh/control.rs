@@ -5,10 +5,12 @@
 
 use super::Error;
 use super::model::Model;
+use super::unit_test::{Subject, Tested, unit_test_failure};
 use super::verify::{self, Verified};
 use crate::catalog::cut::Cut;
 use crate::engine::Engine;
 use crate::lake::{Lake, Table, TableName};
+use crate::sql::UnitTestDefinition;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -130,6 +132,8 @@ pub(super) struct Running {
     pub(super) models: Vec<Arc<Model>>,
     /// Models and views whose query asks for the time.
     pub(super) clock_models: Vec<TableName>,
+    /// Models and views as unit tests take them.
+    pub(super) subjects: Arc<BTreeMap<TableName, Subject>>,
     /// Every table that keeps changes.
     pub(super) tables: Arc<BTreeMap<TableName, Arc<Table>>>,
     /// How each materialized view is asked.
@@ -225,6 +229,20 @@ impl Control {
         let asks_for_time = running.clock_models.contains(name);
         let ground = verify::Ground { lake: &running.lake, tables: &running.tables, engine: &running.engine };
         verify::verify(model, &ground, cut, asks_for_time).await
+    }
+
+    /// Runs a unit test of a model or view, over rows of its own.
+    pub async fn unit_test(&self, test: &UnitTestDefinition) -> Result<Tested, Refusal> {
+        let running = self.running()?;
+        let subject = running.subjects.get(&test.of).cloned();
+        let (subject, engine) =
+            (subject.ok_or_else(|| Refusal::NoModel(test.of.clone()))?, running.engine.clone());
+        drop(running);
+        let errors = subject.errors_of(test, &engine).await;
+        if !errors.is_empty() {
+            return Ok(Tested::Wrong(errors));
+        }
+        Ok(Tested::Ran(unit_test_failure(&subject, test, &engine).await))
     }
 
     /// True when a model or view asks for the time.

@@ -194,15 +194,7 @@ impl Lane {
         if is_full {
             return recompute::refresh(&self.model, &self.engine, cut, "REFRESH ... FULL").await;
         }
-        let why = match incremental::refresh(&self.model, &self.engine, cut, base).await {
-            Ok(Attempt::Done(done)) => return Ok(*done),
-            Ok(Attempt::Refused(why)) => why,
-            // The rows are what the query gives, computed however.
-            Err(error @ Error::Rejected { .. }) => return Err(error),
-            // Files of an old version may be gone. If it is the query that fails, it fails again and says so.
-            Err(error) => format!("its changes could not be computed: {}", chain(&error)),
-        };
-        recompute::refresh(&self.model, &self.engine, cut, &why).await
+        refresh_view(&self.model, &self.engine, cut, base).await
     }
 
     /// Waits for the next cut or until asked, at most `pause`; false when there will be no cut.
@@ -227,4 +219,22 @@ impl Lane {
             () = self.asks.come() => {}
         }
     }
+}
+
+/// Brings a view to a cut: by its changes where they can be computed, else as a whole.
+pub(super) async fn refresh_view(
+    model: &Model,
+    engine: &Engine,
+    cut: &Arc<Cut>,
+    base: Base<'_>,
+) -> Result<Refreshed, Error> {
+    let why = match incremental::refresh(model, engine, cut, base).await {
+        Ok(Attempt::Done(done)) => return Ok(*done),
+        Ok(Attempt::Refused(why)) => why,
+        // The rows are what the query gives, computed however.
+        Err(error @ Error::Rejected { .. }) => return Err(error),
+        // Files of an old version may be gone. If it is the query that fails, it fails again and says so.
+        Err(error) => format!("its changes could not be computed: {}", chain(&error)),
+    };
+    recompute::refresh(model, engine, cut, &why).await
 }

@@ -51,6 +51,7 @@ mod standing;
 mod stood;
 mod streaming;
 mod trigger;
+mod unit_test;
 mod verify;
 mod waits;
 mod watermark;
@@ -64,6 +65,7 @@ pub use explain::{explain, why_not};
 pub use model::{
     Model, ModelStatus, Reads, RefreshRecord, StatusBoard, definition_id, hidden_tables, open_model,
 };
+pub use unit_test::{Subject, Tested, unit_test_failure};
 pub use verify::{EXAMPLES_MAX, Verified};
 pub use wave::{ForeignTable, Shape, WaveSettings, Waves, run_waves};
 

@@ -7,6 +7,7 @@ use super::lane::{Lane, LaneReport};
 use super::model::{Model, ModelStatus, RefreshRecord, StatusBoard};
 use super::standing::{Showcase, Standing, watermarked};
 use super::streaming::{self, Ground, Refreshed};
+use super::unit_test::Subject;
 use super::waits::Maintained;
 use super::{Error, trigger};
 use crate::bronze::Stream;
@@ -59,6 +60,8 @@ pub struct Shape {
     pub models: Vec<Arc<Model>>,
     /// Views whose query depends on the time.
     pub clock_models: Vec<TableName>,
+    /// Models and views as unit tests take them.
+    pub subjects: Arc<BTreeMap<TableName, Subject>>,
 }
 
 /// Everything a run of waves is given.
@@ -267,6 +270,7 @@ impl Run {
             engine: self.waves.engine.clone(),
             models: self.waves.shape.models.clone(),
             clock_models: self.waves.shape.clock_models.clone(),
+            subjects: Arc::clone(&self.waves.shape.subjects),
             tables,
             lanes,
             waves,

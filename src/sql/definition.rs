@@ -4,6 +4,7 @@ use super::AutoCdc;
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 use datafusion::sql::sqlparser::ast::Query;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,6 +50,8 @@ pub enum Definition {
     Comment(CommentDefinition),
     /// `CREATE AUDIT`
     Audit(AuditDefinition),
+    /// `EXECUTE UNIT TEST`
+    UnitTest(UnitTestDefinition),
 }
 
 /// Where a secret's value is kept. The value itself never stands in a file of the project.
@@ -507,5 +510,44 @@ pub struct AuditDefinition {
     /// The whole statement, for display.
     pub sql: String,
     /// Where it is defined.
+    pub origin: Origin,
+}
+
+/// `EXECUTE UNIT TEST name FOR model`
+#[derive(Clone, Debug)]
+pub struct UnitTestDefinition {
+    /// Its name, one of its own among the tests of the model.
+    pub name: String,
+    /// The model.
+    pub of: TableName,
+    /// What `now()` is; the time of the run without.
+    pub at: Option<DateTime<Utc>>,
+    /// What comes to the model's inputs, one refresh after the other.
+    pub steps: Vec<Vec<Mock>>,
+    /// The rows that the model then has, in some of its columns.
+    pub expected: TestRows,
+    /// The whole statement, for display.
+    pub sql: String,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// `MOCK table (columns) AS (query)`
+#[derive(Clone, Debug)]
+pub struct Mock {
+    /// The input whose rows are given.
+    pub table: TableName,
+    /// The rows.
+    pub rows: TestRows,
+}
+
+/// Rows that a test gives.
+#[derive(Clone, Debug)]
+pub struct TestRows {
+    /// Their columns.
+    pub columns: Vec<ColumnDefinition>,
+    /// A query that reads no table.
+    pub query: Opaque<Query>,
+    /// Where they stand.
     pub origin: Origin,
 }

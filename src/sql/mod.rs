@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`parse_file`] splits a file into statements and dispatches on their first words; `outside` holds the
 //! statements of `catalog/` (`foreign` those for tables that others write), `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries,
-//! `audit` what must hold of them;
+//! `audit` what must hold of them, `unit_test` what must come of rows that are given;
 //! all stand on `columns`, `clauses`, `types`, `query` and the
 //! `cursor` over tokens; `precedence` mends what the parser binds wrongly, `spelling` says in the engine's words what PostgreSQL says in its own; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
 //! closed and apart what is late. `refusal` lists what is known and not done.
@@ -35,6 +35,7 @@ mod spelling;
 mod suggest;
 mod syntax;
 mod types;
+mod unit_test;
 mod windows;
 
 pub use cdc::{AutoCdc, ColumnName, DeleteCondition, History, Selection};

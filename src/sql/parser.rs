@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, SourceText};
 use super::refusal::{self, refuse};
-use super::{Definition, Error, audit, foreign, hint_did_you_mean, model, outside};
+use super::{Definition, Error, audit, foreign, hint_did_you_mean, model, outside, unit_test};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
 use std::path::Path;
@@ -77,6 +77,7 @@ const HEADS: &[&str] = &[
     "CREATE MATERIALIZED VIEW",
     "CREATE VIEW",
     "CREATE AUDIT",
+    "EXECUTE UNIT TEST",
     "COMMENT ON",
 ];
 
@@ -98,6 +99,9 @@ fn definition(cursor: &mut Cursor<'_>) -> Result<Definition, Error> {
     }
     if cursor.at_words(&["CREATE", "AUDIT"]) {
         return audit::audit(cursor).map(Definition::Audit);
+    }
+    if cursor.at_words(&["EXECUTE", "UNIT", "TEST"]) {
+        return unit_test::unit_test(cursor).map(Definition::UnitTest);
     }
     refuse(cursor, refusal::STATEMENTS)?;
     computed(cursor)

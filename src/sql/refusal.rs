@@ -78,7 +78,6 @@ pub(super) const STATEMENTS: &[Known] = &[
     known(&["CREATE", "OR", "REPLACE", "SOURCE"], "Files are the truth: write CREATE SOURCE."),
     known(&["GRANT"], USERS),
     known(&["REVOKE"], USERS),
-    known(&["EXECUTE", "UNIT", "TEST"], "Query the table after a run with known input meanwhile."),
     known(&["EXPLAIN"], "Type EXPLAIN in psql."),
     known(&["REFRESH"], "Models are refreshed with every wave; type REFRESH in psql to have it at once."),
     known(&["BACKFILL"], "Delete the model's folder to have it rebuilt."),
@@ -118,7 +117,7 @@ pub(super) const STATEMENTS: &[Known] = &[
 ];
 
 const USERS: &str = "Users stand in catalog/warehouse.toml: sluice user NAME prints the lines.";
-const MODELS: &str = "Files hold CREATE SECRET, CONNECTION, SOURCE, STREAMING TABLE, MATERIALIZED VIEW, VIEW, AUDIT and COMMENT ON.";
+const MODELS: &str = "Files hold CREATE SECRET, CONNECTION, SOURCE, STREAMING TABLE, MATERIALIZED VIEW, VIEW, AUDIT, UNIT TEST and COMMENT ON.";
 const TABLES: &str = "Declare a CREATE SOURCE for what comes in, a CREATE STREAMING TABLE or CREATE MATERIALIZED VIEW for what is computed.";
 const WRITES: &str = "Rows come in through sources only: declare one with connector = 'http' and push to it.";
 const VALIDATE: &str = "Keep the HTTP address on loopback, behind a proxy that checks signatures.";

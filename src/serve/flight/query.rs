@@ -73,6 +73,7 @@ pub(super) fn read(sql: &str) -> Result<Statement, Error> {
         | Statement::Explain { .. }
         | Statement::ExplainModel(_)
         | Statement::Verify(_)
+        | Statement::UnitTest(_)
         | Statement::Show(_)
         | Statement::ShowAll => Ok(statement),
         other => Err(not_a_query(other.tag())),

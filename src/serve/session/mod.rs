@@ -12,6 +12,7 @@ mod models;
 mod plans;
 mod scope;
 mod search_path;
+mod unit_tests;
 
 use plans::{KeptPlan, SimpleQueries};
 
@@ -257,6 +258,7 @@ impl Session {
             Statement::Fetch { cursor, moves: false, .. } => self.cursors().lock().columns(cursor),
             Statement::Explain { .. } | Statement::ExplainModel(_) => Some(explain::columns()),
             Statement::Verify(_) => Some(models::verify_columns()),
+            Statement::UnitTest(_) => Some(unit_tests::columns()),
             Statement::Show(name) => Some(manage::show_columns(name)),
             Statement::ShowAll => Some(manage::show_all_columns()),
             Statement::Execute { name, .. } => self.kept(name)?.columns.clone(),
@@ -389,6 +391,7 @@ impl Session {
             }
             Statement::ExplainModel(text) => within(deadline, self.explain_model(text, deadline)).await,
             Statement::Verify(name) => within(deadline, self.verify(name, deadline)).await,
+            Statement::UnitTest(text) => within(deadline, self.unit_test(text, deadline)).await,
             Statement::Refresh { name, extent, only_view } => {
                 within(deadline, self.refresh(name, *extent, *only_view, deadline)).await
             }

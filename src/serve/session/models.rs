@@ -160,7 +160,7 @@ fn unknown_input(definition: &MaterializedViewDefinition, input: &TableName, cut
 }
 
 /// Clients are told one error at a time.
-fn first(errors: Vec<sql::Error>) -> Error {
+pub(super) fn first(errors: Vec<sql::Error>) -> Error {
     let Some(error) = errors.into_iter().next() else {
         return Error::internal("a definition was refused without an error");
     };
@@ -168,7 +168,7 @@ fn first(errors: Vec<sql::Error>) -> Error {
     Error { hint: error.hint, place, ..Error::new(error.code, error.message) }
 }
 
-fn one_batch(
+pub(super) fn one_batch(
     schema: SchemaRef,
     columns: Vec<ArrayRef>,
     tag: &'static str,

@@ -51,6 +51,8 @@ pub enum Statement {
     },
     /// `EXPLAIN CREATE MATERIALIZED VIEW ...`: the definition's text.
     ExplainModel(String),
+    /// `EXECUTE UNIT TEST ...`: its text.
+    UnitTest(String),
     /// `VERIFY MATERIALIZED VIEW <name>`.
     Verify(Named),
     /// `REFRESH TABLE | MATERIALIZED VIEW <name>`.
@@ -156,6 +158,7 @@ impl Statement {
             Statement::Empty => "",
             Statement::Query(_) => "SELECT",
             Statement::Explain { .. } | Statement::ExplainModel(_) => "EXPLAIN",
+            Statement::UnitTest(_) => "EXECUTE UNIT TEST",
             Statement::Verify(_) => "VERIFY MATERIALIZED VIEW",
             Statement::Refresh { only_view: true, .. } => "REFRESH MATERIALIZED VIEW",
             Statement::Refresh { only_view: false, .. } => "REFRESH TABLE",
@@ -238,7 +241,10 @@ fn parse_one(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> 
         "COPY" => copy::copy(sql, &tokens),
         "DECLARE" => cursors::declare(sql, &tokens),
         "PREPARE" => prepare(sql, tokens),
-        "EXECUTE" => execute(sql, tokens),
+        "EXECUTE" => match models::unit_test(sql, &tokens) {
+            Some(statement) => Ok(statement),
+            None => execute(sql, tokens),
+        },
         _ => {
             match utility::parse(sql, &first, &tokens).or_else(|| definitions::parse(sql, &first, &tokens)) {
                 Some(statement) => statement,

@@ -1,4 +1,4 @@
-//! The statements about models: REFRESH, VERIFY, EXPLAIN CREATE MATERIALIZED VIEW.
+//! The statements about models: REFRESH, VERIFY, EXPLAIN CREATE MATERIALIZED VIEW, EXECUTE UNIT TEST.
 
 use super::utility::Cursor;
 use super::{Statement, byte_of};
@@ -61,8 +61,7 @@ pub(super) fn named(cursor: &mut Cursor<'_>) -> Result<Named, Error> {
     Ok(Named { schema: Some(first), name: cursor.name()? })
 }
 
-/// The definition that `EXPLAIN CREATE MATERIALIZED VIEW` explains; `None` when these tokens begin none. What stands
-/// before it in `sql` is blanked, so that its lines and columns are those of the whole text.
+/// The definition that `EXPLAIN CREATE MATERIALIZED VIEW` explains; `None` when these tokens begin none.
 pub(super) fn explained(sql: &str, tokens: &[TokenWithSpan]) -> Option<Statement> {
     let mut cursor = Cursor::new(sql, tokens);
     let creates = cursor.take_word("CREATE");
@@ -70,9 +69,21 @@ pub(super) fn explained(sql: &str, tokens: &[TokenWithSpan]) -> Option<Statement
         let _ = cursor.take_word("REPLACE");
     }
     let is_view = creates && cursor.take_word("MATERIALIZED") && cursor.take_word("VIEW");
+    blanked(sql, tokens).filter(|_| is_view).map(Statement::ExplainModel)
+}
+
+/// `EXECUTE UNIT TEST ...`; `None` when these tokens begin none.
+pub(super) fn unit_test(sql: &str, tokens: &[TokenWithSpan]) -> Option<Statement> {
+    let mut cursor = Cursor::new(sql, tokens);
+    let is_test = ["EXECUTE", "UNIT", "TEST"].iter().all(|word| cursor.take_word(word));
+    blanked(sql, tokens).filter(|_| is_test).map(Statement::UnitTest)
+}
+
+/// The text of these tokens with what stands before it blanked, so that places in it are those in the whole text.
+fn blanked(sql: &str, tokens: &[TokenWithSpan]) -> Option<String> {
     let (first, last) = (tokens.first()?, tokens.last()?);
     let (start, end) = (byte_of(sql, first.span.start)?, byte_of(sql, last.span.end)?);
     let (before, text) = sql.get(..end).and_then(|text| text.split_at_checked(start))?;
     let blank: String = before.chars().map(|c| if c == '\n' { c } else { ' ' }).collect();
-    is_view.then(|| Statement::ExplainModel(format!("{blank}{text}")))
+    Some(format!("{blank}{text}"))
 }

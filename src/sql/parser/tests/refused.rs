@@ -27,11 +27,6 @@ fn statements() {
         ("CREATE ROLE analyst LOGIN PASSWORD SECRET analyst_password;", "CREATE ROLE"),
         ("GRANT SELECT ON SCHEMA gold TO analyst;", "GRANT"),
         ("REVOKE SELECT ON SCHEMA gold FROM analyst;", "REVOKE"),
-        (
-            "EXECUTE UNIT TEST late_sale FOR gold.sales_5m AT TIME '2026-01-01 00:20:00+00' MOCK silver.sales(event_time \
-             TIMESTAMPTZ) AS (VALUES (1)) EXPECTED(store_id INT, total_qty BIGINT) AS (VALUES (7, 3));",
-            "EXECUTE UNIT TEST",
-        ),
         ("EXPLAIN CREATE MATERIALIZED VIEW gold.x AS SELECT 1;", "EXPLAIN"),
         ("REFRESH TABLE gold.x FULL;", "REFRESH"),
         ("BACKFILL silver.orders FROM '2026-01-01' TO '2026-02-01';", "BACKFILL"),
