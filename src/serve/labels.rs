@@ -141,6 +141,9 @@ fn engine_name(expr: &Expr) -> String {
             let inner = std::mem::replace(inner.as_mut(), Expr::value(ast::Value::Null));
             *expr = inner;
         }
+        if let Expr::TypedString(typed) = expr {
+            *expr = Expr::Value(typed.value.clone());
+        }
         ControlFlow::<()>::Continue(())
     });
     expr.to_string()
@@ -207,7 +210,7 @@ fn figure(expr: &Expr) -> (String, Strength) {
                 _ => ("case".to_string(), Strength::Weak),
             }
         }
-        Expr::Exists { .. } => strong("exists"),
+        Expr::Exists { negated: false, .. } => strong("exists"),
         Expr::Array(_) => strong("array"),
         Expr::Tuple(_) => strong("row"),
         Expr::Extract { .. } => strong("extract"),
@@ -245,7 +248,6 @@ fn leftmost_read(body: &SetExpr) -> Option<&Select> {
 /// The system's name of a type: `integer` is `int4`.
 fn type_label(data_type: &ast::DataType) -> String {
     let text = data_type.to_string().to_lowercase();
-    let array = text.ends_with("[]");
     let base = text.trim_end_matches("[]");
     let base = base.split('(').next().unwrap_or(base).trim();
     let base = base.strip_prefix("pg_catalog.").unwrap_or(base);
@@ -267,7 +269,7 @@ fn type_label(data_type: &ast::DataType) -> String {
     };
     let timestamptz = name == "timestamp" && text.contains("with time zone");
     let name = if timestamptz { "timestamptz" } else { name.trim_matches('"') };
-    if array { "array".to_string() } else { name.to_string() }
+    name.to_string()
 }
 
 #[cfg(test)]

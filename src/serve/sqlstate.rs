@@ -140,9 +140,25 @@ fn cast(message: &str) -> Error {
     Error::new(code, tidy(message))
 }
 
+/// What our own functions say, which say it as PostgreSQL does.
+const KNOWN: [(&str, &str); 9] = [
+    ("unrecognized encoding: ", "22023"),
+    ("invalid hexadecimal ", "22023"),
+    (" while decoding base64 sequence", "22023"),
+    ("invalid base64 end sequence", "22023"),
+    ("invalid source encoding name ", "22023"),
+    ("invalid destination encoding name ", "22023"),
+    ("invalid byte sequence for encoding ", "22021"),
+    (" has no equivalent in encoding ", "22P05"),
+    ("invalid input syntax for type ", "22P02"),
+];
+
 fn execution(message: &str) -> Error {
     if let Some(error) = misread(message) {
         return error;
+    }
+    if let Some((_, code)) = KNOWN.iter().find(|(known, _)| message.contains(known)) {
+        return Error::new(code, tidy(message));
     }
     let lower = message.to_lowercase();
     if lower.contains("divide by zero") || lower.contains("division by zero") {

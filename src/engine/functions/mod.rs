@@ -10,12 +10,15 @@
 //! | `mask_phone(text)` | `'+1 (555) 123-4567'` | `+* (***) ***-4567` |
 //! | `mask_name(text)` | `'Anna Smith'` | `A*** S***` |
 //! | `to_char(value, pattern)` | `DATE '2026-01-31', 'DD.MM.YYYY'` | `31.01.2026`: PostgreSQL's patterns |
+//! | `to_number(text, pattern)` | `'1,234.5', '9,999.9'` | `1234.5`: PostgreSQL's patterns |
+//! | `encode(bytes, form)`, `decode(text, form)`, `convert_from(bytes, encoding)`, `convert_to` | | as in PostgreSQL |
 //! | `age(end, start)`, `timezone(zone, time)`, `make_timestamp(y, mo, d, h, mi, s)` | | as in PostgreSQL |
 //! | `to_date(text, pattern)`, `to_timestamp(text, pattern)`, `make_interval(...)`, `justify_days(interval)` | | as in PostgreSQL |
 //! | `regexp_split_to_array(text, pattern)`, `regexp_matches`, `string_to_table` | | as in PostgreSQL; rows are lists |
 //! | `json_get(json, key)`, `json_get_text`, `json_get_path`, `json_array_length`, `json_typeof` | | `->`, `->>`, `#>` ... |
 //! | `surrogate_key(any, ...)` | `7, 'abc'` | a BIGINT: 64 bits of a hash of all values |
 
+mod encodings;
 mod intervals;
 mod json;
 mod mask;
@@ -40,10 +43,12 @@ pub fn register(context: &SessionContext) {
         context.register_udf(ScalarUDF::from(TextFunction::new(operation)));
     }
     let rowwise = times::FUNCTIONS.into_iter().chain(intervals::FUNCTIONS).chain(to_char::read::FUNCTIONS);
-    for of in rowwise.chain(json::FUNCTIONS).chain(regex::FUNCTIONS) {
+    let rowwise = rowwise.chain(json::FUNCTIONS).chain(regex::FUNCTIONS).chain(encodings::FUNCTIONS);
+    for of in rowwise {
         context.register_udf(ScalarUDF::from(rowwise::Function::new(of)));
     }
     context.register_udf(ScalarUDF::from(ToChar::new()));
+    context.register_udf(ScalarUDF::from(to_char::ToNumber::new()));
     context.register_udf(ScalarUDF::from(SurrogateKey::new()));
     context.register_udf(ScalarUDF::from(WindowFloor::new()));
     for is_end in [false, true] {

@@ -6,17 +6,23 @@
 
 mod arithmetic;
 mod common_type;
+mod correlated;
 mod numbers;
 mod operators;
 mod result_types;
+mod texts;
 mod type_names;
+mod whole_rows;
 
 pub(super) use result_types::{identifiers_with_names, result_types};
 
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::TreeNode as _;
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use operators::Operators;
 use std::sync::Arc;
 use type_names::TypeNames;
@@ -31,5 +37,24 @@ pub(super) fn equip(engine: SessionState) -> Result<SessionState> {
 
 /// A plan that has just been made of a query's text, computing as PostgreSQL does.
 pub(super) fn as_postgresql(plan: LogicalPlan) -> Result<LogicalPlan> {
-    numbers::with_numbers(plan)
+    let mut names_inside = correlated::Names::default();
+    let rewritten = plan.transform_up_with_subqueries(|node| {
+        let mut schema = DFSchema::empty();
+        for input in node.inputs() {
+            schema.merge(input.schema());
+        }
+        let names = NamePreserver::new(&node);
+        let node = node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let rewritten = expr.transform_up(|expr| {
+                let expr = whole_rows::of_expr(expr, &schema)?.data;
+                numbers::of_expr(expr, &schema)?.transform_data(|expr| texts::of_expr(expr, &schema))
+            })?;
+            Ok(rewritten.update_data(|expr| name.restore(expr)))
+        })?;
+        // Types below may have changed: every node above has to see it.
+        let node = node.map_data(LogicalPlan::recompute_schema)?;
+        node.map_data(|node| correlated::rewritten(node, &mut names_inside))
+    })?;
+    Ok(rewritten.data)
 }

@@ -7,37 +7,18 @@
 use super::arithmetic::{Operation, computed, rounded};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Cast;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable as _, LogicalPlan, Operator, WindowFunctionDefinition, cast,
+    BinaryExpr, Expr, ExprSchemable as _, Operator, WindowFunctionDefinition, cast,
 };
 
 /// The engine gives averages four digits more than their values have.
 const AVERAGED_SCALE: i8 = 12;
 
-/// A plan that has just been made of a query's text, with PostgreSQL's numbers.
-pub(super) fn with_numbers(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_up_with_subqueries(|node| {
-        let mut schema = DFSchema::empty();
-        for input in node.inputs() {
-            schema.merge(input.schema());
-        }
-        let names = NamePreserver::new(&node);
-        let node = node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let rewritten = expr.transform_up(|expr| of_expr(expr, &schema))?;
-            Ok(rewritten.update_data(|expr| name.restore(expr)))
-        })?;
-        // Types below may have changed: every node above has to see it.
-        node.map_data(LogicalPlan::recompute_schema)
-    })?;
-    Ok(rewritten.data)
-}
-
-fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+/// An expression that computes as PostgreSQL's numbers do.
+pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let types = left.get_type(schema).ok().zip(right.get_type(schema).ok());

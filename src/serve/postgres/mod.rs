@@ -25,6 +25,7 @@ mod guesses;
 mod interval;
 mod login;
 mod outbox;
+pub(in crate::serve) mod printed;
 mod rows;
 mod types;
 

@@ -6,7 +6,10 @@
 mod datetime;
 mod number;
 pub(super) mod read;
+mod to_number;
 mod values;
+
+pub(super) use to_number::ToNumber;
 
 use arrow::array::{ArrayRef, AsArray as _, StringArray};
 use arrow::compute::cast;

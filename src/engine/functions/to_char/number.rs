@@ -14,7 +14,7 @@ pub(super) struct Pattern {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
     /// A digit; `true` shows zeros.
     Digit(bool),
     Point,
@@ -113,6 +113,11 @@ impl Pattern {
             other => Piece::Letter(other),
         };
         self.pieces.push(piece);
+    }
+
+    /// Its pieces in order.
+    pub(super) fn pieces(&self) -> &[Piece] {
+        &self.pieces
     }
 
     /// Digits that are shown behind the point: what a number is rounded to.

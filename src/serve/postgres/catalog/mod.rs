@@ -40,6 +40,7 @@ use parking_lot::Mutex;
 use session_schema::SessionSchema;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+pub use subqueries::reads_only_catalogs;
 
 /// The system catalogs of one shape of the warehouse. Immutable; sessions share it.
 #[derive(Debug)]

@@ -91,6 +91,16 @@ pub(super) fn writer(array: &ArrayRef, style: Style) -> Result<Writer, Error> {
                 Ok(())
             })
         }
+        DataType::Timestamp(_, zone) => {
+            let is_zoned = zone.is_some();
+            let plain = text::writer(&array, text::item_oid(&array), style)?;
+            Box::new(move |row, out| {
+                let mut value = BytesMut::new();
+                plain(row, &mut value)?;
+                put_moment(&value, is_zoned, out);
+                Ok(())
+            })
+        }
         data_type if data_type.is_numeric() => text::writer(&array, text::item_oid(&array), style)?,
         _ => {
             let plain = text::writer(&array, text::item_oid(&array), style)?;
@@ -124,6 +134,13 @@ impl Value {
         }
         (self.write)(row, out)
     }
+}
+
+/// A moment as ISO 8601 has it: a `T` between date and time, a zone with minutes.
+fn put_moment(text: &[u8], is_zoned: bool, out: &mut BytesMut) {
+    let text = String::from_utf8_lossy(text).replacen(' ', "T", 1);
+    let is_short = is_zoned && text.rfind(['+', '-']).is_some_and(|sign| text.len() - sign == 3);
+    put_string(if is_short { text + ":00" } else { text }.as_bytes(), out);
 }
 
 /// A JSON string. The text is UTF-8 already.

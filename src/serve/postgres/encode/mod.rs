@@ -21,7 +21,7 @@ use super::types::Column;
 use crate::serve::Error;
 use crate::serve::settings::Settings;
 use arrow::array::timezone::Tz;
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
@@ -122,6 +122,24 @@ impl Cell {
     fn is_null(&self, row: usize) -> bool {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
+}
+
+/// The values of an array as text; `oid` is their type.
+pub(super) fn texts(array: &ArrayRef, oid: u32, style: Style) -> Result<StringArray, Error> {
+    let write = text::writer(array, oid, style)?;
+    let nulls = array.logical_nulls();
+    let mut texts = StringBuilder::new();
+    let mut value = BytesMut::new();
+    for row in 0..array.len() {
+        if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            texts.append_null();
+            continue;
+        }
+        value.clear();
+        write(row, &mut value)?;
+        texts.append_value(String::from_utf8_lossy(&value));
+    }
+    Ok(texts.finish())
 }
 
 /// Appends a message with its length; on failure nothing is appended.

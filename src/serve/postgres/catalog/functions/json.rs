@@ -184,8 +184,6 @@ enum Values {
     /// JSON already.
     Raw(ArrayRef),
     Written(JsonValue),
-    /// Written with a `T` between date and time.
-    Moments(JsonValue),
 }
 
 impl Column {
@@ -195,11 +193,7 @@ impl Column {
         let values = if is_json && !array.data_type().is_nested() {
             Values::Raw(cast(array, &DataType::Utf8)?)
         } else {
-            let written = JsonValue::new(array, style).map_err(external)?;
-            match array.data_type() {
-                DataType::Timestamp(..) => Values::Moments(written),
-                _ => Values::Written(written),
-            }
+            Values::Written(JsonValue::new(array, style).map_err(external)?)
         };
         Ok(Self { array: Arc::clone(array), values })
     }
@@ -221,17 +215,9 @@ impl Column {
                 return Ok(texts.as_string::<i32>().value(row).to_string());
             }
             Values::Raw(_) => return Ok("null".to_string()),
-            Values::Written(values) | Values::Moments(values) => {
-                values.put(row, &mut out).map_err(external)?
-            }
+            Values::Written(values) => values.put(row, &mut out).map_err(external)?,
         }
-        let text = String::from_utf8_lossy(&out).into_owned();
-        let is_zoned = matches!(self.array.data_type(), DataType::Timestamp(_, Some(_)));
-        Ok(match &self.values {
-            Values::Moments(_) if is_zoned => text.replacen(' ', "T", 1).replacen("+00\"", "+00:00\"", 1),
-            Values::Moments(_) => text.replacen(' ', "T", 1),
-            Values::Raw(_) | Values::Written(_) => text,
-        })
+        Ok(String::from_utf8_lossy(&out).into_owned())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Functions over lists, which are PostgreSQL's arrays.
 
-use super::row::{Cell, RowFunction, int4, list_of, oids};
+use super::row::{Cell, RowFunction, int4, list_of, oids, text};
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, ListArray, StructArray};
 use arrow::compute::is_not_null;
 use arrow::compute::kernels::zip::zip;
@@ -24,8 +24,20 @@ pub fn functions() -> Vec<RowFunction> {
         RowFunction::new("generate_subscripts", 2..=2, list_of(Int32), |row| {
             Ok(oids(&(1..=length(row).unwrap_or(0)).collect::<Vec<_>>()))
         }),
+        RowFunction::new("array_dims", 1..=1, DataType::Utf8, |row| {
+            let Cell::Other(items) = &row[0] else { return Ok(text(None)) };
+            let dimensions: String = extents(items).iter().map(|extent| format!("[1:{extent}]")).collect();
+            Ok(text((!dimensions.is_empty()).then_some(dimensions)))
+        }),
         RowFunction::new("array_lower", 2..=2, Int32, |row| Ok(int4(length(row).map(|_| 1)))),
     ]
+}
+
+/// The lengths of an array and of the arrays in it; none of an empty one.
+fn extents(items: &ArrayRef) -> Vec<usize> {
+    let inner = items.as_list_opt::<i32>().filter(|lists| !lists.is_empty()).map(|lists| lists.value(0));
+    let own = (!items.is_empty()).then_some(items.len());
+    own.into_iter().chain(inner.iter().flat_map(extents)).collect()
 }
 
 /// `array_or_empty(list)`: the list, or an empty one for NULL. `ARRAY(SELECT ..)` is never NULL in PostgreSQL, while

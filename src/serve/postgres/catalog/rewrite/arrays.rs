@@ -3,6 +3,7 @@
 use super::fragments::take;
 use super::fragments::{call, cast, function, literal, query, select_of, text_of};
 use super::names::{columns_of, normalized};
+use super::nested;
 use super::types::array_literal;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, FunctionArgumentClause,
@@ -21,6 +22,7 @@ static ARRAY_COLUMNS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
 pub fn rewrite(expr: &mut Expr) {
     match expr {
         Expr::Function(function) => {
+            nested::flatten(function);
             if let Some(array) = array_of_query(function) {
                 *expr = array;
             }
@@ -40,6 +42,10 @@ pub fn rewrite(expr: &mut Expr) {
         _ => {}
     }
     if let Some((text, item)) = array_literal(expr)
+        && let Some(boxed) = nested::array_of(text, item)
+    {
+        *expr = boxed;
+    } else if let Some((text, item)) = array_literal(expr)
         && let Some(items) = items(text)
     {
         let item = item.clone();
@@ -80,11 +86,11 @@ fn literal_beside_column(column: &Expr, value: &mut Expr) {
     }
 }
 
-fn array(elem: Vec<Expr>) -> Expr {
+pub(super) fn array(elem: Vec<Expr>) -> Expr {
     Expr::Array(Array { elem, named: true })
 }
 
-fn null() -> Expr {
+pub(super) fn null() -> Expr {
     Expr::value(Value::Null)
 }
 
@@ -97,7 +103,7 @@ fn untyped(item: &str) -> Expr {
 }
 
 /// The items of an array literal of one dimension; `None` stands for NULL.
-fn items(text: &str) -> Option<Vec<Option<String>>> {
+pub(super) fn items(text: &str) -> Option<Vec<Option<String>>> {
     let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
     let mut items = vec![];
     let mut characters = inner.chars().peekable();

@@ -10,12 +10,15 @@ mod arrays;
 mod fragments;
 mod lateral;
 mod literals;
+mod membership;
 mod names;
+mod nested;
 mod operators;
 mod relations;
 mod selects;
 mod tableoids;
 mod types;
+mod whole_rows;
 
 use super::model::Model;
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut as _, VisitorMut};
@@ -77,6 +80,8 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        membership::rewrite(select);
+        whole_rows::rewrite(select);
         lateral::rewrite(select);
         self.oids.push(tableoids::of_select(select, self.model, self.search_path));
         ControlFlow::Continue(())
@@ -89,6 +94,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        membership::rewrite_order(query);
         relations::table_to_select(&mut query.body);
         selects::fetch_to_limit(query);
         ControlFlow::Continue(())

@@ -168,7 +168,17 @@ fn is_taken(subquery: &Subquery) -> Result<bool> {
 }
 
 fn reads_catalogs_only(plan: &LogicalPlan) -> Result<bool> {
-    let mut catalogs_only = true;
+    Ok(relations_of(plan)?.0)
+}
+
+/// True for a plan that reads system catalogs and nothing else: its subqueries are run as they are.
+pub fn reads_only_catalogs(plan: &LogicalPlan) -> Result<bool> {
+    Ok(relations_of(plan)? == (true, true))
+}
+
+/// Whether all relations that are read are system catalogs, and whether there are any.
+fn relations_of(plan: &LogicalPlan) -> Result<(bool, bool)> {
+    let (mut catalogs_only, mut any) = (true, false);
     // A recursive query reads itself, under its bare name.
     let mut recursive = HashSet::new();
     plan.apply_with_subqueries(|node| {
@@ -180,10 +190,11 @@ fn reads_catalogs_only(plan: &LogicalPlan) -> Result<bool> {
                 let is_itself =
                     scan.table_name.schema().is_none() && recursive.contains(scan.table_name.table());
                 catalogs_only &= of_catalogs || is_itself;
+                any = true;
             }
             _ => {}
         }
         Ok(if catalogs_only { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
-    Ok(catalogs_only)
+    Ok((catalogs_only, any))
 }

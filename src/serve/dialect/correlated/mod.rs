@@ -1,0 +1,206 @@
+//! Subqueries that name columns of the query around them, as joins: LATERAL, EXISTS and scalar subqueries as values.
+//!
+//! The engine turns such a subquery into a join where it compares with `=` in WHERE, and EXISTS where it is a condition.
+//! Everything else is done here, for any comparison, order, limit and nesting: the subquery is computed for all values of
+//! the outer columns at once ([`domain`]), and joined to the rows that have them.
+
+mod domain;
+mod only;
+
+use crate::serve::postgres::catalog;
+use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::{Column, JoinType, TableReference};
+use datafusion::error::Result;
+use datafusion::functions_aggregate::expr_fn::{array_agg, count};
+use datafusion::logical_expr::expr::Exists;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{
+    Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, SubqueryAlias, binary_expr, lit,
+};
+use datafusion::optimizer::decorrelate::PullUpCorrelatedExpr;
+use domain::{Dependent, Domain, restored};
+use only::only_value;
+use std::sync::Arc;
+
+/// Gives what is put in names that nothing else has.
+#[derive(Debug, Default)]
+pub(super) struct Names(usize);
+
+impl Names {
+    fn next(&mut self, what: &str) -> String {
+        self.0 += 1;
+        format!("{what} #{}", self.0)
+    }
+}
+
+/// Rewrites one node, whose inputs and subqueries are rewritten already.
+pub(super) fn rewritten(node: LogicalPlan, names: &mut Names) -> Result<LogicalPlan> {
+    match &node {
+        LogicalPlan::Join(join) => Ok(lateral(join, names)?.unwrap_or(node)),
+        LogicalPlan::Projection(_)
+        | LogicalPlan::Aggregate(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::Filter(_) => with_values(node, names),
+        _ => Ok(node),
+    }
+}
+
+/// `a JOIN LATERAL (...) AS b ON ...`; `None` where it is none, or of a form that stays the engine's.
+fn lateral(join: &Join, names: &mut Names) -> Result<Option<LogicalPlan>> {
+    let (subquery, alias) = match join.right.as_ref() {
+        LogicalPlan::Subquery(subquery) => (subquery, None),
+        LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) => match input.as_ref() {
+            LogicalPlan::Subquery(subquery) => (subquery, Some(alias.clone())),
+            _ => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    if !matches!(join.join_type, JoinType::Inner | JoinType::Left) {
+        return Ok(None);
+    }
+    let keys = join.on.iter().map(|(left, right)| left.clone().eq(right.clone()));
+    let conditions = keys.chain(join.filter.clone()).collect();
+    let Some(joined) = joined(&join.left, &subquery.subquery, alias, join.join_type, conditions, names)?
+    else {
+        return Ok(None);
+    };
+    Ok(Some(restored(joined, &join.schema, 0..join.schema.fields().len(), &[])?))
+}
+
+/// Rows, each with those that the subquery has for it. The columns of both come first.
+fn joined(
+    left: &LogicalPlan,
+    subquery: &LogicalPlan,
+    alias: Option<TableReference>,
+    join_type: JoinType,
+    mut conditions: Vec<Expr>,
+    names: &mut Names,
+) -> Result<Option<LogicalPlan>> {
+    let Some(mut domain) = Domain::of(left, subquery, names)? else { return Ok(None) };
+    let outer = domain.columns().to_vec();
+    let Some(Dependent { mut plan, mut keys }) = domain.push(subquery.clone())? else { return Ok(None) };
+    if let Some(alias) = alias {
+        keys.iter_mut().for_each(|key| key.relation = Some(alias.clone()));
+        plan = LogicalPlanBuilder::from(plan).alias(alias)?.build()?;
+    }
+    let same = outer.into_iter().zip(keys);
+    conditions.extend(same.map(|(outer, key)| is_not_distinct_from(Expr::Column(outer), Expr::Column(key))));
+    let joined = LogicalPlanBuilder::from(left.clone());
+    Ok(Some(match conditions.is_empty() && join_type == JoinType::Inner {
+        true => joined.cross_join(plan)?.build()?,
+        false if conditions.is_empty() => joined.join_on(plan, join_type, [lit(true)])?.build()?,
+        false => joined.join_on(plan, join_type, conditions)?.build()?,
+    }))
+}
+
+/// A node whose subqueries as values are columns of its input.
+fn with_values(node: LogicalPlan, names: &mut Names) -> Result<LogicalPlan> {
+    let Some(input) = node.inputs().first().map(|input| LogicalPlan::clone(input)) else { return Ok(node) };
+    let is_condition = matches!(node, LogicalPlan::Filter(_));
+    let columns = input.schema().fields().len();
+    let mut widened = input;
+    let mut found = false;
+    let preserved = NamePreserver::new(&node);
+    let schema = Arc::clone(node.schema());
+    let node = node.map_expressions(|expr| {
+        let name = preserved.save(&expr);
+        let replaced = expr.transform_down(|expr| {
+            let value = match &expr {
+                Expr::Exists(Exists { subquery, negated }) if !is_condition => {
+                    let column = value_of(&mut widened, subquery, Answer::Exists, names)?;
+                    column.map(|column| if *negated { Expr::Not(Box::new(column)) } else { column })
+                }
+                Expr::ScalarSubquery(subquery) if !is_known(&subquery.subquery)? => {
+                    value_of(&mut widened, subquery, Answer::Value, names)?
+                }
+                _ => None,
+            };
+            found |= value.is_some();
+            Ok(match value {
+                Some(value) => Transformed::new(value, true, TreeNodeRecursion::Jump),
+                None => Transformed::no(expr),
+            })
+        })?;
+        Ok(replaced.update_data(|expr| name.restore(expr)))
+    })?;
+    if !found {
+        return Ok(node.data);
+    }
+    let all = widened.schema().fields().len();
+    let node = node.data.with_new_exprs(node.data.expressions(), vec![widened])?;
+    match &node {
+        LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) => Ok(node),
+        // What is put in passes through.
+        _ => {
+            let positions = (0..columns).chain(all..node.schema().fields().len()).collect::<Vec<_>>();
+            restored(node, &schema, positions, &[])
+        }
+    }
+}
+
+/// What is wanted of a subquery's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Whether there are any.
+    Exists,
+    /// The only value of the only row.
+    Value,
+}
+
+/// The column that has a subquery's answer, put into the input.
+fn value_of(
+    input: &mut LogicalPlan,
+    subquery: &Subquery,
+    answer: Answer,
+    names: &mut Names,
+) -> Result<Option<Expr>> {
+    let plan = subquery.subquery.as_ref();
+    if catalog::reads_only_catalogs(plan)? {
+        return Ok(None);
+    }
+    let name = names.next("value");
+    let answers = match answer {
+        Answer::Exists => LogicalPlanBuilder::from(plan.clone())
+            .aggregate(Vec::<Expr>::new(), vec![count(lit(1_i64)).alias("rows")])?
+            .project(vec![Expr::Column(Column::from_name("rows")).gt(lit(0_i64)).alias(&name)])?,
+        Answer::Value => {
+            let Some(value) = plan.schema().columns().into_iter().next() else { return Ok(None) };
+            let values = array_agg(Expr::Column(value)).alias("values");
+            LogicalPlanBuilder::from(plan.clone())
+                .aggregate(Vec::<Expr>::new(), vec![values])?
+                .project(vec![only_value(Expr::Column(Column::from_name("values"))).alias(&name)])?
+        }
+    };
+    let alias = TableReference::bare(names.next("answers"));
+    let answers = answers.build()?;
+    let widened = joined(input, &answers, Some(alias.clone()), JoinType::Left, vec![], names)?;
+    Ok(widened.map(|widened| {
+        *input = widened;
+        Expr::Column(Column::new(Some(alias), name))
+    }))
+}
+
+/// `=` for which NULL is a value like any other.
+fn is_not_distinct_from(left: Expr, right: Expr) -> Expr {
+    binary_expr(left, Operator::IsNotDistinctFrom, right)
+}
+
+/// True for a scalar subquery that the engine makes a join of: one that names nothing outside, and an aggregate over
+/// everything whose conditions can be pulled out.
+fn is_known(plan: &LogicalPlan) -> Result<bool> {
+    if plan.all_out_ref_exprs().is_empty() {
+        return Ok(true);
+    }
+    let mut below = plan;
+    while let LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) = below {
+        let Some(input) = below.inputs().first().copied() else { break };
+        below = input;
+    }
+    if !matches!(below, LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty()) {
+        return Ok(false);
+    }
+    let mut pull_up = PullUpCorrelatedExpr::new().with_need_handle_count_bug(true);
+    let pulled = plan.clone().rewrite(&mut pull_up);
+    Ok(pulled.is_ok() && pull_up.can_pull_up)
+}

@@ -1,0 +1,50 @@
+//! Values as text, as PostgreSQL prints them: `x::text`, `x || 'a'`, `concat(x)`.
+//!
+//! The engine prints times, intervals, floats and arrays in its own way. Bytes are the text that they hold, as in models:
+//! `_raw::text`.
+
+use crate::serve::postgres::printed::printed;
+use arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::Transformed;
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, Operator};
+
+/// An expression that makes text as PostgreSQL does.
+pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let is_printed = |expr: &Expr| expr.get_type(schema).is_ok_and(|found| prints_otherwise(&found));
+    match expr {
+        Expr::Cast(Cast { expr, field }) if field.data_type().is_string() && is_printed(&expr) => {
+            Ok(Transformed::yes(Expr::Cast(Cast { expr: Box::new(printed(*expr)), field })))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: op @ Operator::StringConcat, right }) => {
+            let is_list = |expr: &Expr| expr.get_type(schema).is_ok_and(|found| found.is_list());
+            let is_bytes = |expr: &Expr| expr.get_type(schema).is_ok_and(|found| found.is_binary());
+            // Arrays and bytes are put together as what they are.
+            if is_list(&left) || is_list(&right) || is_bytes(&left) && is_bytes(&right) {
+                return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+            }
+            let side = |side: Box<Expr>| if is_printed(&side) { Box::new(printed(*side)) } else { side };
+            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left: side(left), op, right: side(right) })))
+        }
+        Expr::ScalarFunction(ScalarFunction { func, args })
+            if ["concat", "concat_ws"].contains(&func.name()) =>
+        {
+            // Here a boolean is printed, too, and not cast: `t`.
+            let is_boolean =
+                |expr: &Expr| expr.get_type(schema).is_ok_and(|found| found == DataType::Boolean);
+            let args = args.into_iter();
+            let args = args.map(|arg| if is_boolean(&arg) || is_printed(&arg) { printed(arg) } else { arg });
+            Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: args.collect() })))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// True for what the engine does not print as PostgreSQL does.
+fn prints_otherwise(data_type: &DataType) -> bool {
+    data_type.is_floating()
+        || data_type.is_list()
+        || matches!(data_type, DataType::Timestamp(..) | DataType::Interval(_) | DataType::Duration(_))
+}

@@ -1,0 +1,151 @@
+//! `x IN (SELECT ..)` as a value: in a select list, in CASE, under NOT, beside IS NULL.
+//!
+//! The engine knows IN as a condition of its own in WHERE, where NULL is as good as false, and NOT IN where nothing else
+//! stands beside it but AND. Anywhere else it is `CASE WHEN EXISTS (the row) THEN true WHEN (x IS NULL or a row is) THEN
+//! NULL ELSE false END`.
+
+use super::fragments::{query, select_of, take};
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, TableAlias,
+    TableAliasColumnDef, TableFactor, Value, VisitMut as _, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+/// The name of the subquery, which no user's relation has.
+const ROWS: &str = "in ?";
+
+/// Applies the rule to one SELECT; those inside have their own turn.
+pub fn rewrite(select: &mut Select) {
+    let from = std::mem::take(&mut select.from);
+    let (selection, having) = (select.selection.take(), select.having.take());
+    let _ = select.visit(&mut Values::default());
+    (select.from, select.selection, select.having) = (from, selection, having);
+    select.selection.iter_mut().chain(&mut select.having).for_each(|all| condition(all, true));
+    for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
+        if let JoinOperator::Join(JoinConstraint::On(on))
+        | JoinOperator::Inner(JoinConstraint::On(on))
+        | JoinOperator::Left(JoinConstraint::On(on))
+        | JoinOperator::LeftOuter(JoinConstraint::On(on)) = &mut join.join_operator
+        {
+            condition(on, true);
+        }
+    }
+}
+
+/// Applies the rule to what a query is ordered by.
+pub fn rewrite_order(query: &mut Query) {
+    if let Some(order) = &mut query.order_by {
+        let _ = order.visit(&mut Values::default());
+    }
+}
+
+/// What is a condition for the engine stays one; `is_alone` where nothing but AND is around.
+fn condition(expr: &mut Expr, is_alone: bool) {
+    match expr {
+        Expr::Nested(inner) => condition(inner, is_alone),
+        Expr::BinaryOp { left, op: op @ (BinaryOperator::And | BinaryOperator::Or), right } => {
+            let is_alone = is_alone && *op == BinaryOperator::And;
+            condition(left, is_alone);
+            condition(right, is_alone);
+        }
+        Expr::InSubquery { expr: of, negated, .. }
+            if !matches!(of.as_ref(), Expr::Tuple(_)) && (!*negated || is_alone) =>
+        {
+            let _ = of.visit(&mut Values::default());
+        }
+        other => {
+            let _ = other.visit(&mut Values::default());
+        }
+    }
+}
+
+/// Makes values of all that stand in an expression, but not in its subqueries.
+#[derive(Default)]
+struct Values {
+    depth: usize,
+}
+
+impl VisitorMut for Values {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.depth == 0
+            && let Some(value) = value(expr)
+        {
+            *expr = value;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn value(expr: &mut Expr) -> Option<Expr> {
+    let Expr::InSubquery { expr: of, subquery, negated } = expr else { return None };
+    let parts = match of.as_mut() {
+        Expr::Tuple(parts) => std::mem::take(parts),
+        single => vec![take(single)],
+    };
+    let column = |at: usize| Ident::with_quote('"', format!("{at}"));
+    let names: Vec<Ident> = (1..=parts.len()).map(column).collect();
+    let of_rows = |name: &Ident| Expr::CompoundIdentifier(vec![Ident::with_quote('"', ROWS), name.clone()]);
+    let equal =
+        parts.iter().zip(&names).map(|(part, name)| binary(of_rows(name), BinaryOperator::Eq, part.clone()));
+    let equal = equal.reduce(|all, one| binary(all, BinaryOperator::And, one))?;
+    let unknown = match (parts.as_slice(), names.as_slice()) {
+        ([part], [name]) => {
+            let is_null = Expr::IsNull(Box::new(nested(part.clone())));
+            let any = binary(is_null, BinaryOperator::And, exists(subquery, &names, None)?);
+            let null = exists(subquery, &names, Some(Expr::IsNull(Box::new(of_rows(name)))))?;
+            binary(any, BinaryOperator::Or, null)
+        }
+        _ => exists(subquery, &names, Some(Expr::IsNull(Box::new(nested(equal.clone())))))?,
+    };
+    let found = exists(subquery, &names, Some(equal))?;
+    let when = |condition, result| CaseWhen { condition, result: Expr::value(result) };
+    Some(Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![when(found, Value::Boolean(!*negated)), when(unknown, Value::Null)],
+        else_result: Some(Box::new(Expr::value(Value::Boolean(*negated)))),
+    })
+}
+
+/// `EXISTS (SELECT 1 FROM (subquery) AS "in ?"("1", ...) WHERE condition)`
+fn exists(subquery: &Query, names: &[Ident], condition: Option<Expr>) -> Option<Expr> {
+    let mut rows = query("SELECT 1 FROM (SELECT 1) AS t")?;
+    let select = select_of(&mut rows)?;
+    let columns = names.iter().map(|name| TableAliasColumnDef::from_name(name.value.clone()));
+    select.selection = condition;
+    let alias = TableAlias {
+        explicit: true,
+        name: Ident::with_quote('"', ROWS),
+        columns: columns.collect(),
+        at: None,
+    };
+    select.from.first_mut()?.relation = TableFactor::Derived {
+        lateral: false,
+        subquery: Box::new(subquery.clone()),
+        alias: Some(alias),
+        sample: None,
+    };
+    Some(Expr::Exists { subquery: rows, negated: false })
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(nested(left)), op, right: Box::new(nested(right)) }
+}
+
+fn nested(expr: Expr) -> Expr {
+    Expr::Nested(Box::new(expr))
+}

@@ -1,0 +1,103 @@
+//! Whole rows as JSON: `row_to_json(t)`, `json_agg(t)`, `to_jsonb(t.*)`, `row_to_json(ROW(1, 'a'))`.
+//!
+//! The name of a table as a value is `t.*`, of which [`crate::serve::dialect`] makes a struct where columns are known.
+
+use super::fragments::{call, literal, take};
+use super::names::{in_catalog, normalized};
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select, TableFactor,
+    VisitMut as _, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+/// Functions that take rows.
+const OF_ROWS: [&str; 5] = ["row_to_json", "to_json", "to_jsonb", "json_agg", "jsonb_agg"];
+
+/// Applies the rule to one SELECT.
+pub fn rewrite(select: &mut Select) {
+    let factors = select
+        .from
+        .iter()
+        .flat_map(|from| [&from.relation].into_iter().chain(from.joins.iter().map(|join| &join.relation)));
+    let tables: Vec<Ident> = factors.filter_map(name_of).collect();
+    let from = std::mem::take(&mut select.from);
+    let _ = select.visit(&mut Rows { tables, depth: 0 });
+    select.from = from;
+}
+
+/// The name that rows go by; `None` where a column goes by it, too: then that is meant.
+fn name_of(factor: &TableFactor) -> Option<Ident> {
+    match factor {
+        TableFactor::Table { name, alias: None, args: None, .. } => name.0.last()?.as_ident().cloned(),
+        TableFactor::Table { alias: Some(alias), args: None, .. }
+        | TableFactor::Derived { alias: Some(alias), .. } => {
+            let name = normalized(&alias.name);
+            let is_column = alias.columns.iter().any(|column| normalized(&column.name) == name);
+            (!is_column).then(|| alias.name.clone())
+        }
+        _ => None,
+    }
+}
+
+struct Rows {
+    tables: Vec<Ident>,
+    depth: usize,
+}
+
+impl VisitorMut for Rows {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.depth == 0
+            && let Expr::Function(function) = expr
+            && in_catalog(&function.name).is_some_and(|name| OF_ROWS.contains(&name.as_str()))
+            && let FunctionArguments::List(list) = &mut function.args
+            && let [FunctionArg::Unnamed(argument)] = list.args.as_mut_slice()
+        {
+            self.rewrite(argument);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Rows {
+    fn rewrite(&self, argument: &mut FunctionArgExpr) {
+        let FunctionArgExpr::Expr(expr) = argument else { return };
+        match expr {
+            Expr::Identifier(name) if self.names_table(name) => {
+                *argument = FunctionArgExpr::QualifiedWildcard(ObjectName::from(vec![name.clone()]));
+            }
+            Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("row") => {
+                if let FunctionArguments::List(list) = &function.args
+                    && let Some(fields) =
+                        list.args.iter().map(super::fragments::argument_of).collect::<Option<Vec<_>>>()
+                {
+                    *expr = fields_numbered(fields);
+                }
+            }
+            Expr::Tuple(fields) => *expr = fields_numbered(fields.iter_mut().map(take).collect()),
+            _ => {}
+        }
+    }
+
+    fn names_table(&self, name: &Ident) -> bool {
+        self.tables.iter().any(|table| normalized(table) == normalized(name))
+    }
+}
+
+/// Columns without names are `f1`, `f2` ...
+fn fields_numbered(fields: Vec<Expr>) -> Expr {
+    let named =
+        fields.into_iter().enumerate().flat_map(|(at, field)| [literal(&format!("f{}", at + 1)), field]);
+    call("named_struct", named.collect())
+}

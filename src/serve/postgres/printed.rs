@@ -1,0 +1,64 @@
+//! `printed(x)`: a value as PostgreSQL prints it, where a query makes text of it.
+
+use super::encode::{Style, texts};
+use super::types;
+use arrow::array::timezone::Tz;
+use arrow::datatypes::DataType;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::scalar::ScalarValue;
+use std::sync::Arc;
+
+/// The text of a value.
+pub(in crate::serve) fn printed(value: Expr) -> Expr {
+    Arc::new(ScalarUDF::new_from_impl(Printed::default())).call(vec![value])
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Printed {
+    signature: Signature,
+}
+
+impl Default for Printed {
+    fn default() -> Self {
+        // A moment's text depends on the session's time zone.
+        Self { signature: Signature::any(1, Volatility::Stable) }
+    }
+}
+
+impl ScalarUDFImpl for Printed {
+    fn name(&self) -> &str {
+        "printed"
+    }
+
+    /// Casts have no name of their own either.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(args.iter().map(|value| value.schema_name().to_string()).collect())
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let (Some(value), Some(field)) = (args.args.first(), args.arg_fields.first()) else {
+            return Err(DataFusionError::Internal("printed takes one value".to_string()));
+        };
+        let is_constant = matches!(value, ColumnarValue::Scalar(_));
+        let array = value.to_array(if is_constant { 1 } else { args.number_rows })?;
+        let zone = args.config_options.execution.time_zone.as_deref().unwrap_or("UTC");
+        let style = Style::exact(zone.parse::<Tz>()?);
+        let (oid, _) = types::type_of(field);
+        let texts = texts(&array, oid, style).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        match is_constant {
+            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&texts, 0)?)),
+            false => Ok(ColumnarValue::Array(Arc::new(texts))),
+        }
+    }
+}
