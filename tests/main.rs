@@ -9,6 +9,7 @@
 mod cdc;
 mod check;
 mod check_messages;
+mod copy_in;
 mod crash;
 mod definitions;
 mod drivers;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         faults::trials(),
         full_disk::trials(),
         push::trials(),
+        copy_in::trials(),
         expectations::trials(),
         quality::trials(),
         unit_tests::trials(),

@@ -19,7 +19,7 @@ use super::decode::{Decoded, Record, RecordBuffer, is_one_json_value};
 use super::{
     Batch, Body, Committed, Inbox, Outlet, Position, Push, PushOutcome, Resume, Source, SourceError,
 };
-use crate::sql::{Encode, SourceDefinition};
+use crate::sql::{ColumnDefinition, Encode, SourceDefinition};
 use async_trait::async_trait;
 use futures::future::{BoxFuture, FutureExt, Shared};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -187,6 +187,10 @@ impl Inbox for Door {
         match self.take(push).await {
             Ok(outcome) | Err(outcome) => outcome,
         }
+    }
+
+    fn columns(&self) -> &[ColumnDefinition] {
+        &self.definition.columns
     }
 
     async fn settled(&self) {

@@ -224,6 +224,9 @@ pub trait Inbox: Send + Sync {
     /// Takes a push and answers when it is durable.
     async fn push(&self, push: Push) -> PushOutcome;
 
+    /// The columns that its rows have.
+    fn columns(&self) -> &[crate::sql::ColumnDefinition];
+
     /// Resolves when the source takes pushes, or never will.
     async fn settled(&self) {}
 }

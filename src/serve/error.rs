@@ -14,6 +14,8 @@ pub struct Error {
     pub detail: Option<String>,
     /// What to do.
     pub hint: Option<String>,
+    /// What was being done: `COPY readings, line 7, column value: "abc"`.
+    pub context: Option<String>,
     /// 1-based character position in the statement.
     pub position: Option<usize>,
     /// The same as line and column, until someone who has the text makes a position of it ([`Error::located`]).
@@ -23,7 +25,8 @@ pub struct Error {
 impl Error {
     /// An error with a code and a message.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), detail: None, hint: None, position: None, place: None }
+        let message = message.into();
+        Self { code, message, detail: None, hint: None, context: None, position: None, place: None }
     }
 
     /// Adds what to do.
@@ -35,6 +38,12 @@ impl Error {
     /// Adds more about it.
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds what was being done.
+    pub fn with_context(mut self, context: impl Into<String>) -> Self {
+        self.context = Some(context.into());
         self
     }
 

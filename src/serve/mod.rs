@@ -1,7 +1,7 @@
 //! Readers: the statement list, sessions, and the protocols over them.
 //!
 //! Comes in: connections. Goes out: answers computed on one pinned cut. A statement sees the cut that was published
-//! last when it began. They write nothing: models are only asked to refresh. Errors carry a SQLSTATE.
+//! last when it began. Models are only asked to refresh, and rows only put into sources. Errors carry a SQLSTATE.
 
 pub mod connections;
 mod dialect;
@@ -13,6 +13,7 @@ pub mod flight;
 mod functions;
 mod gate;
 pub mod http;
+mod incoming;
 mod labels;
 mod lift;
 mod misread;

@@ -49,7 +49,7 @@ pub use parser::parse_file;
 pub use place::word_origin;
 pub use precedence::{bind_as_written, bind_expression_as_written};
 pub use query::{NamedRelation, relations};
-pub use spelling::spell_for_engine;
+pub use spelling::{spell_for_engine, with_seconds};
 pub use suggest::{did_you_mean, hint_did_you_mean};
 pub use syntax::{call, function, literal, quoted, quoted_table, take};
 pub use types::type_name;

@@ -126,8 +126,8 @@ fn respell(expr: &mut Expr, spelled: fn(&str) -> Option<String>) {
     }
 }
 
-/// `2026-01-01 10:30` has no seconds: zero.
-fn with_seconds(text: &str) -> Option<String> {
+/// `2026-01-01 10:30` has no seconds: zero. `None` for what says them, or is no moment.
+pub fn with_seconds(text: &str) -> Option<String> {
     let (date, time) = text.trim().split_once([' ', 'T'])?;
     let end = time.find(|c: char| !c.is_ascii_digit() && c != ':').unwrap_or(time.len());
     let (clock, rest) = time.split_at(end);

@@ -7,7 +7,8 @@
 use super::query::refuse_transaction;
 use super::status::status;
 use crate::engine::DATABASE;
-use crate::ingest::{Body, Inbox, Push, PushOutcome, row_bytes};
+use crate::ingest::{Inbox, row_bytes};
+use crate::serve::incoming::{self, SCHEMA};
 use crate::serve::{Error, Readers};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -20,8 +21,6 @@ use std::sync::Arc;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-/// The schema of all sources.
-const SCHEMA: &str = "bronze";
 /// What a piece holds at least, where the rest of the rows are pieces of their own.
 const PIECE_BYTES_MIN: usize = 4 << 20;
 const CHANNEL_HEADER: &str = "sluice-channel";
@@ -84,20 +83,10 @@ async fn push(
     let batches = std::mem::take(waiting).batches;
     let Some(first) = batches.first() else { return Ok(0) };
     let rows = concat_batches(&first.schema(), &batches).map_err(|error| status(error.into()))?;
-    let failed = |code, message: String| {
-        let error = Error::new(code, message);
-        status(match before {
-            0 => error,
-            _ => error.with_detail(format!("{before} rows before these are taken.")),
-        })
-    };
-    match inbox.push(Push { channel, body: Body::Rows(rows) }).await {
-        PushOutcome::Taken { rows, .. } => Ok(i64::try_from(rows).unwrap_or(i64::MAX)),
-        PushOutcome::Busy => {
-            Err(failed("53400", format!("source \"{source}\" has no room for more; try again later")))
-        }
-        PushOutcome::Stopped(why) => Err(failed("57P03", format!("source \"{source}\" is stopped: {why}"))),
-        PushOutcome::Refused(why) => Err(failed("22023", why)),
+    match incoming::push(inbox, source, channel, rows).await {
+        Ok(taken) => Ok(i64::try_from(taken.rows).unwrap_or(i64::MAX)),
+        Err(error) if before == 0 => Err(status(error)),
+        Err(error) => Err(status(error.with_detail(format!("{before} rows before these are taken.")))),
     }
 }
 
@@ -131,12 +120,9 @@ fn check(command: &CommandStatementIngest) -> Result<(), Error> {
 }
 
 fn inbox(readers: &Readers, source: &str) -> Result<Arc<dyn Inbox>, Error> {
-    let inboxes = readers.inboxes.read();
-    inboxes.get(source).map(Arc::clone).ok_or_else(|| {
-        let known: Vec<_> = inboxes.keys().map(String::as_str).collect();
-        Error::new("42P01", format!("there is no source \"{source}\" that takes pushes")).with_detail(
-            format!("Those that do: {}.", if known.is_empty() { "none".into() } else { known.join(", ") }),
-        )
+    incoming::inbox(readers, source).ok_or_else(|| {
+        Error::new("42P01", format!("there is no source \"{source}\" that takes pushes"))
+            .with_detail(incoming::known(readers))
     })
 }
 

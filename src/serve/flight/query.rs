@@ -202,6 +202,7 @@ async fn run(
     match session.execute(prepared, values).await? {
         Answer::Rows { rows, deadline, .. } => Ok((rows, deadline)),
         Answer::Tag(tag) => Err(not_a_query(&tag)),
+        Answer::CopyIn(_) => Err(not_a_query("COPY")),
         Answer::Empty => Err(not_a_query("empty statement")),
     }
 }

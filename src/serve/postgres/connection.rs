@@ -4,6 +4,8 @@
 //! client's going away, and the end of the shutdown's grace; its own time limit is a fourth. Each drops the statement's
 //! future, and with it the query.
 
+mod copying;
+
 use super::SHUTDOWN_GRACE;
 use super::cancel::CancelKey;
 use super::encode::{Format, Style};
@@ -15,12 +17,13 @@ use crate::ops::shutdown::Shutdown;
 use crate::serve::session::{Answer, Session, TransactionStatus};
 use crate::serve::statement::{self, Discarded, Statement};
 use crate::serve::{Error, settings};
+use copying::Copying;
 use futures::FutureExt;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::{EmptyQueryResponse, ReadyForQuery, TransactionStatus as Status};
 use pgwire::messages::startup::{BackendKeyData, ParameterStatus, SecretKey};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -39,6 +42,8 @@ pub(super) struct Talk<'a> {
     pub(super) outbox: &'a mut Outbox,
     pub(super) session: Session,
     pub(super) portals: HashMap<String, Portal>,
+    /// While the client copies rows in.
+    pub(super) copying: Option<Copying>,
     /// The settings that the client was told of, and the generation they are of.
     reported: HashMap<&'static str, String>,
     generation: u64,
@@ -57,7 +62,8 @@ impl<'a> Connection<'a> {
         key: CancelKey,
         shutdown: Shutdown,
     ) -> Self {
-        let talk = Talk { outbox, session, portals: HashMap::new(), reported: HashMap::new(), generation: 0 };
+        let (portals, reported) = (HashMap::new(), HashMap::new());
+        let talk = Talk { outbox, session, portals, copying: None, reported, generation: 0 };
         Self { inbox, talk, key, shutdown, skipping: false }
     }
 
@@ -70,6 +76,12 @@ impl<'a> Connection<'a> {
         // Only who was told that it is its turn can be idle.
         let mut awaited = true;
         loop {
+            if let Some(extended) = self.talk.copying.as_ref().map(|copying| copying.extended) {
+                if let Some(ended) = self.copy_message().await {
+                    awaited = self.answered(ended, extended).await?;
+                }
+                continue;
+            }
             let idle = self.talk.idle_limit().filter(|_| awaited);
             let message = tokio::select! {
                 biased;
@@ -97,26 +109,33 @@ impl<'a> Connection<'a> {
                 }
                 Err(broken) => return Err(broken),
             };
-            match answered {
-                Ok(()) if extended => {}
-                Ok(()) => {
-                    self.talk.ready().await?;
-                    awaited = true;
-                }
-                Err(Broken::Message(_, error)) => {
-                    self.talk.session.fail();
-                    self.talk.session.end_batch(true);
-                    self.talk.portals.clear();
-                    self.talk.outbox.error(&error, false);
-                    self.skipping = extended;
-                    if !extended {
-                        self.talk.ready().await?;
-                        awaited = true;
-                    }
-                }
-                Err(broken) => return Err(broken),
-            }
+            awaited = self.answered(answered, extended).await?;
         }
+    }
+
+    /// Tells the client how a message was answered; true when it is the client's turn.
+    async fn answered(&mut self, answered: Result<(), Broken>, extended: bool) -> Result<bool, Broken> {
+        match answered {
+            // The client has to be told that it may send.
+            Ok(()) if self.talk.copying.is_some() => {
+                self.talk.outbox.flush().await?;
+                return Ok(false);
+            }
+            Ok(()) => {}
+            Err(Broken::Message(_, error)) => {
+                self.talk.session.fail();
+                self.talk.session.end_batch(true);
+                self.talk.portals.clear();
+                self.talk.copying = None;
+                self.talk.outbox.error(&error, false);
+                self.skipping = extended;
+            }
+            Err(broken) => return Err(broken),
+        }
+        if !extended {
+            self.talk.ready().await?;
+        }
+        Ok(!extended)
     }
 
     async fn answer(&mut self, message: Message) -> Result<(), Broken> {
@@ -164,7 +183,8 @@ impl Talk<'_> {
                 Err(Error::new("0A000", "function calls of the protocol are not supported").into())
             }
             Message::Password(_) => Err(Broken::Fatal(Error::new("08P01", "unexpected password message"))),
-            Message::Copy | Message::Sync | Message::Terminate => Ok(()),
+            Message::CopyDone => self.copied().await,
+            Message::CopyData(_) | Message::CopyFail(_) | Message::Sync | Message::Terminate => Ok(()),
         }
     }
 
@@ -180,9 +200,18 @@ impl Talk<'_> {
         if statements.len() > 1 {
             self.session.begin_batch();
         }
-        for statement in statements {
+        self.statements(statements.into()).await
+    }
+
+    /// The statements of a simple query, up to one that copies in: what follows it waits.
+    async fn statements(&mut self, mut statements: VecDeque<Statement>) -> Result<(), Broken> {
+        while let Some(statement) = statements.pop_front() {
             let deadline = self.session.deadline();
             within(deadline, self.one(statement)).await?;
+            if let Some(copying) = &mut self.copying {
+                copying.then = statements;
+                return Ok(());
+            }
         }
         self.session.end_batch(false);
         Ok(())
@@ -206,6 +235,11 @@ impl Talk<'_> {
                 let mut rows = Rows::new(&schema, rows, formats, self.style()?);
                 let sent = rows.send(self.outbox, None).await.map_err(stopped)?;
                 self.outbox.complete(tag_of(tag, sent.rows));
+            }
+            Answer::CopyIn(target) => {
+                if let Statement::CopyIn(copy) = prepared.statement() {
+                    self.copy_in(target, &copy.options, false);
+                }
             }
             Answer::Tag(tag) => self.done(prepared.statement(), tag, before),
             Answer::Empty => {}

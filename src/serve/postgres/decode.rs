@@ -8,6 +8,7 @@ use super::encode::Format;
 use super::interval;
 use super::types::{self, oid};
 use crate::serve::Error;
+use crate::sql::with_seconds;
 use arrow::array::types::DecimalType;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
@@ -35,8 +36,7 @@ pub(super) fn value(
     match (bytes, format) {
         (None, _) => Ok(ScalarValue::try_from(null)?),
         (Some(bytes), Format::Text) => {
-            let text = std::str::from_utf8(bytes)
-                .map_err(|_| Error::new("22021", "invalid byte sequence for encoding \"UTF8\""))?;
+            let text = std::str::from_utf8(bytes).map_err(|_| not_utf8(bytes))?;
             text_value(oid, text, zone)
         }
         (Some(bytes), Format::Binary) => {
@@ -45,6 +45,14 @@ pub(super) fn value(
             if reader.bytes.has_remaining() { Err(reader.malformed()) } else { Ok(value) }
         }
     }
+}
+
+/// The error of text that is none, with the first bytes that are wrong.
+pub(super) fn not_utf8(bytes: &[u8]) -> Error {
+    let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    let wrong: Vec<String> = bytes[valid..].iter().take(1).map(|byte| format!("0x{byte:02x}")).collect();
+    let message = format!("invalid byte sequence for encoding \"UTF8\": {}", wrong.join(" "));
+    Error::new("22021", message)
 }
 
 fn invalid(oid: u32, text: &str) -> Error {
@@ -117,7 +125,9 @@ fn integer<T: std::str::FromStr<Err = std::num::ParseIntError>>(oid: u32, text: 
 
 /// Arrow's own reading of a text.
 fn cast(text: &str, target: &DataType) -> Option<ScalarValue> {
-    let texts: ArrayRef = Arc::new(StringArray::from(vec![text.trim()]));
+    let with_seconds = matches!(target, DataType::Timestamp(..)).then(|| with_seconds(text)).flatten();
+    let text = with_seconds.as_deref().unwrap_or_else(|| text.trim());
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![text]));
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     let cast = cast_with_options(&texts, target, &strict).ok()?;
     ScalarValue::try_from_array(&cast, 0).ok()

@@ -217,6 +217,12 @@ impl Talk<'_> {
                 Answer::Rows { schema, rows, tag, .. } => {
                     (Rows::new(&schema, rows, portal.formats.clone(), self.style()?), tag)
                 }
+                Answer::CopyIn(target) => {
+                    if let Statement::CopyIn(copy) = portal.prepared.statement() {
+                        self.copy_in(target, &copy.options, true);
+                    }
+                    return Ok(());
+                }
                 Answer::Tag(tag) => {
                     self.done(portal.prepared.statement(), tag, before);
                     return Ok(());

@@ -73,8 +73,12 @@ pub(super) enum Message {
     Terminate,
     /// Answers of a login.
     Password(Bytes),
-    /// What belongs to COPY, which there is none of: skipped, as PostgreSQL does outside of one.
-    Copy,
+    /// A piece of what is copied in. Outside of COPY these three are skipped, as by PostgreSQL.
+    CopyData(Bytes),
+    /// It was the last.
+    CopyDone,
+    /// Nothing of it is to be kept; why.
+    CopyFail(String),
     FunctionCall,
 }
 
@@ -229,7 +233,9 @@ fn decode(kind: u8, body: &mut Body) -> Result<Option<Message>, Error> {
         b'S' => Message::Sync,
         b'X' => Message::Terminate,
         b'p' => Message::Password(std::mem::take(&mut body.0)),
-        b'd' | b'c' | b'f' => return Ok(Some(Message::Copy)),
+        b'd' => Message::CopyData(std::mem::take(&mut body.0)),
+        b'c' => Message::CopyDone,
+        b'f' => Message::CopyFail(body.text()?),
         b'F' => return Ok(Some(Message::FunctionCall)),
         _ => return Ok(None),
     };

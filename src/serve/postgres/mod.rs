@@ -16,6 +16,7 @@ mod cancel;
 pub mod catalog;
 mod connection;
 mod copy;
+mod copy_in;
 mod decode;
 mod encode;
 mod encryption;

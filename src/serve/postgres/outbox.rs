@@ -96,6 +96,7 @@ fn info(error: &Error, severity: &str) -> ErrorInfo {
     info.severity_nonlocalized = Some(severity.to_string());
     info.detail = error.detail.as_deref().map(clean);
     info.hint = error.hint.as_deref().map(clean);
+    info.where_context = error.context.as_deref().map(clean);
     info.position = error.position.map(|position| position.to_string());
     info
 }

@@ -63,7 +63,7 @@ impl Session {
         Ok(Answer::Tag(statement.tag().into()))
     }
 
-    /// No row is ever written, so that a transaction is a pinned cut, the settings to go back to and what it defines.
+    /// A transaction is a pinned cut, the settings to go back to, what it defines and the rows that it has for sources.
     fn transact(&self, statement: &Statement) -> Result<Answer, Error> {
         let mut state = self.state.lock();
         let no_transaction =
@@ -90,7 +90,8 @@ impl Session {
             Statement::Savepoint(name) => match &mut state.transaction {
                 Some(transaction) => {
                     let (changes, cut) = (transaction.changes.len(), transaction.cut.clone());
-                    transaction.savepoints.push(Savepoint { name: name.clone(), changes, cut });
+                    let rows = transaction.rows.len();
+                    transaction.savepoints.push(Savepoint { name: name.clone(), changes, rows, cut });
                 }
                 None => return Err(no_transaction("SAVEPOINT")),
             },
@@ -108,6 +109,9 @@ impl Session {
                 } else {
                     transaction.savepoints.truncate(at + 1);
                     transaction.failed = false;
+                    if let Some(savepoint) = transaction.savepoints.last() {
+                        transaction.rows.truncate(savepoint.rows);
+                    }
                     if let Some(savepoint) = transaction.savepoints.last()
                         && transaction.changes.len() > savepoint.changes
                     {

@@ -7,6 +7,7 @@
 mod cursors;
 mod cut;
 mod define;
+mod incoming;
 mod manage;
 mod models;
 mod plans;
@@ -18,6 +19,7 @@ use plans::{KeptPlan, SimpleQueries};
 
 pub use cursors::Cursors;
 pub(super) use define::DRAFT_SHAPES;
+pub use incoming::{Target, null_violation, too_large};
 pub(super) use scope::Scope;
 pub(super) use search_path::SCHEMA as SEARCH_PATH;
 
@@ -30,8 +32,10 @@ use super::statement::Statement;
 use super::{Error, Parts, Readers, explain};
 use crate::catalog::cut::Cut;
 use crate::catalog::definitions::Change;
+use crate::lake::TableName;
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
@@ -63,6 +67,8 @@ pub enum Answer {
         /// When the statement's time is over, sending included.
         deadline: Option<Instant>,
     },
+    /// The client is to send rows for a source.
+    CopyIn(Target),
     /// Done; carries the words that say so.
     Tag(Cow<'static, str>),
     /// There was no statement.
@@ -150,6 +156,8 @@ struct Transaction {
     savepoints: Vec<Savepoint>,
     /// What it has defined so far.
     changes: Vec<Change>,
+    /// The rows that it has for sources.
+    rows: Vec<(TableName, RecordBatch)>,
     /// The cut that all others see, once it has one of its own.
     undrafted: Option<Arc<Cut>>,
 }
@@ -159,6 +167,8 @@ struct Savepoint {
     name: String,
     /// How much was defined then, and the cut in which that is seen.
     changes: usize,
+    /// How many batches of rows there were.
+    rows: usize,
     cut: Option<Arc<Cut>>,
 }
 
@@ -400,9 +410,19 @@ impl Session {
                 let values = self.arguments(&inner, arguments, deadline).await?;
                 within(deadline, self.query(&inner, values, deadline)).await
             }
+            Statement::CopyIn(copy) => {
+                let target = async {
+                    let target = self.target(&copy.table, copy.columns.as_deref(), deadline).await?;
+                    Ok(Answer::CopyIn(target))
+                };
+                within(deadline, target).await
+            }
             Statement::Define(ddl) => within(deadline, self.define(ddl, deadline)).await,
             Statement::Commit => {
-                let defined = self.commit_definitions().await;
+                let mut defined = self.commit_definitions().await;
+                if defined.is_ok() {
+                    defined = self.commit_rows().await;
+                }
                 let ended =
                     self.manage(if defined.is_ok() { &Statement::Commit } else { &Statement::Rollback });
                 defined.and(ended)

@@ -1,5 +1,6 @@
 //! `COPY ... TO STDOUT`: a query or table in bulk, and how its rows are written.
 
+use super::copy_in::copy_in;
 use super::utility::Cursor;
 use super::{Statement, query};
 use crate::ops::opaque::Opaque;
@@ -62,7 +63,7 @@ pub enum ForceQuote {
 
 /// Options as they are given, before what they leave out is known.
 #[derive(Default)]
-struct Given {
+pub(super) struct Given {
     format: Option<CopyFormat>,
     delimiter: Option<String>,
     null: Option<String>,
@@ -72,22 +73,24 @@ struct Given {
     force_quote: ForceQuote,
 }
 
-/// `COPY { table [(column, ...)] | (query) } TO STDOUT [options]`.
+/// `COPY { table [(column, ...)] | (query) } TO STDOUT [options]`, or `COPY table [(column, ...)] FROM STDIN [options]`.
 pub(super) fn copy(sql: &str, tokens: &[TokenWithSpan]) -> Result<Statement, Error> {
     let mut cursor = Cursor::new(sql, &tokens[1..]);
     let mut given = Given::default();
     if cursor.take_word("BINARY") {
         given.format = Some(CopyFormat::Binary);
     }
+    let rest = cursor.rest();
+    if let Some(statement) =
+        copy_in(Cursor::new(sql, rest), Given { format: given.format, ..Given::default() })
+    {
+        return statement.map(Statement::CopyIn);
+    }
     let source = if cursor.peek() == Some(&Token::LParen) {
         parenthesised(&mut cursor)?.to_vec()
     } else {
         table(&mut cursor)?
     };
-    if cursor.take_word("FROM") {
-        return Err(Error::new("0A000", "COPY FROM is not supported: connections only read")
-            .with_hint("Rows enter through sources: push them over HTTP, or over Arrow Flight."));
-    }
     cursor.expect_word("TO")?;
     if !cursor.take_word("STDOUT") {
         return Err(Error::new(
@@ -103,7 +106,7 @@ pub(super) fn copy(sql: &str, tokens: &[TokenWithSpan]) -> Result<Statement, Err
         spoken(&mut cursor, &mut given)?;
     }
     cursor.end()?;
-    let options = given.complete()?;
+    let options = given.complete(false)?;
     let query = query(sql, source)?;
     Ok(Statement::Copy(Copy { query: Opaque::new(*query), options }))
 }
@@ -143,7 +146,7 @@ fn table(cursor: &mut Cursor<'_>) -> Result<Vec<TokenWithSpan>, Error> {
 }
 
 /// `(option [value], ...)`.
-fn listed(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<(), Error> {
+pub(super) fn listed(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<(), Error> {
     loop {
         let option = cursor.name()?;
         match option.as_str() {
@@ -174,7 +177,7 @@ fn listed(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<(), Error> {
             }
             "encoding" => encoding(cursor)?,
             "freeze" | "force_not_null" | "force_null" => {
-                return Err(Error::new("0A000", format!("COPY {option} cannot be used with COPY TO")));
+                return Err(Error::new("0A000", format!("COPY {option} is not supported")));
             }
             _ => return Err(Error::new("42601", format!("option \"{option}\" not recognized"))),
         }
@@ -185,7 +188,7 @@ fn listed(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<(), Error> {
 }
 
 /// The older way: `BINARY`, `CSV HEADER DELIMITER AS ';'`.
-fn spoken(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<(), Error> {
+pub(super) fn spoken(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<(), Error> {
     while !cursor.rest().is_empty() {
         if cursor.take_word("BINARY") {
             given.format = Some(CopyFormat::Binary);
@@ -239,7 +242,7 @@ fn encoding(cursor: &mut Cursor<'_>) -> Result<(), Error> {
 
 impl Given {
     /// What is left out has the format's defaults; what the format does not know is refused.
-    fn complete(self) -> Result<CopyOptions, Error> {
+    pub(super) fn complete(self, comes_in: bool) -> Result<CopyOptions, Error> {
         let format = self.format.unwrap_or_default();
         let refused = |what: &str| Error::new("42601", what);
         if format == CopyFormat::Binary {
@@ -261,6 +264,9 @@ impl Given {
             if let Some((_, message)) = only_csv.into_iter().find(|(given, _)| *given) {
                 return Err(Error::new("0A000", message));
             }
+        }
+        if comes_in && self.force_quote != ForceQuote::No {
+            return Err(Error::new("0A000", "COPY force quote only available using COPY TO"));
         }
         let csv = format == CopyFormat::Csv;
         let delimiter = single(self.delimiter, if csv { b',' } else { b'\t' }, "delimiter")?;
@@ -328,6 +334,18 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_in() {
+        let Some(Statement::CopyIn(copy)) =
+            parse("copy bronze.\"R\" (a, \"B\") from stdin with csv header").unwrap().pop()
+        else {
+            panic!()
+        };
+        assert_eq!((copy.table.schema.as_deref(), copy.table.name.as_str()), (Some("bronze"), "R"));
+        assert_eq!(copy.columns, Some(vec!["a".to_string(), "B".to_string()]));
+        assert!(copy.options.header && copy.options.format == CopyFormat::Csv);
+    }
+
+    #[test]
     fn options_of_both_ways() {
         let text = read("copy t to stdout").1;
         assert_eq!((text.format, text.delimiter, text.null.as_str()), (CopyFormat::Text, b'\t', "\\N"));
@@ -352,7 +370,10 @@ mod tests {
     #[test]
     fn what_cannot_be() {
         for (sql, code) in [
-            ("copy t from stdin", "0A000"),
+            ("copy t from stdin (format csv, force_quote *)", "0A000"),
+            ("copy t from '/tmp/x'", "42501"),
+            ("copy (select 1) from stdin", "42601"),
+            ("copy t (a from stdin", "42601"),
             ("copy t to '/tmp/x'", "42501"),
             ("copy t to program 'x'", "42501"),
             ("copy (select 1 to stdout", "42601"),

@@ -4,6 +4,7 @@
 //! the list is refused by name, before anything is planned. Nothing here touches data.
 
 mod copy;
+mod copy_in;
 mod cursors;
 mod definitions;
 mod models;
@@ -15,6 +16,7 @@ mod utility;
 mod tests;
 
 pub use copy::{Copy, CopyFormat, CopyOptions, ForceQuote};
+pub use copy_in::CopyIn;
 pub use cursors::{Declaration, Direction};
 pub use definitions::{Ddl, Object};
 pub use models::Named;
@@ -105,6 +107,8 @@ pub enum Statement {
     Deallocate(Option<String>),
     /// `COPY <query> TO STDOUT`.
     Copy(Copy),
+    /// `COPY <source> FROM STDIN`.
+    CopyIn(CopyIn),
     /// `DECLARE <name> CURSOR FOR <query>`.
     Declare(Declaration),
     /// `FETCH`, `MOVE`.
@@ -177,7 +181,7 @@ impl Statement {
             Statement::Discard(Discarded::Temporary) => "DISCARD TEMP",
             Statement::Deallocate(Some(_)) => "DEALLOCATE",
             Statement::Deallocate(None) => "DEALLOCATE ALL",
-            Statement::Copy(_) => "COPY",
+            Statement::Copy(_) | Statement::CopyIn(_) => "COPY",
             Statement::Declare(_) => "DECLARE CURSOR",
             Statement::Fetch { moves: false, .. } => "FETCH",
             Statement::Fetch { moves: true, .. } => "MOVE",

@@ -1,0 +1,220 @@
+//! `COPY ... FROM STDIN` into sources that take pushes: what clients copy is there once, whole, or not at all.
+
+use crate::push::READINGS;
+use crate::support::pg::{code, describe};
+use crate::support::{Server, Warehouse, needs, trial, trial_of};
+use bytes::Bytes;
+use futures::SinkExt as _;
+use libtest_mimic::Trial;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Python's drivers, as `copy_in.py` calls them, and what they need.
+const PYTHON: [(&str, &str); 3] = [("psycopg2", "psycopg2"), ("psycopg3", "psycopg"), ("asyncpg", "asyncpg")];
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        trial("copy_in::what_is_wrong_is_told_as_postgresql_tells_it", what_is_wrong),
+        trial("copy_in::an_aborted_copy_keeps_nothing", an_aborted_copy_keeps_nothing),
+        trial("copy_in::a_transaction_keeps_all_or_nothing", a_transaction_keeps_all_or_nothing),
+        trial("copy_in::it_is_one_commit_and_survives_a_kill", one_commit),
+    ];
+    trials.extend(needs::psql(vec![trial("copy_in::psql", psql)]));
+    for (driver, modules) in PYTHON {
+        let copies = move || python(driver);
+        trials.extend(needs::python(modules, vec![trial_of(format!("copy_in::{driver}"), copies)]));
+    }
+    trials
+}
+
+const METERS: &str = "CREATE SOURCE bronze.meters (id BIGINT NOT NULL, amount DECIMAL(18,2), ok BOOLEAN, note STRING, \
+                      d DATE, at TIMESTAMPTZ)\nWITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n";
+
+fn warehouse() -> (Warehouse, Server) {
+    let warehouse = Warehouse::new();
+    warehouse.write("catalog/readings.sql", READINGS);
+    warehouse.write("catalog/meters.sql", METERS);
+    let server = warehouse.serve();
+    (warehouse, server)
+}
+
+/// Copies over one session; the rows that the server counted.
+fn copy(server: &Server, sql: &str, data: &[u8]) -> Result<u64, tokio_postgres::Error> {
+    let pg = server.connect();
+    pg.run(async {
+        let sink = pg.client().copy_in::<_, Bytes>(sql).await?;
+        futures::pin_mut!(sink);
+        // Pieces end anywhere.
+        let piece = if data.len() < 1000 { 7 } else { 65_521 };
+        for piece in data.chunks(piece) {
+            if sink.send(Bytes::copy_from_slice(piece)).await.is_err() {
+                break;
+            }
+        }
+        sink.finish().await
+    })
+}
+
+/// SQLSTATE, message and context of a copy that must fail.
+fn refusal(server: &Server, sql: &str, data: &[u8]) -> String {
+    let error = copy(server, sql, data).unwrap_err();
+    let db = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {}", describe(&error)));
+    format!("{} {} | {}", code(&error), db.message(), db.where_().unwrap_or_default())
+}
+
+fn what_is_wrong() {
+    let (_warehouse, server) = warehouse();
+    let text = "COPY bronze.readings FROM STDIN";
+    let csv = "COPY bronze.readings (sensor, value) FROM STDIN (FORMAT csv, HEADER)";
+    let meters = "COPY bronze.meters (id, amount) FROM STDIN";
+    for (sql, data, expected) in [
+        (
+            text,
+            "a\t1\nb\tx\n",
+            "22P02 invalid input syntax for type double precision: \"x\" | COPY readings, line 2, column value: \"x\"",
+        ),
+        (text, "a\n", "22P04 missing data for column \"value\" | COPY readings, line 1: \"a\""),
+        (
+            text,
+            "a\t1\t2\n",
+            "22P04 extra data after last expected column | COPY readings, line 1: \"a\t1\t2\"",
+        ),
+        (csv, "sensor,value\na,1\n\"b\n,1\n", "22P04 unterminated CSV quoted field | COPY readings, line 5"),
+        (
+            meters,
+            "\\N\t1\n",
+            "23502 null value in column \"id\" of relation \"meters\" violates not-null constraint | COPY meters, line 1: \"\\N\t1\"",
+        ),
+        (
+            meters,
+            "99999999999999999999\t1\n",
+            "22003 value \"99999999999999999999\" is out of range for type bigint | COPY meters, line 1, column id: \"99999999999999999999\"",
+        ),
+        (
+            meters,
+            "1\t12345678901234567.00\n",
+            "22003 numeric field overflow | COPY meters, line 1, column amount: \"12345678901234567.00\"",
+        ),
+        (
+            "COPY bronze.readings FROM STDIN (FORMAT binary)",
+            "no",
+            "22P04 COPY file signature not recognized | ",
+        ),
+        ("COPY bronze.nothing FROM STDIN", "", "42P01 relation \"bronze.nothing\" does not exist | "),
+        (
+            "COPY bronze.readings (sensor, x) FROM STDIN",
+            "",
+            "42703 column \"x\" of relation \"readings\" does not exist | ",
+        ),
+        (
+            "COPY bronze.readings__quarantine FROM STDIN",
+            "",
+            "42809 \"bronze.readings__quarantine\" takes no rows over a connection | ",
+        ),
+    ] {
+        assert_eq!(refusal(&server, sql, data.as_bytes()), expected, "{sql}");
+    }
+    assert_eq!(
+        refusal(&server, text, b"a\t1\n\xff\t1\n"),
+        "22021 invalid byte sequence for encoding \"UTF8\": 0xff | COPY readings, line 2"
+    );
+    let large = vec![b'a'; 17 << 20];
+    assert!(refusal(&server, text, &large).starts_with("54000 the rows are more than limits.push_bytes_max"));
+    assert_eq!(server.query("SELECT count(*) FROM bronze.readings"), "0");
+    assert_eq!(server.query("SELECT count(*) FROM bronze.meters"), "0");
+}
+
+fn an_aborted_copy_keeps_nothing() {
+    let (_warehouse, server) = warehouse();
+    let pg = server.connect();
+    pg.run(async {
+        let sink = pg.client().copy_in::<_, Bytes>("COPY bronze.readings FROM STDIN").await.unwrap();
+        futures::pin_mut!(sink);
+        sink.send(Bytes::from_static(b"a\t1\nb\t2\n")).await.unwrap();
+        // Dropped unfinished, it says CopyFail.
+    });
+    assert_eq!(pg.text("SELECT count(*) FROM bronze.readings"), "0", "the session goes on");
+    assert_eq!(copy(&server, "COPY bronze.readings FROM STDIN", b"c\t3\n").unwrap(), 1);
+    server.wait_until("SELECT string_agg(sensor, ',') FROM bronze.readings", "c");
+}
+
+fn a_transaction_keeps_all_or_nothing() {
+    let (_warehouse, server) = warehouse();
+    let pg = server.connect();
+    let put = |data: &'static str| {
+        pg.run(async {
+            let sink = pg.client().copy_in::<_, Bytes>("COPY bronze.readings FROM STDIN").await.unwrap();
+            futures::pin_mut!(sink);
+            sink.send(Bytes::from_static(data.as_bytes())).await.unwrap();
+            sink.finish().await.unwrap()
+        })
+    };
+    pg.text("BEGIN");
+    assert_eq!(put("a\t1\n"), 1);
+    pg.text("ROLLBACK");
+    pg.text("BEGIN");
+    put("b\t1\n");
+    pg.text("SAVEPOINT s");
+    put("c\t1\n");
+    pg.text("ROLLBACK TO s");
+    put("d\t1\n");
+    assert_eq!(server.query("SELECT count(*) FROM bronze.readings"), "0", "nothing before COMMIT");
+    pg.text("COMMIT");
+    // The session that committed sees its rows at once.
+    assert_eq!(
+        pg.text(
+            "SELECT string_agg(sensor, ',' ORDER BY sensor), count(DISTINCT _batch) FROM bronze.readings"
+        ),
+        "b,d|1"
+    );
+    pg.text("BEGIN");
+    put("e\t1\n");
+    pg.refusal("SELECT 1/0");
+    pg.text("COMMIT");
+    assert_eq!(pg.text("SELECT count(*) FROM bronze.readings"), "2", "a failed transaction keeps nothing");
+}
+
+fn one_commit() {
+    let (warehouse, server) = warehouse();
+    let rows: String = (0..10_000)
+        .map(|n| format!("{n},{}.125,t,\"say \"\"hi\"\"\",2026-01-01,2026-01-01 10:00+02\n", n % 7))
+        .collect();
+    assert_eq!(copy(&server, "COPY bronze.meters FROM STDIN CSV", rows.as_bytes()).unwrap(), 10_000);
+    server.kill9();
+    let server = warehouse.serve();
+    let read = "SELECT count(*), count(DISTINCT id), count(DISTINCT _batch), max(amount), min(note), min(d), min(at), bool_and(ok) FROM bronze.meters";
+    server.wait_until(read, "10000|10000|1|6.13|say \"hi\"|2026-01-01|2026-01-01 08:00:00+00|t");
+    assert_eq!(server.query("SELECT count(*) FROM bronze.meters__quarantine"), "0");
+}
+
+fn psql() {
+    let (warehouse, server) = warehouse();
+    let file = warehouse.folder().join("rows.csv");
+    fs::write(&file, "value,sensor\n1.5,a\n,\"b, \"\"c\"\"\"\n").unwrap();
+    let copied = format!("\\copy bronze.readings (value, sensor) FROM '{}' CSV HEADER", file.display());
+    assert_eq!(crate::psql::psql(&server, &[], &[&copied]), "COPY 2\n");
+    let inline = "SET search_path = bronze; COPY readings FROM STDIN;\nd\t2\n\\.\nSELECT count(*) FROM bronze.readings;\n";
+    let script = warehouse.folder().join("script.sql");
+    fs::write(&script, inline).unwrap();
+    let shown = crate::psql::psql(&server, &["-A", "-t", "-f", &script.display().to_string()], &[]);
+    assert_eq!(shown, "SET\nCOPY 1\n3\n");
+    let shown =
+        crate::psql::psql(&server, &["-A", "-t"], &["SELECT sensor, value FROM bronze.readings ORDER BY 1"]);
+    assert_eq!(shown, "a|1.5\nb, \"c\"|\nd|2\n");
+}
+
+fn python(driver: &str) {
+    let (_warehouse, server) = warehouse();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/copy_in.py");
+    let mut command = Command::new(needs::python_path());
+    command.arg(script).arg(driver).arg(server.pg.ip().to_string()).arg(server.pg.port().to_string());
+    let output = command.output().unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{driver}:\n{said}");
+    server.wait_until(
+        "SELECT string_agg(concat_ws(' ', id, amount, ok, note, d, at), ';' ORDER BY id) FROM bronze.meters",
+        "1 1.50 t a\tb 2026-01-01 2026-01-01 08:00:00+00;2",
+    );
+}
