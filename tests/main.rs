@@ -26,6 +26,7 @@ mod full_disk;
 mod kafka;
 mod lake_readers;
 mod models;
+mod npgsql;
 mod psql;
 mod push;
 mod quality;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         flight_clients::trials(),
         foreign::trials(),
         foreign_history::trials(),
+        npgsql::trials(),
         psql::trials(),
         sql::trials(),
         statements::trials(),

@@ -157,6 +157,7 @@ pub static DEFINITIONS: &[Definition] = &[
     define("sluice.read_after", "", Kind::Text, "Token of a push: wait for the epoch that holds it."),
     define("sluice.staleness_max", "0", Kind::Duration, "Fail rather than read an older epoch; 0 reads any."),
     define("ssl", "off", Kind::Fixed, "Connections may be encrypted."),
+    define("ssl_renegotiation_limit", "0", Kind::Integer(0, 0), "Npgsql sets it where it encrypts."),
     reported("standard_conforming_strings", "on", Kind::Enum(&["on"]), "Backslashes are plain characters."),
     define("statement_timeout", "0", Kind::Duration, "Longest run of a statement, sending included."),
     define("synchronize_seqscans", "on", Kind::Bool, "Kept for clients."),
