@@ -7,6 +7,12 @@ use std::ops::ControlFlow;
 const DEFINED_IN_FILES: &str = "Definitions are read from the project's files: change catalog/ or sql/, and the warehouse \
      follows. A connection may define views, materialized views and tables by their query (CREATE TABLE ... AS).";
 
+const SOURCES: &str = "A table without a query is a source: declare it in catalog/, with connector = 'http' for COPY ... FROM STDIN, \
+     or with connector = 'files' for CSV files in a folder (a dbt seed's, for one).";
+
+const KEPT_UP_TO_DATE: &str = "Models are kept up to date by the warehouse: define a view or a table by its query in place of a dbt \
+     incremental model, and FLOW AUTO CDC ... STORED AS SCD TYPE 2 in sql/ in place of a snapshot.";
+
 /// Why a statement that begins with these words is not answered; `None` if they begin no statement at all.
 pub(super) fn refusal(first: &str, second: Option<&str>) -> Option<Error> {
     let named = match second {
@@ -14,13 +20,25 @@ pub(super) fn refusal(first: &str, second: Option<&str>) -> Option<Error> {
         None => first.to_string(),
     };
     Some(match first {
+        "CREATE" if second.is_some_and(|word| word.eq_ignore_ascii_case("TABLE")) => {
+            Error::new("0A000", "CREATE TABLE without a query is not supported over a connection")
+                .with_hint(SOURCES)
+        }
+        "CREATE" if second.is_some_and(|word| ["TEMP", "TEMPORARY"].contains(&word.to_uppercase().as_str())) => {
+            Error::new("0A000", format!("{named} is not supported over a connection"))
+                .with_hint(KEPT_UP_TO_DATE)
+        }
         "CREATE" | "ALTER" | "DROP" | "COMMENT" | "TRUNCATE" => {
             Error::new("0A000", format!("{named} is not supported over a connection"))
                 .with_hint(DEFINED_IN_FILES)
         }
-        "INSERT" | "UPDATE" | "DELETE" | "MERGE" => {
-            Error::new("42501", format!("permission denied for {first}: connections only read"))
-                .with_hint("Rows enter through sources, models are computed by the warehouse.")
+        "INSERT" => Error::new("42501", "permission denied for INSERT: rows enter through sources").with_hint(
+            "COPY ... FROM STDIN puts rows into a source with connector = 'http'; CSV files in a folder (a dbt seed's, for one) \
+             are read by one with connector = 'files'.",
+        ),
+        "UPDATE" | "DELETE" | "MERGE" => {
+            Error::new("42501", format!("permission denied for {first}: rows are never changed over a connection"))
+                .with_hint(KEPT_UP_TO_DATE)
         }
         "GRANT" | "REVOKE" | "REASSIGN" | "SECURITY" => {
             Error::new("0A000", format!("{first} is not supported over a connection"))

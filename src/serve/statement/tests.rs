@@ -135,6 +135,20 @@ fn what_is_not_on_the_list_is_refused_by_name() {
     }
 }
 
+/// What dbt says for seeds, incremental models and snapshots.
+#[test]
+fn a_refusal_names_the_way_out() {
+    for (sql, way) in [
+        ("create table s.seed (a int, b text)", "connector = 'files'"),
+        ("insert into s.seed (a) values (1)", "connector = 'files'"),
+        ("create temporary table \"x__dbt_tmp\" as (select 1)", "SCD TYPE 2"),
+        ("merge into a using b on a.x = b.x when matched then delete", "SCD TYPE 2"),
+    ] {
+        let hint = parse(sql).unwrap_err().hint.unwrap_or_default();
+        assert!(hint.contains(way), "{sql}: {hint}");
+    }
+}
+
 #[test]
 fn definitions() {
     let named =
