@@ -7,8 +7,11 @@ use bytes::Bytes;
 use futures::SinkExt as _;
 use libtest_mimic::Trial;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 /// Python's drivers, as `copy_in.py` calls them, and what they need.
 const PYTHON: [(&str, &str); 3] = [("psycopg2", "psycopg2"), ("psycopg3", "psycopg"), ("asyncpg", "asyncpg")];
@@ -19,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
         trial("copy_in::an_aborted_copy_keeps_nothing", an_aborted_copy_keeps_nothing),
         trial("copy_in::a_transaction_keeps_all_or_nothing", a_transaction_keeps_all_or_nothing),
         trial("copy_in::it_is_one_commit_and_survives_a_kill", one_commit),
+        trial("copy_in::what_is_no_data_ends_it", what_is_no_data_ends_it),
     ];
     trials.extend(needs::psql(vec![trial("copy_in::psql", psql)]));
     for (driver, modules) in PYTHON {
@@ -186,6 +190,80 @@ fn one_commit() {
     let read = "SELECT count(*), count(DISTINCT id), count(DISTINCT _batch), max(amount), min(note), min(d), min(at), bool_and(ok) FROM bronze.meters";
     server.wait_until(read, "10000|10000|1|6.13|say \"hi\"|2026-01-01|2026-01-01 08:00:00+00|t");
     assert_eq!(server.query("SELECT count(*) FROM bronze.meters__quarantine"), "0");
+}
+
+/// A connection that speaks in bytes.
+struct Raw(TcpStream);
+
+impl Raw {
+    fn open(server: &Server) -> Self {
+        let mut raw = Self(TcpStream::connect(server.pg).unwrap());
+        raw.0.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let body = b"\0\x03\0\0user\0sluice\0database\0sluice\0\0";
+        raw.0.write_all(&[&(body.len() as u32 + 4).to_be_bytes()[..], body].concat()).unwrap();
+        raw.kinds_up_to(b'Z');
+        raw
+    }
+
+    fn send(&mut self, kind: u8, body: &[u8]) {
+        self.0.write_all(&[&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()).unwrap();
+    }
+
+    /// The kinds of messages up to one of a kind, errors with their code.
+    fn kinds_up_to(&mut self, last: u8) -> String {
+        let mut kinds = String::new();
+        loop {
+            let mut head = [0; 5];
+            self.0.read_exact(&mut head).unwrap();
+            let length = u32::from_be_bytes(head[1..].try_into().unwrap()) as usize;
+            let mut body = vec![0; length - 4];
+            self.0.read_exact(&mut body).unwrap();
+            kinds.push(head[0] as char);
+            if head[0] == b'E' {
+                let code = body.split(|byte| *byte == 0).find(|field| field.first() == Some(&b'C')).unwrap();
+                kinds.push_str(std::str::from_utf8(&code[1..]).unwrap());
+            }
+            if head[0] == last {
+                return kinds;
+            }
+        }
+    }
+}
+
+fn what_is_no_data_ends_it() {
+    let (_warehouse, server) = warehouse();
+    let mut raw = Raw::open(&server);
+    // Data that nobody asked for is passed over.
+    raw.send(b'd', b"a\t1\n");
+    raw.send(b'c', b"");
+    raw.send(b'Q', b"SELECT 1\0");
+    assert_eq!(raw.kinds_up_to(b'Z'), "TDCZ");
+    raw.send(b'Q', b"COPY bronze.readings FROM STDIN; SELECT 2\0");
+    assert_eq!(raw.kinds_up_to(b'G'), "G");
+    raw.send(b'd', b"a\t1\n");
+    // Ignored, as what a client sends ahead.
+    raw.send(b'S', b"");
+    raw.send(b'H', b"");
+    raw.send(b'Q', b"SELECT 1\0");
+    assert_eq!(raw.kinds_up_to(b'Z'), "E08P01Z");
+    raw.send(b'Q', b"COPY bronze.readings FROM STDIN; SELECT 2\0");
+    raw.send(b'd', b"b\t2\n");
+    raw.send(b'c', b"");
+    assert_eq!(raw.kinds_up_to(b'Z'), "GCTDCZ", "the statement behind it is run");
+    raw.send(b'Q', b"COPY bronze.readings FROM STDIN\0");
+    assert_eq!(raw.kinds_up_to(b'G'), "G");
+    raw.send(b'd', b"c\t3\n");
+    // It vanishes.
+    drop(raw);
+    // So does one in the middle of a message, and one of a size that nothing has.
+    for head in [b"d\0\0\x01\0a\t".as_slice(), b"d\x40\0\0\0a"] {
+        let mut raw = Raw::open(&server);
+        raw.send(b'Q', b"COPY bronze.readings FROM STDIN\0");
+        assert_eq!(raw.kinds_up_to(b'G'), "G");
+        raw.0.write_all(head).unwrap();
+    }
+    server.wait_until("SELECT string_agg(sensor, ',') FROM bronze.readings", "b");
+    assert_eq!(server.query("SELECT count(*) FROM bronze.readings"), "1");
 }
 
 fn psql() {

@@ -4,6 +4,8 @@ use crate::support::pg::{self, Pg};
 use crate::support::{Server, Warehouse, shared, trial, until};
 use libtest_mimic::Trial;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -29,6 +31,10 @@ pub fn trials() -> Vec<Trial> {
         trial("readers::errors_carry_their_code", errors_carry_their_code),
         trial("readers::what_is_not_listed_is_refused", what_is_not_listed_is_refused),
         trial("readers::one_connection_too_many", one_connection_too_many),
+        trial(
+            "readers::a_client_that_stops_reading_holds_up_nobody",
+            a_client_that_stops_reading_holds_up_nobody,
+        ),
         trial("readers::memory_hungry_queries_end_alone", memory_hungry_queries_end_alone),
     ]
 }
@@ -404,6 +410,34 @@ fn one_connection_too_many() {
     sessions.pop();
     until("a place that is free again", Duration::from_secs(5), || {
         Pg::connect(server.pg, "sluice", None).map(|_| ()).map_err(|error| pg::describe(&error))
+    });
+}
+
+/// What is sent waits in the system's buffers; the query waits with it, and nobody else does.
+fn a_client_that_stops_reading_holds_up_nobody() {
+    let warehouse = Warehouse::new();
+    let settings = "[users.sluice]\ntrust_loopback = true\n[limits]\nconnections_max = 2\n";
+    warehouse.write("catalog/warehouse.toml", settings);
+    let server = warehouse.serve();
+    let before = resident_mib(&server);
+    let mut stopped = TcpStream::connect(server.pg).unwrap();
+    let mut send = |kind: &[u8], body: &[u8]| {
+        let length = (body.len() as u32 + 4).to_be_bytes();
+        stopped.write_all(&[kind, &length, body].concat()).unwrap();
+    };
+    send(b"", b"\0\x03\0\0user\0sluice\0database\0sluice\0\0");
+    send(b"Q", b"SELECT n, repeat('x', 1000) FROM generate_series(1, 100000000) AS t(n)\0");
+    stopped.read_exact(&mut [0; 100_000]).unwrap();
+    let other = server.connect();
+    for n in 0..50 {
+        assert_eq!(other.text(&format!("SELECT {n}")), n.to_string());
+    }
+    let now = resident_mib(&server);
+    assert!(now < before + 200, "{before} MiB before, {now} MiB now");
+    assert!(Pg::connect(server.pg, "sluice", None).is_err(), "there is room for two");
+    drop(stopped);
+    until("room for another", Duration::from_secs(20), || {
+        Pg::connect(server.pg, "sluice", None).map(drop).map_err(|error| pg::describe(&error))
     });
 }
 
