@@ -71,6 +71,8 @@ def psycopg3():
         for binary in (False, True):
             rows = connection.execute(ORDERS, binary=binary).fetchall()
             same((len(rows), rows[0]), (6, FIRST_ORDER))
+            boxes = connection.execute("SELECT ARRAY[[1, 2], [3, 4]], '{{a,b},{c,NULL}}'::text[]", binary=binary)
+            same(boxes.fetchone(), ([[1, 2], [3, 4]], [["a", "b"], ["c", None]]))
         values = [
             1, 2**40, 1.5, Decimal("12345678901234567890.123"), Decimal("-0.001"), True, "é", b"\x00\xff",
             dt.date(1, 1, 1), dt.time(1, 2, 3, 4), dt.datetime(2024, 1, 1, 2, 3, 4, 5),
@@ -251,6 +253,7 @@ def duckdb():
 
 def adbc():
     import adbc_driver_postgresql.dbapi as adbc
+    import pyarrow
 
     with adbc.connect(f"postgresql://sluice@{HOST}:{PORT}/sluice") as connection, connection.cursor() as cursor:
         # By COPY in binary, and without it.
@@ -263,6 +266,12 @@ def adbc():
             assert str(table.schema.field("ordered_at").type) == "timestamp[us, tz=UTC]", table.schema
         cursor.execute("SELECT name FROM silver.customers WHERE customer_id = $1", (10,))
         same(cursor.fetchall(), [("Ada",)])
+        # Once for each row of values.
+        values = pyarrow.record_batch({"1": pyarrow.array([10, 11], pyarrow.int64())})
+        cursor.execute("SELECT name FROM silver.customers WHERE customer_id = $1", values)
+        same(cursor.fetchall(), [("Ada",), ("Björn \"B\" O'Neil",)])
+        cursor.executemany("SELECT name FROM silver.customers WHERE customer_id = $1", values)
+        same(cursor.rowcount, 2)
     with adbc.connect(f"postgresql://sluice@{HOST}:{PORT}/sluice") as connection:
         objects = connection.adbc_get_objects(depth="all", db_schema_filter="gold").read_all().to_pylist()
         tables = {
