@@ -16,8 +16,8 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 /// The commands, and how many rows their answers have at least in all, by tables.
 const COMMANDS: [(&str, fn(u64) -> u64); 5] = [
     ("\\d", |tables| tables),
-    ("\\dt gold.*", |tables| tables),
-    ("\\dt+ gold.*", |tables| tables),
+    ("\\dtv gold.*", |tables| tables),
+    ("\\dtv+ gold.*", |tables| tables),
     ("\\d gold.t_1", |_| COLUMNS),
     ("\\dn", |_| 1),
 ];
