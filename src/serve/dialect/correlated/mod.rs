@@ -9,13 +9,14 @@ mod only;
 
 use crate::serve::postgres::catalog;
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
-use datafusion::common::{Column, JoinType, TableReference};
-use datafusion::error::Result;
+use datafusion::common::{Column, DFSchema, ExprSchema as _, JoinType, TableReference, plan_err};
+use datafusion::error::{DataFusionError, Result};
 use datafusion::functions_aggregate::expr_fn::{array_agg, count};
-use datafusion::logical_expr::expr::Exists;
+use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
-    Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, SubqueryAlias, binary_expr, lit,
+    Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, SubqueryAlias, binary_expr, lit,
 };
 use datafusion::optimizer::decorrelate::PullUpCorrelatedExpr;
 use domain::{Dependent, Domain, restored};
@@ -97,36 +98,28 @@ fn joined(
 /// A node whose subqueries as values are columns of its input.
 fn with_values(node: LogicalPlan, names: &mut Names) -> Result<LogicalPlan> {
     let Some(input) = node.inputs().first().map(|input| LogicalPlan::clone(input)) else { return Ok(node) };
-    let is_condition = matches!(node, LogicalPlan::Filter(_));
     let columns = input.schema().fields().len();
-    let mut widened = input;
-    let mut found = false;
-    let preserved = NamePreserver::new(&node);
+    let mut values = Values { input, found: false, names };
     let schema = Arc::clone(node.schema());
+    if let LogicalPlan::Filter(Filter { predicate, .. }) = &node {
+        let conditions =
+            split_conjunction(predicate).into_iter().map(|condition| values.condition(condition));
+        let Some(predicate) = conjunction(conditions.collect::<Result<Vec<_>>>()?) else { return Ok(node) };
+        if !values.found {
+            return Ok(node);
+        }
+        let filter = LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(values.input))?);
+        return restored(filter, &schema, 0..columns, &[]);
+    }
+    let preserved = NamePreserver::new(&node);
     let node = node.map_expressions(|expr| {
         let name = preserved.save(&expr);
-        let replaced = expr.transform_down(|expr| {
-            let value = match &expr {
-                Expr::Exists(Exists { subquery, negated }) if !is_condition => {
-                    let column = value_of(&mut widened, subquery, Answer::Exists, names)?;
-                    column.map(|column| if *negated { Expr::Not(Box::new(column)) } else { column })
-                }
-                Expr::ScalarSubquery(subquery) if !is_known(&subquery.subquery)? => {
-                    value_of(&mut widened, subquery, Answer::Value, names)?
-                }
-                _ => None,
-            };
-            found |= value.is_some();
-            Ok(match value {
-                Some(value) => Transformed::new(value, true, TreeNodeRecursion::Jump),
-                None => Transformed::no(expr),
-            })
-        })?;
-        Ok(replaced.update_data(|expr| name.restore(expr)))
+        Ok(values.replace(expr)?.update_data(|expr| name.restore(expr)))
     })?;
-    if !found {
+    if !values.found {
         return Ok(node.data);
     }
+    let widened = values.input;
     let all = widened.schema().fields().len();
     let node = node.data.with_new_exprs(node.data.expressions(), vec![widened])?;
     match &node {
@@ -137,6 +130,77 @@ fn with_values(node: LogicalPlan, names: &mut Names) -> Result<LogicalPlan> {
             restored(node, &schema, positions, &[])
         }
     }
+}
+
+/// A node's input, widened by the values of its subqueries.
+struct Values<'a> {
+    input: LogicalPlan,
+    found: bool,
+    names: &'a mut Names,
+}
+
+impl Values<'_> {
+    /// A condition of WHERE: what the engine makes a join of by itself stays.
+    fn condition(&mut self, condition: &Expr) -> Result<Expr> {
+        match condition {
+            Expr::Exists(_) | Expr::InSubquery(InSubquery { negated: false, .. }) => Ok(condition.clone()),
+            Expr::InSubquery(InSubquery { expr, subquery, .. }) => {
+                // The engine's join takes a NULL of any outer row for one of all.
+                match subquery.outer_ref_columns.is_empty()
+                    || catalog::reads_only_catalogs(&subquery.subquery)?
+                {
+                    true => Ok(condition.clone()),
+                    false => Ok(self.replace(in_none(expr, subquery, self.input.schema())?)?.data),
+                }
+            }
+            other => Ok(self.replace(other.clone())?.data),
+        }
+    }
+
+    fn replace(&mut self, expr: Expr) -> Result<Transformed<Expr>> {
+        expr.transform_down(|expr| {
+            let value = match &expr {
+                Expr::Exists(Exists { subquery, negated }) => {
+                    let column = value_of(&mut self.input, subquery, Answer::Exists, self.names)?;
+                    column.map(|column| if *negated { Expr::Not(Box::new(column)) } else { column })
+                }
+                Expr::ScalarSubquery(subquery) if !is_known(&subquery.subquery)? => {
+                    value_of(&mut self.input, subquery, Answer::Value, self.names)?
+                }
+                _ => None,
+            };
+            self.found |= value.is_some();
+            Ok(match value {
+                Some(value) => Transformed::new(value, true, TreeNodeRecursion::Jump),
+                None => Transformed::no(expr),
+            })
+        })
+    }
+}
+
+/// `x NOT IN (SELECT y ..)` holds where no y is x, none is NULL, and x is not, unless there is no y.
+fn in_none(expr: &Expr, subquery: &Subquery, schema: &DFSchema) -> Result<Expr> {
+    let plan = subquery.subquery.as_ref();
+    let Some(value) = plan.schema().columns().into_iter().next().map(Expr::Column) else {
+        return plan_err!("subquery has no columns");
+    };
+    let outer = expr.clone().transform_up(|expr| {
+        let Expr::Column(column) = expr else { return Ok(Transformed::no(expr)) };
+        let field = Arc::clone(schema.field_from_column(&column)?);
+        Ok(Transformed::yes(Expr::OuterReferenceColumn(field, column)))
+    })?;
+    let none = |plan: LogicalPlan| {
+        let outer_ref_columns = plan.all_out_ref_exprs();
+        let subquery =
+            Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans.clone() };
+        Expr::Exists(Exists { subquery, negated: true })
+    };
+    let filtered = |condition| {
+        Ok::<_, DataFusionError>(LogicalPlanBuilder::from(plan.clone()).filter(condition)?.build()?)
+    };
+    let different = none(filtered(value.clone().eq(outer.data))?);
+    let known = none(filtered(value.is_null())?);
+    Ok(different.and(known).and(expr.clone().is_not_null().or(none(plan.clone()))))
 }
 
 /// What is wanted of a subquery's rows.
