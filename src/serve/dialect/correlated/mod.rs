@@ -10,7 +10,7 @@ mod only;
 use crate::serve::postgres::catalog;
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ExprSchema as _, JoinType, TableReference, plan_err};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::functions_aggregate::expr_fn::{array_agg, count};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -195,9 +195,7 @@ fn in_none(expr: &Expr, subquery: &Subquery, schema: &DFSchema) -> Result<Expr> 
             Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans.clone() };
         Expr::Exists(Exists { subquery, negated: true })
     };
-    let filtered = |condition| {
-        Ok::<_, DataFusionError>(LogicalPlanBuilder::from(plan.clone()).filter(condition)?.build()?)
-    };
+    let filtered = |condition| LogicalPlanBuilder::from(plan.clone()).filter(condition)?.build();
     let different = none(filtered(value.clone().eq(outer.data))?);
     let known = none(filtered(value.is_null())?);
     Ok(different.and(known).and(expr.clone().is_not_null().or(none(plan.clone()))))

@@ -166,8 +166,16 @@ async fn errors_have_postgresqls_codes_and_words() {
         ("select u::int from gold.sales", "22P02", ""),
         ("select 300000::int2", "22003", ""),
         ("select id, count(*) from gold.sales", "42803", ""),
-        ("insert into gold.sales values (1)", "42501", "permission denied for INSERT: connections only read"),
-        ("create table t (a int)", "0A000", "CREATE TABLE is not supported over a connection"),
+        (
+            "insert into gold.sales values (1)",
+            "42501",
+            "permission denied for INSERT: rows enter through sources",
+        ),
+        (
+            "create table t (a int)",
+            "0A000",
+            "CREATE TABLE without a query is not supported over a connection",
+        ),
         ("copy gold.sales to '/tmp/x'", "42501", ""),
         ("select * from '/etc/passwd'", "42P01", ""),
         ("select * from gold.sales for update", "0A000", ""),
