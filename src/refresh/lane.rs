@@ -4,7 +4,7 @@
 
 use super::control::{Ask, Asks, Extent};
 use super::incremental::{self, Attempt, Base};
-use super::model::Model;
+use super::model::{Model, REFRESH};
 use super::streaming::Refreshed;
 use super::waits::Maintained;
 use super::{Error, recompute, trigger};
@@ -63,9 +63,7 @@ impl Lane {
 
     async fn follow(&mut self) {
         // A version that a kill kept out of the last epoch is nobody's news: the view is gone over once, and reported.
-        let newest = self.model.table.snapshot().version;
-        let mut is_published =
-            self.cuts.borrow().tables.get(&self.model.name).is_some_and(|table| table.version == newest);
+        let mut is_published = self.is_published().await;
         let mut consumed = if is_published { self.model.consumed() } else { BTreeMap::new() };
         // The cut that `consumed` is of: its tables are the old versions that changes are derived from.
         let mut base: Option<Arc<Cut>> = None;
@@ -146,6 +144,20 @@ impl Lane {
             } else {
                 self.rest(pause).await;
             }
+        }
+    }
+
+    /// True when the last epoch has the newest refresh: what upkeep has folded since holds the same rows.
+    async fn is_published(&self) -> bool {
+        let published = self.cuts.borrow().tables.get(&self.model.name).map(|table| table.version);
+        let newest = self.model.table.snapshot();
+        match published {
+            Some(version) if version == newest.version => true,
+            Some(version) => {
+                let published = self.model.table.snapshot_at(version).await;
+                published.is_ok_and(|then| then.transaction(REFRESH) == newest.transaction(REFRESH))
+            }
+            None => false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Statements about the session itself: settings, transactions, what it keeps.
 
-use super::{Answer, Savepoint, Session, Transaction, no_such_statement};
+use super::prepared::no_such_statement;
+use super::{Answer, Savepoint, Session, Transaction};
 use crate::serve::statement::{Discarded, Statement};
 use crate::serve::{Error, settings};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
