@@ -39,7 +39,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 use parking_lot::Mutex;
-use plans::SimpleQueries;
+use plans::{Meaning, SimpleQueries};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -97,6 +97,8 @@ struct State {
     prepared: HashMap<String, Arc<Prepared>>,
     /// Queries of the simple protocol, by their text without numbers.
     simple: SimpleQueries,
+    /// What kept plans are run in, while it means the same.
+    lasting: Option<(Meaning, Scope)>,
     /// What is to be told beside the answer.
     notices: Vec<Error>,
     /// An engine without tables, which each statement lays over its cut, and the catalogs that it was equipped by.

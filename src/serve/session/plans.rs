@@ -17,13 +17,14 @@ use crate::serve::{Error, lift};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
 use quick_cache::unsync::Cache;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Queries of the simple protocol that a session keeps.
-const SIMPLE_MAX: usize = 256;
+const SIMPLE_MAX: usize = 64;
 
 /// The last queries of the simple protocol, by their text without numbers.
 pub(super) struct SimpleQueries(Cache<String, Arc<Prepared>>);
@@ -65,6 +66,15 @@ impl Session {
         Ok((prepared, values))
     }
 
+    /// What kept plans of this meaning are run in: one for all of them, since what it holds is large.
+    pub(super) fn lasting_scope(&self, meaning: &Meaning, scope: Scope) -> Scope {
+        let mut state = self.state.lock();
+        match &state.lasting {
+            Some((of, scope)) if of == meaning => scope.clone(),
+            _ => state.lasting.insert((meaning.clone(), scope)).1.clone(),
+        }
+    }
+
     /// The client is not told of columns: it gets those of the cut that the rows are of.
     async fn prepare_once(&self, statement: Statement) -> Result<Arc<Prepared>, Error> {
         let mut prepared = self.prepare(statement, &[]).await?;
@@ -76,19 +86,19 @@ impl Session {
 /// What a plan goes by beside the query's text.
 #[derive(Clone, Debug)]
 pub(super) struct Meaning {
-    /// The definitions of the warehouse.
-    pub(super) catalog: Arc<Catalog>,
+    /// The definitions of the warehouse, which a kept plan must not hold on to.
+    pub(super) catalog: Weak<Catalog>,
     /// The session's `search_path` and time zone.
     pub(super) settings: [String; 2],
 }
 
 impl PartialEq for Meaning {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.catalog, &other.catalog) && self.settings == other.settings
+        Weak::ptr_eq(&self.catalog, &other.catalog) && self.settings == other.settings
     }
 }
 
-/// An optimized plan with parameters in it.
+/// An optimized plan with parameters in it, over no tables: those of a cut that is gone would stay in memory.
 #[derive(Debug)]
 pub(super) struct KeptPlan {
     meaning: Meaning,
@@ -99,16 +109,18 @@ pub(super) struct KeptPlan {
 }
 
 impl KeptPlan {
-    /// Keeps a plan that was just made over a cut; `None` if its meaning may change from one execution to the next.
-    pub(super) fn of(meaning: Meaning, planned: &Planned, scope: &Scope, cut: &Cut) -> Option<Self> {
+    /// Keeps a plan that was just made over a cut; `None` if its meaning may change from one execution to the next. The
+    /// scope may be of an earlier cut.
+    pub(super) fn of(meaning: Meaning, planned: &Planned, scope: Scope, cut: &Cut) -> Option<Self> {
         if !is_lasting(&planned.plan).unwrap_or(false) {
             return None;
         }
         let typed = with_types(&planned.plan, &planned.parameters).ok()?;
         let optimized = scope.state.optimize(&typed).ok()?;
         let tables = tables_of(&optimized, cut)?;
-        let planned = Planned { plan: Opaque::new(optimized), is_optimized: true, ..planned.clone() };
-        Some(Self { meaning, planned, tables, scope: scope.clone() })
+        let plan = Opaque::new(without_tables(optimized).ok()?);
+        let planned = Planned { plan, is_optimized: true, ..planned.clone() };
+        Some(Self { meaning, planned, tables, scope })
     }
 
     /// The plan for these values over a cut, and what to run it in; `None` if it does not fit them.
@@ -193,7 +205,19 @@ fn table_of(scan: &TableScan, cut: &Cut) -> Option<TableName> {
     found.map(|(name, _)| name.clone())
 }
 
-/// The same plan over another cut; `None` if a table has other columns there, or is gone.
+/// The same plan over tables that have their columns and nothing else.
+fn without_tables(plan: LogicalPlan) -> Result<LogicalPlan, Error> {
+    let emptied = plan.transform_down_with_subqueries(|node| match node {
+        LogicalPlan::TableScan(mut scan) => {
+            scan.source = provider_as_source(Arc::new(EmptyTable::new(scan.source.schema())));
+            Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+        }
+        node => Ok(Transformed::no(node)),
+    })?;
+    Ok(emptied.data)
+}
+
+/// The same plan over a cut; `None` if a table has other columns there, or is gone.
 fn over_cut(plan: &LogicalPlan, tables: &[TableName], cut: &Cut) -> Result<Option<LogicalPlan>, Error> {
     let mut tables = tables.iter();
     let mut fits = true;

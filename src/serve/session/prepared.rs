@@ -126,7 +126,8 @@ impl Session {
         let (cut, planned) = self.planned(prepared, &values, deadline).await?;
         let scope = self.scope(&cut)?;
         if is_again {
-            *prepared.kept.lock() = KeptPlan::of(meaning, &planned, &scope, &cut);
+            let lasting = self.lasting_scope(&meaning, scope.clone());
+            *prepared.kept.lock() = KeptPlan::of(meaning, &planned, lasting, &cut);
         }
         Ok((scope, planned, values))
     }

@@ -56,7 +56,7 @@ impl Session {
     pub(super) fn meaning(&self, cut: &Cut) -> Result<Meaning, Error> {
         let settings = self.settings().lock();
         Ok(Meaning {
-            catalog: self.readers.catalogs.get(cut, self.readers.users.keys())?,
+            catalog: Arc::downgrade(&self.readers.catalogs.get(cut, self.readers.users.keys())?),
             settings: [settings.get("search_path")?, settings.time_zone()],
         })
     }
