@@ -117,9 +117,9 @@ impl KeptPlan {
         }
         let typed = with_types(&planned.plan, &planned.parameters).ok()?;
         let optimized = scope.state.optimize(&typed).ok()?;
-        let tables = tables_of(&optimized, cut)?;
-        let plan = Opaque::new(without_tables(optimized).ok()?);
-        let planned = Planned { plan, is_optimized: true, ..planned.clone() };
+        let (plan, tables) = without_tables(optimized, cut).ok()?;
+        let tables = tables.into_iter().collect::<Option<_>>()?;
+        let planned = Planned { plan: Opaque::new(plan), is_optimized: true, ..planned.clone() };
         Some(Self { meaning, planned, tables, scope })
     }
 
@@ -183,19 +183,7 @@ fn with_types(plan: &LogicalPlan, types: &[DataType]) -> Result<LogicalPlan, Err
     Ok(typed.data)
 }
 
-/// The tables of a cut that a plan's scans read; `None` if one of them is no table of the cut.
-fn tables_of(plan: &LogicalPlan, cut: &Cut) -> Option<Vec<TableName>> {
-    let mut tables = Vec::new();
-    let walked = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            tables.push(table_of(scan, cut));
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    walked.ok()?;
-    tables.into_iter().collect()
-}
-
+/// The table of a cut that a scan reads; `None` if it is none.
 fn table_of(scan: &TableScan, cut: &Cut) -> Option<TableName> {
     let read = source_as_provider(&scan.source).ok()?;
     let found = cut
@@ -205,16 +193,19 @@ fn table_of(scan: &TableScan, cut: &Cut) -> Option<TableName> {
     found.map(|(name, _)| name.clone())
 }
 
-/// The same plan over tables that have their columns and nothing else.
-fn without_tables(plan: LogicalPlan) -> Result<LogicalPlan, Error> {
+/// The same plan over tables that have their columns and nothing else, and which tables of the cut these stand for, in the
+/// order in which [`over_cut`] comes by them; `None` for one that is not of the cut.
+fn without_tables(plan: LogicalPlan, cut: &Cut) -> Result<(LogicalPlan, Vec<Option<TableName>>), Error> {
+    let mut tables = Vec::new();
     let emptied = plan.transform_down_with_subqueries(|node| match node {
         LogicalPlan::TableScan(mut scan) => {
+            tables.push(table_of(&scan, cut));
             scan.source = provider_as_source(Arc::new(EmptyTable::new(scan.source.schema())));
             Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
         }
         node => Ok(Transformed::no(node)),
     })?;
-    Ok(emptied.data)
+    Ok((emptied.data, tables))
 }
 
 /// The same plan over a cut; `None` if a table has other columns there, or is gone.
