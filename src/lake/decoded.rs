@@ -108,6 +108,7 @@ impl Decoded {
         schema: &SchemaRef,
         may_read: bool,
     ) -> Result<Option<Vec<RecordBatch>>, Error> {
+        let arrow = |source| Error::Arrow { table: snapshot.table.clone(), source };
         let stored =
             schema.fields().iter().filter(|field| !snapshot.partition_columns.contains(field.name()));
         let stored: SchemaRef = Arc::new(Schema::new(stored.cloned().collect::<Vec<_>>()));
@@ -119,7 +120,7 @@ impl Decoded {
                 Vec::new(),
                 &RecordBatchOptions::new().with_row_count(Some(rows)),
             );
-            let none = none.map_err(|source| Error::Arrow { table: snapshot.table.clone(), source })?;
+            let none = none.map_err(arrow)?;
             return Ok(Some(vec![with_partitions(snapshot, file, schema, &none)?]));
         }
         let path = path_of(snapshot, file);
@@ -136,8 +137,7 @@ impl Decoded {
                     None => whole,
                     Some(gone) => {
                         let live = without(&whole, &gone.rows);
-                        let live =
-                            live.map_err(|source| Error::Arrow { table: snapshot.table.clone(), source })?;
+                        let live = live.map_err(arrow)?;
                         self.keep(&path, vector.as_ref(), &stored, live)
                     }
                 }
@@ -146,7 +146,7 @@ impl Decoded {
         let pieces = (0..columns[0].len()).map(|piece| {
             let arrays = columns.iter().map(|column| Arc::clone(&column[piece])).collect();
             let batch = RecordBatch::try_new(Arc::clone(&stored), arrays);
-            let batch = batch.map_err(|source| Error::Arrow { table: snapshot.table.clone(), source })?;
+            let batch = batch.map_err(arrow)?;
             with_partitions(snapshot, file, schema, &batch)
         });
         pieces.collect::<Result<_, _>>().map(Some)

@@ -201,7 +201,8 @@ impl Session {
                 return Err(Error::new("54000", message).with_hint("CLOSE what is not needed any more."));
             }
         }
-        let (cut, planned) = self.planned(prepared, &values, deadline).await?;
+        let cut = self.cut(deadline).await?;
+        let planned = self.planned(prepared, &values, &cut).await?;
         let scope = self.scope(&cut)?;
         let (schema, stream) = query::run(&scope, planned.clone(), values.clone()).await?;
         let kept = (declaration.scroll == Some(true))

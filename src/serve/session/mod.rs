@@ -265,7 +265,8 @@ impl Session {
     pub async fn parts(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Option<Parts>, Error> {
         let Statement::Query(_) = prepared.statement else { return Ok(None) };
         let parts_max = self.settings().lock().get("sluice.endpoints_max")?.parse().unwrap_or(1);
-        let (cut, planned) = self.planned(prepared, &values, self.deadline()).await?;
+        let cut = self.cut(self.deadline()).await?;
+        let planned = self.planned(prepared, &values, &cut).await?;
         let parts = Parts::plan(&self.scope(&cut)?, &planned, values, parts_max).await?;
         if parts.is_none() {
             // For the execution that follows.

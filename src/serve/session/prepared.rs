@@ -123,7 +123,7 @@ impl Session {
             return Ok((scope, planned, vec![]));
         }
         let is_again = prepared.planned.lock().is_none();
-        let (cut, planned) = self.planned(prepared, &values, deadline).await?;
+        let planned = self.planned(prepared, &values, &cut).await?;
         let scope = self.scope(&cut)?;
         if is_again {
             let lasting = self.lasting_scope(&meaning, scope.clone());
@@ -132,29 +132,28 @@ impl Session {
         Ok((scope, planned, values))
     }
 
-    /// The cut that a prepared query sees now, and its plan there. A decimal's type is its value's: how many digits there
+    /// A prepared query's plan over a cut. A decimal's type is its value's: how many digits there
     /// are is known only now.
     pub(super) async fn planned(
         &self,
         prepared: &Prepared,
         values: &[ScalarValue],
-        deadline: Option<Instant>,
-    ) -> Result<(Arc<Cut>, Planned), Error> {
+        cut: &Arc<Cut>,
+    ) -> Result<Planned, Error> {
         let Some(query) = prepared.statement.query() else {
             return Err(Error::internal("a statement without rows was planned"));
         };
-        let cut = self.cut(deadline).await?;
         let types = types_now(prepared, values);
         let fits = |planned: &Planned| types == planned.parameters;
         let same_cut = |planned: (Weak<Cut>, Planned)| {
-            Weak::ptr_eq(&planned.0, &Arc::downgrade(&cut)).then_some(planned.1)
+            Weak::ptr_eq(&planned.0, &Arc::downgrade(cut)).then_some(planned.1)
         };
         let kept = prepared.planned.lock().take().and_then(same_cut).filter(fits);
         let planned = match kept {
             Some(planned) => planned,
             None => {
                 let declared: Vec<_> = types.into_iter().map(Some).collect();
-                query::plan(&self.scope(&cut)?, query, &declared).await?
+                query::plan(&self.scope(cut)?, query, &declared).await?
             }
         };
         // The client decodes by the columns it was told of.
@@ -167,7 +166,7 @@ impl Session {
                 return Err(Error::new("0A000", "cached plan must not change result type"));
             }
         }
-        Ok((cut, planned))
+        Ok(planned)
     }
 
     /// `PREPARE name (types) AS query`.

@@ -93,22 +93,31 @@ pub(super) fn copy(sql: &str, tokens: &[TokenWithSpan]) -> Result<Statement, Err
     };
     cursor.expect_word("TO")?;
     if !cursor.take_word("STDOUT") {
-        return Err(Error::new(
-            "42501",
-            "must be superuser or have privileges of the pg_write_server_files role to COPY to a file",
-        )
-        .with_hint("Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone."));
+        return Err(no_files("pg_write_server_files", "to"));
     }
-    let _ = cursor.take_word("WITH");
-    if cursor.take(&Token::LParen) {
-        listed(&mut cursor, &mut given)?;
-    } else {
-        spoken(&mut cursor, &mut given)?;
-    }
-    cursor.end()?;
-    let options = given.complete(false)?;
+    let options = options(&mut cursor, given, false)?;
     let query = query(sql, source)?;
     Ok(Statement::Copy(Copy { query: Opaque::new(*query), options }))
+}
+
+/// The options to the end of the statement, `is_in` where rows come in.
+pub(super) fn options(cursor: &mut Cursor<'_>, mut given: Given, is_in: bool) -> Result<CopyOptions, Error> {
+    let _ = cursor.take_word("WITH");
+    if cursor.take(&Token::LParen) {
+        listed(cursor, &mut given)?;
+    } else {
+        spoken(cursor, &mut given)?;
+    }
+    cursor.end()?;
+    given.complete(is_in)
+}
+
+/// Files of the server are nobody's.
+pub(super) fn no_files(role: &str, direction: &str) -> Error {
+    let message =
+        format!("must be superuser or have privileges of the {role} role to COPY {direction} a file");
+    Error::new("42501", message)
+        .with_hint("Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.")
 }
 
 /// The tokens of a query in parentheses, without these.
@@ -146,7 +155,7 @@ fn table(cursor: &mut Cursor<'_>) -> Result<Vec<TokenWithSpan>, Error> {
 }
 
 /// `(option [value], ...)`.
-pub(super) fn listed(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<(), Error> {
+fn listed(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<(), Error> {
     loop {
         let option = cursor.name()?;
         match option.as_str() {
@@ -188,7 +197,7 @@ pub(super) fn listed(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<(), E
 }
 
 /// The older way: `BINARY`, `CSV HEADER DELIMITER AS ';'`.
-pub(super) fn spoken(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<(), Error> {
+fn spoken(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<(), Error> {
     while !cursor.rest().is_empty() {
         if cursor.take_word("BINARY") {
             given.format = Some(CopyFormat::Binary);

@@ -1,6 +1,6 @@
 //! `COPY ... FROM STDIN`: rows that a client sends for a source.
 
-use super::copy::{CopyOptions, Given, listed, spoken};
+use super::copy::{CopyOptions, Given, no_files, options};
 use super::models::{Named, named};
 use super::utility::Cursor;
 use crate::serve::Error;
@@ -18,7 +18,7 @@ pub struct CopyIn {
 }
 
 /// Reads what follows `COPY [BINARY]`; `None` where it is no `name [(columns)] FROM`.
-pub(super) fn copy_in(mut cursor: Cursor<'_>, mut given: Given) -> Option<Result<CopyIn, Error>> {
+pub(super) fn copy_in(mut cursor: Cursor<'_>, given: Given) -> Option<Result<CopyIn, Error>> {
     let table = named(&mut cursor).ok()?;
     let mut columns = None;
     if cursor.take(&Token::LParen) {
@@ -32,25 +32,9 @@ pub(super) fn copy_in(mut cursor: Cursor<'_>, mut given: Given) -> Option<Result
     if !cursor.take_word("FROM") {
         return None;
     }
-    let mut read = || {
-        if !cursor.take_word("STDIN") {
-            return Err(Error::new(
-                "42501",
-                "must be superuser or have privileges of the pg_read_server_files role to COPY from a file",
-            )
-            .with_hint(
-                "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.",
-            ));
-        }
-        let _ = cursor.take_word("WITH");
-        if cursor.take(&Token::LParen) {
-            listed(&mut cursor, &mut given)?;
-        } else {
-            spoken(&mut cursor, &mut given)?;
-        }
-        cursor.end()?;
-        std::mem::take(&mut given).complete(true)
+    let options = match cursor.take_word("STDIN") {
+        true => options(&mut cursor, given, true),
+        false => Err(no_files("pg_read_server_files", "from")),
     };
-    let options = read();
     Some(options.map(|options| CopyIn { table, columns, options }))
 }

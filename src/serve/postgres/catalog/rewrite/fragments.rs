@@ -4,9 +4,11 @@ pub use crate::sql::{call, function, literal, take};
 
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, Query, Select, SetExpr, Statement, Value,
+    VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use std::ops::ControlFlow;
 
 /// `CAST(expr AS data_type)`
 pub fn cast(expr: Expr, data_type: DataType) -> Expr {
@@ -48,5 +50,36 @@ pub fn argument_of(argument: &FunctionArg) -> Option<Expr> {
     match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
+    }
+}
+
+/// Shows each expression that stands in `syntax`, from the inside out, but none of those in its subqueries.
+pub fn outside_subqueries(syntax: &mut impl VisitMut, rewrite: impl FnMut(&mut Expr)) {
+    let _ = syntax.visit(&mut Outside { rewrite, depth: 0 });
+}
+
+struct Outside<F> {
+    rewrite: F,
+    depth: usize,
+}
+
+impl<F: FnMut(&mut Expr)> VisitorMut for Outside<F> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.depth == 0 {
+            (self.rewrite)(expr);
+        }
+        ControlFlow::Continue(())
     }
 }

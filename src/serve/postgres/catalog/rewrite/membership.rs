@@ -4,13 +4,12 @@
 //! stands beside it but AND. Anywhere else it is `CASE WHEN EXISTS (the row) THEN true WHEN (x IS NULL or a row is) THEN
 //! NULL ELSE false END`.
 
-use super::fragments::{query, select_of, take};
+use super::fragments::{outside_subqueries, query, select_of, take};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, TableAlias,
-    TableAliasColumnDef, TableFactor, Value, VisitMut as _, VisitorMut,
+    TableAliasColumnDef, TableFactor, Value,
 };
-use std::ops::ControlFlow;
 
 /// The name of the subquery, which no user's relation has.
 const ROWS: &str = "in ?";
@@ -19,7 +18,7 @@ const ROWS: &str = "in ?";
 pub fn rewrite(select: &mut Select) {
     let from = std::mem::take(&mut select.from);
     let (selection, having) = (select.selection.take(), select.having.take());
-    let _ = select.visit(&mut Values::default());
+    outside_subqueries(select, make_value);
     (select.from, select.selection, select.having) = (from, selection, having);
     select.selection.iter_mut().chain(&mut select.having).for_each(|all| condition(all, true));
     for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
@@ -36,7 +35,7 @@ pub fn rewrite(select: &mut Select) {
 /// Applies the rule to what a query is ordered by.
 pub fn rewrite_order(query: &mut Query) {
     if let Some(order) = &mut query.order_by {
-        let _ = order.visit(&mut Values::default());
+        outside_subqueries(order, make_value);
     }
 }
 
@@ -52,40 +51,18 @@ fn condition(expr: &mut Expr, is_alone: bool) {
         Expr::InSubquery { expr: of, negated, .. }
             if !matches!(of.as_ref(), Expr::Tuple(_)) && (!*negated || is_alone) =>
         {
-            let _ = of.visit(&mut Values::default());
+            outside_subqueries(of, make_value);
         }
         other => {
-            let _ = other.visit(&mut Values::default());
+            outside_subqueries(other, make_value);
         }
     }
 }
 
-/// Makes values of all that stand in an expression, but not in its subqueries.
-#[derive(Default)]
-struct Values {
-    depth: usize,
-}
-
-impl VisitorMut for Values {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.depth == 0
-            && let Some(value) = value(expr)
-        {
-            *expr = value;
-        }
-        ControlFlow::Continue(())
+/// Makes a value of it, if it asks for membership.
+fn make_value(expr: &mut Expr) {
+    if let Some(value) = value(expr) {
+        *expr = value;
     }
 }
 

@@ -1,7 +1,6 @@
 //! Select lists and row limits.
 
-use super::fragments::take;
-use super::fragments::{call, cast};
+use super::fragments::{call, cast, take};
 use super::names::{in_catalog, normalized};
 use super::operators::numeric;
 use datafusion::sql::sqlparser::ast::{

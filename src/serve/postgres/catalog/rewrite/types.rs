@@ -1,7 +1,6 @@
 //! Type names in casts: `::pg_catalog.text`, `::regclass`, `::oid`, `::name`, `::"char"`.
 
-use super::fragments::take;
-use super::fragments::{call, cast, text_of};
+use super::fragments::{call, cast, take, text_of};
 use super::names::{identifier_kind, in_catalog, printed};
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, CharacterLength, DataType, Expr, ObjectName, TimezoneInfo, Value,

@@ -2,13 +2,11 @@
 //!
 //! The name of a table as a value is `t.*`, of which [`crate::serve::dialect`] makes a struct where columns are known.
 
-use super::fragments::{call, literal, take};
+use super::fragments::{argument_of, call, literal, outside_subqueries, take};
 use super::names::{in_catalog, normalized};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select, TableFactor,
-    VisitMut as _, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Select, TableFactor,
 };
-use std::ops::ControlFlow;
 
 /// Functions that take rows.
 const OF_ROWS: [&str; 5] = ["row_to_json", "to_json", "to_jsonb", "json_agg", "jsonb_agg"];
@@ -21,7 +19,7 @@ pub fn rewrite(select: &mut Select) {
         .flat_map(|from| [&from.relation].into_iter().chain(from.joins.iter().map(|join| &join.relation)));
     let tables: Vec<Ident> = factors.filter_map(name_of).collect();
     let from = std::mem::take(&mut select.from);
-    let _ = select.visit(&mut Rows { tables, depth: 0 });
+    outside_subqueries(select, |expr| of_rows(expr, &tables));
     select.from = from;
 }
 
@@ -39,59 +37,31 @@ fn name_of(factor: &TableFactor) -> Option<Ident> {
     }
 }
 
-struct Rows {
-    tables: Vec<Ident>,
-    depth: usize,
-}
-
-impl VisitorMut for Rows {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.depth == 0
-            && let Expr::Function(function) = expr
-            && in_catalog(&function.name).is_some_and(|name| OF_ROWS.contains(&name.as_str()))
-            && let FunctionArguments::List(list) = &mut function.args
-            && let [FunctionArg::Unnamed(argument)] = list.args.as_mut_slice()
-        {
-            self.rewrite(argument);
-        }
-        ControlFlow::Continue(())
+fn of_rows(expr: &mut Expr, tables: &[Ident]) {
+    if let Expr::Function(function) = expr
+        && in_catalog(&function.name).is_some_and(|name| OF_ROWS.contains(&name.as_str()))
+        && let FunctionArguments::List(list) = &mut function.args
+        && let [FunctionArg::Unnamed(argument)] = list.args.as_mut_slice()
+    {
+        as_row(argument, tables);
     }
 }
 
-impl Rows {
-    fn rewrite(&self, argument: &mut FunctionArgExpr) {
-        let FunctionArgExpr::Expr(expr) = argument else { return };
-        match expr {
-            Expr::Identifier(name) if self.names_table(name) => {
-                *argument = FunctionArgExpr::QualifiedWildcard(ObjectName::from(vec![name.clone()]));
-            }
-            Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("row") => {
-                if let FunctionArguments::List(list) = &function.args
-                    && let Some(fields) =
-                        list.args.iter().map(super::fragments::argument_of).collect::<Option<Vec<_>>>()
-                {
-                    *expr = fields_numbered(fields);
-                }
-            }
-            Expr::Tuple(fields) => *expr = fields_numbered(fields.iter_mut().map(take).collect()),
-            _ => {}
+fn as_row(argument: &mut FunctionArgExpr, tables: &[Ident]) {
+    let FunctionArgExpr::Expr(expr) = argument else { return };
+    match expr {
+        Expr::Identifier(name) if tables.iter().any(|table| normalized(table) == normalized(name)) => {
+            *argument = FunctionArgExpr::QualifiedWildcard(ObjectName::from(vec![name.clone()]));
         }
-    }
-
-    fn names_table(&self, name: &Ident) -> bool {
-        self.tables.iter().any(|table| normalized(table) == normalized(name))
+        Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("row") => {
+            if let FunctionArguments::List(list) = &function.args
+                && let Some(fields) = list.args.iter().map(argument_of).collect::<Option<Vec<_>>>()
+            {
+                *expr = fields_numbered(fields);
+            }
+        }
+        Expr::Tuple(fields) => *expr = fields_numbered(fields.iter_mut().map(take).collect()),
+        _ => {}
     }
 }
 
