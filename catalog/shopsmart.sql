@@ -39,8 +39,8 @@ FORMAT PLAIN ENCODE CSV;
 -- A REST API. Customers who were changed come again, with the time of it.
 CREATE SOURCE bronze.customers (
   customer_id BIGINT NOT NULL,
-  name STRUCT<first TEXT, last TEXT>,
-  contact STRUCT<email TEXT, phone TEXT>,
+  name STRUCT<first TEXT, last TEXT> TAG pii,
+  contact STRUCT<email TEXT, phone TEXT> TAG pii,
   address STRUCT<street TEXT, city TEXT, state TEXT, postal_code TEXT, country TEXT>,
   preferences STRUCT<newsletter BOOLEAN, language TEXT>,
   created_at TIMESTAMPTZ,

@@ -432,6 +432,7 @@ impl House {
         }
         let system = system::tables(system::Shown {
             project,
+            planned,
             models,
             lake: &self.lake,
             sources,

@@ -25,6 +25,7 @@ mod foreign_history;
 mod full_disk;
 mod kafka;
 mod lake_readers;
+mod lineage;
 mod models;
 mod npgsql;
 mod psql;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         sql::trials(),
         statements::trials(),
         lake_readers::trials(),
+        lineage::trials(),
         kafka::trials(),
         crash::trials(),
         failpoints::trials(),

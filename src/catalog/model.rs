@@ -2,7 +2,8 @@
 
 use crate::lake::TableName;
 use crate::sql::{
-    AutoCdc, ForeignKey, MaterializedViewDefinition, Origin, StreamingTableDefinition, ViewDefinition,
+    AutoCdc, ColumnTag, ForeignKey, MaterializedViewDefinition, Origin, StreamingTableDefinition,
+    ViewDefinition,
 };
 use std::sync::Arc;
 
@@ -62,11 +63,29 @@ impl Model {
         }
     }
 
+    /// What kind of values its columns are declared to hold.
+    pub fn tags(&self) -> &[ColumnTag] {
+        match self {
+            Model::StreamingTable(d) => &d.tags,
+            Model::MaterializedView(d) => &d.tags,
+            Model::View(d) => &d.tags,
+        }
+    }
+
     /// The view whose late rows it keeps, if that is what it is for.
     pub fn late_of(&self) -> Option<&TableName> {
         match self {
             Model::MaterializedView(d) => d.late_of.as_ref(),
             Model::StreamingTable(_) | Model::View(_) => None,
+        }
+    }
+
+    /// The statement that defines it.
+    pub fn sql(&self) -> &str {
+        match self {
+            Model::StreamingTable(d) => &d.sql,
+            Model::MaterializedView(d) => &d.sql,
+            Model::View(d) => &d.sql,
         }
     }
 

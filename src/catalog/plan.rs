@@ -6,8 +6,10 @@
 use super::audits::audit_errors;
 use super::cut::Cut;
 use super::keys::incomparable_keys;
+use super::lineage::Lineage;
 use super::plan_error::{Place, errors_of};
 use super::project::{Model, Project};
+use super::tags::leaks;
 use super::watermarks::{Unmarked, unmarked};
 use crate::engine::{DATABASE, Engine};
 use crate::lake::{TableName, storable};
@@ -40,6 +42,8 @@ pub struct PlannedModel {
     pub query: String,
     /// How a change feed is gone on from, where its rows show how far they have come.
     pub continuation: Option<Continuation>,
+    /// What its columns, in their order, and its rows come of.
+    pub lineage: Arc<Lineage>,
 }
 
 /// The columns of tables that others write, as far as they are known.
@@ -116,6 +120,10 @@ pub async fn plan_each(project: &Project, foreign: &ForeignColumns, engine: &Eng
             plans.errors.push((model.name().clone(), found));
         }
     }
+    for (name, found) in leaks(project, &plans.planned) {
+        plans.planned.remove(&name);
+        plans.errors.push((name, found));
+    }
     // Last, since an audit may read what comes after its model.
     for model in &project.models {
         let audits = project.audits.get(model.name()).filter(|_| plans.planned.contains_key(model.name()));
@@ -168,6 +176,12 @@ mod unit_tests;
 
 pub use unit_tests::plan_unit_test;
 
+/// What a query gives.
+struct Output {
+    schema: SchemaRef,
+    lineage: Arc<Lineage>,
+}
+
 struct Planner {
     catalog: Arc<MemoryCatalogProvider>,
     state: SessionState,
@@ -215,6 +229,7 @@ impl Planner {
                 (query.to_string(), output, None)
             }
         };
+        let Output { schema: output, lineage } = output;
         named_columns(&output, &place)?;
         let output = storable(&output).map_err(|error| {
             let origin = place.of_word(&error.column).unwrap_or_else(|| place.query());
@@ -252,7 +267,11 @@ impl Planner {
         let mut columns = schema.fields().iter().zip(output.fields());
         let continuation =
             continuation.filter(|_| columns.all(|(stored, change)| is_like_changes(stored, change)));
-        if errors.is_empty() { Ok(PlannedModel { schema, query, continuation }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(PlannedModel { schema, query, continuation, lineage })
+        } else {
+            Err(errors)
+        }
     }
 
     /// The columns of a table, if it is known.
@@ -267,7 +286,7 @@ impl Planner {
         flow: &AutoCdc,
         table: &TableName,
         place: &Place<'_>,
-    ) -> Result<(String, SchemaRef, Option<Continuation>), Vec<Error>> {
+    ) -> Result<(String, Output, Option<Continuation>), Vec<Error>> {
         let place = place.with_default(flow.origin.clone());
         let unplanned = |error| errors_of(&error, &place);
         let input = self.columns_of(&flow.input).await.map_err(unplanned)?;
@@ -284,7 +303,7 @@ impl Planner {
     }
 
     /// The columns that a query gives. It is planned down to operators, since some mistakes show only there.
-    async fn query(&self, statement: Statement) -> PlanResult<SchemaRef> {
+    async fn query(&self, statement: Statement) -> PlanResult<Output> {
         let plan = self.state.statement_to_plan(statement).await?;
         refuse_volatile(&plan)?;
         let physical = self.state.create_physical_plan(&plan).await?;
@@ -292,7 +311,8 @@ impl Planner {
         let logical = plan.schema().fields().iter();
         let fields = logical.zip(physical.schema().fields().iter().cloned().collect::<Vec<_>>());
         let fields = fields.map(|(named, typed)| Field::new(named.name(), typed.data_type().clone(), true));
-        Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Ok(Output { schema, lineage: Arc::new(Lineage::of(&plan)) })
     }
 
     /// An audit's query is one that could be asked.

@@ -17,12 +17,7 @@ pub(super) struct Place<'a> {
 
 impl<'a> Place<'a> {
     pub(super) fn of(model: &'a Model) -> Self {
-        let text = match model {
-            Model::StreamingTable(d) => &d.sql,
-            Model::MaterializedView(d) => &d.sql,
-            Model::View(d) => &d.sql,
-        };
-        Self { text, origin: model.origin(), query: &model.query().ast, default: None }
+        Self { text: model.sql(), origin: model.origin(), query: &model.query().ast, default: None }
     }
 
     pub(super) fn of_audit(audit: &'a AuditDefinition) -> Self {

@@ -28,6 +28,8 @@ pub struct Project {
     pub secrets: BTreeMap<String, Arc<SecretDefinition>>,
     /// Connections by name.
     pub connections: BTreeMap<String, Arc<ConnectionDefinition>>,
+    /// Schemas for everybody's eyes.
+    pub public: BTreeMap<String, Origin>,
     /// Sources by table name.
     pub sources: BTreeMap<TableName, Arc<SourceDefinition>>,
     /// Tables that others write, by name.
@@ -80,6 +82,7 @@ const QUARANTINE_SUFFIX: &str = "__quarantine";
 struct Loader {
     secrets: BTreeMap<String, Arc<SecretDefinition>>,
     connections: BTreeMap<String, Arc<ConnectionDefinition>>,
+    public: BTreeMap<String, Origin>,
     sources: BTreeMap<TableName, Arc<SourceDefinition>>,
     foreign: BTreeMap<TableName, Arc<ForeignDefinition>>,
     models: BTreeMap<TableName, Model>,
@@ -132,6 +135,7 @@ impl Loader {
             Definition::Connection(d) => {
                 return self.belongs(file, Place::Catalog, "a connection", &d.origin);
             }
+            Definition::Schema(d) => return self.belongs(file, Place::Catalog, "a schema", &d.origin),
             Definition::Comment(_) | Definition::Audit(_) | Definition::UnitTest(_) => return,
             Definition::Source(d) => {
                 self.belongs(file, Place::Catalog, "a source", &d.origin);
@@ -194,6 +198,12 @@ impl Loader {
                 let earlier = self.connections.get(&d.name).map(|e| e.origin.clone());
                 if self.is_new("connection", &d.name, &d.origin, earlier) {
                     self.connections.insert(d.name.clone(), Arc::new(d));
+                }
+            }
+            Definition::Schema(d) => {
+                let earlier = self.public.get(&d.name).cloned();
+                if self.is_new("schema", &d.name, &d.origin, earlier) {
+                    self.public.insert(d.name, d.origin);
                 }
             }
             Definition::Source(d) => {
@@ -342,6 +352,7 @@ impl Loader {
             folder,
             secrets: self.secrets,
             connections: self.connections,
+            public: self.public,
             sources: self.sources,
             foreign: self.foreign,
             models,

@@ -3,6 +3,7 @@
 //! Errors go to standard error in the form that editors know (`--> file:line:column`), the summary to standard output;
 //! with `--json` everything is one JSON object on standard output.
 
+use super::planned::{PLAN_MEMORY_BYTES_MAX, on_deep_stack};
 use crate::catalog::plan::plan;
 use crate::catalog::project::Project;
 use crate::config;
@@ -30,9 +31,6 @@ pub(super) struct CheckArguments {
     #[arg(long)]
     json: bool,
 }
-
-/// Memory for plans over empty tables, bytes.
-pub(super) const PLAN_MEMORY_BYTES_MAX: usize = 256 << 20;
 
 /// What a check found.
 struct Report {
@@ -75,13 +73,7 @@ fn check(folder: &Path) -> anyhow::Result<Report> {
     let project = Arc::new(project);
     errors.extend(source_errors(&project));
     let engine = Engine::new(PLAN_MEMORY_BYTES_MAX, 1).context("the query engine did not start")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_stack_size(super::STACK_BYTES)
-        .build()
-        .context("no thread could be started")?;
-    // On a worker, which has the stack.
-    let found = runtime.block_on(runtime.spawn(async move {
+    let found = on_deep_stack(1, async move {
         let others = foreign::open_all(&project).await;
         let columns = foreign::columns(&others);
         let mut errors: Vec<Error> = others.into_values().filter_map(Result::err).flatten().collect();
@@ -92,8 +84,8 @@ fn check(folder: &Path) -> anyhow::Result<Report> {
             Err(found) => errors.extend(found),
         }
         errors
-    }));
-    errors.extend(found.context("planning stopped")?);
+    });
+    errors.extend(found?);
     Ok(Report { sources, models, read, planned: start.elapsed(), errors })
 }
 

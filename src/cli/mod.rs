@@ -6,6 +6,8 @@ mod check;
 mod datagen;
 mod init;
 mod junit;
+mod lineage;
+mod planned;
 mod serve;
 mod test;
 mod user;
@@ -31,6 +33,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Run the unit tests of a project: each model over rows that the test gives
     Test(test::TestArguments),
+    /// Show what a table or a column comes of, or what comes of it
+    Lineage(lineage::LineageArguments),
     /// Make a small project of one's own that runs at once
     Init(init::InitArguments),
     /// Print the settings of a user who logs in with a password
@@ -77,6 +81,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check::run(arguments),
         Command::Test(arguments) => test::run(arguments),
+        Command::Lineage(arguments) => lineage::run(arguments),
         Command::Init(arguments) => init::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::User(arguments) => user::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Datagen(arguments) => datagen::run(arguments).map(|()| ExitCode::SUCCESS),

@@ -3,16 +3,13 @@
 //! What came of each goes to standard output, with expected and actual rows where they differ; errors of the project to
 //! standard error, as `sluice check` says them. With `--junit` a file tells the same to whoever builds.
 
-use super::check::{PLAN_MEMORY_BYTES_MAX, rendered};
 use super::junit;
+use super::planned::{PLAN_MEMORY_BYTES_MAX, PlannedProject, on_deep_stack, plan_folder, refuse};
 use crate::catalog::inputs::inputs_of;
-use crate::catalog::plan::plan;
-use crate::catalog::project::Project;
 use crate::engine::Engine;
 use crate::ops::clock;
 use crate::refresh::{Subject, unit_test_failure};
 use crate::sql::{Error, UnitTestDefinition};
-use crate::warehouse::foreign;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use futures::StreamExt as _;
@@ -47,26 +44,10 @@ pub(super) struct Ran {
 pub(super) fn run(arguments: TestArguments) -> anyhow::Result<ExitCode> {
     crate::warehouse::check_project(&arguments.project)?;
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .enable_all()
-        .thread_stack_size(super::STACK_BYTES)
-        .build()
-        .context("no thread could be started")?;
     let started = clock::instant();
     let (folder, filter) = (arguments.project.clone(), arguments.filter.clone());
-    // On a worker, which has the stack.
-    let ran =
-        runtime.block_on(runtime.spawn(async move { run_all(&folder, filter.as_deref(), threads).await }));
-    let ran = match ran.context("the tests stopped")?? {
-        Ok(ran) => ran,
-        Err(errors) => {
-            for error in &errors {
-                eprintln!("{}", rendered(&arguments.project, error));
-            }
-            bail!("the project has {} errors: no test was run", errors.len());
-        }
-    };
+    let ran = on_deep_stack(threads, async move { run_all(&folder, filter.as_deref(), threads).await })??;
+    let ran = ran.or_else(|errors| refuse(&arguments.project, &errors))?;
     if let (Some(filter), true) = (&arguments.filter, ran.is_empty()) {
         bail!("no unit test has \"{filter}\" in its model's name or its own");
     }
@@ -86,14 +67,8 @@ async fn run_all(
     filter: Option<&str>,
     at_once: usize,
 ) -> anyhow::Result<Result<Vec<Ran>, Vec<Error>>> {
-    let project = match Project::load(folder) {
-        Ok(project) => Arc::new(project),
-        Err(errors) => return Ok(Err(errors)),
-    };
     let engine = Engine::new(PLAN_MEMORY_BYTES_MAX, 1).context("the query engine did not start")?;
-    let others = foreign::open_all(&project).await;
-    let columns = foreign::columns(&others);
-    let planned = match plan(&project, &columns, &engine).await {
+    let PlannedProject { project, models: planned, foreign } = match plan_folder(folder, &engine).await {
         Ok(planned) => planned,
         Err(errors) => return Ok(Err(errors)),
     };
@@ -103,7 +78,7 @@ async fn run_all(
         let subject = Arc::new(Subject {
             definition: model.clone(),
             planned: planned_model.clone(),
-            inputs: inputs_of(model, &project, &planned, &columns),
+            inputs: inputs_of(model, &project, &planned, &foreign),
         });
         let of_model = project.unit_tests.get(model.name()).into_iter().flatten();
         let wanted = of_model.filter(|test| filter.is_none_or(|filter| title(test).contains(filter)));

@@ -181,6 +181,7 @@ pub fn late_view(view: &MaterializedViewDefinition) -> Option<MaterializedViewDe
         trigger: view.trigger.clone(),
         primary_key: Vec::new(),
         foreign_keys: Vec::new(),
+        tags: Vec::new(),
         refresh_policy: view.refresh_policy,
         query,
         late_of: Some(view.name.clone()),

@@ -5,7 +5,9 @@ use super::keys::{foreign_key, foreign_key_of_column, primary_key, primary_key_o
 use super::precedence::bind_expression_as_written;
 use super::refusal::{self, refuse};
 use super::types::data_type;
-use super::{ColumnDefinition, Error, Expectation, ForeignKey, Origin, ViolationAction, Watermark};
+use super::{
+    ColumnDefinition, ColumnTag, Error, Expectation, ForeignKey, Origin, ViolationAction, Watermark,
+};
 use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -23,6 +25,7 @@ pub(super) struct ColumnList {
     pub(super) expectations: Vec<Expectation>,
     pub(super) primary_key: Vec<String>,
     pub(super) foreign_keys: Vec<ForeignKey>,
+    pub(super) tags: Vec<ColumnTag>,
     pub(super) watermark: Option<Watermark>,
 }
 
@@ -88,7 +91,10 @@ fn column(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Resul
         let message = format!("column \"{}\" is declared twice", name.text);
         return Err(Error::new("42701", cursor.source.origin(name.at), message));
     }
-    if matches!(cursor.peek(), Some(Token::Comma | Token::RParen)) && owner == Owner::Model {
+    // A type may be called "tag" only if it is no tag's clause.
+    let is_untyped = matches!(cursor.peek(), Some(Token::Comma | Token::RParen)) || at_tag(cursor);
+    if is_untyped && owner == Owner::Model {
+        while tag(cursor, &name, list)? {}
         list.names.push(name);
         return Ok(());
     }
@@ -103,6 +109,8 @@ fn column(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Resul
             primary_key_of_column(cursor, owner, list, &name)?;
         } else if cursor.at_word("REFERENCES") {
             foreign_key_of_column(cursor, owner, list, &name)?;
+        } else if tag(cursor, &name, list)? {
+            // Taken.
         } else {
             refuse(cursor, refusal::COLUMN_CLAUSES)?;
             break;
@@ -115,6 +123,29 @@ fn column(cursor: &mut Cursor<'_>, owner: Owner, list: &mut ColumnList) -> Resul
     }
     list.columns.push(ColumnDefinition { name: name.text, data_type, nullable });
     Ok(())
+}
+
+fn at_tag(cursor: &Cursor<'_>) -> bool {
+    ["TAG", "UNTAG"].iter().any(|word| cursor.at_word(word))
+        && matches!(cursor.peek_nth(1), Some(Token::Word(_)))
+}
+
+/// `TAG pii` or `UNTAG pii`, if one comes next.
+fn tag(cursor: &mut Cursor<'_>, column: &Name, list: &mut ColumnList) -> Result<bool, Error> {
+    let origin = cursor.origin();
+    if !at_tag(cursor) {
+        return Ok(false);
+    }
+    let holds = cursor.take_word("TAG");
+    if !holds {
+        cursor.take_word("UNTAG");
+    }
+    let tag = cursor.identifier("a tag")?.text.to_lowercase();
+    if list.tags.iter().any(|other| other.column == column.text && other.tag == tag) {
+        return Err(Error::syntax(origin, format!("column \"{}\" names tag {tag} twice", column.text)));
+    }
+    list.tags.push(ColumnTag { column: column.text.clone(), tag, holds, origin });
+    Ok(true)
 }
 
 /// `WATERMARK FOR column AS column - INTERVAL '10' MINUTE`

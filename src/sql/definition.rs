@@ -36,6 +36,8 @@ pub enum Definition {
     Secret(SecretDefinition),
     /// `CREATE CONNECTION`
     Connection(ConnectionDefinition),
+    /// `CREATE SCHEMA ... PUBLIC`
+    Schema(SchemaDefinition),
     /// `CREATE SOURCE`
     Source(SourceDefinition),
     /// `CREATE SOURCE ... WITH (connector = 'delta', ...)`
@@ -120,6 +122,29 @@ pub fn schema_of(columns: &[ColumnDefinition]) -> SchemaRef {
             .map(|c| arrow::datatypes::Field::new(&c.name, c.data_type.clone(), c.nullable))
             .collect::<Vec<_>>(),
     ))
+}
+
+/// `column ... TAG pii` or `column ... UNTAG pii`: what kind of value a column holds, or that it holds none of that kind
+/// although it comes of columns that do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnTag {
+    /// The column.
+    pub column: String,
+    /// The tag, lower case.
+    pub tag: String,
+    /// False for `UNTAG`.
+    pub holds: bool,
+    /// Where the clause stands.
+    pub origin: Origin,
+}
+
+/// `CREATE SCHEMA name PUBLIC`: a schema for everybody's eyes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaDefinition {
+    /// The schema.
+    pub name: String,
+    /// Where it is defined.
+    pub origin: Origin,
 }
 
 /// `WATERMARK FOR column AS column - INTERVAL ...`
@@ -214,6 +239,8 @@ pub struct SourceDefinition {
     pub name: TableName,
     /// Declared columns, without what bronze adds.
     pub columns: Vec<ColumnDefinition>,
+    /// What kind of values columns hold.
+    pub tags: Vec<ColumnTag>,
     /// The event-time watermark, if declared.
     pub watermark: Option<Watermark>,
     /// Extra columns.
@@ -239,6 +266,8 @@ pub struct ForeignDefinition {
     pub name: TableName,
     /// Columns that it must have; it may have more.
     pub columns: Vec<ColumnDefinition>,
+    /// What kind of values columns hold.
+    pub tags: Vec<ColumnTag>,
     /// Its folder, as written; relative paths start at the project folder.
     pub path: String,
     /// How often it is looked at for new versions.
@@ -392,6 +421,8 @@ pub struct StreamingTableDefinition {
     pub primary_key: Vec<String>,
     /// Declared references to other tables' keys, shown to BI tools.
     pub foreign_keys: Vec<ForeignKey>,
+    /// What kind of values columns hold.
+    pub tags: Vec<ColumnTag>,
     /// What it computes; of a change feed, the changes.
     pub query: ModelQuery,
     /// What is kept of its changes, if it is `FLOW AUTO CDC`: its rows then come and go.
@@ -447,6 +478,8 @@ pub struct MaterializedViewDefinition {
     pub primary_key: Vec<String>,
     /// Declared references to other tables' keys, shown to BI tools.
     pub foreign_keys: Vec<ForeignKey>,
+    /// What kind of values columns hold.
+    pub tags: Vec<ColumnTag>,
     /// Whether it may be recomputed.
     pub refresh_policy: RefreshPolicy,
     /// What it computes.
@@ -466,6 +499,8 @@ pub struct ViewDefinition {
     pub name: TableName,
     /// Columns declared by name, if any: types are the query's.
     pub column_names: Option<Vec<String>>,
+    /// What kind of values columns hold.
+    pub tags: Vec<ColumnTag>,
     /// What it computes.
     pub query: ModelQuery,
     /// The whole statement, for display.

@@ -73,7 +73,7 @@ pub(super) fn foreign(cursor: &mut Cursor<'_>) -> Result<ForeignDefinition, Erro
             .with_hint(hint.unwrap_or_else(|| "Its options are path and poll_ms.".to_string())));
     }
     let sql = cursor.statement_text().to_string();
-    Ok(ForeignDefinition { name, columns: list.columns, path, poll, sql, origin })
+    Ok(ForeignDefinition { name, columns: list.columns, tags: list.tags, path, poll, sql, origin })
 }
 
 fn path(options: &mut Options, origin: &Origin) -> Result<String, Error> {

@@ -7,7 +7,7 @@ use super::cursor::Cursor;
 use super::query::model_query;
 use super::refusal::{self, refuse};
 use super::{
-    ColumnDefinition, CommentDefinition, CommentTarget, Error, Expectation, ForeignKey,
+    ColumnDefinition, ColumnTag, CommentDefinition, CommentTarget, Error, Expectation, ForeignKey,
     MaterializedViewDefinition, ModelQuery, Origin, RefreshPolicy, StreamingTableDefinition, Trigger,
     ViewDefinition, ViolationAction,
 };
@@ -58,6 +58,7 @@ pub(super) fn streaming_table(cursor: &mut Cursor<'_>) -> Result<StreamingTableD
         trigger: body.trigger.unwrap_or_default(),
         primary_key: list.primary_key,
         foreign_keys: list.foreign_keys,
+        tags: list.tags,
         query,
         auto_cdc,
         sql: cursor.statement_text().to_string(),
@@ -87,6 +88,7 @@ pub(super) fn materialized_view(cursor: &mut Cursor<'_>) -> Result<MaterializedV
         trigger: body.trigger.unwrap_or_default(),
         primary_key: list.primary_key,
         foreign_keys: list.foreign_keys,
+        tags: list.tags,
         refresh_policy: body.refresh_policy.unwrap_or_default(),
         query,
         late_of: None,
@@ -115,6 +117,7 @@ pub(super) fn view(cursor: &mut Cursor<'_>) -> Result<ViewDefinition, Error> {
     Ok(ViewDefinition {
         name: body.name,
         column_names: list.names,
+        tags: list.tags,
         query,
         sql: cursor.statement_text().to_string(),
         origin,
@@ -236,6 +239,7 @@ struct Declared {
     expectations: Vec<Expectation>,
     primary_key: Vec<String>,
     foreign_keys: Vec<ForeignKey>,
+    tags: Vec<ColumnTag>,
 }
 
 impl Declared {
@@ -253,6 +257,7 @@ impl Declared {
             expectations: list.expectations,
             primary_key: list.primary_key,
             foreign_keys: list.foreign_keys,
+            tags: list.tags,
         })
     }
 }

@@ -6,7 +6,7 @@ use super::cursor::{Cursor, length_of_time};
 use super::refusal::{self, refuse};
 use super::{
     ConnectionDefinition, Connector, Encode, Error, Include, IncludeKind, OptionValue, Options,
-    SecretBackend, SecretDefinition, SourceDefinition, Watermark, hint_did_you_mean,
+    SchemaDefinition, SecretBackend, SecretDefinition, SourceDefinition, Watermark, hint_did_you_mean,
 };
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -14,6 +14,22 @@ use std::time::Duration;
 
 const SECRET_EXAMPLE: &str = "Write CREATE SECRET name WITH (backend = 'env') AS 'VARIABLE_NAME' (or 'file' and a path): \
     never the value itself.";
+
+/// `CREATE SCHEMA name PUBLIC`
+pub(super) fn schema(cursor: &mut Cursor<'_>) -> Result<SchemaDefinition, Error> {
+    let origin = cursor.statement_origin();
+    cursor.expect_words(&["CREATE", "SCHEMA"])?;
+    super::parser::refuse_if_not_exists(cursor)?;
+    let name = cursor.object_name("a schema")?.text;
+    if cursor.at_end() {
+        return Err(Error::unsupported(origin, "CREATE SCHEMA without PUBLIC says nothing").with_hint(format!(
+            "Schemas need no statement: sql/{name}/x.sql makes schema {name}. Write PUBLIC behind it to keep personal data out."
+        )));
+    }
+    cursor.expect_words(&["PUBLIC"])?;
+    cursor.expect_end()?;
+    Ok(SchemaDefinition { name, origin })
+}
 
 /// `CREATE SECRET name WITH (backend = 'env') AS 'KEY'`. Errors stand at the statement's start and repeat nothing of
 /// it: people write the value where the variable's name belongs.
@@ -196,10 +212,10 @@ pub(super) fn source(cursor: &mut Cursor<'_>) -> Result<SourceDefinition, Error>
     let watermark = watermark(list.watermark.take(), &mut options, &with_origin)?;
     let includes = included_columns(includes.unwrap_or_default(), &list, &origin)?;
     let sql = cursor.statement_text().to_string();
-    let columns = list.columns;
     Ok(SourceDefinition {
         name,
-        columns,
+        columns: list.columns,
+        tags: list.tags,
         watermark,
         includes,
         connector,

@@ -71,6 +71,7 @@ fn torn_text(source: &SourceText<'_>, error: TokenizerError) -> Error {
 const HEADS: &[&str] = &[
     "CREATE SECRET",
     "CREATE CONNECTION",
+    "CREATE SCHEMA",
     "CREATE SOURCE",
     "CREATE STREAMING TABLE",
     "CREATE OR REFRESH STREAMING TABLE",
@@ -87,6 +88,9 @@ fn definition(cursor: &mut Cursor<'_>) -> Result<Definition, Error> {
     }
     if cursor.at_words(&["CREATE", "CONNECTION"]) {
         return outside::connection(cursor).map(Definition::Connection);
+    }
+    if cursor.at_words(&["CREATE", "SCHEMA"]) {
+        return outside::schema(cursor).map(Definition::Schema);
     }
     if cursor.at_words(&["CREATE", "SOURCE"]) && foreign::is_foreign(cursor) {
         return foreign::foreign(cursor).map(Definition::Foreign);

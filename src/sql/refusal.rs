@@ -48,7 +48,6 @@ pub(super) const STATEMENTS: &[Known] = &[
     known(&["CREATE", "MODEL"], "Write the features as a materialized view."),
     known(&["CREATE", "INDEX"], "Tables are pruned by file statistics; PARTITIONED BY narrows them further."),
     known(&["CREATE", "UNIQUE", "INDEX"], "Declare PRIMARY KEY in the table's column list."),
-    known(&["CREATE", "SCHEMA"], "Schemas need no statement: sql/gold/x.sql makes schema gold."),
     known(&["CREATE", "DATABASE"], "There is one database, sluice."),
     known(&["CREATE", "CATALOG"], "There is one database, sluice."),
     known(
@@ -164,7 +163,7 @@ pub(super) const MODEL_CLAUSES: &[Known] = &[
     known(&["CLUSTERED", "BY"], "Write PARTITIONED BY for a column of few values."),
     known(&["ORDER", "BY"], "Tables have no order: write ORDER BY where you read them."),
     known(&["COMMENT"], "Write COMMENT ON TABLE name IS '...'; in the same file."),
-    known(&["TAG"], "Leave tags out."),
+    known(&["TAG"], "Tags are of columns: write TAG name behind a column's type."),
     known(&["WITH"], "Leave WITH (...) out: a model's settings are its clauses."),
     known(&["USING"], "Every table is a Delta table: leave USING out."),
     known(&["LOCATION"], "Tables stand under the data folder, by schema and name."),
@@ -188,8 +187,7 @@ pub(super) const CDC_CLAUSES: &[Known] = &[
 
 /// What may stand behind a column's type.
 pub(super) const COLUMN_CLAUSES: &[Known] = &[
-    known(&["TAG"], "Leave tags out, and mask or hash the column in the model."),
-    known(&["TAGS"], "Leave tags out, and mask or hash the column in the model."),
+    known(&["TAGS"], "Write TAG name behind the type, once for each."),
     known(&["MASK"], "Mask the column in the model."),
     known(&["DEFAULT"], "Write coalesce(column, value) in the model."),
     known(&["GENERATED"], "Write the expression in the model."),

@@ -1,6 +1,9 @@
 //! The tables of schema `sluice`: the server as the console, the alerts and the tests see it.
 
+mod lineage;
+
 use super::foreign::RunningForeign;
+use super::loaded::Planned;
 use super::sources::RunningSource;
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
@@ -134,6 +137,7 @@ impl Journals {
 /// What system tables show.
 pub(super) struct Shown<'a> {
     pub(super) project: &'a Arc<Project>,
+    pub(super) planned: &'a Planned,
     pub(super) models: &'a [Arc<crate::refresh::Model>],
     pub(super) lake: &'a Arc<Lake>,
     pub(super) sources: &'a Arc<Vec<RunningSource>>,
@@ -151,6 +155,7 @@ pub(super) struct Shown<'a> {
 pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let Shown {
         project,
+        planned,
         models,
         lake,
         sources,
@@ -198,6 +203,16 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         })
     };
     add("models", "Every model as defined", models_schema(), live(models_schema(), model_rows));
+    let fixed = |schema: SchemaRef, rows: Vec<Row>| live(schema, Arc::new(move || rows.clone()));
+    let schema = lineage::tables_schema();
+    let rows = fixed(Arc::clone(&schema), lineage::table_rows(project));
+    add("lineage", "Which tables each model reads", schema, rows);
+    let schema = lineage::columns_schema();
+    let rows = fixed(Arc::clone(&schema), lineage::column_rows(planned));
+    add("column_lineage", "Which columns each column comes of, and what bears on it", schema, rows);
+    let schema = lineage::tags_schema();
+    let rows = fixed(Arc::clone(&schema), lineage::tag_rows(project, planned));
+    add("column_tags", "Which columns hold values of a tagged kind, and where these come from", schema, rows);
     let freshness_rows = {
         let (board, cuts) = (board.clone(), cuts.clone());
         Arc::new(move || freshness_of(&board, &cuts.borrow()))

@@ -63,7 +63,7 @@ impl Planner {
         let query = Box::new(Query::clone(&rows.query));
         let statement = Statement::Statement(Box::new(SqlStatement::Query(query)));
         match self.query(statement).await {
-            Ok(given) => errors.extend(ungiven(rows, &given)),
+            Ok(given) => errors.extend(ungiven(rows, &given.schema)),
             Err(error) => errors.extend(errors_of(&error, &Place::of_rows(test, rows))),
         }
         errors

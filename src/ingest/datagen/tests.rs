@@ -8,6 +8,7 @@ fn definition(options: &[(&str, &str)], encode: Encode) -> SourceDefinition {
     SourceDefinition {
         name: TableName::new("bronze", "test"),
         columns: vec![],
+        tags: vec![],
         watermark: None,
         includes: vec![],
         connector: crate::sql::Connector::Datagen,

@@ -22,6 +22,7 @@ fn source(columns: &[(&str, DataType)], encode: Encode) -> SourceDefinition {
     SourceDefinition {
         name: TableName::new("bronze", "things"),
         columns: columns.collect(),
+        tags: vec![],
         watermark: None,
         includes: Vec::new(),
         connector: Connector::Http,

@@ -59,6 +59,7 @@ fn definition(encode: Encode) -> Arc<SourceDefinition> {
             column("name", DataType::Utf8, true),
             column("amount", DataType::Decimal128(10, 2), true),
         ],
+        tags: vec![],
         watermark: None,
         includes: Vec::new(),
         connector: Connector::Files,

@@ -37,6 +37,7 @@ fn definition(encode: Encode) -> Arc<SourceDefinition> {
     Arc::new(SourceDefinition {
         name: TableName::new("bronze", "things"),
         columns: vec![column("id", DataType::Int64), column("name", DataType::Utf8)],
+        tags: vec![],
         watermark: None,
         includes: Vec::new(),
         connector: Connector::Http,

@@ -38,6 +38,7 @@ fn definition() -> SourceDefinition {
             data_type: DataType::Int64,
             nullable: true,
         }],
+        tags: vec![],
         watermark: None,
         includes: Vec::new(),
         connector: Connector::Kafka,

@@ -9,6 +9,7 @@ fn definition(connector: Connector, encode: Encode, options: &[(&str, &str)]) ->
     Arc::new(SourceDefinition {
         name: TableName::new("bronze", "orders"),
         columns: Vec::new(),
+        tags: vec![],
         watermark: None,
         includes: Vec::new(),
         connector,
