@@ -8,6 +8,7 @@
 //! ```
 
 mod define;
+mod deploy;
 pub(crate) mod foreign;
 mod loaded;
 mod reads;
@@ -19,7 +20,8 @@ mod unopened;
 mod upkeep;
 
 use crate::catalog::cut::{Cut, Relation, RelationKind};
-use crate::catalog::definer::{Definer, Request};
+use crate::catalog::definer::{Asked, Definer};
+use crate::catalog::files::{Texts, texts};
 use crate::catalog::inputs::inputs_of;
 use crate::catalog::project::{Model as Definition, Project};
 use crate::config::Settings;
@@ -36,11 +38,13 @@ use crate::serve::tls::Tls;
 use crate::serve::{Readers, flight, http, postgres};
 use crate::sql;
 use anyhow::{Context as _, anyhow, bail};
-use define::{Asked, Typing};
+use define::{Answer, Typing};
+use deploy::Deployments;
 use foreign::{Others, RunningForeign};
 use futures::future::join_all;
 pub(crate) use loaded::Planned;
-use loaded::{Loaded, load, prepare};
+use loaded::{Loaded, Written, load, prepare};
+use parking_lot::Mutex;
 use reads::{depends_on_clock, reads};
 use relations::{model_relation, quarantine_relation, relation, watermark_relation};
 use sources::{RunningSource, SourceTasks};
@@ -76,14 +80,13 @@ pub async fn run(
         let lake = Arc::new(Lake::open(Path::new(&root))?);
         let journals = Journals::open(&lake)?;
         let epochs = EpochTable::open(&lake)?;
-        let typing = Typing::open(&lake)?;
-        anyhow::Ok((lake, journals, epochs, typing))
+        let (typing, deployments) = (Typing::open(&lake)?, Deployments::open(&lake)?);
+        anyhow::Ok((lake, journals, epochs, typing, deployments))
     });
-    let (lake, journals, epochs, typing) =
+    let (lake, journals, epochs, typing, deployments) =
         opened.await?.with_context(|| format!("could not open the lake at {}", settings.data))?;
 
-    let mut loaded = load(&settings.project, &typing.now(), &engine).await.map_err(all_errors)?;
-
+    let kept = deployments.kept(&texts(&settings.project));
     let empty = Cut { epoch: 0, wave_time: clock::now(), tables: BTreeMap::new(), shape: 0 };
     let (cuts, mut published) = watch::channel(Arc::new(empty));
     let (inboxes, control) = (Inboxes::default(), Control::default());
@@ -100,17 +103,27 @@ pub async fn run(
         inboxes,
         control,
         typing,
+        deployments,
+        kept: Mutex::new(kept.clone()),
         definer,
         reload,
     };
+    let mut loaded = load(&house.written(), &house.typing.now(), &house.engine).await.map_err(all_errors)?;
+    if kept.is_some() {
+        tracing::warn!(
+            "files of an earlier deployment run, as APPLY ROLLBACK said; APPLY takes the folder's"
+        );
+    } else {
+        house.note_folder("start").await;
+    }
     let stop_serving = Shutdown::new();
     let mut ready = Some(ready);
     let mut listeners = Some(listeners);
-    let mut asked: Option<Asked> = None;
+    let mut asked: Option<Answer> = None;
     loop {
         let stop = shutdown.token().child_token();
         let shape = house.cuts.borrow().shape;
-        let project = Arc::clone(&loaded.project);
+        let (project, planned) = (Arc::clone(&loaded.project), loaded.planned.clone());
         let running = house.start(loaded, &stop).await?;
         if let (Some(ready), Some(listeners)) = (ready.take(), listeners.take()) {
             tokio::select! {
@@ -125,13 +138,13 @@ pub async fn run(
         if let Some(asked) = asked.take() {
             // Who defined something reads it next.
             tokio::select! {
-                _ = published.wait_for(|cut| cut.shape > shape) => asked.answer(),
+                _ = published.wait_for(|cut| cut.shape > shape) => asked(),
                 () = shutdown.requested() => {}
             }
         }
         let reloaded = tokio::select! {
             () = shutdown.requested() => None,
-            reloaded = house.changed(project, &mut requests) => Some(reloaded),
+            reloaded = house.changed(project, &planned, &mut requests) => Some(reloaded),
         };
         stop.cancel();
         running.drain().await;
@@ -231,6 +244,9 @@ struct House {
     inboxes: Inboxes,
     control: Control,
     typing: Typing,
+    deployments: Deployments,
+    /// The files that run in the place of the folder's, after a way back.
+    kept: Mutex<Option<Arc<Texts>>>,
     definer: Definer,
     /// Rung when others have changed a table so that models must be planned anew.
     reload: Arc<Notify>,
@@ -440,6 +456,7 @@ impl House {
             board,
             epochs: &self.epochs,
             definitions: self.typing.table(),
+            deployments: self.deployments.table(),
             journals: &self.journals,
             cuts: self.cuts.subscribe(),
             quarantines: &quarantines,
@@ -476,8 +493,9 @@ impl House {
     async fn changed(
         &self,
         project: Arc<Project>,
-        requests: &mut mpsc::Receiver<Request>,
-    ) -> (Loaded, Option<Asked>) {
+        planned: &Planned,
+        requests: &mut mpsc::Receiver<Asked>,
+    ) -> (Loaded, Option<Answer>) {
         let mut files = std::pin::pin!(self.changed_project());
         loop {
             tokio::select! {
@@ -487,9 +505,16 @@ impl House {
                     // The project was sound: what others change leaves out single models.
                     return (prepare(project, &self.engine).await.0, None);
                 }
-                Some(request) = requests.recv() => {
-                    if let Some((next, asked)) = self.define(&project, request).await {
-                        return (next, Some(asked));
+                Some(asked) = requests.recv() => {
+                    let next = match asked {
+                        Asked::Definition(request) => self.define(&project, request).await,
+                        Asked::Deployment(deployment) => {
+                            let running = deploy::Running { project: &project, planned };
+                            self.deploy(running, deployment).await
+                        }
+                    };
+                    if let Some((next, answer)) = next {
+                        return (next, Some(answer));
                     }
                 }
             }
@@ -509,9 +534,11 @@ impl House {
                 continue;
             }
             known = now;
-            match load(&self.settings.project, &self.typing.now(), &self.engine).await {
+            let folder = Written { kept: None, ..self.written() };
+            match load(&folder, &self.typing.now(), &self.engine).await {
                 Ok(next) => {
                     tracing::info!("the project has changed and is reloaded");
+                    self.note_folder("watch").await;
                     return next;
                 }
                 Err(errors) => {

@@ -12,6 +12,7 @@ mod check_messages;
 mod copy_in;
 mod crash;
 mod definitions;
+mod deploy;
 mod drivers;
 mod encryption;
 mod evolution;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         readers::trials(),
         drivers::trials(),
         definitions::trials(),
+        deploy::trials(),
         encryption::trials(),
         flight::trials(),
         flight_clients::trials(),

@@ -1,8 +1,9 @@
-//! The way from readers to whoever runs the project: what is defined over a connection.
+//! The way from readers to whoever runs the project: what is defined over a connection, and which files are to run.
 //!
 //! Comes in: the changes of a statement, or of a transaction when it commits. Goes out: to the warehouse, which plans
 //! them and, once they stand, runs on with them; the answer comes with the first cut in which they are seen.
 
+use super::changes::ObjectChange;
 use super::cut::Relation;
 use super::definitions::{Change, Refusal};
 use crate::lake::TableName;
@@ -33,6 +34,46 @@ pub struct Request {
     pub done: oneshot::Sender<Result<Defined, Refusal>>,
 }
 
+/// Which files the warehouse is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// Those in the project folder.
+    Folder,
+    /// Those of an earlier deployment, by its number; the one before this one without.
+    Earlier(Option<i64>),
+}
+
+/// A look at what other files would change, or these files from now on.
+#[derive(Debug)]
+pub struct Deployment {
+    /// Which files.
+    pub files: Files,
+    /// Who asks.
+    pub user: String,
+    /// Whether they are to run.
+    pub purpose: Purpose,
+    /// Who waits for the answer.
+    pub done: oneshot::Sender<Result<Vec<PlannedChange>, Refusal>>,
+}
+
+/// An object that is not as it was.
+#[derive(Clone, Debug)]
+pub struct PlannedChange {
+    /// What is different about it.
+    pub change: ObjectChange,
+    /// How many rows it has now, where these are to be computed anew.
+    pub stored_rows: Option<u64>,
+}
+
+/// What comes out at the warehouse's end.
+#[derive(Debug)]
+pub enum Asked {
+    /// Something is defined over a connection.
+    Definition(Request),
+    /// Files are to be looked at, or to be run.
+    Deployment(Deployment),
+}
+
 /// What changes make of the relations.
 #[derive(Clone, Debug, Default)]
 pub struct Defined {
@@ -46,7 +87,7 @@ pub struct Defined {
 
 /// The way to the warehouse. By default there is none at its end.
 #[derive(Clone, Debug)]
-pub struct Definer(mpsc::Sender<Request>);
+pub struct Definer(mpsc::Sender<Asked>);
 
 impl Default for Definer {
     fn default() -> Self {
@@ -56,7 +97,7 @@ impl Default for Definer {
 
 impl Definer {
     /// A way, and its end.
-    pub fn new() -> (Self, mpsc::Receiver<Request>) {
+    pub fn new() -> (Self, mpsc::Receiver<Asked>) {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         (Self(sender), receiver)
     }
@@ -65,7 +106,20 @@ impl Definer {
     pub async fn ask(&self, changes: Vec<Change>, user: &str, purpose: Purpose) -> Result<Defined, Refusal> {
         let (done, answer) = oneshot::channel();
         let request = Request { changes, user: user.to_string(), purpose, done };
-        self.0.send(request).await.map_err(|_| stopping())?;
+        self.0.send(Asked::Definition(request)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Asks what other files would change, or for them to be run.
+    pub async fn deploy(
+        &self,
+        files: Files,
+        user: &str,
+        purpose: Purpose,
+    ) -> Result<Vec<PlannedChange>, Refusal> {
+        let (done, answer) = oneshot::channel();
+        let deployment = Deployment { files, user: user.to_string(), purpose, done };
+        self.0.send(Asked::Deployment(deployment)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::lake::TableName;
 use crate::sql::{Error, Origin};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,25 @@ pub(super) struct SqlFile {
     pub(super) path: PathBuf,
     pub(super) place: Place,
     pub(super) text: String,
+}
+
+/// The texts of a project's SQL files, by their paths relative to the project folder.
+pub type Texts = BTreeMap<PathBuf, String>;
+
+/// The texts of a folder's files, as far as they can be read.
+pub fn texts(folder: &Path) -> Texts {
+    sql_files(folder).0.into_iter().map(|file| (file.path, file.text)).collect()
+}
+
+/// Files whose texts were kept.
+pub(super) fn kept_files(texts: &Texts) -> Vec<SqlFile> {
+    let place = |path: &Path| if path.starts_with("catalog") { Place::Catalog } else { Place::Sql };
+    let file = |(path, text): (&PathBuf, &String)| SqlFile {
+        place: place(path),
+        path: path.clone(),
+        text: text.clone(),
+    };
+    texts.iter().map(file).collect()
 }
 
 /// Reads `catalog/**/*.sql` and `sql/**/*.sql`, each sorted by path; hidden files and folders are left out.

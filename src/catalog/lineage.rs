@@ -340,4 +340,4 @@ fn of_all_inputs(plan: &LogicalPlan, outer: Option<&Scope<'_>>) -> Lineage {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,10 +1,12 @@
 //! What the warehouse consists of: the project's definitions and their graph, the cut that readers see, system tables.
 
 mod audits;
+pub mod changes;
 pub mod cut;
 pub mod definer;
 pub mod definitions;
-mod files;
+mod derivation;
+pub mod files;
 pub mod foreign;
 pub mod inputs;
 mod keys;

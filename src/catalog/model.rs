@@ -89,6 +89,43 @@ impl Model {
         }
     }
 
+    /// What it is in words.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Model::StreamingTable(_) => "streaming table",
+            Model::MaterializedView(d) if d.late_of.is_some() => "late rows",
+            Model::MaterializedView(_) => "materialized view",
+            Model::View(_) => "view",
+        }
+    }
+
+    /// The part of its definition that its rows depend on, written in one way: spaces, comments, keys, triggers, tags and
+    /// the like are left out. While it is the same, what is stored stands.
+    pub fn content(&self) -> String {
+        let empty = (&None, &[][..], &[][..]);
+        let (columns, expectations, partitions) = match self {
+            Model::StreamingTable(d) => (&d.columns, &d.expectations[..], &d.partitioned_by[..]),
+            Model::MaterializedView(d) => (&d.columns, &d.expectations[..], &d.partitioned_by[..]),
+            Model::View(_) => empty,
+        };
+        let rules = expectations.iter().map(|e| (&e.name, &e.predicate, e.action));
+        let query = match self.auto_cdc() {
+            Some(flow) => flow.to_string(),
+            None => self.query().ast.to_string(),
+        };
+        let (kind, names, rules) = (self.kind(), self.column_names(), rules.collect::<Vec<_>>());
+        format!("{kind} {columns:?} {names:?} {partitions:?} {rules:?} {query}")
+    }
+
+    /// Its columns declared by name alone, if they are.
+    fn column_names(&self) -> Option<&[String]> {
+        match self {
+            Model::StreamingTable(d) => d.column_names.as_deref(),
+            Model::MaterializedView(d) => d.column_names.as_deref(),
+            Model::View(d) => d.column_names.as_deref(),
+        }
+    }
+
     /// Where it is defined.
     pub fn origin(&self) -> &Origin {
         match self {

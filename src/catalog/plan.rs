@@ -5,6 +5,7 @@
 
 use super::audits::audit_errors;
 use super::cut::Cut;
+use super::derivation::Derivation;
 use super::keys::incomparable_keys;
 use super::lineage::Lineage;
 use super::plan_error::{Place, errors_of};
@@ -44,6 +45,8 @@ pub struct PlannedModel {
     pub continuation: Option<Continuation>,
     /// What its columns, in their order, and its rows come of.
     pub lineage: Arc<Lineage>,
+    /// By which its columns, in their order, and its rows are known to be computed as they were.
+    pub derivation: Arc<Derivation>,
 }
 
 /// The columns of tables that others write, as far as they are known.
@@ -180,6 +183,7 @@ pub use unit_tests::plan_unit_test;
 struct Output {
     schema: SchemaRef,
     lineage: Arc<Lineage>,
+    derivation: Arc<Derivation>,
 }
 
 struct Planner {
@@ -229,7 +233,7 @@ impl Planner {
                 (query.to_string(), output, None)
             }
         };
-        let Output { schema: output, lineage } = output;
+        let Output { schema: output, lineage, derivation } = output;
         named_columns(&output, &place)?;
         let output = storable(&output).map_err(|error| {
             let origin = place.of_word(&error.column).unwrap_or_else(|| place.query());
@@ -268,7 +272,7 @@ impl Planner {
         let continuation =
             continuation.filter(|_| columns.all(|(stored, change)| is_like_changes(stored, change)));
         if errors.is_empty() {
-            Ok(PlannedModel { schema, query, continuation, lineage })
+            Ok(PlannedModel { schema, query, continuation, lineage, derivation })
         } else {
             Err(errors)
         }
@@ -312,7 +316,8 @@ impl Planner {
         let fields = logical.zip(physical.schema().fields().iter().cloned().collect::<Vec<_>>());
         let fields = fields.map(|(named, typed)| Field::new(named.name(), typed.data_type().clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        Ok(Output { schema, lineage: Arc::new(Lineage::of(&plan)) })
+        let (lineage, derivation) = (Lineage::of(&plan), Derivation::of(&plan));
+        Ok(Output { schema, lineage: Arc::new(lineage), derivation: Arc::new(derivation) })
     }
 
     /// An audit's query is one that could be asked.

@@ -5,7 +5,9 @@
 
 use super::audits::not_audited;
 use super::definitions::Definitions;
-use super::files::{Place, SqlFile, file_origin, name_of_path, path_of, slashed, sql_files};
+use super::files::{
+    Place, SqlFile, Texts, file_origin, kept_files, name_of_path, path_of, slashed, sql_files,
+};
 use super::keys::{no_key, reference_error};
 pub use super::model::Model;
 use super::order::dependency_order;
@@ -50,14 +52,21 @@ impl Project {
     /// Reads and checks a folder: syntax, one object a file, path = name under `sql/`, names that exist, no cycles.
     /// Touches no data and plans no query. All errors are reported together, ordered by file and line.
     pub fn load(folder: &Path) -> Result<Project, Vec<Error>> {
-        Self::load_with(folder, &Definitions::default())
+        Self::load_with(folder, None, &Definitions::default())
     }
 
-    /// As [`Project::load`], with what was defined over connections beside the files: as if there were a file for each,
-    /// which is also how errors name them.
-    pub fn load_with(folder: &Path, typed: &Definitions) -> Result<Project, Vec<Error>> {
+    /// As [`Project::load`], of files that were kept if there are some, and with what was defined over connections beside
+    /// them: as if there were a file for each, which is also how errors name them.
+    pub fn load_with(
+        folder: &Path,
+        kept: Option<&Texts>,
+        typed: &Definitions,
+    ) -> Result<Project, Vec<Error>> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-        let (mut files, errors) = sql_files(&folder);
+        let (mut files, errors) = match kept {
+            Some(texts) => (kept_files(texts), vec![]),
+            None => sql_files(&folder),
+        };
         let typed = typed.0.values();
         files.extend(typed.map(|model| SqlFile {
             path: model.path(),

@@ -7,7 +7,9 @@ mod datagen;
 mod init;
 mod junit;
 mod lineage;
+mod plan;
 mod planned;
+mod remote;
 mod serve;
 mod test;
 mod user;
@@ -33,6 +35,10 @@ enum Command {
     Check(check::CheckArguments),
     /// Run the unit tests of a project: each model over rows that the test gives
     Test(test::TestArguments),
+    /// Show what edited files would change of a running server, or between two folders
+    Plan(plan::PlanArguments),
+    /// Have a running server take the edited files of its project, or go back
+    Apply(plan::ApplyArguments),
     /// Show what a table or a column comes of, or what comes of it
     Lineage(lineage::LineageArguments),
     /// Make a small project of one's own that runs at once
@@ -81,6 +87,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check::run(arguments),
         Command::Test(arguments) => test::run(arguments),
+        Command::Plan(arguments) => plan::plan(arguments),
+        Command::Apply(arguments) => plan::apply(arguments),
         Command::Lineage(arguments) => lineage::run(arguments),
         Command::Init(arguments) => init::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::User(arguments) => user::run(arguments).map(|()| ExitCode::SUCCESS),

@@ -220,7 +220,7 @@ pub fn hidden_tables(lake: &Lake) -> Result<Vec<(TableName, String)>, Error> {
 pub struct Reads {
     /// Every stored table, views looked through.
     pub stored: Vec<TableName>,
-    /// The texts of these views, in one order: a change of one changes what the model is.
+    /// The contents of these views, in one order: a change of one changes what the model is.
     pub views: Vec<String>,
     /// Which tables these are among those that others write: rows that were computed from another table are computed
     /// anew.
@@ -235,14 +235,14 @@ pub fn open_model(
     reads: Reads,
     audits: Vec<Arc<AuditDefinition>>,
 ) -> Result<Option<Model>, Error> {
-    let (name, expectations, partitioned_by, trigger, sql, policy, is_streaming) = match definition {
+    let (name, expectations, partitioned_by, trigger, policy, is_streaming) = match definition {
         Definition::StreamingTable(d) => {
             let policy = RefreshPolicy::Auto;
             let is_streaming = d.auto_cdc.is_none();
-            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, &d.sql, policy, is_streaming)
+            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, policy, is_streaming)
         }
         Definition::MaterializedView(d) => {
-            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, &d.sql, d.refresh_policy, false)
+            (&d.name, &d.expectations, &d.partitioned_by, &d.trigger, d.refresh_policy, false)
         }
         Definition::View(_) => return Ok(None),
     };
@@ -276,7 +276,7 @@ pub fn open_model(
         query: planned.query.clone(),
         continuation: planned.continuation.clone(),
         streams: if is_streaming { definition.query().streams.clone() } else { Vec::new() },
-        definition_hash: hash_of(sql, &reads),
+        definition_hash: hash_of(&definition.content(), &reads),
         inputs: reads.stored,
         trigger: trigger.clone(),
         policy,
@@ -291,10 +291,10 @@ pub fn open_model(
     }))
 }
 
-/// The number of a definition, of the views that it reads and of the tables of others.
-fn hash_of(sql: &str, reads: &Reads) -> i64 {
+/// The number of a definition's content, of that of the views that it reads and of the tables of others.
+fn hash_of(content: &str, reads: &Reads) -> i64 {
     let read = reads.views.iter().chain(&reads.foreign).map(String::as_str);
-    hash(&std::iter::once(sql).chain(read).collect::<Vec<_>>().join("\0"))
+    hash(&std::iter::once(content).chain(read).collect::<Vec<_>>().join("\0"))
 }
 
 /// A text's number: the same text gives the same number on every machine.
@@ -305,9 +305,9 @@ fn hash(sql: &str) -> i64 {
     i64::from_le_bytes(first)
 }
 
-/// The number of a definition that reads no views, as text, for display.
-pub fn definition_id(sql: &str) -> String {
-    format!("{:016x}", hash(sql))
+/// The number of the content of a definition that reads no views, as text, for display.
+pub fn definition_id(definition: &Definition) -> String {
+    format!("{:016x}", hash(&definition.content()))
 }
 
 /// One refresh as `sluice.refreshes` shows it.

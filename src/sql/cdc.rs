@@ -5,9 +5,11 @@ use super::columns::condition;
 use super::cursor::{Cursor, Name};
 use super::query::stream_of;
 use super::refusal::{self, refuse};
+use super::syntax::{quoted, quoted_table};
 use super::{Error, ModelQuery, Origin, asks_for_time, hint_did_you_mean};
 use crate::lake::TableName;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
+use std::fmt;
 
 /// A change feed and what is kept of it. The rows that it stands for are those of [`super::defining_query`].
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +75,36 @@ impl AutoCdc {
         let start = matches!(self.history, History::Versions { .. }).then_some(START_AT);
         self.keys.iter().map(|key| key.name.as_str()).chain(start).collect()
     }
+}
+
+/// The clauses as they could be written.
+impl fmt::Display for AutoCdc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FLOW AUTO CDC FROM STREAM {} KEYS ({})", quoted_table(&self.input), names(&self.keys))?;
+        if let Some(delete) = &self.delete_when {
+            write!(f, " APPLY AS DELETE WHEN {}", delete.text)?;
+        }
+        write!(f, " SEQUENCE BY {} COLUMNS {}", quoted(&self.sequence_by.name), self.columns)?;
+        match &self.history {
+            History::Newest => write!(f, " STORED AS SCD TYPE 1"),
+            History::Versions { tracked } => {
+                write!(f, " STORED AS SCD TYPE 2 TRACK HISTORY ON {tracked}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Selection::Only(columns) => f.write_str(&names(columns)),
+            Selection::AllBut(columns) => write!(f, "* EXCEPT ({})", names(columns)),
+        }
+    }
+}
+
+fn names(columns: &[ColumnName]) -> String {
+    columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ")
 }
 
 /// The clauses, in the order in which they stand.

@@ -20,21 +20,10 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
-/// Who asked for what the warehouse now starts with, and what they are told once it can be read.
-pub(super) struct Asked {
-    done: oneshot::Sender<Result<Defined, Refusal>>,
-    defined: Defined,
-}
-
-impl Asked {
-    /// It can be read.
-    pub(super) fn answer(self) {
-        // Who has gone needs no answer.
-        let _ = self.done.send(Ok(self.defined));
-    }
-}
+/// What those are told who asked for what the warehouse now starts with, once it can be read. Who has gone needs no
+/// answer.
+pub(super) type Answer = Box<dyn FnOnce() + Send>;
 
 /// The definitions as they are now, and the table that keeps them.
 pub(super) struct Typing {
@@ -144,7 +133,7 @@ fn models_of(batch: &RecordBatch) -> Option<Vec<Typed>> {
 
 impl House {
     /// Does what is asked for. `Some` is what is to run from now on.
-    pub(super) async fn define(&self, project: &Project, request: Request) -> Option<(Loaded, Asked)> {
+    pub(super) async fn define(&self, project: &Project, request: Request) -> Option<(Loaded, Answer)> {
         let Request { changes, user, purpose, done } = request;
         let outcome = self.redefined(project, &changes, purpose).await;
         let (definitions, loaded, defined) = match outcome {
@@ -164,7 +153,7 @@ impl House {
             return None;
         }
         tracing::info!(user, "the project is reloaded: models were defined over a connection");
-        Some((loaded, Asked { done, defined }))
+        Some((loaded, Box::new(move || drop(done.send(Ok(defined))))))
     }
 
     /// The definitions after these changes, the project with them, and what of it is new.
@@ -185,8 +174,8 @@ impl House {
         let may_fall = |name: &TableName| {
             !touched.contains(name) && (purpose == Purpose::Check || replaces || !runs(name))
         };
-        let folder = &self.settings.project;
-        let (loaded, fallen) = load_without(folder, &after, &self.engine, may_fall).await.map_err(refused)?;
+        let (loaded, fallen) =
+            load_without(&self.written(), &after, &self.engine, may_fall).await.map_err(refused)?;
         let mut lost = vec![];
         if purpose == Purpose::Apply {
             lost.extend(fallen.iter().filter(|name| runs(name)).cloned());
@@ -208,7 +197,7 @@ impl House {
 }
 
 /// The first error of a project that would not stand.
-fn refused(errors: Vec<sql::Error>) -> Refusal {
+pub(super) fn refused(errors: Vec<sql::Error>) -> Refusal {
     let Some(first) = errors.first().cloned() else {
         let message = all_errors(errors).to_string();
         return Refusal { code: "XX000", message, detail: None, hint: None };

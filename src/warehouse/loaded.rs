@@ -5,6 +5,7 @@
 
 use super::foreign::{self, Others};
 use crate::catalog::definitions::Definitions;
+use crate::catalog::files::Texts;
 use crate::catalog::foreign::depending_on_others;
 use crate::catalog::plan::{PlannedModel, Plans, plan_each};
 use crate::catalog::project::Project;
@@ -12,8 +13,17 @@ use crate::engine::Engine;
 use crate::lake::TableName;
 use crate::sql::Error;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Where a project is read from.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    /// The project folder.
+    pub(super) folder: PathBuf,
+    /// Texts of files that are to be run in the place of those that are there now.
+    pub(super) kept: Option<Arc<Texts>>,
+}
 
 pub(crate) type Planned = BTreeMap<TableName, PlannedModel>;
 
@@ -26,15 +36,19 @@ pub(super) struct Loaded {
     pub(super) left_out: BTreeMap<TableName, String>,
 }
 
-/// Reads a project folder, and what was defined over connections beside it. A model of those that does not stand (any
+/// Reads a project, and what was defined over connections beside it. A model of those that does not stand (any
 /// more, since files have changed) is left out.
-pub(super) async fn load(folder: &Path, typed: &Definitions, engine: &Engine) -> Result<Loaded, Vec<Error>> {
-    load_without(folder, typed, engine, |_| true).await.map(|(loaded, _)| loaded)
+pub(super) async fn load(
+    written: &Written,
+    typed: &Definitions,
+    engine: &Engine,
+) -> Result<Loaded, Vec<Error>> {
+    load_without(written, typed, engine, |_| true).await.map(|(loaded, _)| loaded)
 }
 
 /// As [`load`], but only such models may fall as `may_fall` says; which ones fell. Errors are of one that may not.
 pub(super) async fn load_without(
-    folder: &Path,
+    written: &Written,
     typed: &Definitions,
     engine: &Engine,
     may_fall: impl Fn(&TableName) -> bool,
@@ -42,7 +56,7 @@ pub(super) async fn load_without(
     let mut standing = typed.clone();
     let mut fallen = BTreeMap::new();
     loop {
-        let errors = match load_all(folder, &standing, engine).await {
+        let errors = match load_all(written, &standing, engine).await {
             Ok(mut loaded) => {
                 let names = fallen.keys().cloned().collect();
                 loaded.left_out.extend(fallen);
@@ -69,9 +83,9 @@ fn is_typed(typed: &Definitions, error: &Error) -> bool {
     typed.0.values().any(|model| model.path() == error.origin.file)
 }
 
-async fn load_all(folder: &Path, typed: &Definitions, engine: &Engine) -> Result<Loaded, Vec<Error>> {
-    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-    let (loaded, errors) = prepare(Arc::new(Project::load_with(&folder, typed)?), engine).await;
+async fn load_all(written: &Written, typed: &Definitions, engine: &Engine) -> Result<Loaded, Vec<Error>> {
+    let project = Project::load_with(&written.folder, written.kept.as_deref(), typed)?;
+    let (loaded, errors) = prepare(Arc::new(project), engine).await;
     if errors.is_empty() { Ok(loaded) } else { Err(errors) }
 }
 

@@ -7,14 +7,14 @@ use crate::refresh::Reads;
 use crate::sql;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The stored tables that a model reads, and the texts of the views between.
+/// The stored tables that a model reads, and the contents of the views between.
 pub(super) fn reads(project: &Project, others: &Others, definition: &Definition) -> Reads {
     let (mut stored, mut views) = (BTreeSet::new(), BTreeMap::new());
     let mut open: Vec<&TableName> = definition.query().inputs.iter().collect();
     while let Some(name) = open.pop() {
         match project.models.iter().find(|m| m.name() == name) {
-            Some(Definition::View(view)) => {
-                if views.insert(name, view.sql.clone()).is_none() {
+            Some(definition @ Definition::View(view)) => {
+                if views.insert(name, definition.content()).is_none() {
                     open.extend(&view.query.inputs);
                 }
             }

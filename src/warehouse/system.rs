@@ -145,6 +145,7 @@ pub(super) struct Shown<'a> {
     pub(super) board: &'a StatusBoard,
     pub(super) epochs: &'a EpochTable,
     pub(super) definitions: &'a Arc<Table>,
+    pub(super) deployments: &'a Arc<Table>,
     pub(super) journals: &'a Journals,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// The quarantine tables, whatever they stand beside.
@@ -163,6 +164,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         board,
         epochs,
         definitions,
+        deployments,
         journals,
         cuts,
         quarantines,
@@ -238,6 +240,9 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
     let schema = Arc::clone(&definitions.snapshot().schema);
     add("definitions", "Models that were defined over a connection", schema, definition_table);
+    let deployment_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(deployments)));
+    let schema = Arc::clone(&deployments.snapshot().schema);
+    add("deployments", "Which files ran, since when and by whom", schema, deployment_table);
     let epoch_table: Arc<dyn TableProvider> =
         Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(epochs.table())));
     let epoch_schema = Arc::clone(&epochs.table().snapshot().schema);
@@ -303,39 +308,33 @@ fn model_row(model: &Model, opened: Option<&Arc<crate::refresh::Model>>) -> Row 
     let why_not = opened.and_then(|model| model.why_not.get());
     let incremental = why_not.map(Option::is_none);
     let why_not = why_not.and_then(Option::as_deref);
-    let (kind, policy, trigger, keys, sql, incremental, why_not) = match model {
+    let (policy, trigger, keys, incremental, why_not) = match model {
         Model::StreamingTable(d) => {
             let keys = d.primary_key.join(", ");
             match &d.auto_cdc {
-                None => ("streaming table", "append", Some(&d.trigger), keys, &d.sql, Some(true), None),
+                None => ("append", Some(&d.trigger), keys, Some(true), None),
                 Some(flow) => {
                     let policy = if flow.history == History::Newest { "scd type 1" } else { "scd type 2" };
                     let keys = flow.key_columns().join(", ");
-                    ("streaming table", policy, Some(&d.trigger), keys, &d.sql, incremental, why_not)
+                    (policy, Some(&d.trigger), keys, incremental, why_not)
                 }
             }
         }
-        Model::MaterializedView(d) => (
-            if d.late_of.is_some() { "late rows" } else { "materialized view" },
-            d.refresh_policy.as_str(),
-            Some(&d.trigger),
-            d.primary_key.join(", "),
-            &d.sql,
-            incremental,
-            why_not,
-        ),
-        Model::View(d) => ("view", "none", None, String::new(), &d.sql, Some(false), Some("not stored")),
+        Model::MaterializedView(d) => {
+            (d.refresh_policy.as_str(), Some(&d.trigger), d.primary_key.join(", "), incremental, why_not)
+        }
+        Model::View(_) => ("none", None, String::new(), Some(false), Some("not stored")),
     };
     vec![
         text(&model.name().to_string()),
-        text(kind),
+        text(model.kind()),
         text(&model.name().schema),
         text(policy),
         optional_text(trigger.map(trigger_text).as_deref()),
         text(&keys),
         incremental.into(),
         optional_text(why_not),
-        text(&opened.map_or_else(|| definition_id(sql), |model| model.definition_id())),
+        text(&opened.map_or_else(|| definition_id(model), |model| model.definition_id())),
     ]
 }
 

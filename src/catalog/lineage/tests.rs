@@ -6,7 +6,7 @@ use crate::engine::Engine;
 const SOURCES: &str = "CREATE SOURCE bronze.a (id BIGINT, email TEXT, x INT, y INT, at TIMESTAMPTZ, tags TEXT[]) WITH (connector = \
     'http') FORMAT PLAIN ENCODE JSON; CREATE SOURCE bronze.b (id BIGINT, z INT) WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;";
 
-pub(super) fn planned(models: &[(&str, &str)]) -> BTreeMap<TableName, PlannedModel> {
+pub(in crate::catalog) fn planned(models: &[(&str, &str)]) -> BTreeMap<TableName, PlannedModel> {
     let folder = tempfile::tempdir().unwrap();
     let files = models.iter().map(|(name, query)| {
         let text = format!("CREATE VIEW {name} AS {query};");

@@ -27,7 +27,7 @@ static NEXT_DRAFT: AtomicU64 = AtomicU64::new(DRAFT_SHAPES);
 impl Session {
     /// Does what a statement defines.
     pub(super) async fn define(&self, ddl: &Ddl, deadline: Option<Instant>) -> Result<Answer, Error> {
-        self.check_may_define(ddl)?;
+        self.check_may_define(ddl.tag())?;
         let cut = self.cut(deadline).await?;
         let changes = self.changes(ddl, &cut)?;
         if changes.is_empty() {
@@ -102,11 +102,11 @@ impl Session {
         Ok(())
     }
 
-    fn check_may_define(&self, ddl: &Ddl) -> Result<(), Error> {
+    pub(super) fn check_may_define(&self, what: &str) -> Result<(), Error> {
         if self.readers.users.get(self.user()).is_some_and(|user| user.may_define) {
             return Ok(());
         }
-        let message = format!("permission denied: user \"{}\" may not {}", self.user(), ddl.tag());
+        let message = format!("permission denied: user \"{}\" may not {what}", self.user());
         Err(Error::new("42501", message).with_hint(format!(
             "Write may_define = true under [users.{}] in catalog/warehouse.toml, or define the model in a file of sql/.",
             self.user()

@@ -7,6 +7,7 @@
 mod cursors;
 mod cut;
 mod define;
+mod deploy;
 mod incoming;
 mod manage;
 mod models;
@@ -30,6 +31,7 @@ use super::settings::Settings;
 use super::statement::Statement;
 use super::{Error, Parts, Readers, explain};
 use crate::catalog::cut::Cut;
+use crate::catalog::definer::{Files, Purpose};
 use crate::catalog::definitions::Change;
 use crate::lake::TableName;
 use crate::ops::clock;
@@ -225,6 +227,7 @@ impl Session {
             Statement::Fetch { cursor, moves: false, .. } => self.cursors().lock().columns(cursor),
             Statement::Explain { .. } | Statement::ExplainModel(_) => Some(explain::columns()),
             Statement::Verify(_) => Some(models::verify_columns()),
+            Statement::Plan | Statement::Apply(_) => Some(deploy::columns()),
             Statement::UnitTest(_) => Some(unit_tests::columns()),
             Statement::Show(name) => Some(manage::show_columns(name)),
             Statement::ShowAll => Some(manage::show_all_columns()),
@@ -314,6 +317,8 @@ impl Session {
             Statement::ExplainModel(text) => within(deadline, self.explain_model(text, deadline)).await,
             Statement::Verify(name) => within(deadline, self.verify(name, deadline)).await,
             Statement::UnitTest(text) => within(deadline, self.unit_test(text, deadline)).await,
+            Statement::Plan => within(deadline, self.deploy(Files::Folder, Purpose::Check, deadline)).await,
+            Statement::Apply(files) => within(deadline, self.deploy(*files, Purpose::Apply, deadline)).await,
             Statement::Refresh { name, extent, only_view } => {
                 within(deadline, self.refresh(name, *extent, *only_view, deadline)).await
             }

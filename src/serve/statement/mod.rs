@@ -7,6 +7,7 @@ mod copy;
 mod copy_in;
 mod cursors;
 mod definitions;
+mod deploy;
 mod models;
 mod qualify;
 mod refused;
@@ -23,6 +24,7 @@ pub use models::Named;
 pub use qualify::qualified;
 
 use super::Error;
+use crate::catalog::definer::Files;
 use crate::ops::opaque::Opaque;
 use crate::refresh::Extent;
 use crate::sql::{bind_as_written, bind_expression_as_written, expand_windows};
@@ -66,6 +68,10 @@ pub enum Statement {
         /// It was called a materialized view.
         only_view: bool,
     },
+    /// `PLAN`
+    Plan,
+    /// `APPLY [ROLLBACK [TO n]]`
+    Apply(Files),
     /// `CREATE VIEW`, `CREATE TABLE ... AS`, `DROP` and what else defines.
     Define(Ddl),
     /// `SHOW <setting>`.
@@ -166,6 +172,8 @@ impl Statement {
             Statement::Verify(_) => "VERIFY MATERIALIZED VIEW",
             Statement::Refresh { only_view: true, .. } => "REFRESH MATERIALIZED VIEW",
             Statement::Refresh { only_view: false, .. } => "REFRESH TABLE",
+            Statement::Plan => "PLAN",
+            Statement::Apply(_) => "APPLY",
             Statement::Define(ddl) => ddl.tag(),
             Statement::Show(_) | Statement::ShowAll => "SHOW",
             Statement::Set { .. } | Statement::SetUser(_) | Statement::SetTransaction => "SET",

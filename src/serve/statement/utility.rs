@@ -1,7 +1,7 @@
 //! The statements that are not queries: read token by token, since their grammar is small and
 //! PostgreSQL's words (`on`, `ISO, MDY`, `*`) are not expressions.
 
-use super::{Discarded, Statement, cursors, models, near};
+use super::{Discarded, Statement, cursors, deploy, models, near};
 use crate::serve::Error;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -33,6 +33,8 @@ pub(super) fn parse(sql: &str, first: &str, tokens: &[TokenWithSpan]) -> Option<
         "CLOSE" => cursor.name_or_all().map(Statement::Close),
         "REFRESH" => models::refresh(&mut cursor),
         "VERIFY" => models::verify(&mut cursor),
+        "PLAN" => Ok(Statement::Plan),
+        "APPLY" => deploy::apply(&mut cursor),
         "UNLISTEN" => if cursor.take(&Token::Mul) { Ok(()) } else { cursor.name().map(drop) }
             .map(|()| Statement::Unlisten),
         _ => return None,

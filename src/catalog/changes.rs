@@ -1,0 +1,397 @@
+//! What an edited project changes: which objects, in what way, whom it reaches, what is computed anew.
+//!
+//! Comes in: a project as it runs and one that is to run, both planned. Goes out: an [`ObjectChange`] for each object that
+//! is not as it was. Pure.
+
+use super::lineage::{Direction, Graph, TableColumn};
+use super::plan::PlannedModel;
+use super::project::{Model, Project};
+use crate::lake::TableName;
+use crate::sql::{ColumnDefinition, type_name};
+use arrow::datatypes::{DataType, Schema};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A project and its plans.
+#[derive(Clone, Copy)]
+pub struct Version<'a> {
+    /// Its definitions.
+    pub project: &'a Project,
+    /// Its models, planned.
+    pub planned: &'a BTreeMap<TableName, PlannedModel>,
+}
+
+/// What becomes of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// It is new.
+    Added,
+    /// It is another.
+    Changed,
+    /// It is gone.
+    Removed,
+}
+
+impl Kind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Added => "added",
+            Kind::Changed => "changed",
+            Kind::Removed => "removed",
+        }
+    }
+}
+
+/// What readers notice, from nothing to their queries failing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Impact {
+    /// Nothing: the same columns and rows.
+    None,
+    /// More than there was.
+    Additive,
+    /// Other values, or other rows, in the same columns.
+    Values,
+    /// A column or a table that is gone or has another type.
+    Breaking,
+}
+
+impl Impact {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Impact::None => "none",
+            Impact::Additive => "additive",
+            Impact::Values => "values",
+            Impact::Breaking => "breaking",
+        }
+    }
+}
+
+/// What becomes of stored rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// They stand, or there are none.
+    Kept,
+    /// They are computed anew, beside the old ones.
+    Rebuilt,
+    /// They stand, and those that come from now on are computed by the new definition.
+    FromNowOn,
+}
+
+impl Rows {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rows::Kept => "kept",
+            Rows::Rebuilt => "rebuilt",
+            Rows::FromNowOn => "from now on",
+        }
+    }
+}
+
+/// An object that is not as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectChange {
+    /// Its name.
+    pub name: String,
+    /// What it is: `materialized view`, `source` ...
+    pub object: &'static str,
+    /// What becomes of it.
+    pub kind: Kind,
+    /// What readers notice.
+    pub impact: Impact,
+    /// What becomes of its rows.
+    pub rows: Rows,
+    /// What is different, one thing each.
+    pub details: Vec<String>,
+    /// The columns of other models that this reaches.
+    pub affects: BTreeSet<TableColumn>,
+}
+
+impl ObjectChange {
+    /// The columns of other models that this reaches, as text.
+    pub fn affected(&self) -> Vec<String> {
+        self.affects.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// Everything that is not as it was, in the order in which it is computed; what is removed comes first.
+pub fn changes(before: Version<'_>, after: Version<'_>) -> Vec<ObjectChange> {
+    let mut found = removed(before, after);
+    found.extend(outside(before.project, after.project));
+    let graph = Graph::of(after.planned);
+    let old = by_name(before.project);
+    for model in &after.project.models {
+        let Some(planned) = after.planned.get(model.name()) else { continue };
+        let change = match old.get(model.name()) {
+            None => Some(added(model)),
+            Some(was) => {
+                let was_planned = before.planned.get(model.name());
+                let views = views_read(model, &by_name(after.project)) != views_read(was, &old);
+                changed((was, was_planned), (model, planned), views, &graph)
+            }
+        };
+        found.extend(change);
+    }
+    found
+}
+
+fn by_name(project: &Project) -> BTreeMap<&TableName, &Model> {
+    project.models.iter().map(|model| (model.name(), model)).collect()
+}
+
+fn removed(before: Version<'_>, after: Version<'_>) -> Vec<ObjectChange> {
+    let graph = Graph::of(before.planned);
+    let names = by_name(after.project);
+    let gone = before.project.models.iter().filter(|model| !names.contains_key(model.name()));
+    let change = |model: &Model| ObjectChange {
+        name: model.name().to_string(),
+        object: model.kind(),
+        kind: Kind::Removed,
+        impact: Impact::Breaking,
+        rows: Rows::Kept,
+        details: vec!["readers find it no more".to_string()],
+        affects: columns_of(before.planned.get(model.name()))
+            .flat_map(|column| reached(&graph, model.name(), &column))
+            .filter(|column| names.contains_key(&column.table))
+            .collect(),
+    };
+    gone.map(change).collect()
+}
+
+fn columns_of(planned: Option<&PlannedModel>) -> impl Iterator<Item = String> {
+    let fields = planned.map(|planned| planned.schema.fields().clone());
+    fields.into_iter().flat_map(|fields| fields.iter().map(|f| f.name().clone()).collect::<Vec<_>>())
+}
+
+/// The columns of other tables that come of one.
+fn reached(graph: &Graph, table: &TableName, column: &str) -> Vec<TableColumn> {
+    let from = TableColumn { table: table.clone(), column: column.to_string() };
+    graph.walk(&from, Direction::Downstream).into_iter().map(|step| step.column).collect()
+}
+
+fn added(model: &Model) -> ObjectChange {
+    let stored = !matches!(model, Model::View(_));
+    ObjectChange {
+        name: model.name().to_string(),
+        object: model.kind(),
+        kind: Kind::Added,
+        impact: Impact::Additive,
+        rows: if stored { Rows::Rebuilt } else { Rows::Kept },
+        details: vec![],
+        affects: BTreeSet::new(),
+    }
+}
+
+/// The views that a model reads, also through others, and what they are.
+fn views_read(model: &Model, models: &BTreeMap<&TableName, &Model>) -> BTreeMap<TableName, String> {
+    let mut found = BTreeMap::new();
+    let mut open: Vec<&TableName> = model.query().inputs.iter().collect();
+    while let Some(name) = open.pop() {
+        if let Some(view @ Model::View(_)) = models.get(name)
+            && found.insert(name.clone(), view.content()).is_none()
+        {
+            open.extend(&view.query().inputs);
+        }
+    }
+    found
+}
+
+fn changed(
+    (was, was_planned): (&Model, Option<&PlannedModel>),
+    (model, planned): (&Model, &PlannedModel),
+    other_views: bool,
+    graph: &Graph,
+) -> Option<ObjectChange> {
+    let content = was.content() != model.content();
+    if was.sql() == model.sql() && !other_views {
+        return None;
+    }
+    let mut difference = Difference::default();
+    if was.kind() != model.kind() {
+        difference.note(Impact::Values, format!("was a {}", was.kind()));
+    }
+    if let Some(was_planned) = was_planned.filter(|_| content) {
+        difference.of_columns(was_planned, planned);
+    }
+    if content && difference.details.is_empty() {
+        difference.note(Impact::Values, "other rules, partitions or types");
+    }
+    if other_views {
+        difference.note(Impact::Values, "a view that it reads is another");
+    }
+    if !content && !other_views {
+        difference.note(Impact::None, "its rows are computed as before");
+    }
+    let rows = match model {
+        Model::View(_) => Rows::Kept,
+        Model::StreamingTable(d) if d.auto_cdc.is_none() && was.kind() == model.kind() => Rows::FromNowOn,
+        _ => Rows::Rebuilt,
+    };
+    let Difference { details, impact, columns } = difference;
+    let affects = columns.iter().flat_map(|column| reached(graph, model.name(), column)).collect();
+    Some(ObjectChange {
+        name: model.name().to_string(),
+        object: model.kind(),
+        kind: Kind::Changed,
+        impact,
+        rows: if content || other_views { rows } else { Rows::Kept },
+        details,
+        affects,
+    })
+}
+
+/// What is different about a table.
+struct Difference {
+    details: Vec<String>,
+    impact: Impact,
+    /// Columns whose values are others.
+    columns: BTreeSet<String>,
+}
+
+impl Default for Difference {
+    fn default() -> Self {
+        Self { details: vec![], impact: Impact::None, columns: BTreeSet::new() }
+    }
+}
+
+impl Difference {
+    fn note(&mut self, impact: Impact, what: impl Into<String>) {
+        self.impact = self.impact.max(impact);
+        self.details.push(what.into());
+    }
+
+    fn of_columns(&mut self, was: &PlannedModel, is: &PlannedModel) {
+        let rows = was.derivation.rows != is.derivation.rows;
+        if rows {
+            self.note(Impact::Values, "other rows");
+        }
+        for (at, old) in was.schema.fields().iter().enumerate() {
+            let name = old.name();
+            let Ok(now) = is.schema.index_of(name) else {
+                self.note(Impact::Breaking, format!("column {name} is gone"));
+                continue;
+            };
+            self.of_types(name, old.data_type(), is.schema.field(now).data_type());
+            let alike = was.derivation.columns.get(at) == is.derivation.columns.get(now);
+            if !alike {
+                self.note(Impact::Values, format!("column {name} is computed otherwise"));
+            }
+            if !alike || rows {
+                self.columns.insert(name.clone());
+            }
+        }
+        self.new_columns(&was.schema, &is.schema);
+    }
+
+    fn of_types(&mut self, column: &str, was: &DataType, is: &DataType) {
+        if was != is {
+            let (was, is) = (type_name(was), type_name(is));
+            self.note(Impact::Breaking, format!("column {column} was {was} and is {is}"));
+        }
+    }
+
+    fn new_columns(&mut self, was: &Schema, is: &Schema) {
+        for field in is.fields().iter().filter(|field| was.index_of(field.name()).is_err()) {
+            self.note(Impact::Additive, format!("column {} is new", field.name()));
+        }
+    }
+}
+
+/// What is changed of `catalog/`.
+fn outside(before: &Project, after: &Project) -> Vec<ObjectChange> {
+    let mut found = vec![];
+    found.extend(of_sources(before, after));
+    let foreign =
+        |project: &Project| texts(project.foreign.iter().map(|(name, d)| (name.to_string(), d.sql.clone())));
+    found.extend(of_texts("table of others", &foreign(before), &foreign(after)));
+    let connections = |project: &Project| {
+        texts(
+            project.connections.iter().map(|(name, d)| (name.clone(), format!("{} {:?}", d.kind, d.options))),
+        )
+    };
+    found.extend(of_texts("connection", &connections(before), &connections(after)));
+    let secrets = |project: &Project| {
+        texts(project.secrets.iter().map(|(name, d)| (name.clone(), format!("{:?} {}", d.backend, d.key))))
+    };
+    found.extend(of_texts("secret", &secrets(before), &secrets(after)));
+    let audits = |project: &Project| {
+        let audits = project.audits.values().flatten();
+        texts(audits.map(|audit| (format!("{} on {}", audit.name, audit.on), audit.sql.clone())))
+    };
+    found.extend(of_texts("audit", &audits(before), &audits(after)));
+    found
+}
+
+fn texts(pairs: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    // Spaces are not what anything is about.
+    pairs.map(|(name, text)| (name, text.split_whitespace().collect::<Vec<_>>().join(" "))).collect()
+}
+
+fn of_texts(
+    object: &'static str,
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Vec<ObjectChange> {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let change = |name: &String| {
+        let kind = match (before.get(name), after.get(name)) {
+            (None, _) => Kind::Added,
+            (_, None) => Kind::Removed,
+            (was, is) if was != is => Kind::Changed,
+            _ => return None,
+        };
+        Some(ObjectChange {
+            name: name.clone(),
+            object,
+            kind,
+            impact: Impact::None,
+            rows: Rows::Kept,
+            details: vec![],
+            affects: BTreeSet::new(),
+        })
+    };
+    names.into_iter().filter_map(change).collect()
+}
+
+fn of_sources(before: &Project, after: &Project) -> Vec<ObjectChange> {
+    let sources =
+        |project: &Project| texts(project.sources.iter().map(|(name, d)| (name.to_string(), d.sql.clone())));
+    let mut found = of_texts("source", &sources(before), &sources(after));
+    for change in &mut found {
+        let source = |project: &Project| {
+            project.sources.values().find(|source| source.name.to_string() == change.name).cloned()
+        };
+        let (was, is) = (source(before), source(after));
+        change.impact = if change.kind == Kind::Added { Impact::Additive } else { Impact::None };
+        let (Some(was), Some(is)) = (was, is) else {
+            if change.kind == Kind::Removed {
+                change.impact = Impact::Breaking;
+                change.details.push("nothing is taken in any more".to_string());
+            }
+            continue;
+        };
+        let mut difference = Difference::default();
+        of_declared(&was.columns, &is.columns, &mut difference);
+        if difference.details.is_empty() {
+            difference.note(Impact::None, "the same columns");
+        }
+        if was.columns != is.columns {
+            change.rows = Rows::FromNowOn;
+        }
+        (change.impact, change.details) = (difference.impact, difference.details);
+    }
+    found
+}
+
+fn of_declared(was: &[ColumnDefinition], is: &[ColumnDefinition], difference: &mut Difference) {
+    for old in was {
+        match is.iter().find(|new| new.name == old.name) {
+            None => difference.note(Impact::Breaking, format!("column {} is gone", old.name)),
+            Some(new) => difference.of_types(&old.name, &old.data_type, &new.data_type),
+        }
+    }
+    for new in is.iter().filter(|new| was.iter().all(|old| old.name != new.name)) {
+        difference.note(Impact::Additive, format!("column {} is new", new.name));
+    }
+}
