@@ -137,7 +137,8 @@ fn other_spaces_compute_nothing() {
     let server = warehouse.serve();
     server.wait_until("SELECT count(*) > 0 FROM gold.daily_sales", "t");
     let hash = "SELECT definition_hash FROM sluice.models WHERE model = 'gold.daily_sales'";
-    let refreshes = "SELECT count(*) FROM sluice.refreshes WHERE model = 'gold.daily_sales' AND mode = 'recompute'";
+    let refreshes =
+        "SELECT count(*) FROM sluice.refreshes WHERE model = 'gold.daily_sales' AND mode = 'recompute'";
     server.query("REFRESH TABLE gold.daily_sales");
     let (known, done) = (server.query(hash), server.query(refreshes));
     let daily = fs::read_to_string(warehouse.project().join(DAILY)).unwrap();

@@ -13,6 +13,7 @@ mod copy_in;
 mod crash;
 mod definitions;
 mod deploy;
+mod docs;
 mod drivers;
 mod encryption;
 mod evolution;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         evolution::trials(),
         time::trials(),
         readers::trials(),
+        docs::trials(),
         drivers::trials(),
         definitions::trials(),
         deploy::trials(),

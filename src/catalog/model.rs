@@ -2,8 +2,8 @@
 
 use crate::lake::TableName;
 use crate::sql::{
-    AutoCdc, ColumnTag, ForeignKey, MaterializedViewDefinition, Origin, StreamingTableDefinition,
-    ViewDefinition,
+    AutoCdc, ColumnTag, Expectation, ForeignKey, MaterializedViewDefinition, Origin,
+    StreamingTableDefinition, ViewDefinition,
 };
 use std::sync::Arc;
 
@@ -42,6 +42,15 @@ impl Model {
         match self {
             Model::StreamingTable(d) => d.auto_cdc.as_deref(),
             Model::MaterializedView(_) | Model::View(_) => None,
+        }
+    }
+
+    /// Its rules for rows.
+    pub fn expectations(&self) -> &[Expectation] {
+        match self {
+            Model::StreamingTable(d) => &d.expectations,
+            Model::MaterializedView(d) => &d.expectations,
+            Model::View(_) => &[],
         }
     }
 
@@ -102,13 +111,12 @@ impl Model {
     /// The part of its definition that its rows depend on, written in one way: spaces, comments, keys, triggers, tags and
     /// the like are left out. While it is the same, what is stored stands.
     pub fn content(&self) -> String {
-        let empty = (&None, &[][..], &[][..]);
-        let (columns, expectations, partitions) = match self {
-            Model::StreamingTable(d) => (&d.columns, &d.expectations[..], &d.partitioned_by[..]),
-            Model::MaterializedView(d) => (&d.columns, &d.expectations[..], &d.partitioned_by[..]),
-            Model::View(_) => empty,
+        let (columns, partitions) = match self {
+            Model::StreamingTable(d) => (&d.columns, &d.partitioned_by[..]),
+            Model::MaterializedView(d) => (&d.columns, &d.partitioned_by[..]),
+            Model::View(_) => (&None, &[][..]),
         };
-        let rules = expectations.iter().map(|e| (&e.name, &e.predicate, e.action));
+        let rules = self.expectations().iter().map(|e| (&e.name, &e.predicate, e.action));
         let query = match self.auto_cdc() {
             Some(flow) => flow.to_string(),
             None => self.query().ast.to_string(),

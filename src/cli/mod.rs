@@ -4,6 +4,7 @@
 
 mod check;
 mod datagen;
+mod docs;
 mod init;
 mod junit;
 mod lineage;
@@ -41,6 +42,8 @@ enum Command {
     Apply(plan::ApplyArguments),
     /// Show what a table or a column comes of, or what comes of it
     Lineage(lineage::LineageArguments),
+    /// Write the project's documentation: static pages, and a manifest as dbt writes it
+    Docs(docs::DocsArguments),
     /// Make a small project of one's own that runs at once
     Init(init::InitArguments),
     /// Print the settings of a user who logs in with a password
@@ -90,6 +93,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Plan(arguments) => plan::plan(arguments),
         Command::Apply(arguments) => plan::apply(arguments),
         Command::Lineage(arguments) => lineage::run(arguments),
+        Command::Docs(arguments) => docs::run(arguments),
         Command::Init(arguments) => init::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::User(arguments) => user::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Datagen(arguments) => datagen::run(arguments).map(|()| ExitCode::SUCCESS),
