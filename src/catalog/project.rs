@@ -456,7 +456,7 @@ impl Loader {
             }
             return Some(self.unknown_input(name, origin));
         }
-        if !is_stream || self.sources.contains_key(name) {
+        if !is_stream || self.sources.contains_key(name) || self.foreign.contains_key(name) {
             return None;
         }
         let why = match self.models.get(name) {
@@ -469,7 +469,6 @@ impl Loader {
             }
             Some(Model::View(_)) => "a view, which is not stored",
             None if name.source_of_watermark().is_some() => "a source's watermark",
-            None if self.foreign.contains_key(name) => "a table that others write, whose rows come and go",
             None => "a quarantine table",
         };
         let message = format!("STREAM \"{name}\" is {why}");

@@ -86,7 +86,10 @@ pub enum Error {
     #[error("arrow")]
     Arrow(#[from] arrow::error::ArrowError),
     /// An input's changes cannot be had any more.
-    #[error("{input}: changes between version {from} and {to} cannot be read; the table must be built anew")]
+    #[error(
+        "{input}: what changed between version {from} and {to} cannot be taken row by row: rows were changed or removed, or \
+         files are gone; the table must be built anew"
+    )]
     ChangesGone {
         /// The input.
         input: lake::TableName,
