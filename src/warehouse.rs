@@ -10,6 +10,7 @@
 mod define;
 mod deploy;
 pub(crate) mod foreign;
+mod listeners;
 mod loaded;
 mod reads;
 mod relations;
@@ -21,6 +22,7 @@ mod upkeep;
 
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::definer::{Asked, Definer};
+use crate::catalog::environment::Production;
 use crate::catalog::files::{Texts, texts};
 use crate::catalog::inputs::inputs_of;
 use crate::catalog::project::{Model as Definition, Project};
@@ -35,13 +37,15 @@ use crate::refresh::{
     run_waves,
 };
 use crate::serve::tls::Tls;
-use crate::serve::{Readers, flight, http, postgres};
+use crate::serve::{Readers, http};
 use crate::sql;
 use anyhow::{Context as _, anyhow, bail};
 use define::{Answer, Typing};
 use deploy::Deployments;
+pub use deploy::production;
 use foreign::{Others, RunningForeign};
 use futures::future::join_all;
+use listeners::Listeners;
 pub(crate) use loaded::Planned;
 use loaded::{Loaded, Written, load, prepare};
 use parking_lot::Mutex;
@@ -49,12 +53,10 @@ use reads::{depends_on_clock, reads};
 use relations::{model_relation, quarantine_relation, relation, watermark_relation};
 use sources::{RunningSource, SourceTasks};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use system::Journals;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +70,7 @@ const JOURNAL_PERIOD: Duration = Duration::from_secs(1);
 /// queries are answered.
 pub async fn run(
     settings: Settings,
+    production: Option<Production>,
     shutdown: Shutdown,
     ready: impl FnOnce(http::Addresses) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -105,6 +108,7 @@ pub async fn run(
         typing,
         deployments,
         kept: Mutex::new(kept.clone()),
+        production: production.map(Arc::new),
         definer,
         reload,
     };
@@ -168,70 +172,6 @@ fn all_errors(errors: Vec<sql::Error>) -> anyhow::Error {
     anyhow!("the project has {} errors\n{}", errors.len(), lines.join("\n"))
 }
 
-/// The three bound sockets.
-struct Listeners {
-    pg: TcpListener,
-    flight: TcpListener,
-    http: TcpListener,
-}
-
-impl Listeners {
-    fn bind(settings: &Settings) -> anyhow::Result<Self> {
-        Ok(Self {
-            pg: bind("Postgres", "--pg-listen", settings.pg_listen)?,
-            flight: bind("Flight SQL", "--flight-listen", settings.flight_listen)?,
-            http: bind("HTTP", "--http-listen", settings.http_listen)?,
-        })
-    }
-
-    fn addresses(&self) -> std::io::Result<http::Addresses> {
-        Ok(http::Addresses {
-            pg: self.pg.local_addr()?,
-            flight: self.flight.local_addr()?,
-            http: self.http.local_addr()?,
-        })
-    }
-
-    fn serve(self, readers: Readers, addresses: http::Addresses, stop: &Shutdown) {
-        stop.spawn(postgres::listen(self.pg, readers.clone()));
-        let flight = flight::listen(self.flight, readers.clone());
-        stop.spawn(async move {
-            if let Err(error) = flight.await {
-                tracing::error!(%error, "Flight SQL stopped");
-            }
-        });
-        let http = http::listen(self.http, readers, addresses);
-        stop.spawn(async move {
-            if let Err(error) = http.await {
-                tracing::error!(%error, "HTTP stopped");
-            }
-        });
-    }
-}
-
-fn bind(what: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    open(address).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            anyhow!(
-                "{what} address {address} is in use; stop what listens there or choose another with {flag}"
-            )
-        }
-        _ => anyhow!("could not listen on {what} address {address}: {error}; choose another with {flag}"),
-    })
-}
-
-/// A listener whose connections are asked now and then whether somebody is still there.
-fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.set_keepalive(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
-
 /// What stands while projects come and go.
 struct House {
     settings: Settings,
@@ -247,6 +187,8 @@ struct House {
     deployments: Deployments,
     /// The files that run in the place of the folder's, after a way back.
     kept: Mutex<Option<Arc<Texts>>>,
+    /// The warehouse whose tables are read in the place of one's own.
+    production: Option<Arc<Production>>,
     definer: Definer,
     /// Rung when others have changed a table so that models must be planned anew.
     reload: Arc<Notify>,
@@ -292,6 +234,12 @@ impl House {
 
     async fn start(&self, loaded: Loaded, stop: &CancellationToken) -> anyhow::Result<Running> {
         let Loaded { project, planned, others, left_out } = loaded;
+        if self.production.is_some() {
+            let stored = project.models.iter().filter(|model| !matches!(model, Definition::View(_)));
+            let here: Vec<String> = stored.map(|model| model.name().to_string()).collect();
+            let (here, there) = (here.join(", "), project.foreign.len());
+            tracing::info!("computed here: {here}; {there} tables are read from production");
+        }
         let opened = join_all(project.sources.values().map(|source| sources::open(&self.lake, source))).await;
         let (running, resumes): (Vec<RunningSource>, Vec<_>) = opened.into_iter().unzip();
         let running = Arc::new(running);

@@ -13,6 +13,7 @@ mod copy_in;
 mod crash;
 mod definitions;
 mod deploy;
+mod dev;
 mod docs;
 mod drivers;
 mod encryption;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         drivers::trials(),
         definitions::trials(),
         deploy::trials(),
+        dev::trials(),
         encryption::trials(),
         flight::trials(),
         flight_clients::trials(),

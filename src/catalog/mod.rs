@@ -6,6 +6,7 @@ pub mod cut;
 pub mod definer;
 pub mod definitions;
 mod derivation;
+pub mod environment;
 pub mod files;
 pub mod foreign;
 pub mod inputs;

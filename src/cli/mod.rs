@@ -4,6 +4,7 @@
 
 mod check;
 mod datagen;
+mod dev;
 mod docs;
 mod init;
 mod junit;
@@ -32,6 +33,8 @@ pub struct Arguments {
 enum Command {
     /// Run the warehouse: ingest, refresh and answer until stopped
     Serve(ServeArguments),
+    /// Run the edited project over the tables of production, which it leaves as they are
+    Dev(dev::DevArguments),
     /// Read and plan all SQL files of a project; touch no data
     Check(check::CheckArguments),
     /// Run the unit tests of a project: each model over rows that the test gives
@@ -88,6 +91,7 @@ const STACK_BYTES: usize = 16 << 20;
 pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {
         Command::Serve(arguments) => serve::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Dev(arguments) => dev::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check::run(arguments),
         Command::Test(arguments) => test::run(arguments),
         Command::Plan(arguments) => plan::plan(arguments),

@@ -1,6 +1,7 @@
 //! `sluice serve`: run the warehouse until SIGTERM or Ctrl-C.
 
 use super::{STACK_BYTES, ServeArguments};
+use crate::catalog::environment::Production;
 use crate::config::Settings;
 use crate::ops::shutdown::Shutdown;
 use crate::ops::{clock, failpoint, secret};
@@ -14,6 +15,11 @@ use tracing_subscriber::EnvFilter;
 
 /// Runs the server; returns when it has drained.
 pub(super) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
+    run_over(arguments, None)
+}
+
+/// Runs the server, over production's tables if there are some; returns when it has drained.
+pub(super) fn run_over(arguments: ServeArguments, production: Option<Production>) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_env("SLUICE_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,datafusion=error,datafusion_common=error"));
     tracing_subscriber::fmt()
@@ -30,10 +36,10 @@ pub(super) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     warehouse::check_project(&settings.project)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build()?;
-    runtime.block_on(serve(settings))
+    runtime.block_on(serve(settings, production))
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+async fn serve(settings: Settings, production: Option<Production>) -> anyhow::Result<()> {
     let started = clock::instant();
     let shutdown = Shutdown::new();
     let mut terminate = signal(SignalKind::terminate())?;
@@ -64,7 +70,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         eprintln!("{}", summary(&project, &data, addresses, seconds));
         Ok(())
     };
-    warehouse::run(settings, shutdown, announce).await?;
+    warehouse::run(settings, production, shutdown, announce).await?;
     tracing::info!("stopped");
     Ok(())
 }

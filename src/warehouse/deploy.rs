@@ -9,18 +9,21 @@ use super::define::{Answer, refused};
 use super::loaded::{Loaded, Planned, Written, load};
 use crate::catalog::changes::{Rows, Version, changes};
 use crate::catalog::definer::{Deployment, Files, PlannedChange, Purpose};
-use crate::catalog::definitions::Refusal;
+use crate::catalog::definitions::{Definitions, Refusal};
+use crate::catalog::environment::Production;
 use crate::catalog::files::{Texts, texts};
 use crate::catalog::live::{Row, batch_of};
 use crate::catalog::project::Project;
 use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableName, chain};
 use crate::ops::clock;
+use anyhow::{Context as _, anyhow};
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Deployments that are kept.
@@ -79,17 +82,9 @@ impl Deployments {
     /// Opens (and creates) `sluice.deployments`. Blocks.
     pub(super) fn open(lake: &Lake) -> Result<Self, Error> {
         let definition = TableDefinition::append_only(schema());
-        let table = lake.ensure(&TableName::new("sluice", "deployments"), &definition)?;
-        let snapshot = table.snapshot();
-        let mut runs = vec![];
-        for file in snapshot.files.iter() {
-            table.read_file::<Error>(&snapshot, file, |batch, _| {
-                runs.extend(runs_of(&batch).ok_or_else(|| corrupt(&table, "a deployment cannot be read"))?);
-                Ok(())
-            })?;
-        }
-        runs.sort_by_key(|run| run.number);
-        Ok(Self { table, runs: Mutex::new(runs) })
+        let table = lake.ensure(&deployments_table(), &definition)?;
+        let runs = Mutex::new(runs_in(&table)?);
+        Ok(Self { table, runs })
     }
 
     /// The table itself.
@@ -204,6 +199,37 @@ fn runs_of(batch: &RecordBatch) -> Option<Vec<Run>> {
     (0..batch.num_rows()).map(run).collect()
 }
 
+/// A warehouse as others may read it: its folder, and the project that it ran last. Blocks.
+pub fn production(root: &Path) -> anyhow::Result<Production> {
+    let name = deployments_table();
+    let table = Table::open_foreign(&name, &root.join(&name.schema).join(&name.name))?;
+    let last = runs_in(&table)?.pop().context("it has never run a project")?;
+    let project = Project::load_with(root, Some(&last.texts), &Definitions::default());
+    let project = project.map_err(|errors| match errors.first() {
+        Some(error) => anyhow!("what it runs cannot be read: {error}"),
+        None => anyhow!("what it runs cannot be read"),
+    })?;
+    Ok(Production { root: root.to_path_buf(), project })
+}
+
+fn deployments_table() -> TableName {
+    TableName::new("sluice", "deployments")
+}
+
+/// The deployments of a table, oldest first. Blocks.
+fn runs_in(table: &Table) -> Result<Vec<Run>, Error> {
+    let snapshot = table.snapshot();
+    let mut runs = vec![];
+    for file in snapshot.files.iter() {
+        table.read_file::<Error>(&snapshot, file, |batch, _| {
+            runs.extend(runs_of(&batch).ok_or_else(|| corrupt(table, "a deployment cannot be read"))?);
+            Ok(())
+        })?;
+    }
+    runs.sort_by_key(|run| run.number);
+    Ok(runs)
+}
+
 /// What runs now.
 pub(super) struct Running<'a> {
     pub(super) project: &'a Project,
@@ -213,7 +239,11 @@ pub(super) struct Running<'a> {
 impl House {
     /// Where the project is read from.
     pub(super) fn written(&self) -> Written {
-        Written { folder: self.settings.project.clone(), kept: self.kept.lock().clone() }
+        Written {
+            folder: self.settings.project.clone(),
+            kept: self.kept.lock().clone(),
+            production: self.production.clone(),
+        }
     }
 
     /// The project of the folder runs from now on.
@@ -258,7 +288,7 @@ impl House {
                 (Some(run.texts), Some((run.number, hash(&folder))))
             }
         };
-        let written = Written { folder: self.settings.project.clone(), kept: kept.clone() };
+        let written = Written { kept: kept.clone(), ..self.written() };
         let loaded = load(&written, &self.typing.now(), &self.engine).await.map_err(refused)?;
         let found = self.planned_changes(running, &loaded);
         if purpose == Purpose::Apply {

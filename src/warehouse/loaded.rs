@@ -5,6 +5,7 @@
 
 use super::foreign::{self, Others};
 use crate::catalog::definitions::Definitions;
+use crate::catalog::environment::Production;
 use crate::catalog::files::Texts;
 use crate::catalog::foreign::depending_on_others;
 use crate::catalog::plan::{PlannedModel, Plans, plan_each};
@@ -23,6 +24,8 @@ pub(super) struct Written {
     pub(super) folder: PathBuf,
     /// Texts of files that are to be run in the place of those that are there now.
     pub(super) kept: Option<Arc<Texts>>,
+    /// The warehouse whose tables are read in the place of one's own.
+    pub(super) production: Option<Arc<Production>>,
 }
 
 pub(crate) type Planned = BTreeMap<TableName, PlannedModel>;
@@ -84,7 +87,10 @@ fn is_typed(typed: &Definitions, error: &Error) -> bool {
 }
 
 async fn load_all(written: &Written, typed: &Definitions, engine: &Engine) -> Result<Loaded, Vec<Error>> {
-    let project = Project::load_with(&written.folder, written.kept.as_deref(), typed)?;
+    let mut project = Project::load_with(&written.folder, written.kept.as_deref(), typed)?;
+    if let Some(production) = &written.production {
+        project = project.over(production);
+    }
     let (loaded, errors) = prepare(Arc::new(project), engine).await;
     if errors.is_empty() { Ok(loaded) } else { Err(errors) }
 }

@@ -61,7 +61,13 @@ impl Server {
         let log = warehouse.folder().join(format!("log-{unique}"));
         let output = File::create(&log).unwrap();
         let mut serve = command();
-        serve.arg("serve").arg("--data").arg(warehouse.data()).arg("--ready-file").arg(&ready_file);
+        let over_production = flags.contains(&"--production");
+        serve
+            .arg(if over_production { "dev" } else { "serve" })
+            .arg("--data")
+            .arg(warehouse.data())
+            .arg("--ready-file")
+            .arg(&ready_file);
         // A test's own flags win: the command line takes each flag once.
         for flag in ["--pg-listen", "--flight-listen", "--http-listen"] {
             if !flags.contains(&flag) {
