@@ -12,6 +12,7 @@ mod deploy;
 pub(crate) mod foreign;
 mod listeners;
 mod loaded;
+mod quarantined;
 mod reads;
 mod relations;
 mod sources;
@@ -20,6 +21,7 @@ mod system;
 mod unopened;
 mod upkeep;
 
+use crate::bronze::Stream;
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::definer::{Asked, Definer};
 use crate::catalog::environment::Production;
@@ -197,6 +199,7 @@ struct House {
 /// A project's running tasks.
 struct Running {
     sources: Vec<SourceTasks>,
+    streams: Vec<Arc<Stream>>,
     followers: Vec<tokio::task::JoinHandle<()>>,
     waves: tokio::task::JoinHandle<()>,
     waves_stop: CancellationToken,
@@ -208,6 +211,7 @@ impl Running {
     /// Sources first, so that what they read still joins an epoch.
     async fn drain(self) {
         join_all(self.sources.into_iter().map(SourceTasks::drain)).await;
+        join_all(self.streams.iter().map(|stream| stream.close())).await;
         join_all(self.followers).await;
         self.waves_stop.cancel();
         let _ = self.waves.await;
@@ -305,6 +309,7 @@ impl House {
         let journals = write_journals(self.journals.clone(), stop.clone());
         Ok(Running {
             sources,
+            streams: running.iter().filter_map(|source| source.stream.clone()).collect(),
             followers,
             waves,
             waves_stop,
@@ -408,6 +413,7 @@ impl House {
             journals: &self.journals,
             cuts: self.cuts.subscribe(),
             quarantines: &quarantines,
+            planned,
         });
         let mut live = BTreeMap::new();
         for (name, (relation, provider)) in system {

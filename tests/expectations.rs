@@ -24,9 +24,7 @@ fn each_action_does_what_it_says() {
     assert_eq!(server.query("SELECT order_id FROM silver.orders WHERE amount >= 1000"), "6");
     assert_eq!(server.query("SELECT count(*) FROM silver.orders WHERE order_id IN (3, 5)"), "0");
     assert_eq!(
-        server.query(
-            "SELECT count(*), min(CAST(raw AS TEXT)) LIKE '%\"order_id\":3,%' FROM silver.orders__quarantine"
-        ),
+        server.query("SELECT count(*), min(CAST(raw AS TEXT)) LIKE '3,%' FROM silver.orders__quarantine"),
         "1|t"
     );
     assert_eq!(
@@ -51,7 +49,7 @@ fn counts_add_up_as_data_comes() {
     );
     // Row 22 breaks two rules: it is kept apart, which loses nothing, and counted for both.
     server.wait_until(
-        "SELECT count(*), count(*) FILTER (WHERE CAST(raw AS TEXT) LIKE '%\"order_id\":22,%') FROM silver.orders__quarantine",
+        "SELECT count(*), count(*) FILTER (WHERE CAST(raw AS TEXT) LIKE '22,%') FROM silver.orders__quarantine",
         "3|1",
     );
     server.wait_until("SELECT count(*) FROM silver.orders WHERE order_id >= 20", "1");

@@ -36,6 +36,7 @@ mod push;
 mod quality;
 mod readers;
 mod readme;
+mod replay;
 mod shopsmart;
 mod smoke;
 mod sql;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         check::trials(),
         check_messages::trials(),
         readme::trials(),
+        replay::trials(),
         smoke::trials(),
         shopsmart::trials(),
         faults::trials(),

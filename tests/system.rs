@@ -38,7 +38,7 @@ const TABLES: [(&str, &str); 10] = [
     ("freshness", "table_name, fresh_as_of, lag_seconds, state"),
     ("expectations", "model, name, rule, action, epoch, passed, failed"),
     ("audits", "model, name, blocking, epoch, outcome, rows, examples, error"),
-    ("quarantine", "table_name, source, position, rule, reason, raw, epoch, state"),
+    ("quarantine", "table_name, source, position, rule, reason, raw, epoch, state, definition_hash"),
 ];
 
 fn tables_begin_with_their_columns() {

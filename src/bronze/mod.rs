@@ -7,6 +7,7 @@
 //! into the quarantine table beside it), so that a restart resumes from Delta alone. Failure: a full disk or a failed
 //! write keeps the batch and tries again; nothing is acknowledged before it is durable.
 
+mod replay;
 mod resume;
 mod schema;
 mod status;
@@ -14,6 +15,7 @@ mod stream;
 mod watermark;
 mod writer;
 
+pub use replay::{ReplayError, replay};
 pub use resume::watermark_at;
 pub use schema::quarantine_batch;
 pub use status::{SourceState, SourceStatus, StatusCell};

@@ -1,22 +1,34 @@
 //! The columns of bronze tables and of what stands beside them.
 
 use crate::ingest::Rejected;
-use crate::sql::quarantine_schema;
-use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use crate::ingest::decode::Beside;
+use crate::quality::ApartState;
+use crate::sql::{SourceDefinition, quarantine_schema};
+use arrow::array::{
+    ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
+use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
 /// Rejected records as rows of a quarantine table.
 pub fn quarantine_batch(
-    source: &str,
+    source: &SourceDefinition,
     rejected: &[Rejected],
     batch: i64,
     at_us: i64,
+    state: ApartState,
 ) -> Result<RecordBatch, ArrowError> {
     let rows = rejected.len();
+    let definition = hex::encode(&Sha256::digest(source.sql.as_bytes())[..8]);
+    let state = |rejected: &Rejected| match &rejected.beside {
+        Some(_) => state.as_str(),
+        None => ApartState::Untraced.as_str(),
+    };
+    let beside = |rejected: &Rejected| rejected.beside.as_ref().map(Beside::to_text);
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from(vec![source; rows])),
+        Arc::new(StringArray::from(vec![source.name.to_string(); rows])),
         Arc::new(StringArray::from_iter_values(rejected.iter().map(|r| r.partition.as_str()))),
         Arc::new(Int64Array::from_iter_values(rejected.iter().map(|r| r.offset))),
         Arc::new(StringArray::from_iter_values(rejected.iter().map(|r| r.rule))),
@@ -24,6 +36,11 @@ pub fn quarantine_batch(
         Arc::new(BinaryArray::from_iter_values(rejected.iter().map(|r| r.raw.as_slice()))),
         Arc::new(Int64Array::from(vec![batch; rows])),
         Arc::new(TimestampMicrosecondArray::from(vec![at_us; rows]).with_timezone("UTC")),
+        new_null_array(&DataType::Int64, rows),
+        Arc::new(StringArray::from_iter_values(rejected.iter().map(|r| r.source.as_str()))),
+        Arc::new(StringArray::from_iter(rejected.iter().map(beside))),
+        Arc::new(StringArray::from(vec![definition.as_str(); rows])),
+        Arc::new(StringArray::from_iter_values(rejected.iter().map(state))),
     ];
     RecordBatch::try_new(quarantine_schema(), columns)
 }

@@ -35,6 +35,8 @@ pub struct Stream {
     pub(super) cuts: watch::Sender<BronzeCut>,
     /// Records taken of each file, as the manifest has them.
     files: Mutex<BTreeMap<String, i64>>,
+    /// Held by who commits; true once nobody may begin to any more but the writer.
+    pub(super) commits: tokio::sync::Mutex<bool>,
 }
 
 impl Stream {
@@ -57,7 +59,13 @@ impl Stream {
         let resume = Resume { positions: resume::positions(&main.snapshot()), files, past: Some(past) };
         let (cuts, _) =
             watch::channel(BronzeCut { main: main.snapshot(), quarantine: quarantine.snapshot() });
-        Ok((Self { definition, main, quarantine, manifest, cuts, files: Mutex::new(taken) }, resume))
+        let (files, commits) = (Mutex::new(taken), tokio::sync::Mutex::default());
+        Ok((Self { definition, main, quarantine, manifest, cuts, files, commits }, resume))
+    }
+
+    /// Waits for a replay that is going on, and lets none begin any more.
+    pub async fn close(&self) {
+        *self.commits.lock().await = true;
     }
 
     /// The newest versions that belong together, and a signal for each new pair.

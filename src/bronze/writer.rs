@@ -15,6 +15,7 @@ use crate::ingest::{Batch, Committed, FileProgress, Position, Rejected, Reporter
 use crate::lake::{Commit, DataFile, Effort, Error, Snapshot, Table, chain};
 use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
+use crate::quality::ApartState;
 use crate::sql::table_schema;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::SchemaRef;
@@ -183,12 +184,13 @@ async fn commit(
     pending: &Pending,
     watermarks: Option<&mut Watermarks>,
 ) -> Result<Done, Error> {
+    let _one_at_a_time = stream.commits.lock().await;
     let batch = stream.batch() + 1;
     let quarantine = if pending.rejected.is_empty() {
         stream.quarantine.snapshot()
     } else {
-        let name = stream.definition.name.to_string();
-        let rows = quarantine_batch(&name, &pending.rejected, batch, clock::now_us());
+        let (definition, now_us) = (&stream.definition, clock::now_us());
+        let rows = quarantine_batch(definition, &pending.rejected, batch, now_us, ApartState::Open);
         let rows = rows.map_err(|source| Error::Arrow { table: stream.quarantine.name().clone(), source })?;
         commit_side(&stream.quarantine, rows, batch).await?
     };
@@ -253,7 +255,7 @@ async fn commit_side(table: &Arc<Table>, rows: RecordBatch, batch: i64) -> Resul
     Ok(committed)
 }
 
-async fn write_rows(
+pub(super) async fn write_rows(
     stream: &Stream,
     rows: &[RecordBatch],
     batch: i64,

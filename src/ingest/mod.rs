@@ -64,6 +64,10 @@ pub struct Rejected {
     pub rule: &'static str,
     /// Why, with the field's name: `field "amount": cannot read "abc" as DECIMAL(18,2)`.
     pub reason: String,
+    /// Its `_source`.
+    pub source: String,
+    /// What came beside the bytes, to decode them again with; `None` when these are not the whole record.
+    pub beside: Option<decode::Beside>,
 }
 
 /// A piece of a stream, decoded: small enough for memory, large enough for columns. Committed whole or not at all;

@@ -43,6 +43,20 @@ impl Table {
             .await
     }
 
+    /// As [`Table::commit_beside`], in place of some files: a step that does not come to its end brings them back.
+    /// [`Error::Conflict`] when one of them has changed since it was read.
+    pub async fn commit_beside_instead(
+        self: &Arc<Self>,
+        step: &str,
+        number: i64,
+        removes: Vec<Arc<DataFile>>,
+        adds: Vec<DataFile>,
+    ) -> Result<Arc<Snapshot>, Error> {
+        let (adds, marks) =
+            (marked(adds, step, number), vec![(step.to_string(), number), (anew(step), number)]);
+        self.commit(Commit { operation: "WRITE", removes, ..Commit::append(adds, marks) }).await
+    }
+
     /// Commits these files in place of all that there are, whatever upkeep makes of those meanwhile. The first
     /// application version is this commit's alone.
     pub async fn overwrite(
@@ -115,7 +129,7 @@ impl Table {
 /// How often an overwrite is tried when upkeep has folded a file.
 const ATTEMPTS_MAX: usize = 5;
 
-/// Application version: the last step that put its side files in place of all others.
+/// Application version: the last step that put its side files in place of others.
 fn anew(step: &str) -> String {
     format!("{step}.anew")
 }

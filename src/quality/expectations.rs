@@ -1,14 +1,11 @@
 //! Row rules of a model, compiled once a refresh and applied batch by batch.
 
+use super::quarantine::{Entry, Trace, entries};
 use super::rows::show_some;
-use crate::sql::{Expectation, Origin, ViolationAction, quarantine_schema, quoted};
-use arrow::array::{
-    Array, ArrayRef, AsArray as _, BinaryArray, BooleanArray, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, new_null_array,
-};
+use crate::sql::{Expectation, Origin, ViolationAction, quoted};
+use arrow::array::{Array, AsArray as _, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, SchemaRef};
-use arrow::json::LineDelimitedWriter;
+use arrow::datatypes::SchemaRef;
 use datafusion::common::DFSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::context::SessionState;
@@ -61,7 +58,7 @@ struct Rule {
 pub struct Judged {
     /// Rows that stay.
     pub kept: RecordBatch,
-    /// Rows set apart, in the shape of [`quarantine_schema`].
+    /// Rows set apart, in the shape of [`crate::sql::quarantine_schema`].
     pub quarantined: Option<RecordBatch>,
 }
 
@@ -104,7 +101,7 @@ impl Rules {
 
     /// Judges a batch. A row is set apart by the first rule that it breaks and that quarantines; otherwise dropped by
     /// any that drops; otherwise kept.
-    pub fn judge(&mut self, model: &str, batch: RecordBatch, number: i64, at_us: i64) -> Result<Judged> {
+    pub fn judge(&mut self, batch: RecordBatch, trace: Option<&Trace>, entry: &Entry<'_>) -> Result<Judged> {
         let rows = batch.num_rows();
         let mut keep = vec![true; rows];
         let mut apart: Vec<Option<usize>> = vec![None; rows];
@@ -131,7 +128,7 @@ impl Rules {
                 }
             }
         }
-        let quarantined = self.set_apart(model, &batch, &apart, number, at_us)?;
+        let quarantined = self.set_apart(&batch, &apart, trace, entry)?;
         let kept = if keep.iter().all(|k| *k) {
             batch
         } else {
@@ -147,39 +144,22 @@ impl Rules {
 
     fn set_apart(
         &self,
-        model: &str,
         batch: &RecordBatch,
         apart: &[Option<usize>],
-        number: i64,
-        at_us: i64,
+        trace: Option<&Trace>,
+        entry: &Entry<'_>,
     ) -> Result<Option<RecordBatch>> {
         let broken: Vec<&Rule> = apart.iter().flatten().filter_map(|i| self.rules.get(*i)).collect();
         if broken.is_empty() {
             return Ok(None);
         }
         let mask = BooleanArray::from_iter(apart.iter().map(|a| Some(a.is_some())));
-        let rows = filter_record_batch(batch, &mask)?;
-        let raw = rows_as_json(&rows)?;
         let reason = |rule: &&Rule| {
             format!("expectation \"{}\" is not met: {}", rule.count.name, rule.count.predicate)
         };
-        let carried = |name: &str, data_type: &DataType| -> Result<ArrayRef> {
-            Ok(match rows.column_by_name(name) {
-                Some(column) => arrow::compute::cast(column, data_type)?,
-                None => new_null_array(data_type, rows.num_rows()),
-            })
-        };
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from(vec![model; rows.num_rows()])),
-            carried("_partition", &DataType::Utf8)?,
-            carried("_offset", &DataType::Int64)?,
-            Arc::new(StringArray::from_iter_values(broken.iter().map(|r| r.count.name.as_str()))),
-            Arc::new(StringArray::from_iter_values(broken.iter().map(reason))),
-            Arc::new(BinaryArray::from_iter_values(raw)),
-            Arc::new(Int64Array::from(vec![number; rows.num_rows()])),
-            Arc::new(TimestampMicrosecondArray::from(vec![at_us; rows.num_rows()]).with_timezone("UTC")),
-        ];
-        Ok(Some(RecordBatch::try_new(quarantine_schema(), columns)?))
+        let rules = StringArray::from_iter_values(broken.iter().map(|r| r.count.name.as_str()));
+        let reasons = StringArray::from_iter_values(broken.iter().map(reason));
+        Ok(Some(entries(batch, &mask, trace, entry, (rules, reasons))?))
     }
 }
 
@@ -196,14 +176,4 @@ fn not_null(column: &str) -> Expectation {
 
 fn count(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
-}
-
-fn rows_as_json(rows: &RecordBatch) -> Result<Vec<Vec<u8>>> {
-    let mut writer = LineDelimitedWriter::new(Vec::new());
-    writer.write(rows)?;
-    writer.finish()?;
-    let text = writer.into_inner();
-    let mut lines: Vec<Vec<u8>> = text.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
-    lines.truncate(rows.num_rows());
-    Ok(lines)
 }

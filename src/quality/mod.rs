@@ -8,10 +8,14 @@
 
 mod difference;
 mod expectations;
+mod picked;
+mod quarantine;
 mod rows;
 mod verdict;
 
 pub use difference::difference;
 pub use expectations::{Judged, RuleCount, Rules};
+pub use picked::{Picked, Place, Predicate, Replayed, TakenOut, take_out};
+pub use quarantine::{ApartState, Entry, Trace};
 pub use rows::shown;
 pub use verdict::{Audited, Verdict};

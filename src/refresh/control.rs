@@ -7,9 +7,11 @@ use super::Error;
 use super::model::Model;
 use super::unit_test::{Subject, Tested, unit_test_failure};
 use super::verify::{self, Verified};
+use crate::bronze::{self, Stream};
 use crate::catalog::cut::Cut;
 use crate::engine::Engine;
 use crate::lake::{Lake, Table, TableName};
+use crate::quality::{Predicate, Replayed};
 use crate::sql::UnitTestDefinition;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -125,6 +127,48 @@ impl Asked {
     }
 }
 
+/// A replay that is asked for.
+#[derive(Debug)]
+pub(super) struct ReplayAsk {
+    pub(super) model: TableName,
+    /// Which rows are meant; all without.
+    pub(super) predicate: Option<String>,
+    done: oneshot::Sender<Result<Replayed, Arc<Error>>>,
+}
+
+/// Replays that wait for their wave, and such as wait for the epoch that shows what came of them.
+#[derive(Debug, Default)]
+pub(super) struct Replays {
+    pub(super) waiting: Vec<ReplayAsk>,
+    done: Vec<(ReplayAsk, Replayed)>,
+}
+
+impl Replays {
+    /// Those of a model that wait; who has gone does not count.
+    pub(super) fn take(&mut self, model: &TableName) -> Vec<ReplayAsk> {
+        self.waiting.extract_if(.., |ask| ask.model == *model).filter(|ask| !ask.done.is_closed()).collect()
+    }
+
+    /// A model's replay is done, in no epoch yet.
+    pub(super) fn note(&mut self, ask: ReplayAsk, replayed: Replayed) {
+        self.done.push((ask, replayed));
+    }
+
+    /// The epoch stands.
+    pub(super) fn answer(&mut self) {
+        for (ask, replayed) in self.done.drain(..) {
+            let _ = ask.done.send(Ok(replayed));
+        }
+    }
+}
+
+impl ReplayAsk {
+    /// It failed.
+    pub(super) fn refuse(self, error: &Arc<Error>) {
+        let _ = self.done.send(Err(Arc::clone(error)));
+    }
+}
+
 /// Models as they run.
 pub(super) struct Running {
     pub(super) lake: Arc<Lake>,
@@ -140,6 +184,10 @@ pub(super) struct Running {
     pub(super) lanes: BTreeMap<TableName, mpsc::Sender<Ask>>,
     /// How streaming tables are asked.
     pub(super) waves: mpsc::Sender<Ask>,
+    /// How streaming tables are asked to take again what was set apart.
+    pub(super) replays: mpsc::Sender<ReplayAsk>,
+    /// The sources.
+    pub(super) streams: Vec<Arc<Stream>>,
 }
 
 impl Running {
@@ -203,6 +251,41 @@ impl Control {
 
     fn running(&self) -> Result<Arc<Running>, Refusal> {
         self.0.read().clone().ok_or(Refusal::Stopping)
+    }
+
+    /// Takes again what a streaming table's rules have set apart; resolves when readers see what came of it.
+    pub async fn replay(&self, name: &TableName, predicate: Option<String>) -> Result<Replayed, Refusal> {
+        let running = self.running()?;
+        running.model(name)?;
+        let asker = running.replays.clone();
+        drop(running);
+        let (done, answer) = oneshot::channel();
+        let ask = ReplayAsk { model: name.clone(), predicate, done };
+        asker.send(ask).await.map_err(|_| Refusal::Stopping)?;
+        answer.await.map_err(|_| Refusal::Stopping)?.map_err(Refusal::Failed)
+    }
+
+    /// Decodes again what a source could not read; resolves when it is durable, with the table's version then.
+    pub async fn replay_records(
+        &self,
+        name: &TableName,
+        predicate: Option<&str>,
+        cut: &Arc<Cut>,
+    ) -> Result<(Replayed, i64), Refusal> {
+        let running = self.running()?;
+        let session = running.engine.state_at(cut, cut.wave_time);
+        let predicate = predicate.map(|text| Predicate::compile(&session, text)).transpose();
+        let predicate = predicate.map_err(Error::from)?;
+        let stream = running.streams.iter().find(|stream| stream.definition.name == *name).cloned();
+        drop(running);
+        let stream = stream.ok_or_else(|| Refusal::NoModel(name.clone()))?;
+        // Who asked may go: what is begun comes to its end.
+        let replay = tokio::spawn(async move { bronze::replay(&stream, predicate).await });
+        match replay.await {
+            Ok(Ok(done)) => done.ok_or(Refusal::Stopping),
+            Ok(Err(error)) => Err(Refusal::from(Error::from(error))),
+            Err(_) => Err(Refusal::Stopping),
+        }
     }
 
     /// Refreshes a model now; resolves when readers see the result.

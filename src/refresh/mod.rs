@@ -22,6 +22,7 @@
 //! from what the tables say they consumed. Failure: a model that fails keeps its last good version, is marked, and is
 //! tried again with backoff; the others go on.
 
+mod apart;
 mod apply;
 mod auditor;
 #[cfg(test)]
@@ -38,18 +39,22 @@ mod evaluate;
 mod explain;
 mod ground;
 mod incremental;
+mod intake;
 mod judge;
 mod lane;
 #[cfg(test)]
 mod law_tests;
 mod model;
+mod only;
 mod output;
 mod partitions;
 mod recompute;
 mod redo;
+mod replay;
 mod standing;
 mod stood;
 mod streaming;
+mod traced;
 mod trigger;
 mod unit_test;
 mod verify;
@@ -69,6 +74,7 @@ pub use unit_test::{Subject, Tested, unit_test_failure};
 pub use verify::{EXAMPLES_MAX, Verified};
 pub use wave::{ForeignTable, Shape, WaveSettings, Waves, run_waves};
 
+use crate::bronze;
 use crate::lake;
 use crate::quality::Verdict;
 use datafusion::error::DataFusionError;
@@ -98,6 +104,9 @@ pub enum Error {
         /// The version wanted.
         to: i64,
     },
+    /// Records of a source could not be decoded again.
+    #[error(transparent)]
+    Replay(#[from] bronze::ReplayError),
     /// A streaming table would lose rows if it were made anew.
     #[error("{input} does not hold all rows any more that {model} took of it")]
     HistoryLost {

@@ -4,7 +4,7 @@ use super::Error;
 use super::model::Model;
 use crate::lake::TableName;
 use crate::ops::clock;
-use crate::quality::Rules;
+use crate::quality::{ApartState, Entry, Rules};
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -55,9 +55,17 @@ pub(super) fn judge_all(
 ) -> Result<Vec<RecordBatch>, Error> {
     let output = nullable(&model.schema);
     let mut rows = Vec::with_capacity(batches.len());
+    let (name, definition) = (model.name.to_string(), model.definition_id());
+    let entry = Entry {
+        model: &name,
+        number: 0,
+        definition: &definition,
+        at_us: clock::now_us(),
+        state: ApartState::Untraced,
+    };
     for batch in batches {
         let batch = shape(&model.name, batch, &output)?;
-        let judged = rules.judge(&model.name.to_string(), batch, 0, clock::now_us())?;
+        let judged = rules.judge(batch, None, &entry)?;
         if judged.quarantined.is_some() {
             let broken: Vec<String> =
                 rules.counts().into_iter().filter(|r| r.failed > 0).map(|r| r.predicate).collect();

@@ -4,17 +4,14 @@
 use super::control::Extent;
 use super::judge::Bench;
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH, RefreshRecord};
-use super::output::{nullable, settle, shape};
-use super::{Error, redo};
+use super::{Error, intake, redo};
 use crate::catalog::cut::{Cut, CutTable};
-use crate::engine::{Engine, plan_text};
-use crate::lake::{Commit, DataFile, DataWriter, Effort, Lake, Snapshot, Table, TableName, conform};
+use crate::engine::Engine;
+use crate::lake::{Commit, DataFile, Lake, Snapshot, Table, TableName};
 use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
-use crate::quality::{Rules, Verdict};
+use crate::quality::{ApartState, Verdict};
 use chrono::{DateTime, Utc};
-use datafusion::physical_plan::execute_stream;
-use futures::StreamExt as _;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -99,7 +96,7 @@ pub(super) async fn refresh(
         return Ok(unshown(model, ground, inputs));
     }
     let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
-    let written = run_query(model, ground, Arc::new(overlay), number).await?;
+    let written = intake::take(model, ground, &Arc::new(overlay), number, ApartState::Open).await?;
     let inserted = live_rows(&written.rows, &model.schema);
     let commit = Commit {
         removes: if redo.is_some() { model.table.snapshot().files.clone() } else { Vec::new() },
@@ -194,46 +191,7 @@ async fn new_files(
     table.appended(from, snapshot.version).await?.ok_or_else(gone)
 }
 
-struct Written {
-    rows: Vec<DataFile>,
-    quarantined: Vec<DataFile>,
-    rules: Rules,
-}
-
-async fn run_query(model: &Model, ground: &Ground<'_>, cut: Arc<Cut>, number: i64) -> Result<Written, Error> {
-    let state = ground.engine.state_at(&cut, ground.time);
-    let physical = plan_text(&state, &model.query).await?;
-    let mut batches = execute_stream(physical, state.task_ctx())?;
-    let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
-    let mut rows = model.table.writer(Effort::Fast)?;
-    let mut quarantined = model.quarantine.as_ref().map(|q| q.writer(Effort::Fast)).transpose()?;
-    let name = model.name.to_string();
-    let output = nullable(&model.schema);
-    while let Some(batch) = batches.next().await {
-        let batch = shape(&model.name, &batch?, &output)?;
-        let judged = rules.judge(&name, batch, number, clock::now_us())?;
-        // Encoding is brief work on the processor; the files' syncs come at the end.
-        tokio::task::block_in_place(|| {
-            let kept = settle(judged.kept, &model.schema)?;
-            write(&mut rows, &model.name, &kept)?;
-            if let (Some(writer), Some(apart)) = (&mut quarantined, &judged.quarantined) {
-                write(writer, &model.name, apart)?;
-            }
-            Ok::<_, Error>(())
-        })?;
-    }
-    tokio::task::block_in_place(|| {
-        let quarantined = quarantined.map(DataWriter::finish).transpose()?.unwrap_or_default();
-        Ok(Written { rows: rows.finish()?, quarantined, rules })
-    })
-}
-
-fn write(writer: &mut DataWriter, name: &TableName, batch: &arrow::array::RecordBatch) -> Result<(), Error> {
-    let schema = Arc::clone(writer.schema());
-    Ok(writer.write(&conform(name, batch, &schema)?)?)
-}
-
-fn live_rows(files: &[DataFile], schema: &arrow::datatypes::SchemaRef) -> i64 {
+pub(super) fn live_rows(files: &[DataFile], schema: &arrow::datatypes::SchemaRef) -> i64 {
     let rows: u64 = files.iter().filter_map(|f| f.live_rows(schema)).sum();
     i64::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -51,17 +51,28 @@ pub fn watermark_schema() -> SchemaRef {
 }
 
 /// The columns of every quarantine table, whatever table it stands beside: decode errors and broken expectations have
-/// one shape. `raw` holds the record's bytes (for a model: the row as JSON).
+/// one shape.
+///
+/// `source`, `partition`, `offset` and `input_batch` say which record it is: of a source as it came, of a model the input
+/// row. `raw` are its bytes, `origin` and `beside` what came with them (topic or file; key, headers). Where a model's row
+/// is not traced to a row of its input, `raw` is the row itself, as JSON. `batch` and `definition` say which commit and
+/// which definition set it apart, `state` whether it can be replayed.
 pub fn quarantine_schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let number = |name: &str| Field::new(name, DataType::Int64, true);
     Arc::new(Schema::new(vec![
         text("source"),
         text("partition"),
-        Field::new("offset", DataType::Int64, true),
+        number("offset"),
         text("rule"),
         text("reason"),
         Field::new("raw", DataType::Binary, true),
-        Field::new("batch", DataType::Int64, true),
+        number("batch"),
         Field::new("quarantined_at", timestamp(), true),
+        number("input_batch"),
+        text("origin"),
+        text("beside"),
+        text("definition"),
+        text("state"),
     ]))
 }

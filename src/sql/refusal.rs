@@ -80,7 +80,7 @@ pub(super) const STATEMENTS: &[Known] = &[
     known(&["EXPLAIN"], "Type EXPLAIN in psql."),
     known(&["REFRESH"], "Models are refreshed with every wave; type REFRESH in psql to have it at once."),
     known(&["BACKFILL"], "Delete the model's folder to have it rebuilt."),
-    known(&["REPLAY"], "Read the quarantine table, and push the corrected records to the source."),
+    known(&["REPLAY"], "Type REPLAY QUARANTINE in psql."),
     known(&["VERIFY"], "Type VERIFY in psql."),
     known(&["PLAN"], "Type PLAN in psql, or run sluice plan."),
     known(&["APPLY"], "Type APPLY in psql, or run sluice apply."),

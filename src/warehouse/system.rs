@@ -5,6 +5,7 @@ mod lineage;
 use super::foreign::RunningForeign;
 use super::loaded::Planned;
 use super::sources::RunningSource;
+use super::{Planned, quarantined};
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
 use crate::catalog::project::{Model, Project};
@@ -150,6 +151,8 @@ pub(super) struct Shown<'a> {
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// The quarantine tables, whatever they stand beside.
     pub(super) quarantines: &'a [TableName],
+    /// The columns of the models.
+    pub(super) planned: &'a Planned,
 }
 
 /// Every system table of a running project.
@@ -168,6 +171,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         journals,
         cuts,
         quarantines,
+        planned,
     } = shown;
     let mut tables = SystemTables::new();
     let mut add = |name: &str, comment: &str, schema: SchemaRef, provider: Arc<dyn TableProvider>| {
@@ -249,7 +253,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     add("epochs", "One row for each table of each epoch", epoch_schema, epoch_table);
 
     let name = TableName::new("sluice", "quarantine");
-    let query = quarantine_query(quarantines);
+    let query = quarantined::query(quarantines, &project.models, models, planned);
     let comment = "Rows set apart, with rule and reason";
     tables.insert(name.clone(), (relation(name, comment, quarantine_schema(), Some(query)), None));
     tables
@@ -360,29 +364,6 @@ fn freshness_of(board: &StatusBoard, cut: &Cut) -> Vec<Row> {
         ]
     };
     board.all().into_iter().map(row).collect()
-}
-
-/// One shape for all that was set apart, whatever table it stands beside.
-fn quarantine_query(tables: &[TableName]) -> String {
-    let part = |table: &TableName| {
-        let beside = table.to_string();
-        let beside = beside.strip_suffix("__quarantine").unwrap_or(&beside).to_string();
-        format!(
-            "SELECT CAST('{beside}' AS TEXT) AS table_name, source, concat_ws(':', partition, CAST(\"offset\" AS TEXT)) AS \
-             position, rule, reason, raw, batch AS epoch, CAST('open' AS TEXT) AS state, quarantined_at FROM \
-             \"{}\".\"{}\"",
-            table.schema, table.name
-        )
-    };
-    let parts: Vec<String> = tables.iter().map(part).collect();
-    if parts.is_empty() {
-        return "SELECT CAST(NULL AS TEXT) AS table_name, CAST(NULL AS TEXT) AS source, CAST(NULL AS TEXT) AS position, \
-                CAST(NULL AS TEXT) AS rule, CAST(NULL AS TEXT) AS reason, CAST(NULL AS BYTEA) AS raw, \
-                CAST(NULL AS BIGINT) AS epoch, CAST(NULL AS TEXT) AS state, \
-                CAST(NULL AS TIMESTAMPTZ) AS quarantined_at WHERE false"
-            .to_string();
-    }
-    parts.join(" UNION ALL ")
 }
 
 pub(super) fn text(value: &str) -> ScalarValue {
@@ -521,6 +502,7 @@ fn quarantine_schema() -> SchemaRef {
         ("raw", DataType::Binary),
         ("epoch", LONG),
         ("state", TEXT),
+        ("definition_hash", TEXT),
         ("quarantined_at", timestamp()),
     ])
 }

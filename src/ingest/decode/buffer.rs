@@ -3,6 +3,7 @@
 //! Payloads are copied once, end to end, into what becomes the `_raw` column. They are decoded together, so that
 //! checking UTF-8 and growing columns cost once a batch and not once a record.
 
+use super::beside::Beside;
 use super::column::{Row, length_i32};
 use super::csv::{self, Mapping};
 use super::fault::Fault;
@@ -10,10 +11,11 @@ use super::{Decoded, Record, json};
 use crate::ingest::{Rejected, SourceError, row_schema};
 use crate::sql::{Encode, IncludeKind, SourceDefinition};
 use arrow::array::{
-    ArrayRef, BinaryArray, BinaryBuilder, BooleanArray, Int64Array, StringBuilder, TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, BinaryBuilder, BooleanArray, GenericByteBuilder, Int64Array, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{ByteArrayType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use std::mem;
@@ -61,6 +63,8 @@ struct Place {
 struct Header {
     first: usize,
     mapping: Mapping,
+    /// The line that said so.
+    line: Option<String>,
 }
 
 /// A column that `INCLUDE` adds.
@@ -104,7 +108,7 @@ impl RecordBuffer {
             ends: vec![0],
             offsets: Vec::new(),
             places: Vec::new(),
-            headers: vec![Header { first: 0, mapping: Mapping::ByPosition }],
+            headers: vec![Header { first: 0, mapping: Mapping::ByPosition, line: None }],
             refused: Vec::new(),
             refused_bytes: 0,
             weight: 0,
@@ -144,6 +148,8 @@ impl RecordBuffer {
             raw: record.payload.to_vec(),
             rule,
             reason,
+            source: record.source.to_string(),
+            beside: None,
         });
     }
 
@@ -161,13 +167,13 @@ impl RecordBuffer {
             let columns: Vec<_> = self.columns.fields.iter().map(|f| f.field.name().as_str()).collect();
             return Err(format!("the header line names none of the columns {}", columns.join(", ")));
         };
-        self.set_mapping(mapping);
+        self.set_mapping(mapping, Some(line));
         Ok(())
     }
 
     /// The records pushed from now on are CSV with fields in the order of the declared columns.
     pub fn clear_header(&mut self) {
-        self.set_mapping(Mapping::ByPosition);
+        self.set_mapping(Mapping::ByPosition, None);
     }
 
     /// Records held.
@@ -195,10 +201,20 @@ impl RecordBuffer {
         Ok(Decoded { rows, rejected })
     }
 
-    fn set_mapping(&mut self, mapping: Mapping) {
-        if self.headers.last().is_none_or(|header| header.mapping != mapping) {
-            self.headers.push(Header { first: self.offsets.len(), mapping });
+    fn set_mapping(&mut self, mapping: Mapping, line: Option<&[u8]>) {
+        let line = line.map(|line| String::from_utf8_lossy(csv::without_line_end(line)).into_owned());
+        if self.headers.last().is_none_or(|header| header.mapping != mapping || header.line != line) {
+            self.headers.push(Header { first: self.offsets.len(), mapping, line });
         }
+    }
+
+    /// What came beside a record that is held.
+    fn beside(&self, record: usize, header: usize) -> Beside {
+        let header = self.headers.get(header).and_then(|header| header.line.clone());
+        let mut beside = Beside::default();
+        beside.header = header;
+        self.includes.iter().for_each(|include| include.note(record, &mut beside));
+        beside
     }
 
     /// Reads every payload into the columns; which records became rows.
@@ -250,7 +266,9 @@ impl RecordBuffer {
                     let (rule, reason) = fault.into_reason();
                     let partition = self.places[place].partition.clone();
                     let (offset, raw) = (self.offsets[index], payload.to_vec());
-                    rejected.push(Rejected { partition, offset, raw, rule, reason });
+                    let source = self.places[place].source.clone();
+                    let beside = Some(self.beside(index, header));
+                    rejected.push(Rejected { partition, offset, raw, rule, reason, source, beside });
                 }
             }
         }
@@ -328,6 +346,37 @@ impl Included {
             }
         }
     }
+}
+
+impl Included {
+    /// Notes what a record that is held came with.
+    fn note(&self, record: usize, beside: &mut Beside) {
+        match self {
+            Included::Key(keys) => {
+                if let Some(key) = value_of(keys, record) {
+                    beside.note_key(key);
+                }
+            }
+            Included::Partition | Included::Offset => {}
+            Included::Timestamp(times) => beside.note_timestamp(times.get(record).copied().flatten()),
+            Included::Header(name, values) => {
+                let value = value_of(values, record).and_then(|value| std::str::from_utf8(value).ok());
+                if let Some(value) = value {
+                    beside.note_header(name, value);
+                }
+            }
+        }
+    }
+}
+
+/// A value that a builder holds.
+fn value_of<T: ByteArrayType<Offset = i32>>(values: &GenericByteBuilder<T>, record: usize) -> Option<&[u8]> {
+    let is_null = |bits: &[u8]| bits.get(record / 8).is_some_and(|byte| byte >> (record % 8) & 1 == 0);
+    if values.validity_slice().is_some_and(is_null) {
+        return None;
+    }
+    let offset = |at: usize| usize::try_from(*values.offsets_slice().get(at)?).ok();
+    values.values_slice().get(offset(record)?..offset(record + 1)?)
 }
 
 /// What a record may add to a single column, whichever that is. A header's bytes may triple when they are not UTF-8.

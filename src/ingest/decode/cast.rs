@@ -3,6 +3,7 @@
 //! Text is read by the same rules as JSON's and CSV's. Numbers must come out with the same value; where nested values
 //! differ in type, Arrow's own cast decides.
 
+use super::beside::Beside;
 use super::column::{Row, RowField};
 use super::fault::Fault;
 use super::{Decoded, Record};
@@ -115,7 +116,9 @@ impl Caster {
             let (rule, reason) = fault.into_reason();
             let offset = first.offset.saturating_add(i64::try_from(row).unwrap_or(i64::MAX));
             let raw = as_json(&batch.slice(row, 1)).unwrap_or_default();
-            rejected.push(Rejected { partition: first.partition.to_string(), offset, raw, rule, reason });
+            let (partition, source) = (first.partition.to_string(), first.source.to_string());
+            let beside = Beside::columns(batch.schema_ref());
+            rejected.push(Rejected { partition, offset, raw, rule, reason, source, beside });
         }
         Ok(Decoded { rows, rejected })
     }

@@ -19,6 +19,7 @@
 //! microseconds, above 10^11 milliseconds, else seconds. TEXT given anything but a string keeps its JSON text. BINARY is
 //! `\x` and hex digits, or else the text's bytes. Names match exactly; a CSV header's also without regard to case.
 
+mod beside;
 mod buffer;
 mod cast;
 mod column;
@@ -34,6 +35,7 @@ mod time;
 #[cfg(test)]
 mod tests;
 
+pub use beside::Beside;
 pub use buffer::RecordBuffer;
 pub(crate) use cast::Caster;
 

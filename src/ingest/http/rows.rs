@@ -6,7 +6,7 @@
 //! its own row only.
 
 use super::{PUSH_RECORDS_MAX, Place};
-use crate::ingest::decode::Decoded;
+use crate::ingest::decode::{Beside, Decoded};
 use crate::ingest::{Rejected, row_schema};
 use crate::sql::{ColumnDefinition, IncludeKind, SourceDefinition, type_name};
 use arrow::array::{
@@ -149,7 +149,9 @@ fn rows(definition: &SourceDefinition, place: &Place, batch: &RecordBatch) -> Re
     let rejected = (0..count).filter(|row| !good.value(*row)).filter_map(|row| {
         let (_, rule, reason) = faults.iter().find(|(fine, ..)| !fine.value(row))?;
         let (partition, raw) = (place.partition.clone(), raw[row].clone());
-        Some(Rejected { partition, offset: offset(first, row), raw, rule, reason: reason.clone() })
+        let (source, beside) = (super::SOURCE.to_string(), Beside::columns(batch.schema_ref()));
+        let (offset, reason) = (offset(first, row), reason.clone());
+        Some(Rejected { partition, offset, raw, rule, reason, source, beside })
     });
     let rejected = rejected.collect();
     // Columns that are NOT NULL hold what they must once the others are gone.

@@ -40,7 +40,7 @@ impl Session {
     }
 
     /// Waits for the first cut that holds a push: `bronze.orders@17` is that table's version.
-    async fn cut_after(&self, token: &str, deadline: Option<Instant>) -> Result<Arc<Cut>, Error> {
+    pub(super) async fn cut_after(&self, token: &str, deadline: Option<Instant>) -> Result<Arc<Cut>, Error> {
         let (table, version) = parse_token(token)?;
         let mut cuts = self.readers.cuts.clone();
         if !cuts.borrow().tables.contains_key(&table) {

@@ -13,6 +13,7 @@ mod manage;
 mod models;
 mod plans;
 mod prepared;
+mod replay;
 mod scope;
 mod search_path;
 mod unit_tests;
@@ -228,6 +229,7 @@ impl Session {
             Statement::Explain { .. } | Statement::ExplainModel(_) => Some(explain::columns()),
             Statement::Verify(_) => Some(models::verify_columns()),
             Statement::Plan | Statement::Apply(_) => Some(deploy::columns()),
+            Statement::Replay { .. } => Some(replay::columns()),
             Statement::UnitTest(_) => Some(unit_tests::columns()),
             Statement::Show(name) => Some(manage::show_columns(name)),
             Statement::ShowAll => Some(manage::show_all_columns()),
@@ -316,6 +318,9 @@ impl Session {
             }
             Statement::ExplainModel(text) => within(deadline, self.explain_model(text, deadline)).await,
             Statement::Verify(name) => within(deadline, self.verify(name, deadline)).await,
+            Statement::Replay { name, predicate } => {
+                within(deadline, self.replay(name, predicate.clone(), deadline)).await
+            }
             Statement::UnitTest(text) => within(deadline, self.unit_test(text, deadline)).await,
             Statement::Plan => within(deadline, self.deploy(Files::Folder, Purpose::Check, deadline)).await,
             Statement::Apply(files) => within(deadline, self.deploy(*files, Purpose::Apply, deadline)).await,

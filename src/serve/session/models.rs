@@ -1,6 +1,7 @@
 //! Statements about models: how one would be refreshed, whether one is right, refresh one now.
 
 use super::{Answer, Session, TransactionStatus};
+use crate::bronze::ReplayError;
 use crate::catalog::cut::{Cut, CutTable, RelationKind};
 use crate::catalog::plan::plan_beside;
 use crate::lake::TableName;
@@ -129,7 +130,7 @@ impl Session {
     }
 }
 
-fn wrong_kind(table: &CutTable, wanted: &str) -> Error {
+pub(super) fn wrong_kind(table: &CutTable, wanted: &str) -> Error {
     let is = match table.relation.kind {
         RelationKind::Source => "a source's table: it takes rows as they come",
         RelationKind::Foreign => "a table that others write: it is read as it stands",
@@ -209,6 +210,11 @@ impl From<&refresh::Error> for Error {
             refresh::Error::Query(error) => Error::of_engine(error),
             refresh::Error::Arrow(error) => Error::of_arrow(error),
             refresh::Error::Lake(error) => Error::new("58030", crate::lake::chain(error)),
+            refresh::Error::Replay(error) => match error {
+                ReplayError::Predicate(error) => Error::of_engine(error),
+                ReplayError::Lake(error) => Error::new("58030", crate::lake::chain(error)),
+                ReplayError::Source(message) => Error::new("55000", message.clone()),
+            },
             refresh::Error::Output(message) => Error::new("22000", message.clone()),
             refresh::Error::ChangesGone { .. } => Error::new("55000", error.to_string())
                 .with_hint("REFRESH TABLE ... FULL makes it of the rows that there are."),

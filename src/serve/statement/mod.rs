@@ -59,6 +59,13 @@ pub enum Statement {
     UnitTest(String),
     /// `VERIFY MATERIALIZED VIEW <name>`.
     Verify(Named),
+    /// `REPLAY QUARANTINE <name>`.
+    Replay {
+        /// The table beside which the rows are kept.
+        name: Named,
+        /// Which of them; all without.
+        predicate: Option<String>,
+    },
     /// `REFRESH TABLE | MATERIALIZED VIEW <name>`.
     Refresh {
         /// The model.
@@ -170,6 +177,7 @@ impl Statement {
             Statement::Explain { .. } | Statement::ExplainModel(_) => "EXPLAIN",
             Statement::UnitTest(_) => "EXECUTE UNIT TEST",
             Statement::Verify(_) => "VERIFY MATERIALIZED VIEW",
+            Statement::Replay { .. } => "REPLAY QUARANTINE",
             Statement::Refresh { only_view: true, .. } => "REFRESH MATERIALIZED VIEW",
             Statement::Refresh { only_view: false, .. } => "REFRESH TABLE",
             Statement::Plan => "PLAN",

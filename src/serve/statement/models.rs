@@ -1,4 +1,4 @@
-//! The statements about models: REFRESH, VERIFY, EXPLAIN CREATE MATERIALIZED VIEW, EXECUTE UNIT TEST.
+//! The statements about models: REFRESH, VERIFY, REPLAY QUARANTINE, EXPLAIN CREATE MATERIALIZED VIEW, EXECUTE UNIT TEST.
 
 use super::utility::Cursor;
 use super::{Statement, byte_of};
@@ -51,6 +51,22 @@ pub(super) fn verify(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
     cursor.expect_word("MATERIALIZED")?;
     cursor.expect_word("VIEW")?;
     named(cursor).map(Statement::Verify)
+}
+
+/// `REPLAY QUARANTINE name [WHERE condition]`.
+pub(super) fn replay(sql: &str, cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
+    cursor.expect_word("QUARANTINE")?;
+    let name = named(cursor)?;
+    let mut predicate = None;
+    if cursor.take_word("WHERE") {
+        let rest = cursor.take_rest();
+        let text = rest
+            .first()
+            .zip(rest.last())
+            .and_then(|(first, last)| sql.get(byte_of(sql, first.span.start)?..byte_of(sql, last.span.end)?));
+        predicate = Some(text.ok_or_else(|| cursor.unexpected())?.to_string());
+    }
+    Ok(Statement::Replay { name, predicate })
 }
 
 pub(super) fn named(cursor: &mut Cursor<'_>) -> Result<Named, Error> {
