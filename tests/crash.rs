@@ -234,7 +234,7 @@ fn compare(warehouse: &Warehouse, server: &Server, produced: &BTreeMap<String, P
 
     // Silver: rows in are rows out and rows kept apart, whose numbers stand in the JSON that is kept of them.
     let apart =
-        |name: &str| format!("regexp_replace(CAST(raw AS TEXT), '.*\"{name}\":\"?([^\",}}]+).*', '\\1')");
+        |name: &str| format!("regexp_replace(CAST(raw AS TEXT), '.*\"{name}\": ?\"?([^\",}}]+).*', '\\1')");
     let everything = format!(
         "(SELECT sender, seq, checksum FROM silver.events UNION ALL \
           SELECT {}, CAST({} AS BIGINT), CAST({} AS BIGINT) FROM silver.events__quarantine) AS e",
