@@ -115,6 +115,8 @@ pub struct LimitSettings {
     pub token_idle_seconds_max: u64,
     /// Waves a second at most. Default 10.
     pub waves_per_second_max: u32,
+    /// Failed tries again after which a source's or a model's trouble is an incident. Default 3.
+    pub retries_max: u32,
     /// How long epochs can be read back, seconds. Default 3600.
     pub epochs_keep_seconds: u64,
     /// How long `sluice.ingest_log`, `refreshes` and `expectations` reach back, seconds. Default 7 days.
@@ -131,6 +133,7 @@ impl Default for LimitSettings {
             push_bytes_max: 16 << 20,
             token_idle_seconds_max: 8 * 3600,
             waves_per_second_max: 10,
+            retries_max: 3,
             epochs_keep_seconds: 3600,
             journals_keep_seconds: 7 * 86_400,
         }

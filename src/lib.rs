@@ -22,7 +22,7 @@
 //! - [`bronze`]: rows + positions → one Delta commit; where to resume.
 //! - [`refresh`]: models: waves, lanes, epochs; the change of a query derived from the changes of its inputs;
 //!   refresh now, verify, explain.
-//! - [`quality`]: expectations and quarantine.
+//! - [`quality`]: expectations, quarantine, audits, incidents.
 //! - [`lake`]: the only code that touches object stores and Delta: snapshots, scan, commit, upkeep.
 //! - [`engine`]: DataFusion: sessions, memory, functions.
 //! - [`serve`]: readers: statement list, sessions, Postgres wire, Flight SQL, HTTP.

@@ -10,6 +10,7 @@
 mod define;
 mod deploy;
 pub(crate) mod foreign;
+mod incidents;
 mod listeners;
 mod loaded;
 mod quarantined;
@@ -34,6 +35,7 @@ use crate::ingest::Inboxes;
 use crate::lake::{Lake, TableName};
 use crate::ops::clock;
 use crate::ops::shutdown::Shutdown;
+use crate::quality::Incidents;
 use crate::refresh::{
     Control, EpochTable, Model, RefreshRecord, Shape, StatusBoard, Subject, WaveSettings, Waves, open_model,
     run_waves,
@@ -86,9 +88,10 @@ pub async fn run(
         let journals = Journals::open(&lake)?;
         let epochs = EpochTable::open(&lake)?;
         let (typing, deployments) = (Typing::open(&lake)?, Deployments::open(&lake)?);
-        anyhow::Ok((lake, journals, epochs, typing, deployments))
+        let incidents = Arc::new(Mutex::new(incidents::recall(&journals.incidents)?));
+        anyhow::Ok((lake, journals, epochs, typing, deployments, incidents))
     });
-    let (lake, journals, epochs, typing, deployments) =
+    let (lake, journals, epochs, typing, deployments, incidents) =
         opened.await?.with_context(|| format!("could not open the lake at {}", settings.data))?;
 
     let kept = deployments.kept(&texts(&settings.project));
@@ -103,6 +106,7 @@ pub async fn run(
         engine,
         lake,
         journals,
+        incidents,
         epochs,
         cuts,
         inboxes,
@@ -181,6 +185,7 @@ struct House {
     engine: Engine,
     lake: Arc<Lake>,
     journals: Journals,
+    incidents: Arc<Mutex<Incidents>>,
     epochs: EpochTable,
     cuts: watch::Sender<Arc<Cut>>,
     inboxes: Inboxes,
@@ -257,7 +262,14 @@ impl House {
             foreign.map(|f| Arc::new(RunningForeign::new(f, &others[&f.name]))).collect();
         let shape = self.shape(&project, &planned, &running, &foreign, &models, &board);
 
-        let (journals, audits) = (self.journals.clone(), self.journals.clone());
+        let watch = incidents::Watch {
+            board: board.clone(),
+            sources: Arc::clone(&running),
+            journals: self.journals.clone(),
+            retries_max: self.settings.limits.retries_max,
+            incidents: Arc::clone(&self.incidents),
+        };
+        let [journals, audits, loads] = [(); 3].map(|()| self.journals.clone());
         let waves = Waves {
             lake: Arc::clone(&self.lake),
             engine: self.engine.clone(),
@@ -269,6 +281,7 @@ impl House {
             audited: Arc::new(move |record| {
                 audits.note_audit(&record.model, record.epoch, &record.audited, record.at)
             }),
+            loaded: Arc::new(move |load| loads.note_load(&load)),
             control: self.control.clone(),
             settings: WaveSettings {
                 period_min: Duration::from_secs(1) / self.settings.limits.waves_per_second_max.max(1),
@@ -306,7 +319,7 @@ impl House {
             limits: self.settings.limits.clone(),
         };
         let upkeep = upkeep::run(upkeep, stop.clone());
-        let journals = write_journals(self.journals.clone(), stop.clone());
+        let journals = write_journals(self.journals.clone(), watch, stop.clone());
         Ok(Running {
             sources,
             streams: running.iter().filter_map(|source| source.stream.clone()).collect(),
@@ -357,7 +370,7 @@ impl House {
         tracing::error!(model = %name, error = reason, "model could not be opened");
         let epoch = self.cuts.borrow().epoch;
         self.journals.note_refresh(&RefreshRecord::unopened(epoch, name, reason.clone()));
-        board.fail(name, None, reason);
+        board.leave_out(name, reason);
     }
 
     fn shape(
@@ -506,11 +519,14 @@ impl House {
     }
 }
 
-async fn write_journals(journals: Journals, stop: CancellationToken) {
+async fn write_journals(journals: Journals, watch: incidents::Watch, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(JOURNAL_PERIOD) => journals.flush().await,
+            () = tokio::time::sleep(JOURNAL_PERIOD) => {
+                watch.look();
+                journals.flush().await;
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ mod flight_clients;
 mod foreign;
 mod foreign_history;
 mod full_disk;
+mod incidents;
 mod kafka;
 mod lake_readers;
 mod lineage;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         check_messages::trials(),
         readme::trials(),
         replay::trials(),
+        incidents::trials(),
         smoke::trials(),
         shopsmart::trials(),
         faults::trials(),

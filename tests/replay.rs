@@ -185,6 +185,8 @@ fn records_are_decoded() {
         format!("{unread}|{unread}|123456.00|t")
     );
     assert_eq!(server.query("SELECT count(*) FROM bronze.sales__quarantine"), "0");
+    let load = "SELECT rows, bytes > 0, outcome FROM sluice.ingest_log WHERE source = 'bronze.sales' ORDER BY batch DESC LIMIT 1";
+    assert_eq!(server.query(load), format!("{unread}|t|ok"));
     let expected = count(|n| n % 7 == 0).to_string();
     server.wait_until("SELECT count(*) FROM silver.sales WHERE amount > 100000", &expected);
     all_is_there(&server);

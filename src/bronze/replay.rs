@@ -11,7 +11,7 @@
 use super::resume::BATCH;
 use super::schema::quarantine_batch;
 use super::stream::{BronzeCut, Stream};
-use super::writer::write_rows;
+use super::writer::{LoadRecord, write_rows};
 use crate::ingest::Rejected;
 use crate::ingest::decode::{Beside, Decoded, Record, RecordBuffer};
 use crate::lake::{Commit, Effort, Error};
@@ -23,6 +23,7 @@ use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::Int64Type;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Records of one commit: between two of them what comes in has its turn.
@@ -50,6 +51,7 @@ pub enum ReplayError {
 pub async fn replay(
     stream: &Arc<Stream>,
     predicate: Option<Predicate>,
+    log: &(dyn Fn(LoadRecord) + Send + Sync),
 ) -> Result<Option<(Replayed, i64)>, ReplayError> {
     let Picked { places, unpicked } = Picked::of(&stream.quarantine, predicate).await?;
     let mut done = Replayed { left: unpicked, ..Replayed::default() };
@@ -60,7 +62,19 @@ pub async fn replay(
         if *is_closed {
             return Ok(None);
         }
-        replay_some(stream, chunk.iter().cloned().collect(), &mut done).await?;
+        let mut load = LoadRecord {
+            source: stream.definition.name.to_string(),
+            batch: stream.batch() + 1,
+            started_at: clock::now(),
+            rows: 0,
+            bytes: 0,
+            error: None,
+        };
+        let places = chunk.iter().cloned().collect();
+        let replayed = replay_some(stream, places, &mut done, &mut load).await;
+        load.error = replayed.as_ref().err().map(|error| crate::lake::chain(error));
+        log(load);
+        replayed?;
     }
     Ok(Some((done, stream.main.snapshot().version)))
 }
@@ -69,14 +83,23 @@ async fn replay_some(
     stream: &Arc<Stream>,
     places: HashSet<Place>,
     done: &mut Replayed,
+    load: &mut LoadRecord,
 ) -> Result<(), ReplayError> {
     let (sender, receiver) = std::sync::mpsc::channel();
-    let taken = take_out(&stream.quarantine, places, move |rows| drop(sender.send(rows))).await?;
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&bytes);
+    let send = move |rows: RecordBatch| {
+        let raw = rows.column_by_name("raw").and_then(|column| column.as_binary_opt::<i32>());
+        counted.fetch_add(raw.map_or(0, |raw| raw.values().len()), Ordering::Relaxed);
+        // Who receives them holds on until the last has come.
+        drop(sender.send(rows));
+    };
+    let taken = take_out(&stream.quarantine, places, send).await?;
     let definition = Arc::clone(&stream.definition);
     let decode = move || decode(&definition, receiver.into_iter());
     let decoded = tokio::task::spawn_blocking(decode).await;
     let decoded = decoded.map_err(|error| ReplayError::Source(error.to_string()))??;
-    let batch = stream.batch() + 1;
+    let batch = load.batch;
     let mut rows = Vec::new();
     let mut rejected = Vec::new();
     for Decoded { rows: good, rejected: bad } in decoded {
@@ -84,6 +107,8 @@ async fn replay_some(
         rejected.extend(bad);
     }
     let passed: usize = rows.iter().map(RecordBatch::num_rows).sum();
+    load.rows = i64::try_from(passed).unwrap_or(i64::MAX);
+    load.bytes = i64::try_from(bytes.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
     let state = ApartState::FailedAgain;
     let again = quarantine_batch(&stream.definition, &rejected, batch, clock::now_us(), state);
     let again = again.map_err(|source| Error::Arrow { table: stream.quarantine.name().clone(), source })?;

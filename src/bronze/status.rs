@@ -45,6 +45,8 @@ pub struct SourceStatus {
     pub state: SourceState,
     /// Why it is troubled or failed.
     pub error: Option<String>,
+    /// How often it was in trouble since it was well.
+    pub failures: u32,
     /// Rows committed.
     pub rows_in: i64,
     /// Records put in quarantine.
@@ -81,6 +83,10 @@ impl StatusCell {
         let mut status = self.0.lock();
         status.state = state;
         status.error = error;
+        status.failures = match state {
+            SourceState::Troubled | SourceState::Failed => status.failures.saturating_add(1),
+            _ => 0,
+        };
     }
 
     /// Takes the partitions that records are awaited of.
@@ -124,6 +130,7 @@ impl Reporter for StatusCell {
         if matches!(status.state, SourceState::Starting | SourceState::Troubled) {
             status.state = SourceState::Running;
             status.error = None;
+            status.failures = 0;
         }
     }
 

@@ -87,7 +87,8 @@ pub async fn run_writer(
                     log(pending.record(&stream, stream.batch() + 1, Some(reason.clone())));
                     status.set(SourceState::Troubled, Some(reason));
                     tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
+                        // What failed together is not tried again together.
+                        () = tokio::time::sleep(pause.mul_f64(1.0 - rand::random::<f64>() / 4.0)) => {}
                         () = abandon.cancelled() => return,
                     }
                     pause = (pause * 2).min(RETRY_LONGEST);

@@ -162,6 +162,18 @@ impl Journal {
         Ok(Self { lake, table, schema, time_column, pending })
     }
 
+    /// What is written. Blocks.
+    pub fn written(&self) -> Result<Vec<RecordBatch>, Error> {
+        let (snapshot, mut written) = (self.table.snapshot(), Vec::new());
+        for file in &snapshot.files {
+            self.table.read_file::<Error>(&snapshot, file, |rows, _| {
+                written.push(rows);
+                Ok(())
+            })?;
+        }
+        Ok(written)
+    }
+
     /// Notes a row.
     pub fn note(&self, row: Row) {
         let mut pending = self.pending.lock();

@@ -60,6 +60,12 @@ const LIMITS: &[Limit] = &[
         set: |l, v| l.waves_per_second_max = u32::try_from(v).unwrap_or(u32::MAX),
     },
     Limit {
+        name: "retries_max",
+        range: 0..=1_000,
+        get: |l| u64::from(l.retries_max),
+        set: |l, v| l.retries_max = u32::try_from(v).unwrap_or(u32::MAX),
+    },
+    Limit {
         name: "epochs_keep_seconds",
         range: 1..=YEAR_SECONDS,
         get: |l| l.epochs_keep_seconds,

@@ -1,4 +1,4 @@
-//! Expectations, quarantine, audits.
+//! Expectations, quarantine, audits, incidents.
 //!
 //! Comes in: a model's output rows and its rules. Goes out: the rows that may be kept, the rows that are set apart with
 //! rule and reason, and how many passed and failed each rule. Rows in = rows kept + dropped + quarantined.
@@ -8,6 +8,7 @@
 
 mod difference;
 mod expectations;
+mod incidents;
 mod picked;
 mod quarantine;
 mod rows;
@@ -15,6 +16,7 @@ mod verdict;
 
 pub use difference::difference;
 pub use expectations::{Judged, RuleCount, Rules};
+pub use incidents::{Health, Incident, Incidents};
 pub use picked::{Picked, Place, Predicate, Replayed, TakenOut, take_out};
 pub use quarantine::{ApartState, Entry, Trace};
 pub use rows::shown;

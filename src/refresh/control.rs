@@ -7,7 +7,7 @@ use super::Error;
 use super::model::Model;
 use super::unit_test::{Subject, Tested, unit_test_failure};
 use super::verify::{self, Verified};
-use crate::bronze::{self, Stream};
+use crate::bronze::{self, LoadRecord, Stream};
 use crate::catalog::cut::Cut;
 use crate::engine::Engine;
 use crate::lake::{Lake, Table, TableName};
@@ -188,6 +188,8 @@ pub(super) struct Running {
     pub(super) replays: mpsc::Sender<ReplayAsk>,
     /// The sources.
     pub(super) streams: Vec<Arc<Stream>>,
+    /// Where their loads are recorded.
+    pub(super) loaded: Arc<dyn Fn(LoadRecord) + Send + Sync>,
 }
 
 impl Running {
@@ -277,10 +279,11 @@ impl Control {
         let predicate = predicate.map(|text| Predicate::compile(&session, text)).transpose();
         let predicate = predicate.map_err(Error::from)?;
         let stream = running.streams.iter().find(|stream| stream.definition.name == *name).cloned();
+        let loaded = Arc::clone(&running.loaded);
         drop(running);
         let stream = stream.ok_or_else(|| Refusal::NoModel(name.clone()))?;
         // Who asked may go: what is begun comes to its end.
-        let replay = tokio::spawn(async move { bronze::replay(&stream, predicate).await });
+        let replay = tokio::spawn(async move { bronze::replay(&stream, predicate, &*loaded).await });
         match replay.await {
             Ok(Ok(done)) => done.ok_or(Refusal::Stopping),
             Ok(Err(error)) => Err(Refusal::from(Error::from(error))),

@@ -122,7 +122,7 @@ impl Lane {
                     consumed = self.model.consumed();
                     base = None;
                     failures = failures.saturating_add(1);
-                    trigger::backoff(failures)
+                    trigger::spread(trigger::backoff(failures), rand::random())
                 }
             };
             let report = LaneReport {

@@ -346,6 +346,17 @@ pub struct ModelStatus {
     pub fresh_as_of: Option<DateTime<Utc>>,
     /// Why it failed last.
     pub error: Option<String>,
+    /// How often it has failed since it was good.
+    pub failures: u32,
+    /// Trying again alone will not help.
+    pub is_lasting: bool,
+}
+
+impl ModelStatus {
+    /// A model that stands.
+    pub(super) fn standing(freshness: Freshness, fresh_as_of: Option<DateTime<Utc>>) -> Self {
+        Self { freshness, fresh_as_of, error: None, failures: 0, is_lasting: false }
+    }
 }
 
 impl RefreshRecord {
@@ -388,9 +399,25 @@ impl StatusBoard {
         self.0.lock().clone()
     }
 
+    /// Notes a model whose tables could not be opened: nothing is tried.
+    pub fn leave_out(&self, name: &TableName, error: String) {
+        let standing = ModelStatus::standing(Freshness::Failed, None);
+        self.set(name, ModelStatus { error: Some(error), failures: 1, is_lasting: true, ..standing });
+    }
+
     /// Notes a model that failed and the inputs' time that its last good rows stand for.
-    pub fn fail(&self, name: &TableName, fresh_as_of: Option<DateTime<Utc>>, error: String) {
-        self.set(name, ModelStatus { freshness: Freshness::Failed, fresh_as_of, error: Some(error) });
+    pub(super) fn fail(
+        &self,
+        name: &TableName,
+        freshness: Freshness,
+        fresh_as_of: Option<DateTime<Utc>>,
+        error: String,
+    ) {
+        let mut board = self.0.lock();
+        let failures = board.get(name).map_or(0, |status| status.failures).saturating_add(1);
+        let is_lasting = freshness == Freshness::Rejected;
+        let status = ModelStatus { freshness, fresh_as_of, error: Some(error), failures, is_lasting };
+        board.insert(name.clone(), status);
     }
 
     pub(super) fn set(&self, name: &TableName, status: ModelStatus) {

@@ -28,6 +28,12 @@ pub(super) fn backoff(failures: u32) -> Duration {
     doubled.min(RETRY_LONGEST)
 }
 
+/// A pause made shorter by chance, `chance` being of 0 to 1, by a quarter at most: what failed together is not tried
+/// again together.
+pub(super) fn spread(pause: Duration, chance: f64) -> Duration {
+    pause.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 4.0)
+}
+
 fn next_cron(expression: &str, zone: &str, last: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let cron = croner::Cron::from_str(expression).ok()?;
     let zone: chrono_tz::Tz = zone.parse().ok()?;
@@ -60,5 +66,12 @@ mod tests {
         assert_eq!(backoff(1), Duration::from_secs(1));
         assert_eq!(backoff(3), Duration::from_secs(4));
         assert_eq!(backoff(100), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn pauses_are_spread_by_a_quarter_at_most() {
+        assert_eq!(spread(Duration::from_secs(4), 0.0), Duration::from_secs(4));
+        assert_eq!(spread(Duration::from_secs(4), 0.5), Duration::from_millis(3500));
+        assert_eq!(spread(Duration::from_secs(4), 1.0), Duration::from_secs(3));
     }
 }

@@ -14,7 +14,7 @@ use super::streaming::{self, Ground, Refreshed};
 use super::unit_test::Subject;
 use super::waits::Maintained;
 use super::{Error, trigger};
-use crate::bronze::Stream;
+use crate::bronze::{LoadRecord, Stream};
 use crate::catalog::cut::{Cut, Freshness, Relation};
 use crate::engine::Engine;
 use crate::lake::{Lake, Snapshot, Table, TableName};
@@ -88,6 +88,8 @@ pub struct Waves {
     pub record: Arc<dyn Fn(RefreshRecord) + Send + Sync>,
     /// Where audits are recorded that look at what readers see.
     pub audited: Arc<dyn Fn(AuditRecord) + Send + Sync>,
+    /// Where loads are recorded that come of records decoded again.
+    pub loaded: Arc<dyn Fn(LoadRecord) + Send + Sync>,
     /// Through which models are asked to refresh.
     pub control: Control,
     /// Bounds.

@@ -5,7 +5,7 @@ mod lineage;
 use super::foreign::RunningForeign;
 use super::loaded::Planned;
 use super::sources::RunningSource;
-use super::{Planned, quarantined};
+use super::{Planned, incidents, quarantined};
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
 use crate::catalog::project::{Model, Project};
@@ -32,6 +32,7 @@ pub(super) struct Journals {
     pub(super) refreshes: Arc<Journal>,
     pub(super) expectations: Arc<Journal>,
     pub(super) audits: Arc<Journal>,
+    pub(super) incidents: Arc<Journal>,
 }
 
 impl Journals {
@@ -45,11 +46,12 @@ impl Journals {
             refreshes: open("refreshes", refreshes_schema(), "at")?,
             expectations: open("expectations", expectations_schema(), "at")?,
             audits: open("audits", audits_schema(), "at")?,
+            incidents: open("incident_log", incident_log_schema(), "at")?,
         })
     }
 
-    fn all(&self) -> [&Arc<Journal>; 4] {
-        [&self.ingest_log, &self.refreshes, &self.expectations, &self.audits]
+    fn all(&self) -> [&Arc<Journal>; 5] {
+        [&self.ingest_log, &self.refreshes, &self.expectations, &self.audits, &self.incidents]
     }
 
     /// Notes a refresh and how its rules fared.
@@ -241,6 +243,12 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         journal(&journals.expectations),
     );
     add("audits", "What each audit found", audits_schema(), journal(&journals.audits));
+    add(
+        "incident_log",
+        "When each incident opened, what became of it",
+        incident_log_schema(),
+        journal(&journals.incidents),
+    );
     let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
     let schema = Arc::clone(&definitions.snapshot().schema);
     add("definitions", "Models that were defined over a connection", schema, definition_table);
@@ -252,6 +260,9 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let epoch_schema = Arc::clone(&epochs.table().snapshot().schema);
     add("epochs", "One row for each table of each epoch", epoch_schema, epoch_table);
 
+    let (name, query) = (TableName::new("sluice", "incidents"), incidents::QUERY.to_string());
+    let comment = "Sources and models in trouble that does not pass by itself";
+    tables.insert(name.clone(), (relation(name, comment, incidents_schema(), Some(query)), None));
     let name = TableName::new("sluice", "quarantine");
     let query = quarantined::query(quarantines, &project.models, models, planned);
     let comment = "Rows set apart, with rule and reason";
@@ -489,6 +500,32 @@ fn audits_schema() -> SchemaRef {
         ("error", TEXT),
         ("defined_at", TEXT),
         ("at", timestamp()),
+    ])
+}
+
+fn incident_log_schema() -> SchemaRef {
+    columns(&[
+        ("id", TEXT),
+        ("object", TEXT),
+        ("kind", TEXT),
+        ("opened_at", timestamp()),
+        ("closed_at", timestamp()),
+        ("attempts", LONG),
+        ("error", TEXT),
+        ("at", timestamp()),
+    ])
+}
+
+fn incidents_schema() -> SchemaRef {
+    columns(&[
+        ("id", TEXT),
+        ("object", TEXT),
+        ("kind", TEXT),
+        ("opened_at", timestamp()),
+        ("closed_at", timestamp()),
+        ("attempts", LONG),
+        ("error", TEXT),
+        ("state", TEXT),
     ])
 }
 

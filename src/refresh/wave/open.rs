@@ -124,6 +124,7 @@ impl Run {
             waves,
             replays,
             streams: self.waves.shape.streams.clone(),
+            loaded: Arc::clone(&self.waves.loaded),
         });
         made
     }

@@ -36,7 +36,9 @@ impl Run {
             }
             Err(error) => {
                 let failures = self.setbacks.get(&model.name).map_or(0, |s| s.failures) + 1;
-                let pause = chrono::Duration::from_std(trigger::backoff(failures)).unwrap_or_default();
+                let pause =
+                    chrono::Duration::from_std(trigger::spread(trigger::backoff(failures), rand::random()))
+                        .unwrap_or_default();
                 self.setbacks
                     .insert(model.name.clone(), Setback { failures, retry_at: self.wave_time + pause });
                 let error = Arc::new(error);
@@ -88,7 +90,7 @@ impl Run {
         if let Some(quarantine) = done.quarantine {
             self.standing.insert(name.quarantine(), Standing::fresh(quarantine, BTreeMap::new(), as_of));
         }
-        let status = ModelStatus { freshness: Freshness::Fresh, fresh_as_of: Some(as_of), error: None };
+        let status = ModelStatus::standing(Freshness::Fresh, Some(as_of));
         self.waves.board.set(name, status);
         self.standing.insert(name.clone(), Standing::fresh(done.snapshot, done.inputs, as_of));
     }
@@ -105,16 +107,16 @@ impl Run {
         let reason = chain(error);
         tracing::error!(model = %name, error = reason, "refresh failed; the last good version stands");
         let mut as_of = None;
+        let freshness = match error {
+            Error::Rejected { .. } => Freshness::Rejected,
+            _ => Freshness::Failed,
+        };
         if let Some(standing) = self.standing.get_mut(name) {
-            let freshness = match error {
-                Error::Rejected { .. } => Freshness::Rejected,
-                _ => Freshness::Failed,
-            };
             self.unpublished |= standing.freshness != freshness;
             standing.freshness = freshness;
             as_of = standing.fresh_as_of;
         }
-        self.waves.board.fail(name, as_of, reason.clone());
+        self.waves.board.fail(name, freshness, as_of, reason.clone());
         let verdict = match error {
             Error::Rejected { verdict, .. } => Verdict::clone(verdict),
             _ => Verdict::default(),

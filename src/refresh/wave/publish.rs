@@ -56,11 +56,7 @@ impl Run {
         self.epoch = epoch;
         for (name, standing) in &self.standing {
             if !standing.freshness.is_failure() {
-                let status = ModelStatus {
-                    freshness: standing.freshness,
-                    fresh_as_of: standing.fresh_as_of,
-                    error: None,
-                };
+                let status = ModelStatus::standing(standing.freshness, standing.fresh_as_of);
                 self.waves.board.set(name, status);
             }
         }
