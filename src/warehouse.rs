@@ -7,6 +7,7 @@
 //!         ─ readers' connections drained
 //! ```
 
+mod backfills;
 mod define;
 mod deploy;
 pub(crate) mod foreign;
@@ -269,7 +270,9 @@ impl House {
             retries_max: self.settings.limits.retries_max,
             incidents: Arc::clone(&self.incidents),
         };
-        let [journals, audits, loads] = [(); 3].map(|()| self.journals.clone());
+        let journal = Arc::clone(&self.journals.backfills);
+        let left = tokio::task::spawn_blocking(move || backfills::recall(&journal)).await??;
+        let [journals, audits, loads, filled] = [(); 4].map(|()| self.journals.clone());
         let waves = Waves {
             lake: Arc::clone(&self.lake),
             engine: self.engine.clone(),
@@ -282,6 +285,8 @@ impl House {
                 audits.note_audit(&record.model, record.epoch, &record.audited, record.at)
             }),
             loaded: Arc::new(move |load| loads.note_load(&load)),
+            backfilled: Arc::new(move |record| backfills::note(filled.clone(), record)),
+            backfills: left,
             control: self.control.clone(),
             settings: WaveSettings {
                 period_min: Duration::from_secs(1) / self.settings.limits.waves_per_second_max.max(1),
@@ -426,7 +431,6 @@ impl House {
             journals: &self.journals,
             cuts: self.cuts.subscribe(),
             quarantines: &quarantines,
-            planned,
         });
         let mut live = BTreeMap::new();
         for (name, (relation, provider)) in system {

@@ -6,6 +6,7 @@
 //! seed; `SLUICE_TEST_SEED=n` replays it. `SLUICE_TEST_KEEP=1` keeps the folders of the tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
 
+mod backfill;
 mod cdc;
 mod check;
 mod check_messages;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         readme::trials(),
         replay::trials(),
         incidents::trials(),
+        backfill::trials(),
         smoke::trials(),
         shopsmart::trials(),
         faults::trials(),

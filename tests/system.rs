@@ -18,7 +18,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// As the documentation of the SQL lists them.
-const TABLES: [(&str, &str); 11] = [
+const TABLES: [(&str, &str); 12] = [
     (
         "sources",
         "source, connector, state, error, rows_in, rows_quarantined, rate, lag_records, lag_seconds, last_event_at, \
@@ -38,6 +38,7 @@ const TABLES: [(&str, &str); 11] = [
     ("freshness", "table_name, fresh_as_of, lag_seconds, state"),
     ("expectations", "model, name, rule, action, epoch, passed, failed"),
     ("audits", "model, name, blocking, epoch, outcome, rows, examples, error"),
+    ("backfills", "id, table_name, from_time, to_time, done_to, rows_taken, rows_made, state, error"),
     ("incidents", "id, object, kind, opened_at, closed_at, attempts, error, state"),
     ("quarantine", "table_name, source, position, rule, reason, raw, epoch, state, definition_hash"),
 ];

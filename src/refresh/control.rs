@@ -4,6 +4,7 @@
 //! with the epoch in which the refresh is seen, so that who asked reads what came of it.
 
 use super::Error;
+use super::backfill::Range;
 use super::model::Model;
 use super::unit_test::{Subject, Tested, unit_test_failure};
 use super::verify::{self, Verified};
@@ -169,6 +170,22 @@ impl ReplayAsk {
     }
 }
 
+/// A backfill that is asked for.
+#[derive(Debug)]
+pub(super) struct BackfillAsk {
+    pub(super) model: TableName,
+    pub(super) range: Range,
+    pub(super) history_may_be_lost: bool,
+    done: oneshot::Sender<Result<String, Arc<Error>>>,
+}
+
+impl BackfillAsk {
+    /// Tells who asked its name, or why there is none.
+    pub(super) fn answer(self, outcome: Result<String, Arc<Error>>) {
+        let _ = self.done.send(outcome);
+    }
+}
+
 /// Models as they run.
 pub(super) struct Running {
     pub(super) lake: Arc<Lake>,
@@ -186,6 +203,8 @@ pub(super) struct Running {
     pub(super) waves: mpsc::Sender<Ask>,
     /// How streaming tables are asked to take again what was set apart.
     pub(super) replays: mpsc::Sender<ReplayAsk>,
+    /// How backfills are asked for.
+    pub(super) backfills: mpsc::Sender<BackfillAsk>,
     /// The sources.
     pub(super) streams: Vec<Arc<Stream>>,
     /// Where their loads are recorded.
@@ -263,6 +282,23 @@ impl Control {
         drop(running);
         let (done, answer) = oneshot::channel();
         let ask = ReplayAsk { model: name.clone(), predicate, done };
+        asker.send(ask).await.map_err(|_| Refusal::Stopping)?;
+        answer.await.map_err(|_| Refusal::Stopping)?.map_err(Refusal::Failed)
+    }
+
+    /// Begins to make a range of time of a streaming table anew; its name.
+    pub async fn backfill(
+        &self,
+        name: &TableName,
+        range: Range,
+        history_may_be_lost: bool,
+    ) -> Result<String, Refusal> {
+        let running = self.running()?;
+        running.model(name)?;
+        let asker = running.backfills.clone();
+        drop(running);
+        let (done, answer) = oneshot::channel();
+        let ask = BackfillAsk { model: name.clone(), range, history_may_be_lost, done };
         asker.send(ask).await.map_err(|_| Refusal::Stopping)?;
         answer.await.map_err(|_| Refusal::Stopping)?.map_err(Refusal::Failed)
     }

@@ -16,7 +16,10 @@
 //! A result is judged before its commit: by its rules and its blocking audits, over the table as it would stand. What they
 //! reject stays unseen, and what reads the model waits; other audits look at what readers see.
 //!
-//! Readers ask through the [`Control`]: refresh now, verify. What would become of a definition is asked of [`explain`].
+//! What was set apart is taken again on demand, and so is a range of time of a streaming table: in a wave, before it takes
+//! what is new.
+//!
+//! Readers ask through the [`Control`]: refresh now, verify, replay, backfill. What would become of a definition is asked of [`explain`].
 //!
 //! Guarantee: at every epoch a model equals its query over the inputs that the epoch records for it; a restart goes on
 //! from what the tables say they consumed. Failure: a model that fails keeps its last good version, is marked, and is
@@ -25,6 +28,7 @@
 mod apart;
 mod apply;
 mod auditor;
+mod backfill;
 #[cfg(test)]
 mod benchmark_tests;
 #[cfg(test)]
@@ -64,6 +68,7 @@ mod wave;
 mod ways;
 
 pub use auditor::AuditRecord;
+pub use backfill::{BackfillRecord, Range};
 pub use control::{Control, Extent, Refusal};
 pub use epochs::{EpochRow, EpochTable};
 pub use explain::{explain, why_not};
@@ -103,6 +108,14 @@ pub enum Error {
         from: i64,
         /// The version wanted.
         to: i64,
+    },
+    /// A table that cannot be backfilled.
+    #[error("{model} cannot be backfilled: {why}")]
+    Backfill {
+        /// The table.
+        model: lake::TableName,
+        /// Why.
+        why: String,
     },
     /// Records of a source could not be decoded again.
     #[error(transparent)]

@@ -45,6 +45,19 @@ pub(super) fn why(
     Ok(Some(reason))
 }
 
+/// [`Error::HistoryLost`] when an input does not hold all rows any more that were taken of it.
+pub(super) fn refuse_loss(model: &Model, streams: &BTreeMap<TableName, Arc<Snapshot>>) -> Result<(), Error> {
+    let stored = model.table.snapshot();
+    for name in &model.streams {
+        let Some((version, stream)) = model.consumed_version(name).zip(streams.get(name)) else { continue };
+        let taken = stored.transaction(&format!("{TAKEN}{name}"));
+        if is_lost(version, taken, stream.version, stream.rows()) {
+            return Err(Error::HistoryLost { model: model.name.clone(), input: name.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// True when an input does not hold any more what was taken of it. How many rows that were, or are, may not be known.
 fn is_lost(consumed: i64, taken: Option<i64>, version: i64, rows: Option<u64>) -> bool {
     let rows = rows.and_then(|rows| i64::try_from(rows).ok());

@@ -162,7 +162,7 @@ impl Positions {
     }
 }
 
-fn places_of(source: &str, rows: &RecordBatch) -> Result<Vec<Place>, Error> {
+pub(super) fn places_of(source: &str, rows: &RecordBatch) -> Result<Vec<Place>, Error> {
     let partitions = cast(rows.column(0), &DataType::Utf8)?;
     let offsets = rows.column(1).as_primitive::<Int64Type>();
     let batches = rows.column(2).as_primitive::<Int64Type>();

@@ -168,3 +168,106 @@ fn beside(schema: &DFSchema) -> Result<Vec<Expr>, DataFusionError> {
     };
     BESIDE.iter().map(column).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+    use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray};
+    use arrow::datatypes::Int64Type;
+    use arrow::util::pretty::pretty_format_batches;
+    use datafusion::catalog::{CatalogProvider as _, MemTable, MemoryCatalogProvider, MemorySchemaProvider};
+    use datafusion::catalog::{SchemaProvider as _, TableProvider};
+    use datafusion::prelude::SessionContext;
+
+    /// Two sources, `s.a` and `s.b`, and `s.names`, which is looked up.
+    fn session() -> SessionContext {
+        let schema = Arc::new(MemorySchemaProvider::new());
+        let table = |columns: Vec<(&str, ArrayRef)>| -> Arc<dyn TableProvider> {
+            let rows = RecordBatch::try_from_iter(columns).unwrap();
+            Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]]).unwrap())
+        };
+        let numbers = |numbers: [i64; 2]| -> ArrayRef { Arc::new(Int64Array::from(numbers.to_vec())) };
+        for (name, first) in [("a", 0), ("b", 10)] {
+            let tags = [Some(vec![Some(1), Some(2)]), Some(vec![Some(3)])];
+            let columns: Vec<(&str, ArrayRef)> = vec![
+                ("id", numbers([first + 1, first + 2])),
+                ("tags", Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(tags))),
+                ("_partition", Arc::new(StringArray::from(vec!["p", "q"]))),
+                ("_offset", numbers([first, first + 5])),
+                ("_batch", numbers([1, 2])),
+            ];
+            schema.register_table(name.to_string(), table(columns)).unwrap();
+        }
+        let names = vec![("id", numbers([1, 1])), ("name", Arc::new(StringArray::from(vec!["x", "y"])) as _)];
+        schema.register_table("names".to_string(), table(names)).unwrap();
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        catalog.register_schema("s", schema).unwrap();
+        Engine::new(1 << 30, 1).unwrap().session(catalog)
+    }
+
+    /// The rows of a traced query, each with input and offset; `None` when it is not traced.
+    async fn rows(query: &str) -> Option<(bool, Vec<String>)> {
+        let session = session();
+        let plan = session.state().create_logical_plan(query).await.unwrap();
+        let is_source = |name: &TableName| ["a", "b"].contains(&name.name.as_str());
+        let Traced { plan, fans_out } = traced(&plan, &is_source).unwrap()?;
+        let batches = session.execute_logical_plan(plan).await.unwrap().collect().await.unwrap();
+        let shown = pretty_format_batches(&batches).unwrap().to_string();
+        let cells = |line: &str| {
+            line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(" ").trim().to_string()
+        };
+        let mut rows: Vec<String> =
+            shown.lines().filter(|line| line.starts_with("| ")).skip(1).map(cells).collect();
+        rows.sort();
+        Some((fans_out, rows))
+    }
+
+    async fn expect(query: &str, fans_out: bool, expected: &[&str]) {
+        let (found, rows) = rows(query).await.unwrap_or_else(|| panic!("{query} is not traced"));
+        assert_eq!(
+            (found, rows.iter().map(String::as_str).collect::<Vec<_>>()),
+            (fans_out, expected.to_vec()),
+            "{query}"
+        );
+    }
+
+    #[tokio::test]
+    async fn rows_that_come_from_one_row_say_which() {
+        expect("SELECT id FROM s.a", false, &["1 s.a p 0 1", "2 s.a q 5 2"]).await;
+        expect(
+            "SELECT y.n FROM (SELECT id + 1 AS n FROM s.a AS x WHERE x.id > 1) AS y",
+            false,
+            &["3 s.a q 5 2"],
+        )
+        .await;
+        let union = "SELECT id FROM s.a WHERE id = 1 UNION ALL SELECT id FROM s.b WHERE id = 12";
+        expect(union, false, &["1 s.a p 0 1", "12 s.b q 15 2"]).await;
+        let known = "SELECT id FROM s.a WHERE id IN (SELECT id FROM s.names)";
+        expect(known, false, &["1 s.a p 0 1"]).await;
+    }
+
+    #[tokio::test]
+    async fn rows_of_which_one_row_makes_several_say_so() {
+        let join = "SELECT n.name, a.id FROM s.names AS n RIGHT JOIN s.a AS a ON a.id = n.id";
+        expect(join, true, &["2 s.a q 5 2", "x 1 s.a p 0 1", "y 1 s.a p 0 1"]).await;
+        let unnest = "SELECT unnest(tags) AS tag FROM s.a";
+        expect(unnest, true, &["1 s.a p 0 1", "2 s.a p 0 1", "3 s.a q 5 2"]).await;
+    }
+
+    #[tokio::test]
+    async fn rows_that_come_from_many_are_not_traced() {
+        for query in [
+            "SELECT count(*) FROM s.a",
+            "SELECT DISTINCT id FROM s.a",
+            "SELECT id FROM s.a LIMIT 1",
+            "SELECT id, sum(id) OVER () FROM s.a",
+            "SELECT a.id FROM s.a AS a JOIN s.b AS b ON a._batch = b._batch",
+            "SELECT id FROM s.a UNION ALL SELECT id FROM s.names",
+            "SELECT name FROM s.names",
+            "SELECT a.id FROM s.a AS a FULL JOIN s.names AS n ON a.id = n.id",
+        ] {
+            assert!(rows(query).await.is_none(), "{query}");
+        }
+    }
+}

@@ -1,11 +1,13 @@
 //! Waves: the newest sources, the streaming tables that follow from them, one epoch.
 
+mod backfills;
 mod open;
 mod outcome;
 mod publish;
 mod replays;
 
 use super::auditor::AuditRecord;
+use super::backfill::BackfillRecord;
 use super::control::{Asked, Control, Extent, Replays, mailbox};
 use super::epochs::EpochTable;
 use super::model::{Model, REFRESH, RefreshRecord, StatusBoard};
@@ -19,16 +21,17 @@ use crate::catalog::cut::{Cut, Freshness, Relation};
 use crate::engine::Engine;
 use crate::lake::{Lake, Snapshot, Table, TableName};
 use crate::ops::clock;
+use backfills::Backfill;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Replays that wait for the next wave at most; more wait to be sent.
+/// Replays, and backfills, that wait for the next wave at most; more wait to be sent.
 const REPLAYS_WAITING_MAX: usize = 64;
 
 /// Bounds of the waves.
@@ -90,6 +93,10 @@ pub struct Waves {
     pub audited: Arc<dyn Fn(AuditRecord) + Send + Sync>,
     /// Where loads are recorded that come of records decoded again.
     pub loaded: Arc<dyn Fn(LoadRecord) + Send + Sync>,
+    /// Where backfills are recorded, for good once it resolves.
+    pub backfilled: Arc<dyn Fn(BackfillRecord) -> BoxFuture<'static, ()> + Send + Sync>,
+    /// Backfills that an earlier run has left.
+    pub backfills: Vec<BackfillRecord>,
     /// Through which models are asked to refresh.
     pub control: Control,
     /// Bounds.
@@ -107,7 +114,9 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
     let mut tasks = run.ring_on_commits(&bell, &lanes_stop);
     let (asker, mut asked) = mailbox();
     let (replayer, mut replays) = mpsc::channel(REPLAYS_WAITING_MAX);
-    let lanes = run.lanes(&reports, (asker, replayer), &lanes_stop);
+    let (backfiller, mut backfills) = mpsc::channel(REPLAYS_WAITING_MAX);
+    run.recall_backfills();
+    let lanes = run.lanes(&reports, (asker, replayer, backfiller), &lanes_stop);
     // Who sees this cut may ask its models for a refresh; the lanes themselves start from it.
     run.publish_cut(run.epoch);
     tasks.extend(lanes.into_iter().map(|lane| tokio::spawn(lane.run())));
@@ -125,6 +134,10 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
             }
             Some(ask) = replays.recv() => {
                 run.replays.waiting.push(ask);
+                None
+            }
+            Some(ask) = backfills.recv() => {
+                run.begin_backfill(ask).await;
                 None
             }
             () = tokio::time::sleep(wait) => None,
@@ -180,6 +193,9 @@ struct Run {
     asked: Asked,
     /// Who asked for rows that were set apart to be taken again.
     replays: Replays,
+    backfills: Vec<Backfill>,
+    /// How far they have come with an epoch that is to be.
+    backfills_noted: Vec<BackfillRecord>,
     /// Something stands that no epoch names yet.
     unpublished: bool,
 }
@@ -195,7 +211,7 @@ impl Run {
             let retry = self.setbacks.get(&model.name).map(|setback| setback.retry_at);
             due.max(retry).filter(|_| is_free)
         });
-        let next = due.min();
+        let next = due.chain(self.backfills.iter().map(|backfill| backfill.due)).min();
         match next {
             Some(time) => (time - now).to_std().unwrap_or(self.waves.settings.period_min),
             None if self.unpublished => self.waves.settings.period_min,
@@ -220,6 +236,7 @@ impl Run {
         self.wave_time = clock::now();
         self.take_sources();
         self.hold_back();
+        self.backfill().await;
         for level in 0..self.levels.len() {
             self.replay(level).await;
             let is_due = |m: &&Arc<Model>| {
@@ -243,6 +260,7 @@ impl Run {
         if !self.unpublished {
             self.asked.answer();
             self.replays.answer();
+            self.note_backfills().await;
         }
     }
 

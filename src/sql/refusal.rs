@@ -79,7 +79,7 @@ pub(super) const STATEMENTS: &[Known] = &[
     known(&["REVOKE"], USERS),
     known(&["EXPLAIN"], "Type EXPLAIN in psql."),
     known(&["REFRESH"], "Models are refreshed with every wave; type REFRESH in psql to have it at once."),
-    known(&["BACKFILL"], "Delete the model's folder to have it rebuilt."),
+    known(&["BACKFILL"], "Type BACKFILL in psql."),
     known(&["REPLAY"], "Type REPLAY QUARANTINE in psql."),
     known(&["VERIFY"], "Type VERIFY in psql."),
     known(&["PLAN"], "Type PLAN in psql, or run sluice plan."),

@@ -5,7 +5,7 @@ mod lineage;
 use super::foreign::RunningForeign;
 use super::loaded::Planned;
 use super::sources::RunningSource;
-use super::{Planned, incidents, quarantined};
+use super::{backfills, incidents, quarantined};
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
 use crate::catalog::project::{Model, Project};
@@ -33,6 +33,7 @@ pub(super) struct Journals {
     pub(super) expectations: Arc<Journal>,
     pub(super) audits: Arc<Journal>,
     pub(super) incidents: Arc<Journal>,
+    pub(super) backfills: Arc<Journal>,
 }
 
 impl Journals {
@@ -47,11 +48,13 @@ impl Journals {
             expectations: open("expectations", expectations_schema(), "at")?,
             audits: open("audits", audits_schema(), "at")?,
             incidents: open("incident_log", incident_log_schema(), "at")?,
+            backfills: open("backfill_log", backfill_log_schema(), "at")?,
         })
     }
 
-    fn all(&self) -> [&Arc<Journal>; 5] {
-        [&self.ingest_log, &self.refreshes, &self.expectations, &self.audits, &self.incidents]
+    fn all(&self) -> [&Arc<Journal>; 6] {
+        let Self { ingest_log, refreshes, expectations, audits, incidents, backfills } = self;
+        [ingest_log, refreshes, expectations, audits, incidents, backfills]
     }
 
     /// Notes a refresh and how its rules fared.
@@ -153,8 +156,6 @@ pub(super) struct Shown<'a> {
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// The quarantine tables, whatever they stand beside.
     pub(super) quarantines: &'a [TableName],
-    /// The columns of the models.
-    pub(super) planned: &'a Planned,
 }
 
 /// Every system table of a running project.
@@ -173,7 +174,6 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         journals,
         cuts,
         quarantines,
-        planned,
     } = shown;
     let mut tables = SystemTables::new();
     let mut add = |name: &str, comment: &str, schema: SchemaRef, provider: Arc<dyn TableProvider>| {
@@ -249,6 +249,12 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         incident_log_schema(),
         journal(&journals.incidents),
     );
+    add(
+        "backfill_log",
+        "How far each backfill had come when",
+        backfill_log_schema(),
+        journal(&journals.backfills),
+    );
     let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
     let schema = Arc::clone(&definitions.snapshot().schema);
     add("definitions", "Models that were defined over a connection", schema, definition_table);
@@ -263,6 +269,9 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let (name, query) = (TableName::new("sluice", "incidents"), incidents::QUERY.to_string());
     let comment = "Sources and models in trouble that does not pass by itself";
     tables.insert(name.clone(), (relation(name, comment, incidents_schema(), Some(query)), None));
+    let (name, query) = (TableName::new("sluice", "backfills"), backfills::QUERY.to_string());
+    let comment = "How far each backfill has come";
+    tables.insert(name.clone(), (relation(name, comment, backfills_schema(), Some(query)), None));
     let name = TableName::new("sluice", "quarantine");
     let query = quarantined::query(quarantines, &project.models, models, planned);
     let comment = "Rows set apart, with rule and reason";
@@ -526,6 +535,40 @@ fn incidents_schema() -> SchemaRef {
         ("attempts", LONG),
         ("error", TEXT),
         ("state", TEXT),
+    ])
+}
+
+fn backfill_log_schema() -> SchemaRef {
+    columns(&[
+        ("id", TEXT),
+        ("table_name", TEXT),
+        ("from_time", timestamp()),
+        ("to_time", timestamp()),
+        ("done_to", timestamp()),
+        ("rows_taken", LONG),
+        ("rows_made", LONG),
+        ("state", TEXT),
+        ("error", TEXT),
+        ("started_at", timestamp()),
+        ("history_may_be_lost", DataType::Boolean),
+        ("at", timestamp()),
+    ])
+}
+
+fn backfills_schema() -> SchemaRef {
+    columns(&[
+        ("id", TEXT),
+        ("table_name", TEXT),
+        ("from_time", timestamp()),
+        ("to_time", timestamp()),
+        ("done_to", timestamp()),
+        ("rows_taken", LONG),
+        ("rows_made", LONG),
+        ("state", TEXT),
+        ("error", TEXT),
+        ("started_at", timestamp()),
+        ("updated_at", timestamp()),
+        ("history_may_be_lost", DataType::Boolean),
     ])
 }
 

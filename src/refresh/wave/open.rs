@@ -1,7 +1,7 @@
 //! Waves before they run: what the last epoch names, who rings, who is asked.
 
 use super::super::auditor::Auditor;
-use super::super::control::{Ask, Asked, Asks, ReplayAsk, Replays, Running, mailbox};
+use super::super::control::{Ask, Asked, Asks, BackfillAsk, ReplayAsk, Replays, Running, mailbox};
 use super::super::epochs::EpochRow;
 use super::super::lane::{Lane, LaneReport};
 use super::super::model::Model;
@@ -70,6 +70,8 @@ impl Run {
             records: Vec::new(),
             asked: Asked::default(),
             replays: Replays::default(),
+            backfills: Vec::new(),
+            backfills_noted: Vec::new(),
             unpublished,
         })
     }
@@ -88,7 +90,7 @@ impl Run {
     pub(super) fn lanes(
         &self,
         reports: &mpsc::Sender<LaneReport>,
-        (waves, replays): (mpsc::Sender<Ask>, mpsc::Sender<ReplayAsk>),
+        (waves, replays, backfills): (mpsc::Sender<Ask>, mpsc::Sender<ReplayAsk>, mpsc::Sender<BackfillAsk>),
         stop: &CancellationToken,
     ) -> Vec<Lane> {
         let permits = Arc::new(Semaphore::new(self.waves.settings.lanes_max));
@@ -123,6 +125,7 @@ impl Run {
             lanes,
             waves,
             replays,
+            backfills,
             streams: self.waves.shape.streams.clone(),
             loaded: Arc::clone(&self.waves.loaded),
         });

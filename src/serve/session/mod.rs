@@ -321,6 +321,9 @@ impl Session {
             Statement::Replay { name, predicate } => {
                 within(deadline, self.replay(name, predicate.clone(), deadline)).await
             }
+            Statement::Backfill { name, range, history_may_be_lost } => {
+                within(deadline, self.backfill(name, *range, *history_may_be_lost, deadline)).await
+            }
             Statement::UnitTest(text) => within(deadline, self.unit_test(text, deadline)).await,
             Statement::Plan => within(deadline, self.deploy(Files::Folder, Purpose::Check, deadline)).await,
             Statement::Apply(files) => within(deadline, self.deploy(*files, Purpose::Apply, deadline)).await,

@@ -210,6 +210,8 @@ impl From<&refresh::Error> for Error {
             refresh::Error::Query(error) => Error::of_engine(error),
             refresh::Error::Arrow(error) => Error::of_arrow(error),
             refresh::Error::Lake(error) => Error::new("58030", crate::lake::chain(error)),
+            refresh::Error::Backfill { model, .. } => Error::new("0A000", error.to_string())
+                .with_hint(format!("REFRESH TABLE {model} FULL makes all of it anew.")),
             refresh::Error::Replay(error) => match error {
                 ReplayError::Predicate(error) => Error::of_engine(error),
                 ReplayError::Lake(error) => Error::new("58030", crate::lake::chain(error)),

@@ -1,8 +1,10 @@
-//! `REPLAY QUARANTINE`: what was set apart goes through the present definition again.
+//! `REPLAY QUARANTINE`, `BACKFILL`: what was set apart, or taken in a range of time, goes through the present definition
+//! again.
 
 use super::models::{one_batch, wrong_kind};
 use super::{Answer, Session, TransactionStatus};
 use crate::catalog::cut::RelationKind;
+use crate::refresh::Range;
 use crate::serve::Error;
 use crate::serve::statement::Named;
 use arrow::array::{ArrayRef, Int64Array, StringArray};
@@ -18,6 +20,27 @@ pub(super) fn columns() -> SchemaRef {
 }
 
 impl Session {
+    /// `BACKFILL ...`: begun when it returns; `sluice.backfills` shows how far it has come.
+    pub(super) async fn backfill(
+        &self,
+        name: &Named,
+        range: Range,
+        history_may_be_lost: bool,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, Error> {
+        if self.transaction_status() != TransactionStatus::Idle {
+            return Err(Error::new("25001", "BACKFILL cannot run inside a transaction block")
+                .with_hint("A transaction sees one cut: COMMIT first."));
+        }
+        let cut = self.cut(deadline).await?;
+        let table = self.find(name, &cut)?;
+        if table.relation.kind != RelationKind::StreamingTable {
+            return Err(wrong_kind(table, "a streaming table"));
+        }
+        self.readers.control.backfill(&table.relation.name, range, history_may_be_lost).await?;
+        Ok(Answer::Tag("BACKFILL".into()))
+    }
+
     /// Done when the session's next statement sees what came of it.
     pub(super) async fn replay(
         &self,

@@ -26,7 +26,7 @@ pub use qualify::qualified;
 use super::Error;
 use crate::catalog::definer::Files;
 use crate::ops::opaque::Opaque;
-use crate::refresh::Extent;
+use crate::refresh::{Extent, Range};
 use crate::sql::{bind_as_written, bind_expression_as_written, expand_windows};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
@@ -59,6 +59,15 @@ pub enum Statement {
     UnitTest(String),
     /// `VERIFY MATERIALIZED VIEW <name>`.
     Verify(Named),
+    /// `BACKFILL <name> FROM <time> TO <time>`.
+    Backfill {
+        /// The streaming table.
+        name: Named,
+        /// From when to when.
+        range: Range,
+        /// Rows that its input does not hold any more may be lost.
+        history_may_be_lost: bool,
+    },
     /// `REPLAY QUARANTINE <name>`.
     Replay {
         /// The table beside which the rows are kept.
@@ -177,6 +186,7 @@ impl Statement {
             Statement::Explain { .. } | Statement::ExplainModel(_) => "EXPLAIN",
             Statement::UnitTest(_) => "EXECUTE UNIT TEST",
             Statement::Verify(_) => "VERIFY MATERIALIZED VIEW",
+            Statement::Backfill { .. } => "BACKFILL",
             Statement::Replay { .. } => "REPLAY QUARANTINE",
             Statement::Refresh { only_view: true, .. } => "REFRESH MATERIALIZED VIEW",
             Statement::Refresh { only_view: false, .. } => "REFRESH TABLE",

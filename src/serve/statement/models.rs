@@ -2,8 +2,9 @@
 
 use super::utility::Cursor;
 use super::{Statement, byte_of};
-use crate::refresh::Extent;
+use crate::refresh::{Extent, Range};
 use crate::serve::Error;
+use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// A relation's name as written.
@@ -67,6 +68,34 @@ pub(super) fn replay(sql: &str, cursor: &mut Cursor<'_>) -> Result<Statement, Er
         predicate = Some(text.ok_or_else(|| cursor.unexpected())?.to_string());
     }
     Ok(Statement::Replay { name, predicate })
+}
+
+/// `BACKFILL name FROM 'time' TO 'time' [ALLOW HISTORY LOSS]`.
+pub(super) fn backfill(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
+    let name = named(cursor)?;
+    cursor.expect_word("FROM")?;
+    let from = cursor.text()?;
+    cursor.expect_word("TO")?;
+    let to = cursor.text()?;
+    let mut history_may_be_lost = false;
+    if cursor.take_word("ALLOW") {
+        cursor.expect_word("HISTORY")?;
+        cursor.expect_word("LOSS")?;
+        history_may_be_lost = true;
+    }
+    let range = Range { from_us: time(&from)?, to_us: time(&to)? };
+    if range.from_us >= range.to_us {
+        return Err(Error::new("22007", format!("'{from}' is not before '{to}'")));
+    }
+    Ok(Statement::Backfill { name, range, history_may_be_lost })
+}
+
+/// A time as PostgreSQL reads it, in UTC where no zone stands; microseconds since 1970.
+fn time(text: &str) -> Result<i64, Error> {
+    let nanoseconds = string_to_timestamp_nanos(text);
+    let invalid =
+        || Error::new("22007", format!("invalid input syntax for type timestamp with time zone: \"{text}\""));
+    nanoseconds.map(|nanoseconds| nanoseconds.div_euclid(1_000)).map_err(|_| invalid())
 }
 
 pub(super) fn named(cursor: &mut Cursor<'_>) -> Result<Named, Error> {

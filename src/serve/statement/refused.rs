@@ -46,7 +46,9 @@ pub(super) fn refusal(first: &str, second: Option<&str>) -> Option<Error> {
         }
         "LISTEN" | "NOTIFY" | "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CLUSTER" | "REINDEX" | "CALL"
         | "DO" | "LOAD" | "CHECKPOINT" | "IMPORT" | "USE" | "ATTACH" | "DETACH" | "INSTALL" | "PRAGMA"
-        | "DESCRIBE" | "DESC" | "KILL" | "UNLOAD" | "EXPORT" | "MSCK" | "REPLACE" | "BACKFILL" | "AUDIT" => Error::new("0A000", format!("{named} is not supported over a connection")),
+        | "DESCRIBE" | "DESC" | "KILL" | "UNLOAD" | "EXPORT" | "MSCK" | "REPLACE" | "AUDIT" => {
+            Error::new("0A000", format!("{named} is not supported over a connection"))
+        }
         _ => return None,
     })
 }

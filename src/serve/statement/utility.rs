@@ -35,6 +35,7 @@ pub(super) fn parse(sql: &str, first: &str, tokens: &[TokenWithSpan]) -> Option<
         "VERIFY" => models::verify(&mut cursor),
         "PLAN" => Ok(Statement::Plan),
         "APPLY" => deploy::apply(&mut cursor),
+        "BACKFILL" => models::backfill(&mut cursor),
         "REPLAY" => models::replay(sql, &mut cursor),
         "UNLISTEN" => if cursor.take(&Token::Mul) { Ok(()) } else { cursor.name().map(drop) }
             .map(|()| Statement::Unlisten),
