@@ -10,7 +10,7 @@ mod file;
 mod limits;
 
 pub use error::Error;
-pub use file::check_file;
+pub use file::{check_file, user_names};
 
 use crate::cli::ServeArguments;
 use file::FileSettings;

@@ -12,12 +12,14 @@ pub(crate) mod foreign;
 mod loaded;
 mod reads;
 mod relations;
+mod rights;
 mod sources;
 pub(crate) mod strict;
 mod system;
 mod unopened;
 mod upkeep;
 
+use crate::catalog::access::Access;
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::definer::{Definer, Request};
 use crate::catalog::inputs::inputs_of;
@@ -36,6 +38,7 @@ use crate::serve::tls::Tls;
 use crate::serve::{Readers, flight, http, postgres};
 use crate::sql;
 use anyhow::{Context as _, anyhow, bail};
+use arc_swap::ArcSwap;
 use define::{Asked, Typing};
 use foreign::{Others, RunningForeign};
 use futures::future::join_all;
@@ -43,6 +46,7 @@ pub(crate) use loaded::Planned;
 use loaded::{Loaded, load, prepare};
 use reads::{depends_on_clock, reads};
 use relations::{model_relation, quarantine_relation, relation, watermark_relation};
+use rights::Rights;
 use sources::{RunningSource, SourceTasks};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -76,10 +80,10 @@ pub async fn run(
         let lake = Arc::new(Lake::open(Path::new(&root))?);
         let journals = Journals::open(&lake)?;
         let epochs = EpochTable::open(&lake)?;
-        let typing = Typing::open(&lake)?;
-        anyhow::Ok((lake, journals, epochs, typing))
+        let (typing, rights) = (Typing::open(&lake)?, Rights::open(&lake)?);
+        anyhow::Ok((lake, journals, epochs, typing, rights))
     });
-    let (lake, journals, epochs, typing) =
+    let (lake, journals, epochs, typing, rights) =
         opened.await?.with_context(|| format!("could not open the lake at {}", settings.data))?;
 
     let mut loaded = load(&settings.project, &typing.now(), &engine).await.map_err(all_errors)?;
@@ -100,6 +104,8 @@ pub async fn run(
         inboxes,
         control,
         typing,
+        rights,
+        access: Arc::default(),
         definer,
         reload,
     };
@@ -231,6 +237,9 @@ struct House {
     inboxes: Inboxes,
     control: Control,
     typing: Typing,
+    rights: Rights,
+    /// Roles and rights as they are now.
+    access: Arc<ArcSwap<Access>>,
     definer: Definer,
     /// Rung when others have changed a table so that models must be planned anew.
     reload: Arc<Notify>,
@@ -264,6 +273,7 @@ impl House {
             cuts: self.cuts.subscribe(),
             engine: self.engine.clone(),
             users: Arc::new(self.settings.users.clone()),
+            access: Arc::clone(&self.access),
             catalogs: Arc::default(),
             tls: self.tls.clone(),
             limits: self.settings.limits.clone(),
@@ -276,6 +286,7 @@ impl House {
 
     async fn start(&self, loaded: Loaded, stop: &CancellationToken) -> anyhow::Result<Running> {
         let Loaded { project, planned, others, left_out } = loaded;
+        self.access.store(Arc::new(self.access_with(&project, self.rights.now())));
         let opened = join_all(project.sources.values().map(|source| sources::open(&self.lake, source))).await;
         let (running, resumes): (Vec<RunningSource>, Vec<_>) = opened.into_iter().unzip();
         let running = Arc::new(running);
@@ -439,6 +450,7 @@ impl House {
             board,
             epochs: &self.epochs,
             definitions: self.typing.table(),
+            access_rules: self.rights.table(),
             journals: &self.journals,
             cuts: self.cuts.subscribe(),
             quarantines: &quarantines,

@@ -3,6 +3,7 @@
 //! Comes in: a folder. Goes out: a [`Project`] whose definitions agree with each other, or every error of it at once.
 //! Files that cannot be parsed do not cause errors elsewhere: what they would have defined counts as known.
 
+use super::access::Rules;
 use super::audits::not_audited;
 use super::definitions::Definitions;
 use super::files::{Place, SqlFile, file_origin, name_of_path, path_of, slashed, sql_files};
@@ -42,6 +43,8 @@ pub struct Project {
     pub audits: BTreeMap<TableName, Vec<Arc<AuditDefinition>>>,
     /// What must come of rows that are given, by model, in the order in which it is written.
     pub unit_tests: BTreeMap<TableName, Vec<Arc<UnitTestDefinition>>>,
+    /// Roles and rights.
+    pub access: Rules,
 }
 
 impl Project {
@@ -87,6 +90,7 @@ struct Loader {
     column_comments: HashMap<(TableName, String), String>,
     audits: BTreeMap<TableName, Vec<Arc<AuditDefinition>>>,
     unit_tests: BTreeMap<TableName, Vec<Arc<UnitTestDefinition>>>,
+    access: Rules,
     /// Names that files with errors were to define.
     missing: BTreeSet<TableName>,
     /// True when a file of `catalog/` has errors: which names it was to define is not known.
@@ -132,7 +136,10 @@ impl Loader {
             Definition::Connection(d) => {
                 return self.belongs(file, Place::Catalog, "a connection", &d.origin);
             }
-            Definition::Comment(_) | Definition::Audit(_) | Definition::UnitTest(_) => return,
+            Definition::Comment(_)
+            | Definition::Audit(_)
+            | Definition::UnitTest(_)
+            | Definition::Access(_) => return,
             Definition::Source(d) => {
                 self.belongs(file, Place::Catalog, "a source", &d.origin);
                 objects.push(d.name.clone());
@@ -217,6 +224,7 @@ impl Loader {
             Definition::View(d) => self.model(Model::View(Arc::new(d))),
             Definition::Audit(d) => self.audit(d, objects),
             Definition::UnitTest(d) => self.unit_test(d, objects),
+            Definition::Access(d) => self.access(d),
             Definition::Comment(d) => {
                 let (CommentTarget::Table(table) | CommentTarget::Column(table, _)) = &d.target;
                 if !self.is_above(table, objects, "comment", "A comment", &d.origin) {
@@ -330,6 +338,7 @@ impl Loader {
         self.check_inputs();
         self.check_foreign_keys();
         self.check_comments();
+        self.check_access(&folder);
         let models = self.ordered_models();
         if !self.errors.is_empty() {
             self.errors.sort_by(|a, b| {
@@ -349,6 +358,7 @@ impl Loader {
             column_comments: self.column_comments,
             audits: self.audits,
             unit_tests: self.unit_tests,
+            access: self.access,
         })
     }
 
@@ -575,5 +585,6 @@ fn named_at(model: &Model) -> Origin {
     late.unwrap_or_else(|| model.origin().clone())
 }
 
+mod access;
 #[cfg(test)]
 mod tests;

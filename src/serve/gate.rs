@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// The user that a call from this machine without credentials acts as, if it is trusted.
-const DEFAULT_USER: &str = "sluice";
+pub(crate) const DEFAULT_USER: &str = "sluice";
 /// Bearer tokens alive at a time.
 const TOKENS_MAX: usize = 4096;
 /// Passwords that were just found right and need no second derivation.

@@ -12,6 +12,7 @@ mod fixture;
 pub mod flight;
 mod functions;
 mod gate;
+mod guard;
 pub mod http;
 mod incoming;
 mod labels;
@@ -32,6 +33,7 @@ pub use error::Error;
 pub use parts::Parts;
 pub use query::RowStream;
 
+use crate::catalog::access::Access;
 use crate::catalog::cut::Cut;
 use crate::catalog::definer::Definer;
 use crate::config::{LimitSettings, UserSettings};
@@ -39,6 +41,7 @@ use crate::engine::Engine;
 use crate::ingest::Inboxes;
 use crate::ops::shutdown::Shutdown;
 use crate::refresh::Control;
+use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -50,8 +53,10 @@ pub struct Readers {
     pub cuts: watch::Receiver<Arc<Cut>>,
     /// The query engine.
     pub engine: Engine,
-    /// Who may log in, by name.
+    /// Users of the settings, by name.
     pub users: Arc<BTreeMap<String, UserSettings>>,
+    /// Roles and rights as they are now.
+    pub access: Arc<ArcSwap<Access>>,
     /// PostgreSQL's system catalogs, kept while the cut's shape is the same. Made with the server.
     pub catalogs: Arc<postgres::catalog::CatalogCache>,
     /// How connections are encrypted; `None` leaves them plain.

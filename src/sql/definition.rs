@@ -1,6 +1,6 @@
 //! What a project's SQL files define, typed. The parser makes these; every later stage reads them.
 
-use super::AutoCdc;
+use super::{AccessDefinition, AutoCdc};
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -52,6 +52,8 @@ pub enum Definition {
     Audit(AuditDefinition),
     /// `EXECUTE UNIT TEST`
     UnitTest(UnitTestDefinition),
+    /// `CREATE ROLE`, `GRANT`, `CREATE POLICY` and the like
+    Access(AccessDefinition),
 }
 
 /// Where a secret's value is kept. The value itself never stands in a file of the project.

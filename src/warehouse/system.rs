@@ -141,6 +141,7 @@ pub(super) struct Shown<'a> {
     pub(super) board: &'a StatusBoard,
     pub(super) epochs: &'a EpochTable,
     pub(super) definitions: &'a Arc<Table>,
+    pub(super) access_rules: &'a Arc<Table>,
     pub(super) journals: &'a Journals,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// The quarantine tables, whatever they stand beside.
@@ -158,6 +159,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         board,
         epochs,
         definitions,
+        access_rules,
         journals,
         cuts,
         quarantines,
@@ -223,6 +225,9 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
     let schema = Arc::clone(&definitions.snapshot().schema);
     add("definitions", "Models that were defined over a connection", schema, definition_table);
+    let rules_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(access_rules)));
+    let schema = Arc::clone(&access_rules.snapshot().schema);
+    add("access_rules", "Roles and rights that were defined over a connection", schema, rules_table);
     let epoch_table: Arc<dyn TableProvider> =
         Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(epochs.table())));
     let epoch_schema = Arc::clone(&epochs.table().snapshot().schema);

@@ -97,8 +97,8 @@ impl FlightService for Gateway {
 
     /// The tables, by path; what they hold is asked for with [`FlightService::get_flight_info`].
     async fn list_flights(&self, request: Request<Criteria>) -> Streamed<FlightInfo> {
-        self.admit(request).await?;
-        let cut = self.service.cut();
+        let request = self.admit(request).await?;
+        let cut = self.service.shown_to(&request)?;
         let infos: Vec<Result<FlightInfo, Status>> = cut
             .tables
             .iter()

@@ -9,15 +9,17 @@ use super::outgoing::{plain_schema, with_dictionaries};
 use super::parameters::{Values, check_count};
 use super::placeholders::numbered;
 use super::status::status;
+use crate::catalog::access::Access;
 use crate::serve::session::{Answer, Prepared, Session};
 use crate::serve::settings::Settings;
 use crate::serve::statement::{Statement, parse};
 use crate::serve::{Error, Parts, Readers, RowStream};
+use arc_swap::ArcSwap;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -113,6 +115,8 @@ pub(super) struct Query {
     /// Those of each run: what a query gives for several rows of values follows one another.
     values: Vec<Values>,
     part: Option<(Arc<Parts>, usize)>,
+    /// The rights that it was planned by, and those of now.
+    access: (Weak<Access>, Arc<ArcSwap<Access>>),
     /// The columns that clients see.
     pub(super) schema: SchemaRef,
     /// Fires when the client cancels.
@@ -129,6 +133,7 @@ impl Query {
         mut values: Vec<Values>,
     ) -> Result<Vec<Self>, Error> {
         let session = caller.session(readers)?;
+        let access = (Arc::downgrade(&readers.access.load()), Arc::clone(&readers.access));
         manage(&session, Statement::Begin).await?;
         manage(&session, Statement::Savepoint(PINNED.to_string())).await?;
         let mut prepared = session.prepare(statement, &[]).await?;
@@ -153,6 +158,7 @@ impl Query {
             prepared: Arc::new(prepared),
             values,
             part: None,
+            access,
             cancelled: CancellationToken::new(),
         };
         let Some(parts) = parts.map(Arc::new) else { return Ok(vec![whole]) };
@@ -178,6 +184,11 @@ impl Query {
     /// The rows, and when their time is over.
     async fn rows(&self) -> Result<(RowStream, Option<Instant>), Error> {
         if let Some((parts, part)) = &self.part {
+            let (planned_by, now) = &self.access;
+            if !Weak::ptr_eq(planned_by, &Arc::downgrade(&now.load())) {
+                return Err(Error::new("55000", "roles or rights have changed since the query was planned")
+                    .with_hint("Ask for the flight info again."));
+            }
             return Ok((parts.rows(*part), self.session.deadline()));
         }
         manage(&self.session, Statement::RollbackTo(PINNED.to_string())).await?;

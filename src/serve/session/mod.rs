@@ -4,6 +4,7 @@
 //! when it began; between `BEGIN` and the end of the transaction all statements see the cut of the first one
 //! (REPEATABLE READ). Failures carry a SQLSTATE and leave the session usable; in a transaction they fail it (25P02).
 
+mod access;
 mod cursors;
 mod cut;
 mod define;
@@ -29,6 +30,7 @@ use super::query::{self, RowStream};
 use super::settings::Settings;
 use super::statement::Statement;
 use super::{Error, Parts, Readers, explain};
+use crate::catalog::access::Access;
 use crate::catalog::cut::Cut;
 use crate::catalog::definitions::Change;
 use crate::lake::TableName;
@@ -135,6 +137,8 @@ impl Session {
         let mut settings = Settings::default();
         // The table's own defaults always fit.
         let _ = settings.set_initial("session_authorization", user);
+        let is_superuser = readers.access.load().is_superuser(user);
+        let _ = settings.set_initial("is_superuser", if is_superuser { "on" } else { "off" });
         let _ = settings.set_initial("statement_timeout", &readers.limits.statement_timeout_ms.to_string());
         let _ = settings.set_initial("ssl", if readers.tls.is_some() { "on" } else { "off" });
         let _ = settings.set_initial("max_connections", &readers.limits.connections_max.to_string());
@@ -151,6 +155,16 @@ impl Session {
     /// Who asks.
     pub fn user(&self) -> &str {
         &self.surroundings.user
+    }
+
+    /// Roles and rights as they are now.
+    pub(super) fn access(&self) -> Arc<Access> {
+        self.readers.access.load_full()
+    }
+
+    /// By whose rights statements run.
+    pub fn role(&self) -> String {
+        self.surroundings.role()
     }
 
     /// The number of the session.
@@ -218,7 +232,7 @@ impl Session {
         if let Some(query) = statement.query() {
             let cut = self.cut(self.deadline()).await?;
             let found = query::plan(&self.scope(&cut)?, query, declared).await?;
-            planned = Some((Arc::downgrade(&cut), found));
+            planned = Some((self.seen(&cut), found));
         }
         let columns = match &statement {
             Statement::Query(_) => planned.as_ref().map(|(_, planned)| planned.columns.clone()),
@@ -270,7 +284,7 @@ impl Session {
         let parts = Parts::plan(&self.scope(&cut)?, &planned, values, parts_max).await?;
         if parts.is_none() {
             // For the execution that follows.
-            *prepared.planned.lock() = Some((Arc::downgrade(&cut), planned));
+            *prepared.planned.lock() = Some((self.seen(&cut), planned));
         }
         Ok(parts)
     }
@@ -330,6 +344,7 @@ impl Session {
                 within(deadline, target).await
             }
             Statement::Define(ddl) => within(deadline, self.define(ddl, deadline)).await,
+            Statement::Access(access) => within(deadline, self.change_access(access, deadline)).await,
             Statement::Commit => {
                 let mut defined = self.commit_definitions().await;
                 if defined.is_ok() {

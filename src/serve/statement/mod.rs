@@ -3,6 +3,7 @@
 //! Comes in: the text of one message, possibly several statements. Goes out: [`Statement`]s; everything that is not on
 //! the list is refused by name, before anything is planned. Nothing here touches data.
 
+mod access;
 mod copy;
 mod copy_in;
 mod cursors;
@@ -25,7 +26,7 @@ pub use qualify::qualified;
 use super::Error;
 use crate::ops::opaque::Opaque;
 use crate::refresh::Extent;
-use crate::sql::{bind_as_written, bind_expression_as_written, expand_windows};
+use crate::sql::{AccessStatement, bind_as_written, bind_expression_as_written, expand_windows};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -85,8 +86,15 @@ pub enum Statement {
     Reset(String),
     /// `RESET ALL`.
     ResetAll,
-    /// `SET SESSION AUTHORIZATION`, `SET ROLE`; `None` is `DEFAULT` or `NONE`.
-    SetUser(Option<String>),
+    /// `SET SESSION AUTHORIZATION`, `SET ROLE`.
+    SetRole {
+        /// The role; `None` is `DEFAULT` or `NONE`.
+        role: Option<String>,
+        /// Only until the transaction ends.
+        local: bool,
+    },
+    /// `CREATE ROLE`, `GRANT`, `CREATE POLICY` and the like.
+    Access(AccessStatement),
     /// `BEGIN`, `START TRANSACTION`.
     Begin,
     /// `SET TRANSACTION`, `SET SESSION CHARACTERISTICS`: every transaction reads one cut, so there is nothing to choose.
@@ -168,7 +176,8 @@ impl Statement {
             Statement::Refresh { only_view: false, .. } => "REFRESH TABLE",
             Statement::Define(ddl) => ddl.tag(),
             Statement::Show(_) | Statement::ShowAll => "SHOW",
-            Statement::Set { .. } | Statement::SetUser(_) | Statement::SetTransaction => "SET",
+            Statement::Set { .. } | Statement::SetRole { .. } | Statement::SetTransaction => "SET",
+            Statement::Access(access) => access::tag(access),
             Statement::Reset(_) | Statement::ResetAll => "RESET",
             Statement::Begin => "BEGIN",
             Statement::Commit => "COMMIT",
@@ -250,7 +259,9 @@ fn parse_one(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> 
             None => execute(sql, tokens),
         },
         _ => {
-            match utility::parse(sql, &first, &tokens).or_else(|| definitions::parse(sql, &first, &tokens)) {
+            let access = access::parse(sql, &first, &tokens);
+            let utility = access.or_else(|| utility::parse(sql, &first, &tokens));
+            match utility.or_else(|| definitions::parse(sql, &first, &tokens)) {
                 Some(statement) => statement,
                 None => {
                     Err(refused::refusal(&first, second.as_deref())

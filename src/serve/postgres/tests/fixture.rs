@@ -1,5 +1,6 @@
 //! A listener over a small warehouse in memory.
 
+use crate::catalog::access::access_of;
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::catalog::definer::Definer;
 use crate::config::{LimitSettings, UserSettings};
@@ -44,10 +45,12 @@ impl Server {
             ),
         ];
         let shutdown = Shutdown::new();
+        let users = BTreeMap::from(users);
         let readers = Readers {
             cuts,
             engine: Engine::new(64 << 20, 2).unwrap(),
-            users: Arc::new(BTreeMap::from(users)),
+            access: Arc::new(arc_swap::ArcSwap::from_pointee(access_of(&users, Default::default()))),
+            users: Arc::new(users),
             catalogs: Arc::default(),
             tls: None,
             limits,
