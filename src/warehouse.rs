@@ -13,6 +13,7 @@ mod loaded;
 mod reads;
 mod relations;
 mod rights;
+mod secrets;
 mod sources;
 pub(crate) mod strict;
 mod system;
@@ -29,11 +30,14 @@ use crate::engine::Engine;
 use crate::ingest::Inboxes;
 use crate::lake::{Lake, TableName};
 use crate::ops::clock;
+use crate::ops::secret::Secrets;
 use crate::ops::shutdown::Shutdown;
 use crate::refresh::{
     Control, EpochTable, Model, RefreshRecord, Shape, StatusBoard, Subject, WaveSettings, Waves, open_model,
     run_waves,
 };
+use crate::serve::audit::AuditLog;
+use crate::serve::logins::Logins;
 use crate::serve::tls::Tls;
 use crate::serve::{Readers, flight, http, postgres};
 use crate::sql;
@@ -106,6 +110,7 @@ pub async fn run(
         typing,
         rights,
         access: Arc::default(),
+        secrets: Arc::default(),
         definer,
         reload,
     };
@@ -240,6 +245,7 @@ struct House {
     rights: Rights,
     /// Roles and rights as they are now.
     access: Arc<ArcSwap<Access>>,
+    secrets: Arc<Secrets>,
     definer: Definer,
     /// Rung when others have changed a table so that models must be planned anew.
     reload: Arc<Notify>,
@@ -269,10 +275,17 @@ impl Running {
 
 impl House {
     fn readers(&self, shutdown: &Shutdown) -> Readers {
+        let users = Arc::new(self.settings.users.clone());
+        let (access, secrets) = (Arc::clone(&self.access), Arc::clone(&self.secrets));
         Readers {
+            audit: {
+                let journals = self.journals.clone();
+                AuditLog::new(move |record| journals.note_statement(&record))
+            },
+            logins: Arc::new(Logins::new(Arc::clone(&users), access, secrets)),
             cuts: self.cuts.subscribe(),
             engine: self.engine.clone(),
-            users: Arc::new(self.settings.users.clone()),
+            users,
             access: Arc::clone(&self.access),
             catalogs: Arc::default(),
             tls: self.tls.clone(),
@@ -286,7 +299,9 @@ impl House {
 
     async fn start(&self, loaded: Loaded, stop: &CancellationToken) -> anyhow::Result<Running> {
         let Loaded { project, planned, others, left_out } = loaded;
+        self.secrets.place(secrets::places(&project));
         self.access.store(Arc::new(self.access_with(&project, self.rights.now())));
+        let values = secrets::values(&project, &self.secrets).await;
         let opened = join_all(project.sources.values().map(|source| sources::open(&self.lake, source))).await;
         let (running, resumes): (Vec<RunningSource>, Vec<_>) = opened.into_iter().unzip();
         let running = Arc::new(running);
@@ -331,7 +346,7 @@ impl House {
         let start = |(source, resume): (&RunningSource, _)| {
             let journals = self.journals.clone();
             let log = move |load: crate::bronze::LoadRecord| journals.note_load(&load);
-            sources::start(source, resume, &project, &self.inboxes, flush_age, log, stop)
+            sources::start(source, resume, &project, &values, &self.inboxes, flush_age, log, stop)
         };
         let sources = running.iter().zip(resumes).filter_map(start).collect();
         let follow = |foreign: &Arc<RunningForeign>| {

@@ -32,6 +32,7 @@ mod push;
 mod quality;
 mod readers;
 mod readme;
+mod roles;
 mod shopsmart;
 mod smoke;
 mod sql;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         check_messages::trials(),
         readme::trials(),
         smoke::trials(),
+        roles::trials(),
         shopsmart::trials(),
         faults::trials(),
         full_disk::trials(),

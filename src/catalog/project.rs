@@ -367,7 +367,7 @@ impl Loader {
         if self.catalog_torn {
             return;
         }
-        let mut errors = vec![];
+        let mut errors: Vec<Error> = self.secrets.values().flat_map(|s| self.unreachable(s)).collect();
         for connection in self.connections.values() {
             errors.extend(self.unknown_secrets(&connection.options, &connection.origin));
         }

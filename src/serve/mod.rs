@@ -3,6 +3,7 @@
 //! Comes in: connections. Goes out: answers computed on one pinned cut. A statement sees the cut that was published
 //! last when it began. Models are only asked to refresh, and rows only put into sources. Errors carry a SQLSTATE.
 
+pub mod audit;
 pub mod connections;
 mod dialect;
 mod error;
@@ -17,6 +18,7 @@ pub mod http;
 mod incoming;
 mod labels;
 mod lift;
+pub mod logins;
 mod misread;
 mod parts;
 pub mod postgres;
@@ -55,6 +57,8 @@ pub struct Readers {
     pub engine: Engine,
     /// Users of the settings, by name.
     pub users: Arc<BTreeMap<String, UserSettings>>,
+    /// Who may log in.
+    pub logins: Arc<logins::Logins>,
     /// Roles and rights as they are now.
     pub access: Arc<ArcSwap<Access>>,
     /// PostgreSQL's system catalogs, kept while the cut's shape is the same. Made with the server.
@@ -69,6 +73,8 @@ pub struct Readers {
     pub control: Control,
     /// What is defined over connections.
     pub definer: Definer,
+    /// Where records of statements go.
+    pub audit: audit::AuditLog,
     /// Stops listeners and sessions.
     pub shutdown: Shutdown,
 }

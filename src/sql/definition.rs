@@ -63,6 +63,10 @@ pub enum SecretBackend {
     Env,
     /// A file, whose trailing newline is cut.
     File,
+    /// Azure Key Vault.
+    AzureKeyVault,
+    /// HashiCorp Vault.
+    Vault,
 }
 
 /// `CREATE SECRET name WITH (backend = 'env') AS 'KEY'`
@@ -72,8 +76,13 @@ pub struct SecretDefinition {
     pub name: String,
     /// Where the value is kept.
     pub backend: SecretBackend,
-    /// The variable's name or the file's path (relative paths start at the project folder).
+    /// The variable's name, the file's path (relative paths start at the project folder), the name in Key Vault, or
+    /// `mount/path#field` in Vault.
     pub key: String,
+    /// Where the vault is, and who asks there.
+    pub options: Options,
+    /// After how long a vault is asked again.
+    pub ttl: Duration,
     /// Where it is defined.
     pub origin: Origin,
 }

@@ -37,6 +37,7 @@ mod suggest;
 mod syntax;
 mod types;
 mod unit_test;
+mod vault;
 mod windows;
 
 pub use access::{

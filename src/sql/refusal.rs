@@ -242,5 +242,4 @@ pub(super) const CONNECTIONS: &[&str] =
     &["postgres", "http", "https", "smtp", "s3", "azure", "mysql", "rest", "webhook"];
 
 /// Backends of CREATE SECRET that are known and not done.
-pub(super) const SECRET_BACKENDS: &[&str] =
-    &["vault", "key_vault", "azure_key_vault", "keyvault", "aws", "gcp", "kubernetes"];
+pub(super) const SECRET_BACKENDS: &[&str] = &["key_vault", "keyvault", "aws", "gcp", "kubernetes"];

@@ -9,6 +9,7 @@ use crate::lake::{Lake, Table, TableName};
 use crate::ops::clock;
 use crate::quality::Audited;
 use crate::refresh::{EpochTable, RefreshRecord, StatusBoard, definition_id};
+use crate::serve::audit::AuditRecord;
 use crate::sql::{History, Trigger};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
@@ -28,6 +29,7 @@ pub(super) struct Journals {
     pub(super) refreshes: Arc<Journal>,
     pub(super) expectations: Arc<Journal>,
     pub(super) audits: Arc<Journal>,
+    pub(super) audit_log: Arc<Journal>,
 }
 
 impl Journals {
@@ -41,11 +43,29 @@ impl Journals {
             refreshes: open("refreshes", refreshes_schema(), "at")?,
             expectations: open("expectations", expectations_schema(), "at")?,
             audits: open("audits", audits_schema(), "at")?,
+            audit_log: open("audit_log", audit_log_schema(), "at")?,
         })
     }
 
-    fn all(&self) -> [&Arc<Journal>; 4] {
-        [&self.ingest_log, &self.refreshes, &self.expectations, &self.audits]
+    fn all(&self) -> [&Arc<Journal>; 5] {
+        [&self.ingest_log, &self.refreshes, &self.expectations, &self.audits, &self.audit_log]
+    }
+
+    /// Notes a statement of a reader.
+    pub(super) fn note_statement(&self, record: &AuditRecord) {
+        self.audit_log.note(vec![
+            time(Some(record.at)),
+            text(&record.role),
+            i64::from(record.session).into(),
+            text(&record.client),
+            text(record.protocol),
+            text(&record.statement),
+            text(&record.objects.join(", ")),
+            text(record.outcome),
+            optional_text(record.sqlstate),
+            record.seconds.into(),
+            text(&record.login),
+        ]);
     }
 
     /// Notes a refresh and how its rules fared.
@@ -222,6 +242,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         journal(&journals.expectations),
     );
     add("audits", "What each audit found", audits_schema(), journal(&journals.audits));
+    add("audit_log", "Who ran what", audit_log_schema(), journal(&journals.audit_log));
     let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
     let schema = Arc::clone(&definitions.snapshot().schema);
     add("definitions", "Models that were defined over a connection", schema, definition_table);
@@ -484,6 +505,22 @@ fn expectations_schema() -> SchemaRef {
         ("at", timestamp()),
         ("at_least", DOUBLE),
         ("met", DataType::Boolean),
+    ])
+}
+
+fn audit_log_schema() -> SchemaRef {
+    columns(&[
+        ("at", timestamp()),
+        ("role", TEXT),
+        ("session", LONG),
+        ("client", TEXT),
+        ("protocol", TEXT),
+        ("statement", TEXT),
+        ("objects", TEXT),
+        ("outcome", TEXT),
+        ("sqlstate", TEXT),
+        ("seconds", DataType::Float64),
+        ("login", TEXT),
     ])
 }
 

@@ -161,6 +161,23 @@ impl Access {
         self.is_superuser(role) || self.given(role, privilege, &on, None)
     }
 
+    /// True for who may do anything in a schema.
+    pub fn uses(&self, role: &str, schema: &str) -> bool {
+        let Some(closure) = self.closures.get(role) else { return false };
+        let is_open = ["public", "pg_catalog", "information_schema"].contains(&schema);
+        let sees_all = [READ_ALL, WRITE_ALL, MAINTAIN_ALL].iter().any(|all| closure.contains(*all));
+        is_open
+            || sees_all
+            || self.is_superuser(role)
+            || self.rules.0.keys().any(|key| match key {
+                Key::Grant { to, on: GrantedOn::Schema(on), .. } => on == schema && closure.contains(to),
+                Key::Grant { to, on: GrantedOn::Table(on), .. } => {
+                    on.schema == schema && closure.contains(to)
+                }
+                _ => false,
+            })
+    }
+
     fn select(&self, role: &str, table: &TableName) -> Decision {
         let is_log = table.schema == "sluice" && table.name == AUDIT_LOG;
         let all = self.has_rights_of(role, READ_ALL) && !is_log || self.has(role, Privilege::Select, table);

@@ -5,7 +5,8 @@ use crate::catalog::access::{Access, Held, Key, Rule, RuleSource, Rules, rules_o
 use crate::config::user_names;
 use crate::lake::TableName;
 use crate::sql::{
-    AccessDefinition, AccessStatement, Error, GrantedOn, Origin, Password, hint_did_you_mean, table_schema,
+    AccessDefinition, AccessStatement, Error, GrantedOn, OptionValue, Origin, Password, SecretBackend,
+    SecretDefinition, hint_did_you_mean, table_schema,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -60,6 +61,24 @@ impl Loader {
             }
         }
         self.errors.extend(errors);
+    }
+
+    /// What is wrong with the secrets by which a vault is asked: they are kept in the environment or in a file.
+    pub(super) fn unreachable(&self, secret: &SecretDefinition) -> Vec<Error> {
+        let mut errors = self.unknown_secrets(&secret.options, &secret.origin);
+        for value in secret.options.values() {
+            let OptionValue::Secret(name) = value else { continue };
+            let Some(by) = self.secrets.get(name) else { continue };
+            if !matches!(by.backend, SecretBackend::Env | SecretBackend::File) {
+                let message = format!(
+                    "secret \"{}\" is asked for with \"{name}\", which is in a vault itself",
+                    secret.name
+                );
+                let hint = format!("Keep \"{name}\" in the environment or in a file.");
+                errors.push(Error::new("42P17", secret.origin.clone(), message).with_hint(hint));
+            }
+        }
+        errors
     }
 
     /// What is wrong with the object of a rule.

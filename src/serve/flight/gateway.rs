@@ -68,7 +68,7 @@ impl Gateway {
         let kept = session.as_ref().map(|session| self.sessions.options(&user, session)).unwrap_or_default();
         let said = settings(request.metadata()).map_err(status)?;
         let settings = kept.into_iter().chain(said).collect();
-        request.extensions_mut().insert(Caller { user, session, settings });
+        request.extensions_mut().insert(Caller { user, session, settings, address: peer.to_string() });
         Ok(request)
     }
 }

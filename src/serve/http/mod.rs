@@ -111,7 +111,7 @@ pub async fn listen(listener: TcpListener, readers: Readers, addresses: Addresse
 fn router(readers: Readers, addresses: Addresses) -> Router {
     let room = readers.limits.push_bytes_max.saturating_mul(PUSHES_HELD_MAX).min(Semaphore::MAX_PERMITS);
     let token_idle_max = Duration::from_secs(readers.limits.token_idle_seconds_max);
-    let gate = Gate::new(Arc::clone(&readers.users), token_idle_max);
+    let gate = Gate::new(Arc::clone(&readers.logins), token_idle_max);
     let state = State { readers, addresses, gate, room: Arc::new(Semaphore::new(room)) };
     Router::new()
         .route("/", get(page::home))

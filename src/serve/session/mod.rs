@@ -24,6 +24,7 @@ pub use prepared::{Listed, Prepared};
 pub(super) use scope::Scope;
 pub(super) use search_path::SCHEMA as SEARCH_PATH;
 
+use super::audit::AuditLog;
 use super::functions::Surroundings;
 use super::postgres::catalog::Catalog;
 use super::query::{self, RowStream};
@@ -88,6 +89,8 @@ pub struct Session {
     readers: Readers,
     surroundings: Arc<Surroundings>,
     state: Mutex<State>,
+    protocol: &'static str,
+    address: String,
 }
 
 #[derive(Default)]
@@ -149,7 +152,35 @@ impl Session {
             cursors: Mutex::default(),
             statements: Mutex::default(),
         };
-        Self { readers, surroundings: Arc::new(surroundings), state: Mutex::default() }
+        let (protocol, address) = ("", String::new());
+        Self { readers, surroundings: Arc::new(surroundings), state: Mutex::default(), protocol, address }
+    }
+
+    /// The same, over a protocol from an address.
+    pub fn over(mut self, protocol: &'static str, address: impl ToString) -> Self {
+        (self.protocol, self.address) = (protocol, address.to_string());
+        self
+    }
+
+    /// Over which protocol statements come.
+    pub(super) fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
+    /// From where, and of which program.
+    pub(super) fn client(&self) -> String {
+        let program = self.settings().lock().get("application_name").unwrap_or_default();
+        format!("{} {program}", self.address).trim().to_string()
+    }
+
+    /// Where records of statements go.
+    pub(super) fn audit_log(&self) -> &AuditLog {
+        &self.readers.audit
+    }
+
+    /// The cut that was published last.
+    pub(super) fn newest_cut(&self) -> Arc<Cut> {
+        self.readers.cuts.borrow().clone()
     }
 
     /// Who asks.

@@ -122,7 +122,7 @@ impl Session {
     }
 
     /// The relation of a name, looked for along the search path when it has no schema.
-    pub(super) fn find<'a>(&self, name: &Named, cut: &'a Cut) -> Result<&'a CutTable, Error> {
+    pub(in crate::serve) fn find<'a>(&self, name: &Named, cut: &'a Cut) -> Result<&'a CutTable, Error> {
         let schemas = match &name.schema {
             Some(schema) => vec![schema.clone()],
             None => functions::search_path(&self.surroundings),

@@ -220,6 +220,11 @@ impl Statement {
 
 /// Parses every statement of a text; an empty text has none. Positions count from the start of the whole text.
 pub fn parse(sql: &str) -> Result<Vec<Statement>, Error> {
+    Ok(parse_said(sql)?.into_iter().map(|(statement, _)| statement).collect())
+}
+
+/// As [`parse`], each with its own text.
+pub fn parse_said(sql: &str) -> Result<Vec<(Statement, String)>, Error> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|error| {
         Error::new("42601", error.message.to_lowercase()).with_position(at(sql, error.location))
@@ -229,7 +234,8 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>, Error> {
         let tokens: Vec<TokenWithSpan> =
             tokens.iter().filter(|token| !is_space(&token.token)).cloned().collect();
         if !tokens.is_empty() {
-            statements.push(parse_one(sql, tokens)?);
+            let text = text_of(sql, &tokens).unwrap_or_default();
+            statements.push((parse_one(sql, tokens)?, text));
         }
     }
     Ok(statements)

@@ -166,6 +166,8 @@ pub struct Model {
     pub access: Arc<Access>,
     /// The role whom the objects are shown to.
     pub reader: String,
+    /// `pg_policy.oid`, by relation and name.
+    pub policy_oids: HashMap<(i32, String), i32>,
     /// `pg_database.oid`
     pub database_oid: i32,
     by_oid: HashMap<i32, usize>,
@@ -184,6 +186,13 @@ impl Model {
         refer(&mut classes, cut, &mut oids);
         classes.extend(data::relations().iter().map(builtin_class));
         let roles = roles(access, &mut oids);
+        let policies = classes
+            .iter()
+            .flat_map(|class| access.policies(&class.name).map(move |policy| (class, &policy.name)));
+        let policies = policies.map(|(class, name)| {
+            ((class.oid, name.clone()), oids.assign(&format!("policy {name} on {}", class.name)))
+        });
+        let policy_oids = policies.collect();
         let by_oid = classes.iter().enumerate().map(|(index, c)| (c.oid, index)).collect();
         let by_name = classes.iter().enumerate().map(|(index, c)| (c.name.clone(), index)).collect();
         let keys = classes
@@ -192,7 +201,7 @@ impl Model {
             .flat_map(|(index, c)| c.key.iter().flat_map(move |k| [(k.oid, index), (k.index_oid, index)]))
             .collect();
         let (access, reader) = (Arc::clone(access), reader.to_string());
-        Self { namespaces, classes, roles, access, reader, database_oid, by_oid, by_name, keys }
+        Self { namespaces, classes, roles, access, reader, policy_oids, database_oid, by_oid, by_name, keys }
     }
 
     /// The relation of a number.

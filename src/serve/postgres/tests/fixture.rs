@@ -50,6 +50,11 @@ impl Server {
             cuts,
             engine: Engine::new(64 << 20, 2).unwrap(),
             access: Arc::new(arc_swap::ArcSwap::from_pointee(access_of(&users, Default::default()))),
+            logins: Arc::new(crate::serve::logins::Logins::new(
+                Arc::new(users.clone()),
+                Arc::default(),
+                Arc::default(),
+            )),
             users: Arc::new(users),
             catalogs: Arc::default(),
             tls: None,
@@ -57,6 +62,7 @@ impl Server {
             inboxes: Arc::default(),
             control: Control::default(),
             definer: Definer::default(),
+            audit: Default::default(),
             shutdown: shutdown.clone(),
         };
         let ended = tokio::spawn(postgres::listen(listener, readers));

@@ -118,6 +118,11 @@ pub async fn warehouse(search_path: &str) -> Warehouse {
         cuts,
         engine: Engine::new(MEMORY_BYTES, 1).unwrap(),
         access: Arc::new(arc_swap::ArcSwap::from_pointee(access_of(&users, Default::default()))),
+        logins: Arc::new(crate::serve::logins::Logins::new(
+            Arc::new(users.clone()),
+            Arc::default(),
+            Arc::default(),
+        )),
         users: Arc::new(users),
         catalogs: Arc::default(),
         tls: None,
@@ -125,6 +130,7 @@ pub async fn warehouse(search_path: &str) -> Warehouse {
         inboxes: Arc::default(),
         control: Control::default(),
         definer: Definer::default(),
+        audit: Default::default(),
         shutdown: Shutdown::new(),
     };
     let warehouse = Warehouse { session: Session::new(readers, "anna"), model, _cuts: sender };
