@@ -108,7 +108,7 @@ pub async fn run(
         inboxes,
         control,
         typing,
-        rights,
+        rights: Arc::new(rights),
         access: Arc::default(),
         secrets: Arc::default(),
         definer,
@@ -242,12 +242,12 @@ struct House {
     inboxes: Inboxes,
     control: Control,
     typing: Typing,
-    rights: Rights,
+    rights: Arc<Rights>,
     /// Roles and rights as they are now.
     access: Arc<ArcSwap<Access>>,
     secrets: Arc<Secrets>,
     definer: Definer,
-    /// Rung when others have changed a table so that models must be planned anew.
+    /// Rung when others have changed a table so that models must be planned anew, and when secrets can be had again.
     reload: Arc<Notify>,
 }
 
@@ -302,6 +302,13 @@ impl House {
         self.secrets.place(secrets::places(&project));
         self.access.store(Arc::new(self.access_with(&project, self.rights.now())));
         let values = secrets::values(&project, &self.secrets).await;
+        let secrets = Arc::clone(&self.secrets);
+        tokio::spawn(secrets::come_back(
+            secrets,
+            secrets::away(&values),
+            Arc::clone(&self.reload),
+            stop.clone(),
+        ));
         let opened = join_all(project.sources.values().map(|source| sources::open(&self.lake, source))).await;
         let (running, resumes): (Vec<RunningSource>, Vec<_>) = opened.into_iter().unzip();
         let running = Arc::new(running);
@@ -346,7 +353,7 @@ impl House {
         let start = |(source, resume): (&RunningSource, _)| {
             let journals = self.journals.clone();
             let log = move |load: crate::bronze::LoadRecord| journals.note_load(&load);
-            sources::start(source, resume, &project, &values, &self.inboxes, flush_age, log, stop)
+            sources::start(source, resume, (&project, &values), &self.inboxes, flush_age, log, stop)
         };
         let sources = running.iter().zip(resumes).filter_map(start).collect();
         let follow = |foreign: &Arc<RunningForeign>| {
@@ -465,7 +472,7 @@ impl House {
             board,
             epochs: &self.epochs,
             definitions: self.typing.table(),
-            access_rules: self.rights.table(),
+            rights: &self.rights,
             journals: &self.journals,
             cuts: self.cuts.subscribe(),
             quarantines: &quarantines,
@@ -509,7 +516,7 @@ impl House {
             tokio::select! {
                 next = &mut files => return (next, None),
                 () = self.reload.notified() => {
-                    tracing::info!("a table that others write has changed: models are planned anew");
+                    tracing::info!("what the project leans on has changed: models are planned, and sources started, anew");
                     // The project was sound: what others change leaves out single models.
                     return (prepare(project, &self.engine).await.0, None);
                 }

@@ -206,8 +206,7 @@ fn spelt(name: &Named) -> String {
 fn in_query(query: &Opaque<ast::Query>) -> Vec<Named> {
     let mut names = vec![];
     let _ = ast::visit_relations(&**query, |name: &ObjectName| {
-        let parts: Vec<String> =
-            name.0.iter().filter_map(|part| part.as_ident()).map(|ident| folded(ident)).collect();
+        let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(folded).collect();
         if let [.., schema, name] = parts.as_slice() {
             names.push(Named { schema: Some(schema.clone()), name: name.clone() });
         } else if let [name] = parts.as_slice() {

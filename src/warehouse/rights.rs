@@ -2,14 +2,14 @@
 
 use super::House;
 use crate::catalog::access::{
-    Access, Held, Key, Rule, RuleSource, Rules, access_of, read, rules_of, statement_of,
+    Access, Attributes, Held, Key, Rule, RuleSource, Rules, access_of, read, rules_of, statement_of,
 };
 use crate::catalog::definitions::Refusal;
 use crate::catalog::live::{Row, batch_of};
 use crate::catalog::project::Project;
 use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableName};
 use crate::ops::clock;
-use crate::sql::AccessStatement;
+use crate::sql::{AccessStatement, Password};
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use chrono::DateTime;
@@ -53,9 +53,24 @@ impl Rights {
         Ok(Self { table, now: Mutex::new(now) })
     }
 
-    /// The table itself.
-    pub(super) fn table(&self) -> &Arc<Table> {
-        &self.table
+    /// The columns of the rules.
+    pub(super) fn schema(&self) -> SchemaRef {
+        schema()
+    }
+
+    /// The rules as they are shown: without what passwords are proven by.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let covered = |held: &Held| match &held.rule {
+            Rule::Role(Attributes { password: Some(Password::Verifier(_)), .. }) => {
+                let mut covered = held.clone();
+                if let Rule::Role(attributes) = &mut covered.rule {
+                    attributes.password = Some(Password::Verifier("***".to_string()));
+                }
+                covered
+            }
+            _ => held.clone(),
+        };
+        self.now.lock().0.iter().map(|(key, held)| row_of(key, &covered(held))).collect()
     }
 
     /// The rules as they are.
@@ -147,7 +162,7 @@ impl House {
     fn check_secret(&self, project: &Project, rule: &Rule) -> Result<(), Refusal> {
         let Rule::Role(attributes) = rule else { return Ok(()) };
         match &attributes.password {
-            Some(crate::sql::Password::Secret(name)) if !project.secrets.contains_key(name) => Err(Refusal {
+            Some(Password::Secret(name)) if !project.secrets.contains_key(name) => Err(Refusal {
                 code: "42704",
                 message: format!("secret \"{name}\" does not exist"),
                 detail: None,

@@ -1,18 +1,22 @@
 //! Definitions of secrets become the places that they are kept in.
 
 use crate::catalog::project::Project;
-use crate::ops::secret::{Identity, KeyVault, Login, Place, Secrets, Value, Vault};
+use crate::ops::secret::{Error, Identity, KeyVault, Login, Place, Secrets, Value, Vault};
 use crate::sql::{OptionValue, SecretBackend, SecretDefinition};
 use futures::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// Where Azure gives tokens to applications, and where to the machine itself.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 const MACHINE: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
 /// Values of secrets, or why they cannot be had.
-pub(super) type Values = BTreeMap<String, Result<Value, String>>;
+pub(super) type Values = BTreeMap<String, Result<Value, Error>>;
 
 /// The places of a project's secrets.
 pub(super) fn places(project: &Project) -> BTreeMap<String, Place> {
@@ -75,8 +79,42 @@ pub(super) async fn values(project: &Project, secrets: &Secrets) -> Values {
     });
     let names: BTreeSet<String> = names.collect();
     let read = |name: String| async move {
-        let value = secrets.get(&name).await.map_err(|error| error.to_string());
+        let value = secrets.get(&name).await;
         (name, value)
     };
     join_all(names.into_iter().map(read)).await.into_iter().collect()
+}
+
+/// The secrets that cannot be had now, and may be later.
+pub(super) fn away(values: &Values) -> Vec<String> {
+    let away = values.iter().filter(|(_, value)| value.as_ref().is_err_and(|error| error.may_pass));
+    away.map(|(name, _)| name.clone()).collect()
+}
+
+/// How long a secret that cannot be had is left alone, at first and at most.
+const WAIT_MIN: Duration = Duration::from_secs(2);
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Rings once all of these can be had, so that the sources that need them are started.
+pub(super) async fn come_back(
+    secrets: Arc<Secrets>,
+    names: Vec<String>,
+    reload: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    let mut wait = WAIT_MIN;
+    let mut names = names;
+    while !names.is_empty() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = (wait * 2).min(WAIT_MAX);
+        let found = join_all(names.iter().map(|name| secrets.get(name))).await;
+        names =
+            names.into_iter().zip(found).filter(|(_, value)| value.is_err()).map(|(name, _)| name).collect();
+        if names.is_empty() {
+            reload.notify_one();
+        }
+    }
 }

@@ -75,8 +75,7 @@ pub(super) async fn open(lake: &Arc<Lake>, definition: &Arc<SourceDefinition>) -
 pub(super) fn start(
     source: &RunningSource,
     resume: Resume,
-    project: &Project,
-    values: &Values,
+    (project, values): (&Project, &Values),
     inboxes: &Inboxes,
     flush_age_max: Duration,
     log: impl Fn(LoadRecord) + Send + Sync + 'static,
@@ -125,7 +124,7 @@ fn look_up(values: &Values, value: &OptionValue) -> Result<String, SourceError> 
     };
     match values.get(name) {
         Some(Ok(value)) => Ok(value.reveal().to_string()),
-        Some(Err(reason)) => Err(SourceError::Setting(reason.clone())),
+        Some(Err(error)) => Err(SourceError::Setting(error.to_string())),
         None => Err(SourceError::Setting(format!("secret \"{name}\" is not defined"))),
     }
 }

@@ -1,6 +1,7 @@
 //! The tables of schema `sluice`: the server as the console, the alerts and the tests see it.
 
 use super::foreign::RunningForeign;
+use super::rights::Rights;
 use super::sources::RunningSource;
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
@@ -161,7 +162,7 @@ pub(super) struct Shown<'a> {
     pub(super) board: &'a StatusBoard,
     pub(super) epochs: &'a EpochTable,
     pub(super) definitions: &'a Arc<Table>,
-    pub(super) access_rules: &'a Arc<Table>,
+    pub(super) rights: &'a Arc<Rights>,
     pub(super) journals: &'a Journals,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// The quarantine tables, whatever they stand beside.
@@ -179,7 +180,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         board,
         epochs,
         definitions,
-        access_rules,
+        rights,
         journals,
         cuts,
         quarantines,
@@ -246,9 +247,9 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
     let schema = Arc::clone(&definitions.snapshot().schema);
     add("definitions", "Models that were defined over a connection", schema, definition_table);
-    let rules_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(access_rules)));
-    let schema = Arc::clone(&access_rules.snapshot().schema);
-    add("access_rules", "Roles and rights that were defined over a connection", schema, rules_table);
+    let shown = Arc::clone(rights);
+    let rules = live(rights.schema(), Arc::new(move || shown.rows()));
+    add("access_rules", "Roles and rights that were defined over a connection", rights.schema(), rules);
     let epoch_table: Arc<dyn TableProvider> =
         Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(epochs.table())));
     let epoch_schema = Arc::clone(&epochs.table().snapshot().schema);

@@ -14,6 +14,7 @@ pub use rules::{Attributes, Held, Key, Rule, RuleSource, Rules, read, rules_of, 
 use crate::config::UserSettings;
 use crate::lake::TableName;
 use crate::sql::{Error, GrantedOn, Origin, PUBLIC, PolicyDefinition, Privilege, hint_did_you_mean};
+use arrow::datatypes::DataType;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads everything but the audit log.
@@ -229,9 +230,9 @@ impl Access {
             // As in PostgreSQL: where no policy lets rows through, none come.
             let may = match may.as_slice() {
                 [] => "false".to_string(),
-                may => may.iter().map(|policy| text(policy)).collect::<Vec<_>>().join(" OR "),
+                may => may.iter().map(&text).collect::<Vec<_>>().join(" OR "),
             };
-            let must = must.iter().map(|policy| text(policy));
+            let must = must.iter().map(&text);
             must.fold(format!("({may})"), |all, must| format!("{all} AND {must}"))
         });
         let masks = self.rules.0.iter().filter_map(|(key, held)| match (key, &held.rule) {
@@ -314,6 +315,15 @@ impl Access {
         (member == of || self.has_rights_of(of, member))
             .then(|| format!("role \"{member}\" is a member of role \"{of}\", and that one of it"))
     }
+}
+
+/// Whether what a mask shows can stand in a column's place.
+pub fn mask_fits(is: &DataType, column: &DataType) -> bool {
+    let is_number = |ty: &DataType| ty.is_numeric();
+    let is_time = |ty: &DataType| matches!(ty, DataType::Timestamp(..) | DataType::Date32);
+    let is_text = |ty: &DataType| matches!(ty, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+    let both = |kind: &dyn Fn(&DataType) -> bool| kind(is) && kind(column);
+    is == column || is.is_null() || both(&is_number) || both(&is_time) || both(&is_text)
 }
 
 impl From<Restriction> for Decision {

@@ -1,11 +1,10 @@
 //! Rights, policies and masks of files: columns that they name are there, and what policies and masks compute can be.
 
-use super::super::access::{Held, Key, Rule, RuleSource};
+use super::super::access::{Held, Key, Rule, RuleSource, mask_fits};
 use super::{Planner, Project};
 use crate::catalog::plan_error::{Place, errors_of};
 use crate::lake::TableName;
 use crate::sql::{Error, GrantedOn, Origin, hint_did_you_mean, quoted, quoted_table, spell_for_engine};
-use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::CatalogProvider as _;
 use datafusion::common::ScalarValue;
@@ -139,5 +138,5 @@ fn ill_typed(is: &DataType, column: &str, schema: &SchemaRef, origin: &Origin) -
     let wanted = schema.field_with_name(column).ok()?.data_type();
     let message = format!("the mask of column \"{column}\" is not of the column's type");
     let hint = "Write an expression of the column's type, or cast it: CAST(... AS ...).";
-    (!can_cast_types(is, wanted)).then(|| Error::new("42804", origin.clone(), message).with_hint(hint))
+    (!mask_fits(is, wanted)).then(|| Error::new("42804", origin.clone(), message).with_hint(hint))
 }

@@ -2,13 +2,12 @@
 
 use super::barrier::Barrier;
 use super::{Guard, denied};
-use crate::catalog::access::{Action, Restriction, Rule};
+use crate::catalog::access::{Action, Restriction, Rule, mask_fits};
 use crate::catalog::cut::Relation;
 use crate::engine::{CutCatalog, DATABASE};
 use crate::ops::opaque::Opaque;
 use crate::serve::Error;
 use crate::sql::{quoted, quoted_table, spell_for_engine};
-use arrow::compute::can_cast_types;
 use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::{CatalogProviderList as _, MemoryCatalogProviderList};
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
@@ -127,7 +126,7 @@ fn as_stored(plan: LogicalPlan, relation: &Relation) -> Result<LogicalPlan> {
     let columns = schema.columns().into_iter().zip(relation.schema.fields()).map(|(column, field)| {
         let column = Expr::Column(column);
         let (is, wanted) = (column.get_type(&schema)?, field.data_type());
-        if !can_cast_types(&is, wanted) {
+        if !mask_fits(&is, wanted) {
             let message = format!("the mask of column \"{}\" is not of the column's type", field.name());
             return Err(DataFusionError::External(Box::new(Error::new("42804", message))));
         }

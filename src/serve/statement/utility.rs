@@ -61,6 +61,7 @@ fn set(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
         return Ok(Statement::SetRole { role: cursor.user("DEFAULT")?, local });
     }
     if cursor.take_word("ROLE") {
+        let _ = cursor.take(&Token::Eq) || cursor.take_word("TO");
         return Ok(Statement::SetRole { role: cursor.user("NONE")?, local });
     }
     let name = if cursor.take_word("TIME") {
