@@ -10,7 +10,7 @@ mod file;
 mod limits;
 
 pub use error::Error;
-pub use file::check_file;
+pub use file::{check_file, user_names};
 
 use crate::cli::ServeArguments;
 use file::FileSettings;
@@ -92,7 +92,7 @@ pub struct UserSettings {
     /// Lets the user in without a password from 127.0.0.1 and ::1. Default false.
     #[serde(default)]
     pub trust_loopback: bool,
-    /// Lets the user define views over a connection: CREATE, ALTER, DROP, COMMENT ON. Default false.
+    /// Makes the user a superuser, who defines views, roles and rights over a connection. Default false.
     #[serde(default)]
     pub may_define: bool,
 }
@@ -119,7 +119,7 @@ pub struct LimitSettings {
     pub retries_max: u32,
     /// How long epochs can be read back, seconds. Default 3600.
     pub epochs_keep_seconds: u64,
-    /// How long `sluice.ingest_log`, `refreshes` and `expectations` reach back, seconds. Default 7 days.
+    /// How long `sluice.ingest_log`, `refreshes`, `expectations` and `audit_log` reach back, seconds. Default 7 days.
     pub journals_keep_seconds: u64,
 }
 

@@ -17,6 +17,9 @@ mod loaded;
 mod quarantined;
 mod reads;
 mod relations;
+mod reload;
+mod rights;
+mod secrets;
 mod sources;
 pub(crate) mod strict;
 mod system;
@@ -24,8 +27,9 @@ mod unopened;
 mod upkeep;
 
 use crate::bronze::Stream;
+use crate::catalog::access::Access;
 use crate::catalog::cut::{Cut, Relation, RelationKind};
-use crate::catalog::definer::{Asked, Definer};
+use crate::catalog::definer::Definer;
 use crate::catalog::environment::Production;
 use crate::catalog::files::{Texts, texts};
 use crate::catalog::inputs::inputs_of;
@@ -35,16 +39,20 @@ use crate::engine::Engine;
 use crate::ingest::Inboxes;
 use crate::lake::{Lake, TableName};
 use crate::ops::clock;
+use crate::ops::secret::Secrets;
 use crate::ops::shutdown::Shutdown;
 use crate::quality::Incidents;
 use crate::refresh::{
     Control, EpochTable, Model, RefreshRecord, Shape, StatusBoard, Subject, WaveSettings, Waves, open_model,
     run_waves,
 };
+use crate::serve::audit::AuditLog;
+use crate::serve::logins::Logins;
 use crate::serve::tls::Tls;
 use crate::serve::{Readers, http};
 use crate::sql;
 use anyhow::{Context as _, anyhow, bail};
+use arc_swap::ArcSwap;
 use define::{Answer, Typing};
 use deploy::Deployments;
 pub use deploy::production;
@@ -52,21 +60,19 @@ use foreign::{Others, RunningForeign};
 use futures::future::join_all;
 use listeners::Listeners;
 pub(crate) use loaded::Planned;
-use loaded::{Loaded, Written, load, prepare};
+use loaded::{Loaded, load};
 use parking_lot::Mutex;
 use reads::{depends_on_clock, reads};
 use relations::{model_relation, quarantine_relation, relation, watermark_relation};
+use rights::Rights;
 use sources::{RunningSource, SourceTasks};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use system::Journals;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-
-/// How often a watched project's files are looked at.
-const WATCH_PERIOD: Duration = Duration::from_millis(500);
 
 /// How often journals are written.
 const JOURNAL_PERIOD: Duration = Duration::from_secs(1);
@@ -89,10 +95,11 @@ pub async fn run(
         let journals = Journals::open(&lake)?;
         let epochs = EpochTable::open(&lake)?;
         let (typing, deployments) = (Typing::open(&lake)?, Deployments::open(&lake)?);
+        let rights = Rights::open(&lake)?;
         let incidents = Arc::new(Mutex::new(incidents::recall(&journals.incidents)?));
-        anyhow::Ok((lake, journals, epochs, typing, deployments, incidents))
+        anyhow::Ok((lake, journals, epochs, typing, deployments, rights, incidents))
     });
-    let (lake, journals, epochs, typing, deployments, incidents) =
+    let (lake, journals, epochs, typing, deployments, rights, incidents) =
         opened.await?.with_context(|| format!("could not open the lake at {}", settings.data))?;
 
     let kept = deployments.kept(&texts(&settings.project));
@@ -116,6 +123,9 @@ pub async fn run(
         deployments,
         kept: Mutex::new(kept.clone()),
         production: production.map(Arc::new),
+        rights: Arc::new(rights),
+        access: Arc::default(),
+        secrets: Arc::default(),
         definer,
         reload,
     };
@@ -197,8 +207,12 @@ struct House {
     kept: Mutex<Option<Arc<Texts>>>,
     /// The warehouse whose tables are read in the place of one's own.
     production: Option<Arc<Production>>,
+    rights: Arc<Rights>,
+    /// Roles and rights as they are now.
+    access: Arc<ArcSwap<Access>>,
+    secrets: Arc<Secrets>,
     definer: Definer,
-    /// Rung when others have changed a table so that models must be planned anew.
+    /// Rung when others have changed a table so that models must be planned anew, and when secrets can be had again.
     reload: Arc<Notify>,
 }
 
@@ -228,10 +242,18 @@ impl Running {
 
 impl House {
     fn readers(&self, shutdown: &Shutdown) -> Readers {
+        let users = Arc::new(self.settings.users.clone());
+        let (access, secrets) = (Arc::clone(&self.access), Arc::clone(&self.secrets));
         Readers {
+            audit: {
+                let journals = self.journals.clone();
+                AuditLog::new(move |record| journals.note_statement(&record))
+            },
+            logins: Arc::new(Logins::new(Arc::clone(&users), access, secrets)),
             cuts: self.cuts.subscribe(),
             engine: self.engine.clone(),
-            users: Arc::new(self.settings.users.clone()),
+            users,
+            access: Arc::clone(&self.access),
             catalogs: Arc::default(),
             tls: self.tls.clone(),
             limits: self.settings.limits.clone(),
@@ -250,6 +272,16 @@ impl House {
             let (here, there) = (here.join(", "), project.foreign.len());
             tracing::info!("computed here: {here}; {there} tables are read from production");
         }
+        self.secrets.place(secrets::places(&project));
+        self.access.store(Arc::new(self.access_with(&project, self.rights.now())));
+        let values = secrets::values(&project, &self.secrets).await;
+        let secrets = Arc::clone(&self.secrets);
+        tokio::spawn(secrets::come_back(
+            secrets,
+            secrets::away(&values),
+            Arc::clone(&self.reload),
+            stop.clone(),
+        ));
         let opened = join_all(project.sources.values().map(|source| sources::open(&self.lake, source))).await;
         let (running, resumes): (Vec<RunningSource>, Vec<_>) = opened.into_iter().unzip();
         let running = Arc::new(running);
@@ -306,7 +338,7 @@ impl House {
         let start = |(source, resume): (&RunningSource, _)| {
             let journals = self.journals.clone();
             let log = move |load: crate::bronze::LoadRecord| journals.note_load(&load);
-            sources::start(source, resume, &project, &self.inboxes, flush_age, log, stop)
+            sources::start(source, resume, (&project, &values), &self.inboxes, flush_age, log, stop)
         };
         let sources = running.iter().zip(resumes).filter_map(start).collect();
         let follow = |foreign: &Arc<RunningForeign>| {
@@ -428,6 +460,7 @@ impl House {
             epochs: &self.epochs,
             definitions: self.typing.table(),
             deployments: self.deployments.table(),
+            rights: &self.rights,
             journals: &self.journals,
             cuts: self.cuts.subscribe(),
             quarantines: &quarantines,
@@ -457,70 +490,6 @@ impl House {
             subjects,
         }
     }
-
-    /// Resolves when the project is another one: when the watched files have changed and are sound again, when others
-    /// have changed a table so that the models must be planned anew, or when something was defined over a connection;
-    /// then with who asked for it.
-    async fn changed(
-        &self,
-        project: Arc<Project>,
-        planned: &Planned,
-        requests: &mut mpsc::Receiver<Asked>,
-    ) -> (Loaded, Option<Answer>) {
-        let mut files = std::pin::pin!(self.changed_project());
-        loop {
-            tokio::select! {
-                next = &mut files => return (next, None),
-                () = self.reload.notified() => {
-                    tracing::info!("a table that others write has changed: models are planned anew");
-                    // The project was sound: what others change leaves out single models.
-                    return (prepare(project, &self.engine).await.0, None);
-                }
-                Some(asked) = requests.recv() => {
-                    let next = match asked {
-                        Asked::Definition(request) => self.define(&project, request).await,
-                        Asked::Deployment(deployment) => {
-                            let running = deploy::Running { project: &project, planned };
-                            self.deploy(running, deployment).await
-                        }
-                    };
-                    if let Some((next, answer)) = next {
-                        return (next, Some(answer));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Resolves when the watched project has changed and is sound again; never when it is not watched.
-    async fn changed_project(&self) -> Loaded {
-        let mut known = fingerprint(&self.settings.project);
-        loop {
-            tokio::time::sleep(WATCH_PERIOD).await;
-            if !self.settings.watch {
-                continue;
-            }
-            let now = fingerprint(&self.settings.project);
-            if now == known {
-                continue;
-            }
-            known = now;
-            let folder = Written { kept: None, ..self.written() };
-            match load(&folder, &self.typing.now(), &self.engine).await {
-                Ok(next) => {
-                    tracing::info!("the project has changed and is reloaded");
-                    self.note_folder("watch").await;
-                    return next;
-                }
-                Err(errors) => {
-                    tracing::error!(
-                        "the changed project has errors; the old one goes on\n{:#}",
-                        all_errors(errors)
-                    );
-                }
-            }
-        }
-    }
 }
 
 async fn write_journals(journals: Journals, watch: incidents::Watch, stop: CancellationToken) {
@@ -533,25 +502,6 @@ async fn write_journals(journals: Journals, watch: incidents::Watch, stop: Cance
             }
         }
     }
-}
-
-/// Changes when a file of the project does.
-fn fingerprint(folder: &Path) -> Vec<(std::path::PathBuf, Option<std::time::SystemTime>, u64)> {
-    let mut files = Vec::new();
-    let mut open = vec![folder.join("catalog"), folder.join("sql")];
-    while let Some(folder) = open.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            match entry.metadata() {
-                Ok(meta) if meta.is_dir() => open.push(path),
-                Ok(meta) => files.push((path, meta.modified().ok(), meta.len())),
-                Err(_) => {}
-            }
-        }
-    }
-    files.sort();
-    files
 }
 
 /// A project folder that is not there is said so before anything else is.

@@ -57,7 +57,6 @@ fn errors_are_placed_and_come_together() {
 
 fn what_is_not_done_yet_is_refused_by_name() {
     for (path, sql, word) in [
-        ("catalog/x.sql", "CREATE ROLE analyst LOGIN PASSWORD SECRET p;", "ROLE"),
         (
             "catalog/x.sql",
             "CREATE SINK s FROM gold.daily_sales WITH (connector = 'http') FORMAT UPSERT;",

@@ -39,6 +39,7 @@ mod quality;
 mod readers;
 mod readme;
 mod replay;
+mod roles;
 mod shopsmart;
 mod smoke;
 mod sql;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         incidents::trials(),
         backfill::trials(),
         smoke::trials(),
+        roles::trials(),
         shopsmart::trials(),
         faults::trials(),
         full_disk::trials(),

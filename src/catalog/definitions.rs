@@ -6,7 +6,7 @@
 
 use super::project::Project;
 use crate::lake::TableName;
-use crate::sql::{Definition, parse_file, quoted, quoted_table};
+use crate::sql::{AccessStatement, Definition, parse_file, quoted, quoted_table};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ impl Typed {
     }
 
     /// The tables that it reads, where its text can be read.
-    fn inputs(&self) -> Vec<TableName> {
+    pub fn inputs(&self) -> Vec<TableName> {
         let definitions = parse_file(&self.path(), &self.text()).unwrap_or_default();
         definitions
             .into_iter()
@@ -120,6 +120,8 @@ pub enum Change {
         /// What is said.
         text: Option<String>,
     },
+    /// `CREATE ROLE`, `GRANT` and the like: not of the definitions themselves, but of one transaction with them.
+    Access(AccessStatement),
 }
 
 impl Change {
@@ -128,7 +130,7 @@ impl Change {
         match self {
             Change::Create { model, .. } => Some(&model.name),
             Change::Rename { to, .. } => Some(to),
-            Change::Drop { .. } | Change::Comment { .. } => None,
+            Change::Drop { .. } | Change::Comment { .. } | Change::Access(_) => None,
         }
     }
 
@@ -136,7 +138,7 @@ impl Change {
     pub fn takes(&self) -> Option<&TableName> {
         match self {
             Change::Rename { from: name, .. } | Change::Drop { name, .. } => Some(name),
-            Change::Create { .. } | Change::Comment { .. } => None,
+            Change::Create { .. } | Change::Comment { .. } | Change::Access(_) => None,
         }
     }
 }
@@ -186,6 +188,7 @@ impl Definitions {
             Change::Comment { on, column, text } => {
                 self.comment(on, column.as_ref(), text.as_ref(), &of_files)
             }
+            Change::Access(_) => Ok(()),
         })?;
         // A name that is gone may have come back meanwhile: only now is it known what reads nothing.
         if more_may_come { Ok(()) } else { self.unread(changes, &of_files) }

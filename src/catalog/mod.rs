@@ -1,5 +1,6 @@
 //! What the warehouse consists of: the project's definitions and their graph, the cut that readers see, system tables.
 
+pub mod access;
 mod audits;
 pub mod changes;
 pub mod cut;

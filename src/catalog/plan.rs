@@ -153,6 +153,7 @@ pub async fn plan_each(project: &Project, foreign: &ForeignColumns, engine: &Eng
             }
         }
     }
+    plans.errors.extend(Box::pin(planner.access(project)).await);
     plans
 }
 
@@ -175,6 +176,7 @@ pub async fn plan_beside(
     planned.map(|planned| planned.schema)
 }
 
+mod access;
 mod unit_tests;
 
 pub use unit_tests::plan_unit_test;

@@ -28,6 +28,11 @@ impl<'a> Place<'a> {
         Self { text: &test.sql, origin: &test.origin, query: &rows.query, default: None }
     }
 
+    /// A query that was made of a part of a statement.
+    pub(super) fn at(origin: &'a Origin, query: &'a Query) -> Self {
+        Self { text: "", origin, query, default: Some(origin.clone()) }
+    }
+
     /// The same, for a part of the model whose own positions are not known.
     pub(super) fn with_default(&self, origin: Origin) -> Place<'a> {
         Place { default: Some(origin), ..*self }
@@ -41,7 +46,7 @@ impl<'a> Place<'a> {
     /// The query's start.
     pub(super) fn query(&self) -> Origin {
         let start = self.query.span().start;
-        if start.line == 0 { self.statement() } else { self.at(start.line, start.column) }
+        if start.line == 0 { self.statement() } else { self.inside(start.line, start.column) }
     }
 
     /// The last place where the statement's text has this word; in the query, usually.
@@ -49,7 +54,7 @@ impl<'a> Place<'a> {
         word_origin(self.text, self.origin, word)
     }
 
-    fn at(&self, line: u64, column: u64) -> Origin {
+    fn inside(&self, line: u64, column: u64) -> Origin {
         Origin { file: self.origin.file.clone(), line, column }
     }
 
@@ -59,7 +64,7 @@ impl<'a> Place<'a> {
             return origin.clone();
         }
         match span {
-            Some(span) if span.start.line > 0 => self.at(span.start.line, span.start.column),
+            Some(span) if span.start.line > 0 => self.inside(span.start.line, span.start.column),
             _ => word.and_then(|word| self.of_word(word)).unwrap_or_else(|| self.query()),
         }
     }

@@ -3,19 +3,18 @@
 //! Comes in: a folder. Goes out: a [`Project`] whose definitions agree with each other, or every error of it at once.
 //! Files that cannot be parsed do not cause errors elsewhere: what they would have defined counts as known.
 
+use super::access::Rules;
 use super::audits::not_audited;
 use super::definitions::Definitions;
 use super::files::{
     Place, SqlFile, Texts, file_origin, kept_files, name_of_path, path_of, slashed, sql_files,
 };
-use super::keys::{no_key, reference_error};
 pub use super::model::Model;
 use super::order::dependency_order;
 use crate::lake::TableName;
 use crate::sql::{
-    AuditDefinition, CommentTarget, ConnectionDefinition, Definition, Error, ForeignDefinition, OptionValue,
-    Options, Origin, SecretDefinition, SourceDefinition, UnitTestDefinition, did_you_mean, hint_did_you_mean,
-    late_view, parse_file, relations, word_origin,
+    AuditDefinition, CommentTarget, ConnectionDefinition, Definition, Error, ForeignDefinition, Origin,
+    SecretDefinition, SourceDefinition, UnitTestDefinition, did_you_mean, late_view, parse_file, word_origin,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -46,6 +45,8 @@ pub struct Project {
     pub audits: BTreeMap<TableName, Vec<Arc<AuditDefinition>>>,
     /// What must come of rows that are given, by model, in the order in which it is written.
     pub unit_tests: BTreeMap<TableName, Vec<Arc<UnitTestDefinition>>>,
+    /// Roles and rights.
+    pub access: Rules,
 }
 
 impl Project {
@@ -87,6 +88,8 @@ const RESERVED_SCHEMAS: &[&str] = &["sluice", "pg_catalog", "information_schema"
 /// How the table beside a table is called.
 const QUARANTINE_SUFFIX: &str = "__quarantine";
 
+mod checks;
+
 #[derive(Default)]
 struct Loader {
     secrets: BTreeMap<String, Arc<SecretDefinition>>,
@@ -99,6 +102,7 @@ struct Loader {
     column_comments: HashMap<(TableName, String), String>,
     audits: BTreeMap<TableName, Vec<Arc<AuditDefinition>>>,
     unit_tests: BTreeMap<TableName, Vec<Arc<UnitTestDefinition>>>,
+    access: Rules,
     /// Names that files with errors were to define.
     missing: BTreeSet<TableName>,
     /// True when a file of `catalog/` has errors: which names it was to define is not known.
@@ -145,7 +149,10 @@ impl Loader {
                 return self.belongs(file, Place::Catalog, "a connection", &d.origin);
             }
             Definition::Schema(d) => return self.belongs(file, Place::Catalog, "a schema", &d.origin),
-            Definition::Comment(_) | Definition::Audit(_) | Definition::UnitTest(_) => return,
+            Definition::Comment(_)
+            | Definition::Audit(_)
+            | Definition::UnitTest(_)
+            | Definition::Access(_) => return,
             Definition::Source(d) => {
                 self.belongs(file, Place::Catalog, "a source", &d.origin);
                 objects.push(d.name.clone());
@@ -236,6 +243,7 @@ impl Loader {
             Definition::View(d) => self.model(Model::View(Arc::new(d))),
             Definition::Audit(d) => self.audit(d, objects),
             Definition::UnitTest(d) => self.unit_test(d, objects),
+            Definition::Access(d) => self.access(d),
             Definition::Comment(d) => {
                 let (CommentTarget::Table(table) | CommentTarget::Column(table, _)) = &d.target;
                 if !self.is_above(table, objects, "comment", "A comment", &d.origin) {
@@ -349,6 +357,7 @@ impl Loader {
         self.check_inputs();
         self.check_foreign_keys();
         self.check_comments();
+        self.check_access(&folder);
         let models = self.ordered_models();
         if !self.errors.is_empty() {
             self.errors.sort_by(|a, b| {
@@ -369,188 +378,8 @@ impl Loader {
             column_comments: self.column_comments,
             audits: self.audits,
             unit_tests: self.unit_tests,
+            access: self.access,
         })
-    }
-
-    /// Connections and secrets that are referred to exist, and are of the right kind.
-    fn check_references(&mut self) {
-        if self.catalog_torn {
-            return;
-        }
-        let mut errors = vec![];
-        for connection in self.connections.values() {
-            errors.extend(self.unknown_secrets(&connection.options, &connection.origin));
-        }
-        for source in self.sources.values() {
-            errors.extend(self.unknown_secrets(&source.options, &source.origin));
-            let Some(name) = &source.connection else { continue };
-            match self.connections.get(name) {
-                Some(connection) if connection.kind == source.connector.to_string() => {}
-                Some(connection) => errors.push(Error::new(
-                    "42809",
-                    source.origin.clone(),
-                    format!(
-                        "connection \"{name}\" is to {}, and the connector is '{}'",
-                        connection.kind, source.connector
-                    ),
-                )),
-                None => {
-                    let known = self.connections.keys().map(String::as_str);
-                    let hint = hint_did_you_mean(name, known).unwrap_or_else(|| {
-                        format!("Write CREATE CONNECTION {name} TO KAFKA (...) in catalog/.")
-                    });
-                    let message = format!("connection \"{name}\" does not exist");
-                    errors.push(Error::new("42704", source.origin.clone(), message).with_hint(hint));
-                }
-            }
-        }
-        self.errors.extend(errors);
-    }
-
-    fn unknown_secrets(&self, options: &Options, origin: &Origin) -> Vec<Error> {
-        let secrets = options.values().filter_map(|value| match value {
-            OptionValue::Secret(name) => Some(name),
-            OptionValue::Text(_) => None,
-        });
-        let unknown = secrets.filter(|name| !self.secrets.contains_key(*name));
-        unknown
-            .map(|name| {
-                let hint = hint_did_you_mean(name, self.secrets.keys().map(String::as_str));
-                let hint = hint.unwrap_or_else(|| {
-                    format!(
-                        "Write CREATE SECRET {name} WITH (backend = 'env') AS 'VARIABLE_NAME'; in catalog/."
-                    )
-                });
-                Error::new("42704", origin.clone(), format!("secret \"{name}\" does not exist"))
-                    .with_hint(hint)
-            })
-            .collect()
-    }
-
-    /// Every table that a model names exists, and what it reads as a stream is one.
-    fn check_inputs(&mut self) {
-        let mut errors = vec![];
-        let models = self.models.values();
-        let models = models.map(|model| (&model.query().ast, &model.query().streams[..], model.origin()));
-        let audits = self.audits.values().flatten().map(|audit| (&audit.query, &[][..], &audit.origin));
-        for (query, streams, Origin { file, .. }) in models.chain(audits) {
-            for relation in relations(query) {
-                let origin = Origin { file: file.clone(), line: relation.line, column: relation.column };
-                let is_stream = streams.contains(&relation.name);
-                errors.extend(self.input_error(&relation.name, is_stream, origin));
-            }
-        }
-        self.errors.extend(errors);
-    }
-
-    fn input_error(&self, name: &TableName, is_stream: bool, origin: Origin) -> Option<Error> {
-        if RESERVED_SCHEMAS.contains(&name.schema.as_str()) {
-            let message =
-                format!("a model cannot read \"{name}\": schema {} is the server's own", name.schema);
-            return Some(Error::unsupported(origin, message).with_hint("Query it in psql."));
-        }
-        let guarded = self.guarded(name);
-        if !self.is_table(name) && guarded.is_none() {
-            if self.missing.contains(name) || self.may_be_torn(name) {
-                return None;
-            }
-            return Some(self.unknown_input(name, origin));
-        }
-        if !is_stream || self.sources.contains_key(name) || self.foreign.contains_key(name) {
-            return None;
-        }
-        let why = match self.models.get(name) {
-            Some(Model::StreamingTable(d)) if d.auto_cdc.is_none() => return None,
-            Some(Model::StreamingTable(_)) => {
-                "kept by AUTO CDC, whose rows come and go with the changes that it takes"
-            }
-            Some(Model::MaterializedView(_)) => {
-                "a materialized view, whose rows come and go with every refresh"
-            }
-            Some(Model::View(_)) => "a view, which is not stored",
-            None if name.source_of_watermark().is_some() => "a source's watermark",
-            None => "a quarantine table",
-        };
-        let message = format!("STREAM \"{name}\" is {why}");
-        Some(Error::new("42809", origin, message).with_hint(
-            "Only sources and streaming tables can be read as a stream: leave STREAM out and make this a materialized view.",
-        ))
-    }
-
-    /// Every table that a foreign key names exists and declares the key that is meant.
-    fn check_foreign_keys(&mut self) {
-        let mut errors = vec![];
-        for key in self.models.values().flat_map(Model::foreign_keys) {
-            errors.extend(match self.models.get(&key.table) {
-                Some(model) => reference_error(key, model),
-                None if self.missing.contains(&key.table) || self.may_be_torn(&key.table) => None,
-                None if self.is_table(&key.table) || self.guarded(&key.table).is_some() => {
-                    Some(no_key(key, "bronze keeps every record that came"))
-                }
-                None => Some(self.unknown_input(&key.table, key.origin.clone())),
-            });
-        }
-        self.errors.extend(errors);
-    }
-
-    fn is_table(&self, name: &TableName) -> bool {
-        self.sources.contains_key(name) || self.foreign.contains_key(name) || self.models.contains_key(name)
-    }
-
-    /// True when a file of `catalog/` with errors may have defined this: a source, or a table of others in a schema
-    /// that is not one of models.
-    fn may_be_torn(&self, name: &TableName) -> bool {
-        let is_of_models = || {
-            let missing = self.missing.iter().chain(self.models.keys());
-            ["silver", "gold"].contains(&name.schema.as_str())
-                || missing.into_iter().any(|model| model.schema == name.schema)
-        };
-        self.catalog_torn && (name.schema == "bronze" || !is_of_models())
-    }
-
-    /// The stored table beside which a quarantine table stands, or the source whose watermark a name shows.
-    fn guarded(&self, name: &TableName) -> Option<TableName> {
-        if let Some(source) = name.source_of_watermark() {
-            return self.sources.contains_key(&source).then_some(source);
-        }
-        let table = TableName::new(&name.schema, name.name.strip_suffix(QUARANTINE_SUFFIX)?);
-        let stored = self.sources.contains_key(&table)
-            || self.models.get(&table).is_some_and(|model| !matches!(model, Model::View(_)));
-        stored.then_some(table)
-    }
-
-    fn unknown_input(&self, name: &TableName, origin: Origin) -> Error {
-        let error = Error::new("42P01", origin, format!("table \"{name}\" does not exist"));
-        let known = self.sources.keys().chain(self.foreign.keys()).chain(self.models.keys());
-        let known: Vec<String> = known.map(TableName::to_string).collect();
-        // The right name in the wrong schema is the likelier slip.
-        let same_name = known.iter().find(|other| other.rsplit('.').next() == Some(&name.name));
-        let near = did_you_mean(&name.to_string(), known.iter().map(String::as_str));
-        match same_name.map(String::as_str).or(near) {
-            Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
-            None if name.schema == "bronze" => {
-                error.with_hint(format!("Write CREATE SOURCE {name} (...) in catalog/."))
-            }
-            None => error.with_hint(format!("Define it in {}.", path_of(name))),
-        }
-    }
-
-    /// Columns of sources that are commented on exist. (Those of models are known once they are planned.)
-    fn check_comments(&mut self) {
-        let mut errors = vec![];
-        for (table, column) in self.column_comments.keys() {
-            let Some(source) = self.sources.get(table) else { continue };
-            let schema = crate::sql::table_schema(source);
-            if schema.field_with_name(column).is_err() {
-                let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-                let message = format!("the comment's column \"{column}\" does not exist in \"{table}\"");
-                errors.push(
-                    Error::new("42703", source.origin.clone(), message)
-                        .with_hint_if(hint_did_you_mean(column, names)),
-                );
-            }
-        }
-        self.errors.extend(errors);
     }
 
     fn ordered_models(&mut self) -> Vec<Model> {
@@ -594,5 +423,6 @@ fn named_at(model: &Model) -> Origin {
     late.unwrap_or_else(|| model.origin().clone())
 }
 
+mod access;
 #[cfg(test)]
 mod tests;

@@ -186,7 +186,7 @@ fn source_line(path: &Path, line: u64) -> Option<String> {
     if shown.trim().is_empty() || shown.chars().count() > LINE_CHARACTERS_MAX {
         return None;
     }
-    Some(if shown.to_ascii_uppercase().contains("SECRET") {
+    Some(if ["SECRET", "PASSWORD"].iter().any(|word| shown.to_ascii_uppercase().contains(word)) {
         without_strings(shown)
     } else {
         shown.to_string()

@@ -27,6 +27,11 @@ pub fn check_file(project: &Path) -> Result<(), Error> {
     read(project).map(|_| ())
 }
 
+/// The users of a project's settings file; none where it cannot be read.
+pub fn user_names(project: &Path) -> Vec<String> {
+    read(project).map(|file| file.users.into_keys().collect()).unwrap_or_default()
+}
+
 /// The settings file of a project; without one, what holds by default.
 pub(super) fn read(project: &Path) -> Result<FileSettings, Error> {
     let path = project.join(SETTINGS_FILE);

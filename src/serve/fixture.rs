@@ -2,6 +2,7 @@
 
 use super::Readers;
 use super::users::verifier;
+use crate::catalog::access::access_of;
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::catalog::definer::Definer;
 use crate::config::{LimitSettings, UserSettings};
@@ -77,16 +78,24 @@ pub(crate) fn readers(limits: LimitSettings, trust_loopback: bool) -> (Readers, 
             UserSettings { verifier: Some(verifier("pencil")), trust_loopback: false, may_define: false },
         ),
     ];
+    let users: BTreeMap<_, _> = users.into_iter().collect();
     let readers = Readers {
         cuts,
         engine: Engine::new(256 << 20, 2).unwrap(),
-        users: Arc::new(users.into_iter().collect()),
+        access: Arc::new(arc_swap::ArcSwap::from_pointee(access_of(&users, Default::default()))),
+        logins: Arc::new(crate::serve::logins::Logins::new(
+            Arc::new(users.clone()),
+            Arc::default(),
+            Arc::default(),
+        )),
+        users: Arc::new(users),
         catalogs: Arc::default(),
         tls: None,
         limits,
         inboxes: Arc::default(),
         control: Control::default(),
         definer: Definer::default(),
+        audit: Default::default(),
         shutdown: Shutdown::new(),
     };
     (readers, sender)

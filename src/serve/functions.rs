@@ -3,7 +3,7 @@
 use super::Error;
 use super::postgres::catalog::types::PG_TYPE_KEY;
 use super::session::{Cursors, Listed};
-use super::settings::{SERVER_VERSION, Settings};
+use super::settings::{NO_ROLE, SERVER_VERSION, Settings};
 use crate::engine::DATABASE;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, ListBuilder, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -35,6 +35,14 @@ pub struct Surroundings {
     pub statements: Mutex<BTreeMap<String, Listed>>,
 }
 
+impl Surroundings {
+    /// By whose rights: who asks, until SET ROLE says otherwise.
+    pub fn role(&self) -> String {
+        let role = self.settings.lock().get("role").unwrap_or_default();
+        if role == NO_ROLE { self.user.clone() } else { role }
+    }
+}
+
 type Body = fn(&Surroundings, &[ArrayRef], usize) -> Result<ColumnarValue>;
 
 /// Every session function.
@@ -46,8 +54,9 @@ pub fn all(surroundings: &Arc<Surroundings>) -> Vec<ScalarUDF> {
         text("current_catalog", |_, _, _| constant(DATABASE)),
         text("current_schema", |s, _, _| Ok(optional(search_path(s).into_iter().next()))),
     ];
-    for name in ["current_user", "session_user", "user", "current_role"] {
-        functions.push(text(name, |s, _, _| constant(&s.user)));
+    functions.push(text("session_user", |s, _, _| constant(&s.user)));
+    for name in ["current_user", "user", "current_role"] {
+        functions.push(text(name, |s, _, _| constant(s.role())));
     }
     let flag = vec![DataType::Boolean];
     let texts = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));

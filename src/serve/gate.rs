@@ -5,23 +5,22 @@
 //! expire when unused and are bounded in number.
 
 use super::Error;
+use super::logins::Logins;
 use super::shelf::{Shelf, random_key};
-use super::users::{Proof, proof};
-use crate::config::UserSettings;
+use super::users::{Proof, Verifier};
 use crate::ops::clock;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use sha2::Sha256;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// The user that a call from this machine without credentials acts as, if it is trusted.
-const DEFAULT_USER: &str = "sluice";
+pub(crate) const DEFAULT_USER: &str = "sluice";
 /// Bearer tokens alive at a time.
 const TOKENS_MAX: usize = 4096;
 /// Passwords that were just found right and need no second derivation.
@@ -68,7 +67,7 @@ impl Credentials {
 
 /// Lets callers in.
 pub(crate) struct Gate {
-    users: Arc<BTreeMap<String, UserSettings>>,
+    logins: Arc<Logins>,
     tokens: Mutex<Shelf<String>>,
     proven: Mutex<Shelf<()>>,
     proven_key: Vec<u8>,
@@ -77,9 +76,9 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// A gate for these users, whose tokens expire when they are not used for `token_idle_max`.
-    pub(crate) fn new(users: Arc<BTreeMap<String, UserSettings>>, token_idle_max: Duration) -> Self {
+    pub(crate) fn new(logins: Arc<Logins>, token_idle_max: Duration) -> Self {
         Self {
-            users,
+            logins,
             tokens: Mutex::new(Shelf::new(TOKENS_MAX, token_idle_max)),
             proven: Mutex::new(Shelf::new(PROVEN_MAX, PROVEN_IDLE_MAX)),
             proven_key: random_key(),
@@ -90,13 +89,14 @@ impl Gate {
     /// The caller's user name.
     pub(crate) async fn admit(&self, credentials: Credentials, peer: IpAddr) -> Result<String, Error> {
         match credentials {
-            Credentials::None => match proof(&self.users, DEFAULT_USER, peer) {
+            Credentials::None => match self.logins.proof(DEFAULT_USER, peer).await {
                 Proof::Nothing => Ok(DEFAULT_USER.to_string()),
                 Proof::Password(_) => Err(Error::new("28000", "no credentials were given")
                     .with_hint("Give a user name and a password, or a bearer token from a handshake.")),
             },
             Credentials::Bearer(token) => {
                 let user = self.tokens.lock().get(token.as_bytes(), clock::instant()).cloned();
+                let user = user.filter(|user| self.logins.may_log_in(user));
                 user.ok_or_else(|| {
                     Error::new("28000", "bearer token is unknown or has expired").with_hint("Log in again.")
                 })
@@ -120,24 +120,26 @@ impl Gate {
     }
 
     async fn proves(&self, user: &str, password: String, peer: IpAddr) -> bool {
-        let Proof::Password(verifier) = proof(&self.users, user, peer) else { return true };
-        let mark = self.mark(user, &password);
+        let Proof::Password(verifier) = self.logins.proof(user, peer).await else { return true };
+        let mark = self.mark(user, &password, &verifier);
         if self.proven.lock().get(&mark, clock::instant()).is_some() {
             return true;
         }
         let Ok(_permit) = self.checks.acquire().await else { return false };
         let right = tokio::task::spawn_blocking(move || verifier.accepts(&password)).await.unwrap_or(false);
-        if right {
+        if !right {
+            self.logins.failed(user);
+        } else {
             self.proven.lock().put(mark, (), clock::instant());
         }
         right
     }
 
     /// What a proven password is remembered by: of no use outside this process.
-    fn mark(&self, user: &str, password: &str) -> Vec<u8> {
+    fn mark(&self, user: &str, password: &str, verifier: &Verifier) -> Vec<u8> {
         // A key of any length is taken: the error cannot come.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.proven_key) else { return random_key() };
-        for part in [user.as_bytes(), &[0], password.as_bytes()] {
+        for part in [user.as_bytes(), &[0], verifier.stored_key.as_slice(), password.as_bytes()] {
             mac.update(part);
         }
         mac.finalize().into_bytes().to_vec()
@@ -148,13 +150,15 @@ impl Gate {
 mod tests {
     use super::super::users::verifier;
     use super::*;
+    use crate::config::UserSettings;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
     fn gate(verifier: Option<String>, trust_loopback: bool) -> Gate {
         let users = [("sluice".to_string(), UserSettings { verifier, trust_loopback, may_define: false })];
-        Gate::new(Arc::new(users.into_iter().collect()), Duration::from_secs(60))
+        let logins = Logins::new(Arc::new(users.into_iter().collect()), Arc::default(), Arc::default());
+        Gate::new(Arc::new(logins), Duration::from_secs(60))
     }
 
     fn basic(user: &str, password: &str) -> Credentials {
@@ -192,7 +196,7 @@ mod tests {
         assert_eq!(gate.admit(credentials, THERE).await.unwrap(), "sluice");
         assert!(gate.admit(Credentials::Bearer("guess".into()), HERE).await.is_err());
 
-        let hasty = Gate::new(Arc::clone(&gate.users), Duration::ZERO);
+        let hasty = Gate::new(Arc::clone(&gate.logins), Duration::ZERO);
         let expired = Credentials::Bearer(hasty.token("sluice"));
         let error = hasty.admit(expired, HERE).await.unwrap_err();
         assert_eq!((error.code, error.message.as_str()), ("28000", "bearer token is unknown or has expired"));

@@ -1,7 +1,9 @@
 //! Rows that clients put into sources: the one way in of `COPY`, `INSERT` and Flight SQL, which every push takes.
 
 use super::{Error, Readers};
+use crate::catalog::access::Action;
 use crate::ingest::{Body, Committed, Inbox, Push, PushOutcome};
+use crate::lake::TableName;
 use arrow::array::RecordBatch;
 use std::sync::Arc;
 
@@ -23,10 +25,28 @@ pub(super) fn inbox(readers: &Readers, source: &str) -> Option<Arc<dyn Inbox>> {
     readers.inboxes.read().get(source).map(Arc::clone)
 }
 
-/// The sources that take pushes, for messages.
-pub(super) fn known(readers: &Readers) -> String {
-    let inboxes = readers.inboxes.read();
-    let known: Vec<_> = inboxes.keys().map(String::as_str).collect();
+/// Whether a role may put rows into a source.
+pub(super) fn check_may(readers: &Readers, role: &str, source: &str) -> Result<(), Error> {
+    let table = TableName::new(SCHEMA, source);
+    if readers.access.load().allows(role, Action::Insert(&table)) {
+        return Ok(());
+    }
+    let message = format!("permission denied for table {source}");
+    Err(Error::new("42501", message).with_hint(format!(
+        "A superuser may GRANT INSERT ON {table} TO {role}, or write it into a file of catalog/."
+    )))
+}
+
+/// The sources that take pushes of a role.
+pub(super) fn sources(readers: &Readers, role: &str) -> Vec<String> {
+    let access = readers.access.load();
+    let may = |source: &&String| access.allows(role, Action::Insert(&TableName::new(SCHEMA, *source)));
+    readers.inboxes.read().keys().filter(may).cloned().collect()
+}
+
+/// The same, for messages.
+pub(super) fn known(readers: &Readers, role: &str) -> String {
+    let known = sources(readers, role);
     format!("Those that do: {}.", if known.is_empty() { "none".into() } else { known.join(", ") })
 }
 

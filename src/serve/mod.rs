@@ -3,6 +3,7 @@
 //! Comes in: connections. Goes out: answers computed on one pinned cut. A statement sees the cut that was published
 //! last when it began. Models are only asked to refresh, and rows only put into sources. Errors carry a SQLSTATE.
 
+pub mod audit;
 pub mod connections;
 mod dialect;
 mod error;
@@ -12,10 +13,12 @@ mod fixture;
 pub mod flight;
 mod functions;
 mod gate;
+mod guard;
 pub mod http;
 mod incoming;
 mod labels;
 mod lift;
+pub mod logins;
 mod misread;
 mod parts;
 pub mod postgres;
@@ -32,6 +35,7 @@ pub use error::Error;
 pub use parts::Parts;
 pub use query::RowStream;
 
+use crate::catalog::access::Access;
 use crate::catalog::cut::Cut;
 use crate::catalog::definer::Definer;
 use crate::config::{LimitSettings, UserSettings};
@@ -39,6 +43,7 @@ use crate::engine::Engine;
 use crate::ingest::Inboxes;
 use crate::ops::shutdown::Shutdown;
 use crate::refresh::Control;
+use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -50,8 +55,12 @@ pub struct Readers {
     pub cuts: watch::Receiver<Arc<Cut>>,
     /// The query engine.
     pub engine: Engine,
-    /// Who may log in, by name.
+    /// Users of the settings, by name.
     pub users: Arc<BTreeMap<String, UserSettings>>,
+    /// Who may log in.
+    pub logins: Arc<logins::Logins>,
+    /// Roles and rights as they are now.
+    pub access: Arc<ArcSwap<Access>>,
     /// PostgreSQL's system catalogs, kept while the cut's shape is the same. Made with the server.
     pub catalogs: Arc<postgres::catalog::CatalogCache>,
     /// How connections are encrypted; `None` leaves them plain.
@@ -64,6 +73,8 @@ pub struct Readers {
     pub control: Control,
     /// What is defined over connections.
     pub definer: Definer,
+    /// Where records of statements go.
+    pub audit: audit::AuditLog,
     /// Stops listeners and sessions.
     pub shutdown: Shutdown,
 }

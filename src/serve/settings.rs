@@ -117,7 +117,7 @@ pub static DEFINITIONS: &[Definition] = &[
     reported("in_hot_standby", "off", Kind::Fixed, "This server is not a standby."),
     reported("integer_datetimes", "on", Kind::Fixed, "Times are whole microseconds."),
     reported("IntervalStyle", "postgres", Kind::Enum(&["postgres"]), "Form of intervals."),
-    reported("is_superuser", "off", Kind::Fixed, "No user may do everything."),
+    reported("is_superuser", "off", Kind::Fixed, "Who logged in may do everything."),
     define("jit", "off", Kind::Bool, "Kept for clients."),
     define("join_collapse_limit", "8", Kind::Integer(1, 2_147_483_647), "Kept for clients."),
     define("lc_collate", "C", Kind::Fixed, "Order of texts: by code point."),
@@ -134,7 +134,7 @@ pub static DEFINITIONS: &[Definition] = &[
     define("plan_cache_mode", "auto", Kind::Text, "Kept for clients."),
     define("quote_all_identifiers", "off", Kind::Bool, "Kept for clients."),
     define("random_page_cost", "4", Kind::Text, "Kept for clients."),
-    define("role", "none", Kind::Fixed, "Current role."),
+    define("role", NO_ROLE, Kind::Fixed, "Current role."),
     define("row_security", "on", Kind::Bool, "Kept for clients."),
     define("search_path", DEFAULT_SEARCH_PATH, Kind::Text, "Schemas of names that have none."),
     reported("server_encoding", "UTF8", Kind::Fixed, "Character set of the server."),
@@ -172,6 +172,9 @@ pub static DEFINITIONS: &[Definition] = &[
     define("work_mem", "4MB", Kind::Text, "Kept for clients."),
     define("xmloption", "content", Kind::Text, "Kept for clients."),
 ];
+
+/// What `role` is while a session has the rights of who logged in.
+pub const NO_ROLE: &str = "none";
 
 const LEVELS: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
 const MESSAGE_LEVELS: &[&str] =
@@ -241,9 +244,22 @@ impl Settings {
         Ok(key)
     }
 
-    /// `RESET ALL`.
+    /// `SET ROLE`, once it is known to be allowed.
+    pub fn set_role(&mut self, role: Option<&str>, local: bool) {
+        let key = "role".to_string();
+        if local {
+            self.covered.entry(key.clone()).or_insert_with(|| self.values.get(&key).cloned());
+        }
+        match role {
+            Some(role) => self.values.insert(key, role.to_string()),
+            None => self.values.remove(&key),
+        };
+        self.generation += 1;
+    }
+
+    /// `RESET ALL`; as in PostgreSQL, the role stays.
     pub fn reset_all(&mut self) {
-        self.values.clear();
+        self.values.retain(|name, _| name == "role");
         self.generation += 1;
     }
 

@@ -1,6 +1,6 @@
 //! What a project's SQL files define, typed. The parser makes these; every later stage reads them.
 
-use super::AutoCdc;
+use super::{AccessDefinition, AutoCdc};
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -54,6 +54,8 @@ pub enum Definition {
     Audit(AuditDefinition),
     /// `EXECUTE UNIT TEST`
     UnitTest(UnitTestDefinition),
+    /// `CREATE ROLE`, `GRANT`, `CREATE POLICY` and the like
+    Access(AccessDefinition),
 }
 
 /// Where a secret's value is kept. The value itself never stands in a file of the project.
@@ -63,6 +65,10 @@ pub enum SecretBackend {
     Env,
     /// A file, whose trailing newline is cut.
     File,
+    /// Azure Key Vault.
+    AzureKeyVault,
+    /// HashiCorp Vault.
+    Vault,
 }
 
 /// `CREATE SECRET name WITH (backend = 'env') AS 'KEY'`
@@ -72,8 +78,13 @@ pub struct SecretDefinition {
     pub name: String,
     /// Where the value is kept.
     pub backend: SecretBackend,
-    /// The variable's name or the file's path (relative paths start at the project folder).
+    /// The variable's name, the file's path (relative paths start at the project folder), the name in Key Vault, or
+    /// `mount/path#field` in Vault.
     pub key: String,
+    /// Where the vault is, and who asks there.
+    pub options: Options,
+    /// After how long a vault is asked again.
+    pub ttl: Duration,
     /// Where it is defined.
     pub origin: Origin,
 }

@@ -11,6 +11,7 @@
 //! `cursor` over tokens; `precedence` mends what the parser binds wrongly, `spelling` says in the engine's words what PostgreSQL says in its own; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
 //! closed and apart what is late. `refusal` lists what is known and not done.
 
+mod access;
 mod audit;
 mod cdc;
 mod cdc_query;
@@ -36,8 +37,13 @@ mod suggest;
 mod syntax;
 mod types;
 mod unit_test;
+mod vault;
 mod windows;
 
+pub use access::{
+    AccessDefinition, AccessStatement, GrantedOn, Grants, MaskDefinition, PUBLIC, Password, PolicyDefinition,
+    Privilege, RESERVED_ROLES, RoleAttributes,
+};
 pub use cdc::{AutoCdc, ColumnName, DeleteCondition, History, Selection};
 pub use cdc_query::{Continuation, END_AT, START_AT, continuation, defining_query};
 pub use clock::asks_for_time;

@@ -4,6 +4,7 @@ use super::clauses::options;
 use super::columns::{ColumnList, Owner, column_list};
 use super::cursor::{Cursor, length_of_time};
 use super::refusal::{self, refuse};
+use super::vault;
 use super::{
     ConnectionDefinition, Connector, Encode, Error, Include, IncludeKind, OptionValue, Options,
     SchemaDefinition, SecretBackend, SecretDefinition, SourceDefinition, Watermark, hint_did_you_mean,
@@ -12,7 +13,7 @@ use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use std::time::Duration;
 
-const SECRET_EXAMPLE: &str = "Write CREATE SECRET name WITH (backend = 'env') AS 'VARIABLE_NAME' (or 'file' and a path): \
+pub(super) const SECRET_EXAMPLE: &str = "Write CREATE SECRET name WITH (backend = 'env') AS 'VARIABLE_NAME' (or 'file' and a path): \
     never the value itself.";
 
 /// `CREATE SCHEMA name PUBLIC`
@@ -46,10 +47,6 @@ pub(super) fn secret(cursor: &mut Cursor<'_>) -> Result<SecretDefinition, Error>
     let key = cursor.string("a key").map_err(unreadable)?;
     cursor.expect_end().map_err(unreadable)?;
 
-    if let Some(key) = options.keys().find(|key| *key != "backend") {
-        let message = format!("a secret has no option \"{key}\"");
-        return Err(Error::syntax(origin, message).with_hint(SECRET_EXAMPLE));
-    }
     let backend = match options.get("backend") {
         Some(OptionValue::Text(backend)) => backend.to_lowercase(),
         _ => {
@@ -60,6 +57,8 @@ pub(super) fn secret(cursor: &mut Cursor<'_>) -> Result<SecretDefinition, Error>
     let backend = match backend.as_str() {
         "env" => SecretBackend::Env,
         "file" => SecretBackend::File,
+        "azure_key_vault" => SecretBackend::AzureKeyVault,
+        "vault" => SecretBackend::Vault,
         later if refusal::SECRET_BACKENDS.contains(&later) => {
             return Err(Error::unsupported(origin, format!("secret backend '{later}' is not supported yet"))
                 .with_hint(SECRET_EXAMPLE));
@@ -69,6 +68,7 @@ pub(super) fn secret(cursor: &mut Cursor<'_>) -> Result<SecretDefinition, Error>
             return Err(Error::unsupported(origin, message).with_hint(SECRET_EXAMPLE));
         }
     };
+    let ttl = vault::check(&name, backend, &options, &key, &origin)?;
     let is_variable = |key: &str| {
         !key.is_empty()
             && !key.starts_with(|c: char| c.is_ascii_digit())
@@ -78,12 +78,12 @@ pub(super) fn secret(cursor: &mut Cursor<'_>) -> Result<SecretDefinition, Error>
         let message = format!("secret \"{name}\" names no environment variable");
         return Err(Error::new("22023", origin, message).with_hint(SECRET_EXAMPLE));
     }
-    if key.is_empty() || key.contains(['\n', '\0']) {
+    if backend == SecretBackend::File && (key.is_empty() || key.contains(['\n', '\0'])) {
         return Err(
             Error::new("22023", origin, format!("secret \"{name}\" names no file")).with_hint(SECRET_EXAMPLE)
         );
     }
-    Ok(SecretDefinition { name, backend, key, origin })
+    Ok(SecretDefinition { name, backend, key, options, ttl, origin })
 }
 
 /// `CREATE CONNECTION name TO KAFKA (...)`

@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, SourceText};
 use super::refusal::{self, refuse};
-use super::{Definition, Error, audit, foreign, hint_did_you_mean, model, outside, unit_test};
+use super::{Definition, Error, access, audit, foreign, hint_did_you_mean, model, outside, unit_test};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
 use std::path::Path;
@@ -80,6 +80,9 @@ const HEADS: &[&str] = &[
     "CREATE AUDIT",
     "EXECUTE UNIT TEST",
     "COMMENT ON",
+    "CREATE ROLE",
+    "CREATE POLICY",
+    "GRANT",
 ];
 
 fn definition(cursor: &mut Cursor<'_>) -> Result<Definition, Error> {
@@ -106,6 +109,9 @@ fn definition(cursor: &mut Cursor<'_>) -> Result<Definition, Error> {
     }
     if cursor.at_words(&["EXECUTE", "UNIT", "TEST"]) {
         return unit_test::unit_test(cursor).map(Definition::UnitTest);
+    }
+    if access::is_access(cursor) {
+        return access::access(cursor).map(Definition::Access);
     }
     refuse(cursor, refusal::STATEMENTS)?;
     computed(cursor)

@@ -35,8 +35,6 @@ fn name(words: &[&str]) -> String {
 pub(super) const STATEMENTS: &[Known] = &[
     known(&["CREATE", "SINK"], "Read the table over the PostgreSQL protocol or Arrow Flight SQL meanwhile."),
     known(&["CREATE", "ALERT"], "Watch sluice.freshness and sluice.sources meanwhile."),
-    known(&["CREATE", "ROLE"], USERS),
-    known(&["CREATE", "USER"], USERS),
     known(
         &["CREATE", "FLOW"],
         "Write one CREATE STREAMING TABLE with one query, with UNION ALL for several inputs.",
@@ -67,7 +65,6 @@ pub(super) const STATEMENTS: &[Known] = &[
     known(&["CREATE", "SEQUENCE"], MODELS),
     known(&["CREATE", "TYPE"], "Write the type where it is used, as STRUCT<...>."),
     known(&["CREATE", "DOMAIN"], "Write an expectation on the column."),
-    known(&["CREATE", "POLICY"], USERS),
     known(&["CREATE", "EXTENSION"], MODELS),
     known(&["CREATE", "TAG"], MODELS),
     known(&["CREATE", "LIVE"], "Write CREATE OR REFRESH STREAMING TABLE or CREATE MATERIALIZED VIEW."),
@@ -75,8 +72,6 @@ pub(super) const STATEMENTS: &[Known] = &[
     known(&["CREATE", "OR", "REPLACE", "SECRET"], "Files are the truth: write CREATE SECRET."),
     known(&["CREATE", "OR", "REPLACE", "CONNECTION"], "Files are the truth: write CREATE CONNECTION."),
     known(&["CREATE", "OR", "REPLACE", "SOURCE"], "Files are the truth: write CREATE SOURCE."),
-    known(&["GRANT"], USERS),
-    known(&["REVOKE"], USERS),
     known(&["EXPLAIN"], "Type EXPLAIN in psql."),
     known(&["REFRESH"], "Models are refreshed with every wave; type REFRESH in psql to have it at once."),
     known(&["BACKFILL"], "Type BACKFILL in psql."),
@@ -115,7 +110,6 @@ pub(super) const STATEMENTS: &[Known] = &[
     known(&["CALL"], MODELS),
 ];
 
-const USERS: &str = "Users stand in catalog/warehouse.toml: sluice user NAME prints the lines.";
 const MODELS: &str = "Files hold CREATE SECRET, CONNECTION, SOURCE, STREAMING TABLE, MATERIALIZED VIEW, VIEW, AUDIT, UNIT TEST and COMMENT ON.";
 const TABLES: &str = "Declare a CREATE SOURCE for what comes in, a CREATE STREAMING TABLE or CREATE MATERIALIZED VIEW for what is computed.";
 const WRITES: &str = "Rows come in through sources only: declare one with connector = 'http' and push to it.";
@@ -246,5 +240,4 @@ pub(super) const CONNECTIONS: &[&str] =
     &["postgres", "http", "https", "smtp", "s3", "azure", "mysql", "rest", "webhook"];
 
 /// Backends of CREATE SECRET that are known and not done.
-pub(super) const SECRET_BACKENDS: &[&str] =
-    &["vault", "key_vault", "azure_key_vault", "keyvault", "aws", "gcp", "kubernetes"];
+pub(super) const SECRET_BACKENDS: &[&str] = &["key_vault", "keyvault", "aws", "gcp", "kubernetes"];

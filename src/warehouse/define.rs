@@ -6,12 +6,13 @@
 use super::loaded::{Loaded, load_without};
 use super::relations::model_relation;
 use super::{House, all_errors};
+use crate::catalog::access::Rules;
 use crate::catalog::definer::{Defined, Purpose, Request};
 use crate::catalog::definitions::{Change, Definitions, Refusal, Typed, TypedKind};
 use crate::catalog::live::{Row, batch_of};
 use crate::catalog::project::Project;
 use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableName, chain};
-use crate::sql;
+use crate::sql::{self, AccessStatement};
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use chrono::DateTime;
@@ -135,6 +136,27 @@ impl House {
     /// Does what is asked for. `Some` is what is to run from now on.
     pub(super) async fn define(&self, project: &Project, request: Request) -> Option<(Loaded, Answer)> {
         let Request { changes, user, purpose, done } = request;
+        let rights = changes.iter().filter_map(|change| match change {
+            Change::Access(statement) => Some(statement.clone()),
+            _ => None,
+        });
+        let rights: Vec<AccessStatement> = rights.collect();
+        let mut rules = match self.changed_rules(project, &rights, &user) {
+            Ok(rules) => rules,
+            Err(refusal) => {
+                let _ = done.send(Err(refusal));
+                return None;
+            }
+        };
+        if rights.len() == changes.len() {
+            // Models stand as they are: nothing is to be started anew.
+            let outcome = match purpose {
+                Purpose::Check => Ok(()),
+                Purpose::Apply => self.keep_rules(project, rules, &user).await,
+            };
+            let _ = done.send(outcome.map(|()| Defined::default()));
+            return None;
+        }
         let outcome = self.redefined(project, &changes, purpose).await;
         let (definitions, loaded, defined) = match outcome {
             Ok(redefined) => redefined,
@@ -147,6 +169,15 @@ impl House {
             let _ = done.send(Ok(defined));
             return None;
         }
+        for name in changes.iter().filter_map(Change::takes) {
+            if !definitions.0.contains_key(name) && is_dropped(&changes, name) {
+                rules.forget(name);
+            }
+        }
+        if let Err(refusal) = self.keep_rules(project, rules, &user).await {
+            let _ = done.send(Err(refusal));
+            return None;
+        }
         if let Err(error) = self.typing.keep(definitions).await {
             let message = format!("could not keep the definition: {}", chain(&error));
             let _ = done.send(Err(Refusal { code: "58030", message, detail: None, hint: None }));
@@ -154,6 +185,20 @@ impl House {
         }
         tracing::info!(user, "the project is reloaded: models were defined over a connection");
         Some((loaded, Box::new(move || drop(done.send(Ok(defined))))))
+    }
+
+    /// Makes these the typed rules, at once.
+    async fn keep_rules(&self, project: &Project, rules: Rules, user: &str) -> Result<(), Refusal> {
+        if rules == self.rights.now() {
+            return Ok(());
+        }
+        self.rights.keep(rules.clone()).await.map_err(|error| {
+            let message = format!("could not keep the rights: {}", chain(&error));
+            Refusal { code: "58030", message, detail: None, hint: None }
+        })?;
+        self.access.store(Arc::new(self.access_with(project, rules)));
+        tracing::info!(user, "roles and rights were changed over a connection");
+        Ok(())
     }
 
     /// The definitions after these changes, the project with them, and what of it is new.
@@ -194,6 +239,10 @@ impl House {
         let relations = relations.collect();
         Ok((after, loaded, Defined { relations, gone, lost }))
     }
+}
+
+fn is_dropped(changes: &[Change], name: &TableName) -> bool {
+    changes.iter().any(|change| matches!(change, Change::Drop { name: dropped, .. } if dropped == name))
 }
 
 /// The first error of a project that would not stand.

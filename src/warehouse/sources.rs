@@ -1,13 +1,14 @@
 //! Sources while they run: each in a task of its own, each with its writer.
 
+use super::secrets::Values;
 use super::unopened;
 use crate::bronze::{FlushLimits, LoadRecord, SourceState, StatusCell, Stream, run_writer};
 use crate::catalog::project::Project;
 use crate::ingest::open::{Opened, open_source};
 use crate::ingest::{Inboxes, Outlet, Reporter, Resume, SourceError};
 use crate::lake::Lake;
-use crate::ops::{clock, secret};
-use crate::sql::{OptionValue, SecretBackend, SourceDefinition};
+use crate::ops::clock;
+use crate::sql::{OptionValue, SourceDefinition};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,14 +75,14 @@ pub(super) async fn open(lake: &Arc<Lake>, definition: &Arc<SourceDefinition>) -
 pub(super) fn start(
     source: &RunningSource,
     resume: Resume,
-    project: &Project,
+    (project, values): (&Project, &Values),
     inboxes: &Inboxes,
     flush_age_max: Duration,
     log: impl Fn(LoadRecord) + Send + Sync + 'static,
     stop: &CancellationToken,
 ) -> Option<SourceTasks> {
     let stream = Arc::clone(source.stream.as_ref()?);
-    let resolve = |value: &OptionValue| look_up(project, value);
+    let resolve = |value: &OptionValue| look_up(values, value);
     let connection = source.definition.connection.as_ref().and_then(|name| project.connections.get(name));
     let opened = open_source(&source.definition, &project.folder, &resolve, connection.map(Arc::as_ref));
     let Opened { source: reader, inbox } = match opened {
@@ -115,21 +116,15 @@ pub(super) fn start(
     Some(SourceTasks { source: tokio::spawn(run), writer: tokio::spawn(writer), abandon })
 }
 
-/// An option's value; secrets are read where they are kept, each time a source starts.
-fn look_up(project: &Project, value: &OptionValue) -> Result<String, SourceError> {
+/// An option's value; secrets were read when the project started.
+fn look_up(values: &Values, value: &OptionValue) -> Result<String, SourceError> {
     let name = match value {
         OptionValue::Text(text) => return Ok(text.clone()),
         OptionValue::Secret(name) => name,
     };
-    let definition = project
-        .secrets
-        .get(name)
-        .ok_or_else(|| SourceError::Setting(format!("secret \"{name}\" is not defined")))?;
-    let missing = |what: &str| SourceError::Setting(format!("secret \"{name}\": {what} {}", definition.key));
-    match definition.backend {
-        SecretBackend::Env => secret::from_environment(&definition.key)
-            .ok_or_else(|| missing("there is no environment variable")),
-        SecretBackend::File => secret::from_file(&project.folder.join(&definition.key))
-            .map_err(|_| missing("could not read file")),
+    match values.get(name) {
+        Some(Ok(value)) => Ok(value.reveal().to_string()),
+        Some(Err(error)) => Err(SourceError::Setting(error.to_string())),
+        None => Err(SourceError::Setting(format!("secret \"{name}\" is not defined"))),
     }
 }

@@ -1,9 +1,11 @@
 //! The tables of schema `sluice`: the server as the console, the alerts and the tests see it.
 
+mod columns;
 mod lineage;
 
 use super::foreign::RunningForeign;
 use super::loaded::Planned;
+use super::rights::Rights;
 use super::sources::RunningSource;
 use super::{backfills, incidents, quarantined};
 use crate::catalog::cut::{Cut, Relation, RelationKind};
@@ -13,9 +15,15 @@ use crate::lake::{Lake, Table, TableName};
 use crate::ops::clock;
 use crate::quality::Audited;
 use crate::refresh::{EpochTable, RefreshRecord, StatusBoard, definition_id};
+use crate::serve::audit::AuditRecord;
 use crate::sql::{History, Trigger};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
+use columns::{
+    audit_log_schema, audits_schema, backfill_log_schema, backfills_schema, expectations_schema,
+    freshness_schema, incident_log_schema, incidents_schema, ingest_log_schema, models_schema,
+    progress_schema, quarantine_schema, refreshes_schema, sources_schema,
+};
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use std::collections::BTreeMap;
@@ -34,6 +42,7 @@ pub(super) struct Journals {
     pub(super) audits: Arc<Journal>,
     pub(super) incidents: Arc<Journal>,
     pub(super) backfills: Arc<Journal>,
+    pub(super) audit_log: Arc<Journal>,
 }
 
 impl Journals {
@@ -49,12 +58,30 @@ impl Journals {
             audits: open("audits", audits_schema(), "at")?,
             incidents: open("incident_log", incident_log_schema(), "at")?,
             backfills: open("backfill_log", backfill_log_schema(), "at")?,
+            audit_log: open("audit_log", audit_log_schema(), "at")?,
         })
     }
 
-    fn all(&self) -> [&Arc<Journal>; 6] {
-        let Self { ingest_log, refreshes, expectations, audits, incidents, backfills } = self;
-        [ingest_log, refreshes, expectations, audits, incidents, backfills]
+    fn all(&self) -> [&Arc<Journal>; 7] {
+        let Self { ingest_log, refreshes, expectations, audits, incidents, backfills, audit_log } = self;
+        [ingest_log, refreshes, expectations, audits, incidents, backfills, audit_log]
+    }
+
+    /// Notes a statement of a reader.
+    pub(super) fn note_statement(&self, record: &AuditRecord) {
+        self.audit_log.note(vec![
+            time(Some(record.at)),
+            text(&record.role),
+            i64::from(record.session).into(),
+            text(&record.client),
+            text(record.protocol),
+            text(&record.statement),
+            text(&record.objects.join(", ")),
+            text(record.outcome),
+            optional_text(record.sqlstate),
+            record.seconds.into(),
+            text(&record.login),
+        ]);
     }
 
     /// Notes a refresh and how its rules fared.
@@ -152,6 +179,7 @@ pub(super) struct Shown<'a> {
     pub(super) epochs: &'a EpochTable,
     pub(super) definitions: &'a Arc<Table>,
     pub(super) deployments: &'a Arc<Table>,
+    pub(super) rights: &'a Arc<Rights>,
     pub(super) journals: &'a Journals,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// The quarantine tables, whatever they stand beside.
@@ -171,6 +199,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         epochs,
         definitions,
         deployments,
+        rights,
         journals,
         cuts,
         quarantines,
@@ -261,6 +290,13 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let deployment_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(deployments)));
     let schema = Arc::clone(&deployments.snapshot().schema);
     add("deployments", "Which files ran, since when and by whom", schema, deployment_table);
+    add("audit_log", "Who ran what", audit_log_schema(), journal(&journals.audit_log));
+    let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
+    let schema = Arc::clone(&definitions.snapshot().schema);
+    add("definitions", "Models that were defined over a connection", schema, definition_table);
+    let shown = Arc::clone(rights);
+    let rules = live(rights.schema(), Arc::new(move || shown.rows()));
+    add("access_rules", "Roles and rights that were defined over a connection", rights.schema(), rules);
     let epoch_table: Arc<dyn TableProvider> =
         Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(epochs.table())));
     let epoch_schema = Arc::clone(&epochs.table().snapshot().schema);
@@ -400,189 +436,4 @@ pub(super) fn time(value: Option<DateTime<Utc>>) -> ScalarValue {
 
 pub(super) fn seconds_since(then: DateTime<Utc>) -> f64 {
     (clock::now() - then).to_std().unwrap_or_default().as_secs_f64()
-}
-
-fn columns(columns: &[(&str, DataType)]) -> SchemaRef {
-    let fields = columns.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-const TEXT: DataType = DataType::Utf8;
-const LONG: DataType = DataType::Int64;
-const DOUBLE: DataType = DataType::Float64;
-
-fn timestamp() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-}
-
-fn sources_schema() -> SchemaRef {
-    columns(&[
-        ("source", TEXT),
-        ("connector", TEXT),
-        ("state", TEXT),
-        ("error", TEXT),
-        ("rows_in", LONG),
-        ("rows_quarantined", LONG),
-        ("rate", DOUBLE),
-        ("lag_records", LONG),
-        ("lag_seconds", DOUBLE),
-        ("last_event_at", timestamp()),
-        ("last_commit_at", timestamp()),
-        ("watermark", timestamp()),
-    ])
-}
-
-fn progress_schema() -> SchemaRef {
-    columns(&[("source", TEXT), ("partition", TEXT), ("position", LONG), ("committed_at", timestamp())])
-}
-
-fn ingest_log_schema() -> SchemaRef {
-    columns(&[
-        ("source", TEXT),
-        ("batch", LONG),
-        ("started_at", timestamp()),
-        ("rows", LONG),
-        ("bytes", LONG),
-        ("outcome", TEXT),
-        ("error", TEXT),
-    ])
-}
-
-fn models_schema() -> SchemaRef {
-    columns(&[
-        ("model", TEXT),
-        ("kind", TEXT),
-        ("layer", TEXT),
-        ("refresh_policy", TEXT),
-        ("trigger", TEXT),
-        ("key_columns", TEXT),
-        ("incremental", DataType::Boolean),
-        ("why_not", TEXT),
-        ("definition_hash", TEXT),
-    ])
-}
-
-fn refreshes_schema() -> SchemaRef {
-    columns(&[
-        ("epoch", LONG),
-        ("model", TEXT),
-        ("mode", TEXT),
-        ("reason", TEXT),
-        ("rows_read", LONG),
-        ("rows_inserted", LONG),
-        ("rows_deleted", LONG),
-        ("seconds", DOUBLE),
-        ("outcome", TEXT),
-        ("error", TEXT),
-        ("at", timestamp()),
-    ])
-}
-
-fn freshness_schema() -> SchemaRef {
-    columns(&[("table_name", TEXT), ("fresh_as_of", timestamp()), ("lag_seconds", DOUBLE), ("state", TEXT)])
-}
-
-fn expectations_schema() -> SchemaRef {
-    columns(&[
-        ("model", TEXT),
-        ("name", TEXT),
-        ("rule", TEXT),
-        ("action", TEXT),
-        ("epoch", LONG),
-        ("passed", LONG),
-        ("failed", LONG),
-        ("at", timestamp()),
-        ("at_least", DOUBLE),
-        ("met", DataType::Boolean),
-    ])
-}
-
-fn audits_schema() -> SchemaRef {
-    columns(&[
-        ("model", TEXT),
-        ("name", TEXT),
-        ("blocking", DataType::Boolean),
-        ("epoch", LONG),
-        ("outcome", TEXT),
-        ("rows", LONG),
-        ("examples", TEXT),
-        ("error", TEXT),
-        ("defined_at", TEXT),
-        ("at", timestamp()),
-    ])
-}
-
-fn incident_log_schema() -> SchemaRef {
-    columns(&[
-        ("id", TEXT),
-        ("object", TEXT),
-        ("kind", TEXT),
-        ("opened_at", timestamp()),
-        ("closed_at", timestamp()),
-        ("attempts", LONG),
-        ("error", TEXT),
-        ("at", timestamp()),
-    ])
-}
-
-fn incidents_schema() -> SchemaRef {
-    columns(&[
-        ("id", TEXT),
-        ("object", TEXT),
-        ("kind", TEXT),
-        ("opened_at", timestamp()),
-        ("closed_at", timestamp()),
-        ("attempts", LONG),
-        ("error", TEXT),
-        ("state", TEXT),
-    ])
-}
-
-fn backfill_log_schema() -> SchemaRef {
-    columns(&[
-        ("id", TEXT),
-        ("table_name", TEXT),
-        ("from_time", timestamp()),
-        ("to_time", timestamp()),
-        ("done_to", timestamp()),
-        ("rows_taken", LONG),
-        ("rows_made", LONG),
-        ("state", TEXT),
-        ("error", TEXT),
-        ("started_at", timestamp()),
-        ("history_may_be_lost", DataType::Boolean),
-        ("at", timestamp()),
-    ])
-}
-
-fn backfills_schema() -> SchemaRef {
-    columns(&[
-        ("id", TEXT),
-        ("table_name", TEXT),
-        ("from_time", timestamp()),
-        ("to_time", timestamp()),
-        ("done_to", timestamp()),
-        ("rows_taken", LONG),
-        ("rows_made", LONG),
-        ("state", TEXT),
-        ("error", TEXT),
-        ("started_at", timestamp()),
-        ("updated_at", timestamp()),
-        ("history_may_be_lost", DataType::Boolean),
-    ])
-}
-
-fn quarantine_schema() -> SchemaRef {
-    columns(&[
-        ("table_name", TEXT),
-        ("source", TEXT),
-        ("position", TEXT),
-        ("rule", TEXT),
-        ("reason", TEXT),
-        ("raw", DataType::Binary),
-        ("epoch", LONG),
-        ("state", TEXT),
-        ("definition_hash", TEXT),
-        ("quarantined_at", timestamp()),
-    ])
 }

@@ -68,7 +68,7 @@ impl Gateway {
         let kept = session.as_ref().map(|session| self.sessions.options(&user, session)).unwrap_or_default();
         let said = settings(request.metadata()).map_err(status)?;
         let settings = kept.into_iter().chain(said).collect();
-        request.extensions_mut().insert(Caller { user, session, settings });
+        request.extensions_mut().insert(Caller { user, session, settings, address: peer.to_string() });
         Ok(request)
     }
 }
@@ -97,8 +97,8 @@ impl FlightService for Gateway {
 
     /// The tables, by path; what they hold is asked for with [`FlightService::get_flight_info`].
     async fn list_flights(&self, request: Request<Criteria>) -> Streamed<FlightInfo> {
-        self.admit(request).await?;
-        let cut = self.service.cut();
+        let request = self.admit(request).await?;
+        let cut = self.service.shown_to(&request)?;
         let infos: Vec<Result<FlightInfo, Status>> = cut
             .tables
             .iter()

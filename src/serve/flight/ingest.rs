@@ -29,13 +29,14 @@ const TOKEN_HEADER: &str = "sluice-token";
 /// Takes the rows of one call; tells how many are durable.
 pub(super) async fn ingest(
     readers: &Readers,
+    role: &str,
     command: CommandStatementIngest,
     metadata: &MetadataMap,
     stream: PeekableFlightDataStream,
 ) -> Result<i64, Status> {
     refuse_transaction(command.transaction_id.as_ref())?;
     check(&command).map_err(status)?;
-    let inbox = inbox(readers, &command.table).map_err(status)?;
+    let inbox = inbox(readers, role, &command.table).map_err(status)?;
     let channel = channel(metadata).map_err(status)?;
     let bytes_max = readers.limits.push_bytes_max;
     let mut batches = FlightRecordBatchStream::new_from_flight_data(stream.map_err(FlightError::from));
@@ -119,11 +120,13 @@ fn check(command: &CommandStatementIngest) -> Result<(), Error> {
     }
 }
 
-fn inbox(readers: &Readers, source: &str) -> Result<Arc<dyn Inbox>, Error> {
-    incoming::inbox(readers, source).ok_or_else(|| {
+fn inbox(readers: &Readers, role: &str, source: &str) -> Result<Arc<dyn Inbox>, Error> {
+    let inbox = incoming::inbox(readers, source).ok_or_else(|| {
         Error::new("42P01", format!("there is no source \"{source}\" that takes pushes"))
-            .with_detail(incoming::known(readers))
-    })
+            .with_detail(incoming::known(readers, role))
+    })?;
+    incoming::check_may(readers, role, source)?;
+    Ok(inbox)
 }
 
 /// The sender's channel and token: both or none.

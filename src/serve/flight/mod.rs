@@ -62,7 +62,7 @@ pub async fn listen(listener: TcpListener, readers: Readers) -> io::Result<()> {
     let door = Door::new(listener, readers.limits.connections_max);
     let incoming = wire::connections(door, readers.tls.clone());
     let token_idle_max = Duration::from_secs(readers.limits.token_idle_seconds_max);
-    let gate = Gate::new(Arc::clone(&readers.users), token_idle_max);
+    let gate = Gate::new(Arc::clone(&readers.logins), token_idle_max);
     // Options outlive their login's token by nothing.
     let sessions = Sessions::new(token_idle_max);
     let service = Service::new(readers, server_stop.clone()).map_err(io::Error::other)?;

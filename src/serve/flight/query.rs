@@ -9,15 +9,18 @@ use super::outgoing::{plain_schema, with_dictionaries};
 use super::parameters::{Values, check_count};
 use super::placeholders::numbered;
 use super::status::status;
+use crate::catalog::access::Access;
+use crate::serve::audit::Audited;
 use crate::serve::session::{Answer, Prepared, Session};
 use crate::serve::settings::Settings;
 use crate::serve::statement::{Statement, parse};
 use crate::serve::{Error, Parts, Readers, RowStream};
+use arc_swap::ArcSwap;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -39,6 +42,8 @@ pub(super) struct Caller {
     pub(super) session: Option<Vec<u8>>,
     /// Settings of this call: name and value.
     pub(super) settings: Vec<(String, String)>,
+    /// Where the call is from.
+    pub(super) address: String,
 }
 
 impl Caller {
@@ -53,7 +58,7 @@ impl Caller {
 
     /// A session of the engine with the call's settings.
     pub(super) fn session(&self, readers: &Readers) -> Result<Session, Error> {
-        let session = Session::new(readers.clone(), &self.user);
+        let session = Session::new(readers.clone(), &self.user).over("flight", &self.address);
         for (name, value) in &self.settings {
             session.settings().lock().set(name, Some(value), false)?;
         }
@@ -113,6 +118,8 @@ pub(super) struct Query {
     /// Those of each run: what a query gives for several rows of values follows one another.
     values: Vec<Values>,
     part: Option<(Arc<Parts>, usize)>,
+    /// The rights that it was planned by, and those of now.
+    access: (Weak<Access>, Arc<ArcSwap<Access>>),
     /// The columns that clients see.
     pub(super) schema: SchemaRef,
     /// Fires when the client cancels.
@@ -129,9 +136,17 @@ impl Query {
         mut values: Vec<Values>,
     ) -> Result<Vec<Self>, Error> {
         let session = caller.session(readers)?;
+        let access = (Arc::downgrade(&readers.access.load()), Arc::clone(&readers.access));
         manage(&session, Statement::Begin).await?;
         manage(&session, Statement::Savepoint(PINNED.to_string())).await?;
-        let mut prepared = session.prepare(statement, &[]).await?;
+        let audited = session.audited(&statement, &statement_text(&statement));
+        let prepared = session.prepare(statement, &[]).await;
+        match &prepared {
+            // It is noted when its rows are read.
+            Ok(_) => audited.forget(),
+            Err(error) => audited.end(Some(error)),
+        }
+        let mut prepared = prepared?;
         if values.is_empty() {
             values.push(Vec::new());
         }
@@ -153,6 +168,7 @@ impl Query {
             prepared: Arc::new(prepared),
             values,
             part: None,
+            access,
             cancelled: CancellationToken::new(),
         };
         let Some(parts) = parts.map(Arc::new) else { return Ok(vec![whole]) };
@@ -163,14 +179,22 @@ impl Query {
     /// Starts the query; it can be started again. `server_stop` ends it.
     pub(super) async fn run(&self, server_stop: CancellationToken) -> Result<Batches, Error> {
         let stop = Stop { cancelled: self.cancelled.clone(), server_stop };
+        let statement = self.prepared.statement();
+        let audited = self.session.audited(statement, &statement_text(statement));
         let started = tokio::select! {
             biased;
             error = stop.reason(None) => return Err(error),
             started = AssertUnwindSafe(self.rows()).catch_unwind() => started,
         };
-        let (rows, deadline) = started.map_err(|_| panicked())??;
+        let (rows, deadline) = match started.unwrap_or_else(|_| Err(panicked())) {
+            Ok(started) => started,
+            Err(error) => {
+                audited.end(Some(&error));
+                return Err(error);
+            }
+        };
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD_MAX);
-        let producer = tokio::spawn(produce(rows, sender.clone()));
+        let producer = tokio::spawn(produce(rows, sender.clone(), audited));
         tokio::spawn(watch(producer, sender, stop, deadline));
         Ok(ReceiverStream::new(receiver))
     }
@@ -178,6 +202,11 @@ impl Query {
     /// The rows, and when their time is over.
     async fn rows(&self) -> Result<(RowStream, Option<Instant>), Error> {
         if let Some((parts, part)) = &self.part {
+            let (planned_by, now) = &self.access;
+            if !Weak::ptr_eq(planned_by, &Arc::downgrade(&now.load())) {
+                return Err(Error::new("55000", "roles or rights have changed since the query was planned")
+                    .with_hint("Ask for the flight info again."));
+            }
             return Ok((parts.rows(*part), self.session.deadline()));
         }
         manage(&self.session, Statement::RollbackTo(PINNED.to_string())).await?;
@@ -252,17 +281,33 @@ impl Stop {
 }
 
 /// Runs a query to its end, as fast as the client reads.
-async fn produce(mut rows: RowStream, sender: mpsc::Sender<Result<RecordBatch, Error>>) {
+async fn produce(mut rows: RowStream, sender: mpsc::Sender<Result<RecordBatch, Error>>, audited: Audited) {
     loop {
         let item = match AssertUnwindSafe(rows.next()).catch_unwind().await {
-            Ok(None) => return,
+            Ok(None) => return audited.end(None),
             Ok(Some(item)) => item,
             Err(_) => Err(panicked()),
         };
-        let failed = item.is_err();
-        if sender.send(item).await.is_err() || failed {
+        if let Err(error) = &item {
+            audited.end(Some(error));
+            // Who has gone is told nothing.
+            let _ = sender.send(item).await;
             return;
         }
+        if sender.send(item).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A statement as it is noted.
+fn statement_text(statement: &Statement) -> String {
+    match statement {
+        Statement::Query(query) => query.to_string(),
+        Statement::Explain { query, .. } => format!("EXPLAIN {}", **query),
+        Statement::ExplainModel(text) => format!("EXPLAIN {text}"),
+        Statement::UnitTest(text) => text.clone(),
+        other => other.tag().to_string(),
     }
 }
 

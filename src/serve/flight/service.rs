@@ -13,6 +13,7 @@ use super::query::{self, Caller, Query, refuse_transaction};
 use super::statements::Statements;
 use super::status::status;
 use crate::catalog::cut::Cut;
+use crate::serve::guard::shown;
 use crate::serve::settings::Settings;
 use crate::serve::{Error, Readers};
 use arrow::datatypes::{Schema, SchemaRef};
@@ -64,9 +65,10 @@ impl Service {
         })
     }
 
-    /// The cut that a call sees.
-    pub(super) fn cut(&self) -> Arc<Cut> {
-        self.readers.cuts.borrow().clone()
+    /// What a caller is shown of the newest cut.
+    pub(super) fn shown_to<T>(&self, request: &Request<T>) -> Result<Arc<Cut>, Status> {
+        let cut = self.readers.cuts.borrow().clone();
+        Ok(shown(&cut, &self.readers.access.load(), &caller(request)?.user))
     }
 
     /// Plans a statement and describes the stream that will run it.
@@ -137,8 +139,9 @@ impl Service {
         Ok(Response::new(outgoing::answer(batch.map_err(Status::from)?)))
     }
 
-    fn foreign_keys(&self, of_key: &Asked, referring: &Asked) -> DoGet {
-        self.answer(keys::foreign_keys(of_key, referring, &self.cut()).map_err(FlightError::from))
+    fn foreign_keys(&self, of_key: &Asked, referring: &Asked, request: &Request<Ticket>) -> DoGet {
+        let keys = keys::foreign_keys(of_key, referring, &*self.shown_to(request)?);
+        self.answer(keys.map_err(FlightError::from))
     }
 
     async fn plan_prepared(&self, handle: &[u8], caller: &Caller) -> Result<Vec<Query>, Status> {
@@ -255,8 +258,9 @@ impl FlightSqlService for Service {
         command: CommandStatementIngest,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
+        let user = caller(&request)?.user;
         let (metadata, _, stream) = request.into_parts();
-        ingest::ingest(&self.readers, command, &metadata, stream).await
+        ingest::ingest(&self.readers, &user, command, &metadata, stream).await
     }
 
     async fn do_put_prepared_statement_update(
@@ -287,8 +291,8 @@ impl FlightSqlService for Service {
         self.command_info(&command.into_builder().schema(), request)
     }
 
-    async fn do_get_schemas(&self, command: CommandGetDbSchemas, _request: Request<Ticket>) -> DoGet {
-        self.answer(metadata::schemas(command, &self.cut()))
+    async fn do_get_schemas(&self, command: CommandGetDbSchemas, request: Request<Ticket>) -> DoGet {
+        self.answer(metadata::schemas(command, &*self.shown_to(&request)?))
     }
 
     async fn get_flight_info_tables(
@@ -299,8 +303,8 @@ impl FlightSqlService for Service {
         self.command_info(&command.into_builder().schema(), request)
     }
 
-    async fn do_get_tables(&self, command: CommandGetTables, _request: Request<Ticket>) -> DoGet {
-        self.answer(metadata::tables(command, &self.cut()))
+    async fn do_get_tables(&self, command: CommandGetTables, request: Request<Ticket>) -> DoGet {
+        self.answer(metadata::tables(command, &*self.shown_to(&request)?))
     }
 
     async fn get_flight_info_table_types(
@@ -335,8 +339,9 @@ impl FlightSqlService for Service {
         self.command_info(&metadata::primary_keys_schema(), request)
     }
 
-    async fn do_get_primary_keys(&self, command: CommandGetPrimaryKeys, _request: Request<Ticket>) -> DoGet {
-        self.answer(metadata::primary_keys(&command, &self.cut()).map_err(FlightError::from))
+    async fn do_get_primary_keys(&self, command: CommandGetPrimaryKeys, request: Request<Ticket>) -> DoGet {
+        let keys = metadata::primary_keys(&command, &*self.shown_to(&request)?);
+        self.answer(keys.map_err(FlightError::from))
     }
 
     async fn get_flight_info_exported_keys(
@@ -347,13 +352,9 @@ impl FlightSqlService for Service {
         self.command_info(&keys::foreign_keys_schema(), request)
     }
 
-    async fn do_get_exported_keys(
-        &self,
-        command: CommandGetExportedKeys,
-        _request: Request<Ticket>,
-    ) -> DoGet {
+    async fn do_get_exported_keys(&self, command: CommandGetExportedKeys, request: Request<Ticket>) -> DoGet {
         let CommandGetExportedKeys { catalog, db_schema: schema, table } = command;
-        self.foreign_keys(&Asked { catalog, schema, table: Some(table) }, &Asked::default())
+        self.foreign_keys(&Asked { catalog, schema, table: Some(table) }, &Asked::default(), &request)
     }
 
     async fn get_flight_info_imported_keys(
@@ -364,13 +365,9 @@ impl FlightSqlService for Service {
         self.command_info(&keys::foreign_keys_schema(), request)
     }
 
-    async fn do_get_imported_keys(
-        &self,
-        command: CommandGetImportedKeys,
-        _request: Request<Ticket>,
-    ) -> DoGet {
+    async fn do_get_imported_keys(&self, command: CommandGetImportedKeys, request: Request<Ticket>) -> DoGet {
         let CommandGetImportedKeys { catalog, db_schema: schema, table } = command;
-        self.foreign_keys(&Asked::default(), &Asked { catalog, schema, table: Some(table) })
+        self.foreign_keys(&Asked::default(), &Asked { catalog, schema, table: Some(table) }, &request)
     }
 
     async fn get_flight_info_cross_reference(
@@ -384,12 +381,13 @@ impl FlightSqlService for Service {
     async fn do_get_cross_reference(
         &self,
         command: CommandGetCrossReference,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> DoGet {
         let asked = |catalog, schema, table| Asked { catalog, schema, table: Some(table) };
         self.foreign_keys(
             &asked(command.pk_catalog, command.pk_db_schema, command.pk_table),
             &asked(command.fk_catalog, command.fk_db_schema, command.fk_table),
+            &request,
         )
     }
 

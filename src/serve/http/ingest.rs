@@ -6,6 +6,7 @@
 
 use super::{Peer, Refusal, Shared, admit};
 use crate::ingest::{Body as PushBody, Committed, Push, PushOutcome};
+use crate::serve::incoming;
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{ConnectInfo, Path, State};
@@ -66,14 +67,15 @@ async fn take(
     headers: &HeaderMap,
     body: &mut BodyDataStream,
 ) -> Result<Taken, Refusal> {
-    admit(state, headers, peer).await?;
+    let role = admit(state, headers, peer).await?;
     let inbox = state.readers.inboxes.read().get(&source).map(Arc::clone);
     let Some(inbox) = inbox else {
         let mut refusal =
             Refusal::new(StatusCode::NOT_FOUND, format!("there is no source \"{source}\" that takes pushes"));
-        refusal.sources = Some(state.readers.inboxes.read().keys().cloned().collect());
+        refusal.sources = Some(incoming::sources(&state.readers, &role));
         return Err(refusal);
     };
+    incoming::check_may(&state.readers, &role, &source).map_err(Refusal::forbidden)?;
     let channel = channel(headers)?;
     let exactly_once = channel.is_some();
     let limit = state.readers.limits.push_bytes_max;

@@ -14,7 +14,7 @@ mod page;
 mod tests;
 
 use super::connections::{Connection, Door};
-use super::gate::{Credentials, Gate};
+use super::gate::{Credentials, DEFAULT_USER, Gate};
 use super::{Error, Readers};
 use axum::Router;
 use axum::extract::connect_info::Connected;
@@ -111,7 +111,7 @@ pub async fn listen(listener: TcpListener, readers: Readers, addresses: Addresse
 fn router(readers: Readers, addresses: Addresses) -> Router {
     let room = readers.limits.push_bytes_max.saturating_mul(PUSHES_HELD_MAX).min(Semaphore::MAX_PERMITS);
     let token_idle_max = Duration::from_secs(readers.limits.token_idle_seconds_max);
-    let gate = Gate::new(Arc::clone(&readers.users), token_idle_max);
+    let gate = Gate::new(Arc::clone(&readers.logins), token_idle_max);
     let state = State { readers, addresses, gate, room: Arc::new(Semaphore::new(room)) };
     Router::new()
         .route("/", get(page::home))
@@ -123,18 +123,20 @@ fn router(readers: Readers, addresses: Addresses) -> Router {
         .with_state(Shared(Arc::new(state)))
 }
 
-/// Lets a caller in: trusted on loopback, or with a user's name and password.
-async fn admit(state: &State, headers: &HeaderMap, peer: Peer) -> Result<(), Refusal> {
+/// Lets a caller in: trusted on loopback, or with a user's name and password. Tells as whom.
+async fn admit(state: &State, headers: &HeaderMap, peer: Peer) -> Result<String, Refusal> {
     let header = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let credentials = Credentials::from_header(header).map_err(Refusal::login)?;
     let here = peer.0.ip().to_canonical().is_loopback();
-    if credentials == Credentials::None
-        && here
-        && state.readers.users.values().any(|user| user.trust_loopback)
-    {
-        return Ok(());
+    if credentials == Credentials::None && here {
+        // The one that Flight callers without a name are, if it is trusted.
+        let trusted = state.readers.users.iter().filter(|(_, user)| user.trust_loopback);
+        let first = trusted.clone().map(|(name, _)| name).next();
+        if let Some(name) = trusted.map(|(name, _)| name).find(|name| *name == DEFAULT_USER).or(first) {
+            return Ok(name.clone());
+        }
     }
-    state.gate.admit(credentials, peer.0.ip()).await.map(|_| ()).map_err(Refusal::login)
+    state.gate.admit(credentials, peer.0.ip()).await.map_err(Refusal::login)
 }
 
 /// A request that is not served, with the reason as JSON.
@@ -161,6 +163,12 @@ impl Refusal {
     fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);
         self
+    }
+
+    fn forbidden(error: Error) -> Self {
+        let mut refusal = Self::new(StatusCode::FORBIDDEN, error.message);
+        refusal.hint = error.hint;
+        refusal
     }
 
     fn login(error: Error) -> Self {

@@ -157,6 +157,17 @@ impl<'a> Connection<'a> {
     }
 }
 
+/// A statement and its text.
+pub(super) type Said = (Statement, String);
+
+/// What a statement failed by.
+pub(super) fn error_in<T>(done: &Result<T, Broken>) -> Option<&Error> {
+    match done {
+        Err(Broken::Message(_, error) | Broken::Fatal(error)) => Some(error),
+        _ => None,
+    }
+}
+
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_string()
@@ -190,7 +201,7 @@ impl Talk<'_> {
 
     /// Every statement of a text, one after the other; the first that fails ends it.
     async fn simple(&mut self, sql: &str) -> Result<(), Broken> {
-        let statements = statement::parse(sql)?;
+        let statements = statement::parse_said(sql)?;
         if statements.is_empty() {
             self.outbox.add(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()));
         }
@@ -204,10 +215,13 @@ impl Talk<'_> {
     }
 
     /// The statements of a simple query, up to one that copies in: what follows it waits.
-    async fn statements(&mut self, mut statements: VecDeque<Statement>) -> Result<(), Broken> {
-        while let Some(statement) = statements.pop_front() {
+    async fn statements(&mut self, mut statements: VecDeque<Said>) -> Result<(), Broken> {
+        while let Some((statement, text)) = statements.pop_front() {
+            let audited = self.session.audited(&statement, &text);
             let deadline = self.session.deadline();
-            within(deadline, self.one(statement)).await?;
+            let done = within(deadline, self.one(statement)).await;
+            audited.end(error_in(&done));
+            done?;
             if let Some(copying) = &mut self.copying {
                 copying.then = statements;
                 return Ok(());

@@ -1,6 +1,6 @@
 //! The extended protocol: statements parsed once, bound to values, executed some rows at a time.
 
-use super::connection::{Talk, stopped, tag_of, within};
+use super::connection::{Talk, error_in, stopped, tag_of, within};
 use super::decode;
 use super::encode::Format;
 use super::frame::{Broken, Target};
@@ -59,8 +59,15 @@ impl Talk<'_> {
         let statement = statements.pop().unwrap_or(Statement::Empty);
         let known = declared.iter().map(|oid| types::arrow_type(*oid)).collect::<Result<Vec<_>, _>>()?;
         let session = &self.session;
+        let audited = session.audited(&statement, sql);
         let preparing = async { session.prepare(statement, &known).await.map_err(Broken::from) };
-        let mut prepared = within(session.deadline(), preparing).await?;
+        let prepared = within(session.deadline(), preparing).await;
+        match &prepared {
+            // It is noted when it is executed.
+            Ok(_) => audited.forget(),
+            failed => audited.end(error_in(failed)),
+        }
+        let mut prepared = prepared?;
         let told = |i: usize| declared.get(i).copied().filter(|oid| known[i].is_some() && *oid != 0);
         prepared.parameter_ids = prepared
             .parameters
@@ -125,7 +132,10 @@ impl Talk<'_> {
                 let opening = async {
                     self.session.open_portal(&portal, &prepared, values).await.map_err(Broken::from)
                 };
-                within(self.session.deadline(), opening).await?;
+                let audited = self.session.audited(prepared.statement(), &prepared.text);
+                let opened = within(self.session.deadline(), opening).await;
+                audited.end(error_in(&opened));
+                opened?;
                 PortalState::Cursor
             }
             _ => PortalState::Bound(values),
@@ -175,7 +185,16 @@ impl Talk<'_> {
             return within(self.session.deadline(), self.read_cursor(name, formats, rows_max)).await;
         }
         let mut portal = self.portals.remove(name).ok_or_else(|| no_such_portal(name))?;
+        let audited = match &portal.state {
+            PortalState::Bound(_) => {
+                Some(self.session.audited(portal.prepared.statement(), &portal.prepared.text))
+            }
+            _ => None,
+        };
         let executed = within(self.session.deadline(), self.advance(&mut portal, rows_max)).await;
+        if let Some(audited) = audited {
+            audited.end(error_in(&executed));
+        }
         if executed.is_ok() && !matches!(portal.prepared.statement(), Statement::Commit | Statement::Rollback)
         {
             self.portals.insert(name.to_string(), portal);

@@ -9,7 +9,7 @@ use super::outbox::Outbox;
 use crate::engine::DATABASE;
 use crate::ops::clock;
 use crate::serve::session::Session;
-use crate::serve::users::{self, Proof, Verifier};
+use crate::serve::users::{Proof, Verifier};
 use crate::serve::{Error, Readers};
 use bytes::{Buf, Bytes};
 use pgwire::api::auth::sasl::scram::{ScramSecret, ScramServerAuth};
@@ -58,13 +58,14 @@ pub(super) async fn login(
         let error = Error::new("28000", "connections to this server must be encrypted");
         return Err(Broken::Fatal(error.with_hint("Connect with sslmode=require, or better verify-full.")));
     }
-    match users::proof(&readers.users, &request.user, address) {
+    match readers.logins.proof(&request.user, address).await {
         Proof::Nothing => {}
         Proof::Password(verifier) => {
             let may_try = guesses.may_try(address, &request.user, clock::instant());
             let proven = scram(inbox, outbox, verifier, certificate).await?;
             if !(proven && may_try) {
                 guesses.failed(address, &request.user, clock::instant());
+                readers.logins.failed(&request.user);
                 let message = format!("password authentication failed for user \"{}\"", request.user);
                 return Err(Broken::Fatal(Error::new("28P01", message)));
             }
@@ -77,7 +78,7 @@ pub(super) async fn login(
             Error::new("3D000", message).with_hint(format!("The database is called {DATABASE}.")),
         ));
     }
-    let session = Session::new(readers.clone(), &request.user);
+    let session = Session::new(readers.clone(), &request.user).over("postgres", address);
     for (name, value) in &request.settings {
         session.settings().lock().set_initial(name, value).map_err(Broken::Fatal)?;
     }

@@ -4,6 +4,7 @@
 //! when it is read. COMMIT hands everything over; what is stored then is computed before COMMIT is answered.
 
 use super::{Answer, Session, TransactionStatus};
+use crate::catalog::access::Action;
 use crate::catalog::cut::{Cut, CutTable, Freshness, RelationKind};
 use crate::catalog::definer::{Defined, Purpose};
 use crate::catalog::definitions::{Change, Refusal, Typed, TypedKind};
@@ -27,8 +28,8 @@ static NEXT_DRAFT: AtomicU64 = AtomicU64::new(DRAFT_SHAPES);
 impl Session {
     /// Does what a statement defines.
     pub(super) async fn define(&self, ddl: &Ddl, deadline: Option<Instant>) -> Result<Answer, Error> {
-        self.check_may_define(ddl.tag())?;
         let cut = self.cut(deadline).await?;
+        self.check_may_define(ddl, &cut)?;
         let changes = self.changes(ddl, &cut)?;
         if changes.is_empty() {
             return Ok(Answer::Tag(ddl.tag().into()));
@@ -49,7 +50,7 @@ impl Session {
         if changes.is_empty() { Ok(()) } else { self.apply(changes).await }
     }
 
-    async fn apply(&self, changes: Vec<Change>) -> Result<(), Error> {
+    pub(super) async fn apply(&self, changes: Vec<Change>) -> Result<(), Error> {
         let created: Vec<TableName> = changes.iter().filter_map(Change::defines).cloned().collect();
         let Defined { relations, lost, .. } =
             self.readers.definer.ask(changes, self.user(), Purpose::Apply).await?;
@@ -85,7 +86,7 @@ impl Session {
     }
 
     /// Plans what a transaction has defined so far and shows it to the transaction.
-    async fn draft(&self, changes: Vec<Change>, cut: &Arc<Cut>) -> Result<(), Error> {
+    pub(super) async fn draft(&self, changes: Vec<Change>, cut: &Arc<Cut>) -> Result<(), Error> {
         let (mut all, undrafted) = match &self.state.lock().transaction {
             Some(transaction) => (transaction.changes.clone(), transaction.undrafted.clone()),
             None => (vec![], None),
@@ -102,15 +103,46 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn check_may_define(&self, what: &str) -> Result<(), Error> {
-        if self.readers.users.get(self.user()).is_some_and(|user| user.may_define) {
+    /// Superusers define anything; others in schemas on which they have CREATE, of what they may read whole: what they make
+    /// is read by its owner's rights.
+    fn check_may_define(&self, ddl: &Ddl, cut: &Cut) -> Result<(), Error> {
+        let (access, role) = (self.access(), self.role());
+        if access.is_superuser(&role) {
             return Ok(());
         }
-        let message = format!("permission denied: user \"{}\" may not {what}", self.user());
+        let schemas = match ddl {
+            Ddl::Create { name, .. } => vec![self.name_to_be(name)?.schema],
+            Ddl::Rename { name, .. } | Ddl::Comment { name, .. } => vec![self.schema_of(name, cut)],
+            Ddl::Drop { names, .. } => names.iter().map(|name| self.schema_of(name, cut)).collect(),
+            Ddl::CreateSchema { name, .. } => vec![name.clone()],
+            Ddl::DropSchema { names, .. } => names.clone(),
+        };
+        if schemas.iter().all(|schema| access.allows(&role, Action::Create(schema))) {
+            return self.check_reads(ddl, cut);
+        }
+        let message = format!("permission denied: user \"{role}\" may not {}", ddl.tag());
         Err(Error::new("42501", message).with_hint(format!(
-            "Write may_define = true under [users.{}] in catalog/warehouse.toml, or define the model in a file of sql/.",
-            self.user()
+            "Write may_define = true under [users.{role}] in catalog/warehouse.toml, GRANT CREATE ON SCHEMA {} TO {role}, or \
+             define the model in a file of sql/.",
+            schemas.join(", ")
         )))
+    }
+
+    fn schema_of(&self, name: &Named, cut: &Cut) -> String {
+        let found = self.find(name, cut).ok().map(|table| table.relation.name.schema.clone());
+        found.or_else(|| name.schema.clone()).unwrap_or_default()
+    }
+
+    /// Whoever reads what is made need not be allowed to read what it is made of: who makes it has to be.
+    fn check_reads(&self, ddl: &Ddl, cut: &Cut) -> Result<(), Error> {
+        for change in self.changes(ddl, cut)? {
+            let Change::Create { model, .. } = change else { continue };
+            // What does not read is refused when it is planned.
+            for input in model.inputs() {
+                self.check_may(Action::Select(&input), &input, cut)?;
+            }
+        }
+        Ok(())
     }
 
     fn changes(&self, ddl: &Ddl, cut: &Cut) -> Result<Vec<Change>, Error> {
@@ -255,7 +287,7 @@ impl Session {
     }
 }
 
-fn is_schema(name: &str, cut: &Cut) -> bool {
+pub(super) fn is_schema(name: &str, cut: &Cut) -> bool {
     ["public", "pg_catalog", "information_schema"].contains(&name)
         || cut.tables.keys().any(|table| table.schema == name)
 }

@@ -4,6 +4,7 @@
 //! them durable one source after the other. Statements that follow see what their session has put in.
 
 use super::Session;
+use crate::catalog::access::Action;
 use crate::ingest::{Committed, row_bytes};
 use crate::lake::TableName;
 use crate::serve::statement::Named;
@@ -34,6 +35,7 @@ impl Session {
     ) -> Result<Target, Error> {
         let cut = self.cut(deadline).await?;
         let table = self.find(name, &cut)?.relation.name.clone();
+        self.check_may(Action::Insert(&table), &table, &cut)?;
         let all = self.columns_of(&table)?;
         let columns = match columns {
             None => all,
@@ -47,7 +49,7 @@ impl Session {
             (table.schema == incoming::SCHEMA).then(|| incoming::inbox(&self.readers, &table.name)).flatten();
         let Some(inbox) = inbox else {
             return Err(Error::new("42809", format!("\"{table}\" takes no rows over a connection"))
-                .with_detail(incoming::known(&self.readers))
+                .with_detail(incoming::known(&self.readers, &self.role()))
                 .with_hint("Declare a source with connector = 'http' in catalog/."));
         };
         Ok(inbox.columns().to_vec())

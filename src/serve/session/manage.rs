@@ -2,6 +2,7 @@
 
 use super::prepared::no_such_statement;
 use super::{Answer, Savepoint, Session, Transaction};
+use crate::serve::settings::NO_ROLE;
 use crate::serve::statement::{Discarded, Statement};
 use crate::serve::{Error, settings};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -29,6 +30,10 @@ impl Session {
             }
             // There is no transaction that it could be for.
             Statement::Set { local: true, .. } if self.state.lock().transaction.is_none() => {}
+            Statement::Set { name, value, local } if name == "role" => {
+                self.set_role(value.as_deref().filter(|role| *role != NO_ROLE), *local)?;
+            }
+            Statement::Reset(name) if name == "role" => self.set_role(None, false)?,
             Statement::Set { name, value, local } => {
                 self.settings().lock().set(name, value.as_deref(), *local)?;
             }
@@ -36,9 +41,8 @@ impl Session {
                 self.settings().lock().set(name, None, false)?;
             }
             Statement::ResetAll => self.settings().lock().reset_all(),
-            Statement::SetUser(Some(user)) if user != self.user() => {
-                return Err(Error::new("42501", format!("permission denied to become \"{user}\"")));
-            }
+            Statement::SetRole { local: true, .. } if self.state.lock().transaction.is_none() => {}
+            Statement::SetRole { role, local } => self.set_role(role.as_deref(), *local)?,
             Statement::Deallocate(Some(name)) if !self.drop_prepared(name) => {
                 return Err(no_such_statement(name));
             }
@@ -48,6 +52,7 @@ impl Session {
                     return Err(Error::new("25001", "DISCARD ALL cannot run inside a transaction block"));
                 }
                 self.settings().lock().reset_all();
+                self.settings().lock().set_role(None, false);
                 self.drop_all_prepared();
                 self.cursors().lock().close_all();
             }
@@ -62,6 +67,21 @@ impl Session {
             _ => {}
         }
         Ok(Answer::Tag(statement.tag().into()))
+    }
+
+    /// Takes on the rights of a role that who logged in is a member of.
+    fn set_role(&self, role: Option<&str>, local: bool) -> Result<(), Error> {
+        if let Some(role) = role.filter(|role| *role != self.user()) {
+            let access = self.access();
+            if !access.is_member(self.user(), role) {
+                return Err(Error::new("42501", format!("permission denied to set role \"{role}\"")));
+            }
+            if let Some((message, hint)) = access.unknown(role) {
+                return Err(Error::new("22023", message).with_hint(hint));
+            }
+        }
+        self.settings().lock().set_role(role, local);
+        Ok(())
     }
 
     /// A transaction is a pinned cut, the settings to go back to, what it defines and the rows that it has for sources.

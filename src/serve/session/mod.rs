@@ -4,6 +4,7 @@
 //! when it began; between `BEGIN` and the end of the transaction all statements see the cut of the first one
 //! (REPEATABLE READ). Failures carry a SQLSTATE and leave the session usable; in a transaction they fail it (25P02).
 
+mod access;
 mod cursors;
 mod cut;
 mod define;
@@ -25,12 +26,14 @@ pub use prepared::{Listed, Prepared};
 pub(super) use scope::Scope;
 pub(super) use search_path::SCHEMA as SEARCH_PATH;
 
+use super::audit::AuditLog;
 use super::functions::Surroundings;
 use super::postgres::catalog::Catalog;
 use super::query::{self, RowStream};
 use super::settings::Settings;
 use super::statement::Statement;
 use super::{Error, Parts, Readers, explain};
+use crate::catalog::access::Access;
 use crate::catalog::cut::Cut;
 use crate::catalog::definer::{Files, Purpose};
 use crate::catalog::definitions::Change;
@@ -89,6 +92,8 @@ pub struct Session {
     readers: Readers,
     surroundings: Arc<Surroundings>,
     state: Mutex<State>,
+    protocol: &'static str,
+    address: String,
 }
 
 #[derive(Default)]
@@ -138,6 +143,8 @@ impl Session {
         let mut settings = Settings::default();
         // The table's own defaults always fit.
         let _ = settings.set_initial("session_authorization", user);
+        let is_superuser = readers.access.load().is_superuser(user);
+        let _ = settings.set_initial("is_superuser", if is_superuser { "on" } else { "off" });
         let _ = settings.set_initial("statement_timeout", &readers.limits.statement_timeout_ms.to_string());
         let _ = settings.set_initial("ssl", if readers.tls.is_some() { "on" } else { "off" });
         let _ = settings.set_initial("max_connections", &readers.limits.connections_max.to_string());
@@ -148,12 +155,50 @@ impl Session {
             cursors: Mutex::default(),
             statements: Mutex::default(),
         };
-        Self { readers, surroundings: Arc::new(surroundings), state: Mutex::default() }
+        let (protocol, address) = ("", String::new());
+        Self { readers, surroundings: Arc::new(surroundings), state: Mutex::default(), protocol, address }
+    }
+
+    /// The same, over a protocol from an address.
+    pub fn over(mut self, protocol: &'static str, address: impl ToString) -> Self {
+        (self.protocol, self.address) = (protocol, address.to_string());
+        self
+    }
+
+    /// Over which protocol statements come.
+    pub(super) fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
+    /// From where, and of which program.
+    pub(super) fn client(&self) -> String {
+        let program = self.settings().lock().get("application_name").unwrap_or_default();
+        format!("{} {program}", self.address).trim().to_string()
+    }
+
+    /// Where records of statements go.
+    pub(super) fn audit_log(&self) -> &AuditLog {
+        &self.readers.audit
+    }
+
+    /// The cut that was published last.
+    pub(super) fn newest_cut(&self) -> Arc<Cut> {
+        self.readers.cuts.borrow().clone()
     }
 
     /// Who asks.
     pub fn user(&self) -> &str {
         &self.surroundings.user
+    }
+
+    /// Roles and rights as they are now.
+    pub(super) fn access(&self) -> Arc<Access> {
+        self.readers.access.load_full()
+    }
+
+    /// By whose rights statements run.
+    pub fn role(&self) -> String {
+        self.surroundings.role()
     }
 
     /// The number of the session.
@@ -221,7 +266,7 @@ impl Session {
         if let Some(query) = statement.query() {
             let cut = self.cut(self.deadline()).await?;
             let found = query::plan(&self.scope(&cut)?, query, declared).await?;
-            planned = Some((Arc::downgrade(&cut), found));
+            planned = Some((self.seen(&cut), found));
         }
         let columns = match &statement {
             Statement::Query(_) => planned.as_ref().map(|(_, planned)| planned.columns.clone()),
@@ -275,7 +320,7 @@ impl Session {
         let parts = Parts::plan(&self.scope(&cut)?, &planned, values, parts_max).await?;
         if parts.is_none() {
             // For the execution that follows.
-            *prepared.planned.lock() = Some((Arc::downgrade(&cut), planned));
+            *prepared.planned.lock() = Some((self.seen(&cut), planned));
         }
         Ok(parts)
     }
@@ -343,6 +388,7 @@ impl Session {
                 within(deadline, target).await
             }
             Statement::Define(ddl) => within(deadline, self.define(ddl, deadline)).await,
+            Statement::Access(access) => within(deadline, self.change_access(access, deadline)).await,
             Statement::Commit => {
                 let mut defined = self.commit_definitions().await;
                 if defined.is_ok() {

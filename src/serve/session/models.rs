@@ -2,6 +2,7 @@
 
 use super::{Answer, Session, TransactionStatus};
 use crate::bronze::ReplayError;
+use crate::catalog::access::Action;
 use crate::catalog::cut::{Cut, CutTable, RelationKind};
 use crate::catalog::plan::plan_beside;
 use crate::lake::TableName;
@@ -38,6 +39,9 @@ impl Session {
     pub(super) async fn explain_model(&self, text: &str, deadline: Option<Instant>) -> Result<Answer, Error> {
         let cut = self.cut(deadline).await?;
         let definition = Arc::new(definition(text)?);
+        for input in &definition.query.inputs {
+            self.check_may(Action::Select(input), input, &cut)?;
+        }
         let late = late_view(&definition).map(Arc::new);
         let mut lines = self.explained(definition, &cut).await?;
         if let Some(late) = late {
@@ -68,6 +72,9 @@ impl Session {
             return Err(wrong_kind(view, "a materialized view"));
         }
         let name = view.relation.name.clone();
+        // What differs is shown.
+        self.check_may(Action::Maintain(&name), &name, &cut)?;
+        self.check_may(Action::Select(&name), &name, &cut)?;
         let Verified { epoch, rows, missing, unexpected, examples } =
             self.readers.control.verify(&name, &cut).await?;
         let verdict = if missing + unexpected == 0 { "equal" } else { "differs" };
@@ -108,13 +115,15 @@ impl Session {
             RelationKind::StreamingTable => {}
             _ => return Err(wrong_kind(model, "a model that is stored")),
         }
-        self.readers.control.refresh(&model.relation.name, extent).await?;
+        let name = &model.relation.name;
+        self.check_may(Action::Maintain(name), name, &cut)?;
+        self.readers.control.refresh(name, extent).await?;
         let tag = if only_view { "REFRESH MATERIALIZED VIEW" } else { "REFRESH TABLE" };
         Ok(Answer::Tag(tag.into()))
     }
 
     /// The relation of a name, looked for along the search path when it has no schema.
-    pub(super) fn find<'a>(&self, name: &Named, cut: &'a Cut) -> Result<&'a CutTable, Error> {
+    pub(in crate::serve) fn find<'a>(&self, name: &Named, cut: &'a Cut) -> Result<&'a CutTable, Error> {
         let schemas = match &name.schema {
             Some(schema) => vec![schema.clone()],
             None => functions::search_path(&self.surroundings),

@@ -2,10 +2,12 @@
 //!
 //! What a statement means does not change while definitions and the session's settings stay: only the rows of its tables
 //! do, and the values of its parameters. The optimized plan is kept with parameters in it; an execution puts in the
-//! values and the tables of its cut, and has it laid out for them. Plans with functions whose result changes (`now()`, a
+//! values and the tables of its cut, and has it laid out for them. What roles and rights make of a query is part of what it
+//! means: a change of them has plans made anew, and one over a table with policies or masks is never kept. Plans with functions whose result changes (`now()`, a
 //! setting) are made anew each time: the optimizer puts results in their place.
 
 use super::{Prepared, Scope, Session};
+use crate::catalog::access::Access;
 use crate::catalog::cut::Cut;
 use crate::engine;
 use crate::lake::TableName;
@@ -88,13 +90,19 @@ impl Session {
 pub(super) struct Meaning {
     /// The definitions of the warehouse, which a kept plan must not hold on to.
     pub(super) catalog: Weak<Catalog>,
+    /// By whose rights, and which these are.
+    pub(super) role: String,
+    pub(super) access: Weak<Access>,
     /// The session's `search_path` and time zone.
     pub(super) settings: [String; 2],
 }
 
 impl PartialEq for Meaning {
     fn eq(&self, other: &Self) -> bool {
-        Weak::ptr_eq(&self.catalog, &other.catalog) && self.settings == other.settings
+        Weak::ptr_eq(&self.catalog, &other.catalog)
+            && Weak::ptr_eq(&self.access, &other.access)
+            && self.role == other.role
+            && self.settings == other.settings
     }
 }
 

@@ -1,6 +1,7 @@
 //! Prepared statements: planned once, kept under a name, executed any number of times with other values.
 
 use super::plans::KeptPlan;
+use super::scope::Seen;
 use super::{Answer, Scope, Session};
 use crate::catalog::cut::Cut;
 use crate::ops::clock;
@@ -14,7 +15,7 @@ use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Prepared statements of one session.
@@ -35,7 +36,7 @@ pub struct Prepared {
     /// The types that parameters are cast to, as SQL spells them.
     pub parameters_spelt: Vec<Option<String>>,
     /// The plan made while preparing, for the first execution, if that still sees the same cut.
-    pub(super) planned: Mutex<Option<(Weak<Cut>, Planned)>>,
+    pub(super) planned: Mutex<Option<(Seen, Planned)>>,
     /// The plan for all executions after it.
     pub(super) kept: Mutex<Option<KeptPlan>>,
 }
@@ -145,10 +146,9 @@ impl Session {
         };
         let types = types_now(prepared, values);
         let fits = |planned: &Planned| types == planned.parameters;
-        let same_cut = |planned: (Weak<Cut>, Planned)| {
-            Weak::ptr_eq(&planned.0, &Arc::downgrade(cut)).then_some(planned.1)
-        };
-        let kept = prepared.planned.lock().take().and_then(same_cut).filter(fits);
+        let seen = self.seen(cut);
+        let same = |planned: (Seen, Planned)| (planned.0 == seen).then_some(planned.1);
+        let kept = prepared.planned.lock().take().and_then(same).filter(fits);
         let planned = match kept {
             Some(planned) => planned,
             None => {

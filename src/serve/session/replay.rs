@@ -3,6 +3,7 @@
 
 use super::models::{one_batch, wrong_kind};
 use super::{Answer, Session, TransactionStatus};
+use crate::catalog::access::Action;
 use crate::catalog::cut::RelationKind;
 use crate::refresh::Range;
 use crate::serve::Error;
@@ -37,6 +38,7 @@ impl Session {
         if table.relation.kind != RelationKind::StreamingTable {
             return Err(wrong_kind(table, "a streaming table"));
         }
+        self.check_may(Action::Maintain(&table.relation.name), &table.relation.name, &cut)?;
         self.readers.control.backfill(&table.relation.name, range, history_may_be_lost).await?;
         Ok(Answer::Tag("BACKFILL".into()))
     }
@@ -55,6 +57,7 @@ impl Session {
         let cut = self.cut(deadline).await?;
         let table = self.find(name, &cut)?;
         let (name, kind) = (&table.relation.name, table.relation.kind);
+        self.check_may(Action::Maintain(name), name, &cut)?;
         let has_quarantine = cut.tables.contains_key(&name.quarantine());
         let replayed = match kind {
             RelationKind::Source | RelationKind::StreamingTable if !has_quarantine => {

@@ -3,14 +3,18 @@
 use super::Session;
 use super::plans::Meaning;
 use super::search_path::{self, SearchPath};
+use crate::catalog::access::Access;
 use crate::catalog::cut::Cut;
 use crate::engine::{self, CutCatalog, DATABASE};
 use crate::lake::ReadsAgain;
 use crate::ops::opaque::Opaque;
 use crate::serve::functions;
+use crate::serve::guard::{Guard, GuardedCatalog};
 use crate::serve::postgres::catalog::Catalog;
 use crate::serve::{Error, dialect};
-use datafusion::catalog::{CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList};
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList,
+};
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 use datafusion::functions::datetime::now::NowFunc;
@@ -19,7 +23,7 @@ use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// The engine over one cut, for one statement.
 #[derive(Clone, Debug)]
@@ -28,6 +32,22 @@ pub(in crate::serve) struct Scope {
     pub(in crate::serve) state: Opaque<SessionState>,
     /// The same for plans over small tables, made when first asked for.
     alone: Arc<OnceLock<Opaque<SessionState>>>,
+}
+
+/// What a plan was made for: one cut, one role, its rights.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    cut: Weak<Cut>,
+    access: Weak<Access>,
+    role: String,
+}
+
+impl PartialEq for Seen {
+    fn eq(&self, other: &Self) -> bool {
+        Weak::ptr_eq(&self.cut, &other.cut)
+            && Weak::ptr_eq(&self.access, &other.access)
+            && self.role == other.role
+    }
 }
 
 impl Scope {
@@ -52,26 +72,54 @@ impl Scope {
 }
 
 impl Session {
+    /// What a plan is made for, beside a query.
+    pub(super) fn seen(&self, cut: &Arc<Cut>) -> Seen {
+        Seen { cut: Arc::downgrade(cut), access: Arc::downgrade(&self.access()), role: self.role() }
+    }
+
     /// What statements that see `cut` mean.
-    pub(super) fn meaning(&self, cut: &Cut) -> Result<Meaning, Error> {
+    pub(super) fn meaning(&self, cut: &Arc<Cut>) -> Result<Meaning, Error> {
+        let (access, role) = (self.access(), self.role());
+        let catalog = Arc::downgrade(&self.readers.catalogs.get(cut, &access, &role)?);
         let settings = self.settings().lock();
-        Ok(Meaning {
-            catalog: Arc::downgrade(&self.readers.catalogs.get(cut, self.readers.users.keys())?),
-            settings: [settings.get("search_path")?, settings.time_zone()],
-        })
+        let settings = [settings.get("search_path")?, settings.time_zone()];
+        Ok(Meaning { catalog, role, access: Arc::downgrade(&access), settings })
     }
 
     /// The scope of a statement that sees `cut`.
     pub(super) fn scope(&self, cut: &Arc<Cut>) -> Result<Scope, Error> {
-        let catalog = self.readers.catalogs.get(cut, self.readers.users.keys())?;
-        let mut state = SessionState::clone(&*self.engine_of(&catalog)?);
-        catalog.equip_for(&mut state, cut)?;
+        let (access, role) = (self.access(), self.role());
+        let catalog = self.readers.catalogs.get(cut, &access, &role)?;
+        let mut state = self.state_over(&catalog, cut)?;
         let tables = CutCatalog::new(Arc::clone(cut), self.readers.engine.clone());
+        let tables = catalog.over(tables, &self.surroundings);
+        let tables: Arc<dyn CatalogProvider> = match access.is_superuser(&role) {
+            true => Arc::new(tables),
+            false => {
+                let (cut, engine) = (Arc::clone(cut), self.readers.engine.clone());
+                let guard = Guard { access, role, cut, engine, state: Opaque::new(state.clone()) };
+                Arc::new(GuardedCatalog::new(tables, guard))
+            }
+        };
         let path = functions::search_path(&self.surroundings);
-        let tables = SearchPath::over(catalog.over(tables, &self.surroundings), &path);
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        catalogs.register_catalog(DATABASE.to_string(), Arc::new(tables));
+        catalogs.register_catalog(DATABASE.to_string(), Arc::new(SearchPath::over(tables, &path)));
         state.register_catalog_list(catalogs);
+        Ok(Scope { state: Opaque::new(state), alone: Arc::default() })
+    }
+
+    /// The guard of a statement that sees `cut`, for who checks a policy by it.
+    pub(super) fn guard(&self, cut: &Arc<Cut>) -> Result<Guard, Error> {
+        let (access, role) = (self.access(), self.role());
+        let catalog = self.readers.catalogs.get(cut, &access, &role)?;
+        let state = Opaque::new(self.state_over(&catalog, cut)?);
+        Ok(Guard { access, role, cut: Arc::clone(cut), engine: self.readers.engine.clone(), state })
+    }
+
+    /// The engine with the session's functions and settings, over no tables.
+    fn state_over(&self, catalog: &Arc<Catalog>, cut: &Arc<Cut>) -> Result<SessionState, Error> {
+        let mut state = SessionState::clone(&*self.engine_of(catalog)?);
+        catalog.equip_for(&mut state, cut)?;
         let options = state.config_mut().options_mut();
         options.catalog.default_schema = search_path::SCHEMA.to_string();
         // Errors then tell where in the text they are.
@@ -80,7 +128,7 @@ impl Session {
         let now = NowFunc::new_with_config(state.config_options());
         state.register_udf(Arc::new(ScalarUDF::new_from_impl(now)))?;
         state.mark_start_execution();
-        Ok(Scope { state: Opaque::new(state), alone: Arc::default() })
+        Ok(state)
     }
 
     /// What all statements of a session have in common, made anew when definitions changed.

@@ -1,6 +1,5 @@
 //! Names without a schema: looked for in `pg_catalog`, then along `search_path`, as PostgreSQL does.
 
-use crate::engine::CutCatalog;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::Result;
@@ -12,13 +11,13 @@ pub(in crate::serve) const SCHEMA: &str = "$path";
 /// A cut whose names may be written without a schema.
 #[derive(Debug)]
 pub(super) struct SearchPath {
-    cut: CutCatalog,
+    cut: Arc<dyn CatalogProvider>,
     path: Arc<PathSchema>,
 }
 
 impl SearchPath {
     /// The cut, with a path of schemas.
-    pub(super) fn over(cut: CutCatalog, path: &[String]) -> Self {
+    pub(super) fn over(cut: Arc<dyn CatalogProvider>, path: &[String]) -> Self {
         let names = std::iter::once("pg_catalog").chain(path.iter().map(String::as_str));
         let schemas = names.filter_map(|name| cut.schema(name)).collect();
         Self { cut, path: Arc::new(PathSchema { schemas }) }
@@ -54,11 +53,14 @@ impl SchemaProvider for PathSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        for schema in &self.schemas {
-            if schema.table_exist(name) {
-                return schema.table(name).await;
+        // What may be read comes before what may not.
+        let mut denied = None;
+        for schema in self.schemas.iter().filter(|schema| schema.table_exist(name)) {
+            match schema.table(name).await {
+                Err(error) => denied = denied.or(Some(error)),
+                found => return found,
             }
         }
-        Ok(None)
+        denied.map_or(Ok(None), Err)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::models::{first, one_batch};
 use super::{Answer, Session};
+use crate::catalog::access::Action;
 use crate::refresh::Tested;
 use crate::serve::Error;
 use crate::sql::{Definition, parse_file};
@@ -23,6 +24,8 @@ impl Session {
         let Some(Definition::UnitTest(test)) = definitions.pop() else {
             return Err(Error::internal("a unit test was parsed as something else"));
         };
+        let cut = self.cut(deadline).await?;
+        self.check_may(Action::Maintain(&test.of), &test.of, &cut)?;
         let failure = match self.readers.control.unit_test(&test).await? {
             Tested::Wrong(errors) => return Err(first(errors)),
             Tested::Ran(failure) => failure,

@@ -3,6 +3,7 @@
 //! Comes in: the text of one message, possibly several statements. Goes out: [`Statement`]s; everything that is not on
 //! the list is refused by name, before anything is planned. Nothing here touches data.
 
+mod access;
 mod copy;
 mod copy_in;
 mod cursors;
@@ -27,7 +28,7 @@ use super::Error;
 use crate::catalog::definer::Files;
 use crate::ops::opaque::Opaque;
 use crate::refresh::{Extent, Range};
-use crate::sql::{bind_as_written, bind_expression_as_written, expand_windows};
+use crate::sql::{AccessStatement, bind_as_written, bind_expression_as_written, expand_windows};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -107,8 +108,15 @@ pub enum Statement {
     Reset(String),
     /// `RESET ALL`.
     ResetAll,
-    /// `SET SESSION AUTHORIZATION`, `SET ROLE`; `None` is `DEFAULT` or `NONE`.
-    SetUser(Option<String>),
+    /// `SET SESSION AUTHORIZATION`, `SET ROLE`.
+    SetRole {
+        /// The role; `None` is `DEFAULT` or `NONE`.
+        role: Option<String>,
+        /// Only until the transaction ends.
+        local: bool,
+    },
+    /// `CREATE ROLE`, `GRANT`, `CREATE POLICY` and the like.
+    Access(AccessStatement),
     /// `BEGIN`, `START TRANSACTION`.
     Begin,
     /// `SET TRANSACTION`, `SET SESSION CHARACTERISTICS`: every transaction reads one cut, so there is nothing to choose.
@@ -194,7 +202,8 @@ impl Statement {
             Statement::Apply(_) => "APPLY",
             Statement::Define(ddl) => ddl.tag(),
             Statement::Show(_) | Statement::ShowAll => "SHOW",
-            Statement::Set { .. } | Statement::SetUser(_) | Statement::SetTransaction => "SET",
+            Statement::Set { .. } | Statement::SetRole { .. } | Statement::SetTransaction => "SET",
+            Statement::Access(access) => access::tag(access),
             Statement::Reset(_) | Statement::ResetAll => "RESET",
             Statement::Begin => "BEGIN",
             Statement::Commit => "COMMIT",
@@ -237,6 +246,11 @@ impl Statement {
 
 /// Parses every statement of a text; an empty text has none. Positions count from the start of the whole text.
 pub fn parse(sql: &str) -> Result<Vec<Statement>, Error> {
+    Ok(parse_said(sql)?.into_iter().map(|(statement, _)| statement).collect())
+}
+
+/// As [`parse`], each with its own text.
+pub fn parse_said(sql: &str) -> Result<Vec<(Statement, String)>, Error> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|error| {
         Error::new("42601", error.message.to_lowercase()).with_position(at(sql, error.location))
@@ -246,7 +260,8 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>, Error> {
         let tokens: Vec<TokenWithSpan> =
             tokens.iter().filter(|token| !is_space(&token.token)).cloned().collect();
         if !tokens.is_empty() {
-            statements.push(parse_one(sql, tokens)?);
+            let text = text_of(sql, &tokens).unwrap_or_default();
+            statements.push((parse_one(sql, tokens)?, text));
         }
     }
     Ok(statements)
@@ -276,7 +291,9 @@ fn parse_one(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> 
             None => execute(sql, tokens),
         },
         _ => {
-            match utility::parse(sql, &first, &tokens).or_else(|| definitions::parse(sql, &first, &tokens)) {
+            let access = access::parse(sql, &first, &tokens);
+            let utility = access.or_else(|| utility::parse(sql, &first, &tokens));
+            match utility.or_else(|| definitions::parse(sql, &first, &tokens)) {
                 Some(statement) => statement,
                 None => {
                     Err(refused::refusal(&first, second.as_deref())

@@ -40,9 +40,9 @@ pub(super) fn refusal(first: &str, second: Option<&str>) -> Option<Error> {
             Error::new("42501", format!("permission denied for {first}: rows are never changed over a connection"))
                 .with_hint(KEPT_UP_TO_DATE)
         }
-        "GRANT" | "REVOKE" | "REASSIGN" | "SECURITY" => {
+        "REASSIGN" | "SECURITY" => {
             Error::new("0A000", format!("{first} is not supported over a connection"))
-                .with_hint("Users are declared in catalog/warehouse.toml.")
+                .with_hint("Everything belongs to one owner; rights are given with GRANT.")
         }
         "LISTEN" | "NOTIFY" | "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CLUSTER" | "REINDEX" | "CALL"
         | "DO" | "LOAD" | "CHECKPOINT" | "IMPORT" | "USE" | "ATTACH" | "DETACH" | "INSTALL" | "PRAGMA"

@@ -62,10 +62,11 @@ fn set(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
     }
     if cursor.take_word("SESSION") || session && cursor.is_word("AUTHORIZATION") {
         cursor.expect_word("AUTHORIZATION")?;
-        return Ok(Statement::SetUser(cursor.user("DEFAULT")?));
+        return Ok(Statement::SetRole { role: cursor.user("DEFAULT")?, local });
     }
     if cursor.take_word("ROLE") {
-        return Ok(Statement::SetUser(cursor.user("NONE")?));
+        let _ = cursor.take(&Token::Eq) || cursor.take_word("TO");
+        return Ok(Statement::SetRole { role: cursor.user("NONE")?, local });
     }
     let name = if cursor.take_word("TIME") {
         cursor.expect_word("ZONE")?;
@@ -89,11 +90,11 @@ fn reset(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
         return Ok(Statement::ResetAll);
     }
     if cursor.take_word("ROLE") {
-        return Ok(Statement::SetUser(None));
+        return Ok(Statement::SetRole { role: None, local: false });
     }
     if cursor.take_word("SESSION") {
         cursor.expect_word("AUTHORIZATION")?;
-        return Ok(Statement::SetUser(None));
+        return Ok(Statement::SetRole { role: None, local: false });
     }
     if cursor.take_word("TIME") {
         cursor.expect_word("ZONE")?;

@@ -1,6 +1,7 @@
 //! What comes of what, as tables: `sluice.lineage`, `sluice.column_lineage`, `sluice.column_tags`.
 
-use super::{TEXT, columns, optional_text, text};
+use super::columns::{TEXT, columns};
+use super::{optional_text, text};
 use crate::catalog::lineage::{Graph, Influence, TableColumn};
 use crate::catalog::live::Row;
 use crate::catalog::project::Project;

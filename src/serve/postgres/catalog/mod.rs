@@ -22,10 +22,12 @@ pub mod types;
 #[cfg(test)]
 mod tests;
 
+use crate::catalog::access::Access;
 use crate::catalog::cut::Cut;
 use crate::engine::{CutCatalog, FixedSchema};
 use crate::ops::clock;
 use crate::serve::functions::Surroundings;
+use crate::serve::guard::shown;
 use crate::serve::session::DRAFT_SHAPES;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::SchemaProvider;
@@ -52,8 +54,8 @@ pub struct Catalog {
 
 impl Catalog {
     /// The catalogs that describe a cut. Opens no table.
-    fn new(cut: &Cut, users: &[String], started_at: DateTime<Utc>) -> Result<Self> {
-        let model = Arc::new(Model::new(cut, users));
+    fn new(cut: &Arc<Cut>, access: &Arc<Access>, role: &str, started_at: DateTime<Utc>) -> Result<Self> {
+        let model = Arc::new(Model::new(&shown(cut, access, role), access, role));
         let schemas = relations::build(&model)?
             .into_iter()
             .map(|(name, tables)| (name, Arc::new(FixedSchema::new(tables))))
@@ -114,19 +116,23 @@ pub(in crate::serve) fn rewrite(engine: &SessionState, query: &mut Query) {
     }
 }
 
-/// Keeps the last [`Catalog`] until the shape of the cut or the users change.
+/// Roles whose catalogs are kept.
+const ROLES_MAX: usize = 16;
+
+/// Keeps the last [`Catalog`] of each role until the shape of the cut, or roles and rights, change.
 #[derive(Debug)]
 pub struct CatalogCache {
     /// When the server started: the cache is as old.
     started_at: DateTime<Utc>,
     /// What all see, and apart from it what the last transaction sees that defines something.
-    last: Mutex<[Option<Kept>; 2]>,
+    last: Mutex<[Vec<Kept>; 2]>,
 }
 
 #[derive(Debug)]
 struct Kept {
     shape: u64,
-    users: Vec<String>,
+    access: Arc<Access>,
+    role: String,
     catalog: Arc<Catalog>,
 }
 
@@ -137,24 +143,21 @@ impl Default for CatalogCache {
 }
 
 impl CatalogCache {
-    /// The catalogs that describe a cut.
-    pub fn get<'a>(
-        &self,
-        cut: &Cut,
-        users: impl Iterator<Item = &'a String> + Clone,
-    ) -> Result<Arc<Catalog>> {
+    /// The catalogs that describe what a role sees of a cut.
+    pub fn get(&self, cut: &Arc<Cut>, access: &Arc<Access>, role: &str) -> Result<Arc<Catalog>> {
         let mut slots = self.last.lock();
         let [shared, draft] = &mut *slots;
         let last = if cut.shape < DRAFT_SHAPES { shared } else { draft };
-        if let Some(kept) = last.as_ref()
-            && kept.shape == cut.shape
-            && kept.users.iter().eq(users.clone())
-        {
+        last.retain(|kept| kept.shape == cut.shape && Arc::ptr_eq(&kept.access, access));
+        if let Some(kept) = last.iter().find(|kept| kept.role == role) {
             return Ok(Arc::clone(&kept.catalog));
         }
-        let users: Vec<String> = users.cloned().collect();
-        let catalog = Arc::new(Catalog::new(cut, &users, self.started_at)?);
-        *last = Some(Kept { shape: cut.shape, users, catalog: Arc::clone(&catalog) });
+        let catalog = Arc::new(Catalog::new(cut, access, role, self.started_at)?);
+        if last.len() >= ROLES_MAX {
+            last.remove(0);
+        }
+        let (access, kept) = (Arc::clone(access), Arc::clone(&catalog));
+        last.push(Kept { shape: cut.shape, access, role: role.to_string(), catalog: kept });
         Ok(catalog)
     }
 }

@@ -6,10 +6,12 @@
 
 use super::data;
 use super::types::{ColumnType, column_type};
+pub use crate::catalog::access::OWNER;
+use crate::catalog::access::{Access, Attributes, MAINTAIN_ALL, READ_ALL, WRITE_ALL};
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::engine::DATABASE;
 use crate::lake::TableName;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// `pg_namespace.oid` of `pg_catalog`.
@@ -18,8 +20,8 @@ pub const PG_CATALOG_OID: i32 = 11;
 pub const PUBLIC_OID: i32 = 2200;
 /// `pg_namespace.oid` of `information_schema`.
 pub const INFORMATION_SCHEMA_OID: i32 = 13207;
-/// The role that owns every object.
-pub const OWNER: &str = "sluice";
+/// `pg_roles.oid` of the first of the roles that are there from the start.
+const READ_ALL_OID: i32 = 6181;
 /// `pg_roles.oid` of [`OWNER`].
 pub const OWNER_OID: i32 = 10;
 /// `pg_am.oid` of the access method that stores tables.
@@ -39,7 +41,7 @@ pub struct Namespace {
     pub name: String,
 }
 
-/// A role that may log in, or the owner.
+/// A role.
 #[derive(Clone, Debug)]
 pub struct Role {
     /// `pg_roles.oid`
@@ -48,6 +50,10 @@ pub struct Role {
     pub name: String,
     /// Whether it may log in.
     pub login: bool,
+    /// Whether it may do everything.
+    pub superuser: bool,
+    /// Whether policies are not for it.
+    pub bypass: bool,
 }
 
 /// A column of a relation.
@@ -156,6 +162,12 @@ pub struct Model {
     pub classes: Vec<Class>,
     /// Roles.
     pub roles: Vec<Role>,
+    /// Roles and rights.
+    pub access: Arc<Access>,
+    /// The role whom the objects are shown to.
+    pub reader: String,
+    /// `pg_policy.oid`, by relation and name.
+    pub policy_oids: HashMap<(i32, String), i32>,
     /// `pg_database.oid`
     pub database_oid: i32,
     by_oid: HashMap<i32, usize>,
@@ -165,7 +177,7 @@ pub struct Model {
 
 impl Model {
     /// The objects of a cut.
-    pub fn new(cut: &Cut, users: &[String]) -> Self {
+    pub fn new(cut: &Cut, access: &Arc<Access>, reader: &str) -> Self {
         let mut oids = Oids::default();
         let database_oid = oids.assign(&format!("database {DATABASE}"));
         let namespaces = namespaces(cut, &mut oids);
@@ -173,17 +185,14 @@ impl Model {
             cut.tables.values().map(|table| class(&table.relation, &namespaces, &mut oids)).collect();
         refer(&mut classes, cut, &mut oids);
         classes.extend(data::relations().iter().map(builtin_class));
-        let mut roles = vec![Role {
-            oid: OWNER_OID,
-            name: OWNER.to_string(),
-            login: users.iter().any(|user| user == OWNER),
-        }];
-        let others: BTreeSet<&String> = users.iter().filter(|user| *user != OWNER).collect();
-        roles.extend(others.into_iter().map(|user| Role {
-            oid: oids.assign(&format!("role {user}")),
-            name: user.clone(),
-            login: true,
-        }));
+        let roles = roles(access, &mut oids);
+        let policies = classes
+            .iter()
+            .flat_map(|class| access.policies(&class.name).map(move |policy| (class, &policy.name)));
+        let policies = policies.map(|(class, name)| {
+            ((class.oid, name.clone()), oids.assign(&format!("policy {name} on {}", class.name)))
+        });
+        let policy_oids = policies.collect();
         let by_oid = classes.iter().enumerate().map(|(index, c)| (c.oid, index)).collect();
         let by_name = classes.iter().enumerate().map(|(index, c)| (c.name.clone(), index)).collect();
         let keys = classes
@@ -191,7 +200,8 @@ impl Model {
             .enumerate()
             .flat_map(|(index, c)| c.key.iter().flat_map(move |k| [(k.oid, index), (k.index_oid, index)]))
             .collect();
-        Self { namespaces, classes, roles, database_oid, by_oid, by_name, keys }
+        let (access, reader) = (Arc::clone(access), reader.to_string());
+        Self { namespaces, classes, roles, access, reader, policy_oids, database_oid, by_oid, by_name, keys }
     }
 
     /// The relation of a number.
@@ -230,6 +240,27 @@ impl Model {
             .chain(search_path.iter().map(String::as_str))
             .find_map(|schema| self.class_named(&TableName::new(schema, name)))
     }
+}
+
+/// The owner first, then the others by name.
+fn roles(access: &Access, oids: &mut Oids) -> Vec<Role> {
+    let role = |oid: i32, name: &str, attributes: &Attributes| Role {
+        oid,
+        name: name.to_string(),
+        login: attributes.login,
+        superuser: attributes.superuser,
+        bypass: attributes.bypass,
+    };
+    let owner = access.roles().get(OWNER).cloned().unwrap_or_default();
+    // All that there is belongs to it.
+    let owner = Attributes { superuser: true, ..owner };
+    let mut roles = vec![role(OWNER_OID, OWNER, &owner)];
+    for (name, attributes) in access.roles().iter().filter(|(name, _)| *name != OWNER) {
+        roles.push(role(oids.assign(&format!("role {name}")), name, attributes));
+    }
+    let built_in = [READ_ALL, WRITE_ALL, MAINTAIN_ALL].into_iter().zip(READ_ALL_OID..);
+    roles.extend(built_in.map(|(name, oid)| role(oid, name, &Attributes::default())));
+    roles
 }
 
 fn namespaces(cut: &Cut, oids: &mut Oids) -> BTreeMap<String, Namespace> {

@@ -1,11 +1,12 @@
 //! While a client copies rows in: its messages are data, and nothing is answered before it is done.
 
+use super::Said;
 use super::{Connection, Talk, shutting_down};
 use crate::serve::Error;
 use crate::serve::postgres::copy_in::CopyIn;
 use crate::serve::postgres::frame::{Broken, Message};
 use crate::serve::session::Target;
-use crate::serve::statement::{CopyOptions, Statement};
+use crate::serve::statement::CopyOptions;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::copy::CopyInResponse;
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ pub(in crate::serve::postgres) struct Copying {
     rows: CopyIn,
     deadline: Option<Instant>,
     /// The statements behind this one in a simple query.
-    pub(super) then: VecDeque<Statement>,
+    pub(super) then: VecDeque<Said>,
     /// A message of the extended protocol began it.
     pub(in crate::serve::postgres) extended: bool,
 }

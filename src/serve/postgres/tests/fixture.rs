@@ -1,5 +1,6 @@
 //! A listener over a small warehouse in memory.
 
+use crate::catalog::access::access_of;
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::catalog::definer::Definer;
 use crate::config::{LimitSettings, UserSettings};
@@ -44,16 +45,24 @@ impl Server {
             ),
         ];
         let shutdown = Shutdown::new();
+        let users = BTreeMap::from(users);
         let readers = Readers {
             cuts,
             engine: Engine::new(64 << 20, 2).unwrap(),
-            users: Arc::new(BTreeMap::from(users)),
+            access: Arc::new(arc_swap::ArcSwap::from_pointee(access_of(&users, Default::default()))),
+            logins: Arc::new(crate::serve::logins::Logins::new(
+                Arc::new(users.clone()),
+                Arc::default(),
+                Arc::default(),
+            )),
+            users: Arc::new(users),
             catalogs: Arc::default(),
             tls: None,
             limits,
             inboxes: Arc::default(),
             control: Control::default(),
             definer: Definer::default(),
+            audit: Default::default(),
             shutdown: shutdown.clone(),
         };
         let ended = tokio::spawn(postgres::listen(listener, readers));

@@ -50,7 +50,7 @@ impl SearchPath {
     }
 
     /// The relation that a name, qualified or not, quoted or not, means.
-    fn class(&self, name: &str) -> Option<&Class> {
+    pub fn class(&self, name: &str) -> Option<&Class> {
         let parts = parse_names(name, '.');
         match parts.as_slice() {
             [name] => self.model.find(name, &self.schemas()),

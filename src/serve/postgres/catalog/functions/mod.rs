@@ -10,6 +10,7 @@ mod identifiers;
 mod json;
 mod lists;
 mod objects;
+mod privileges;
 mod row;
 mod server;
 mod session;
@@ -43,6 +44,7 @@ pub fn of_model(model: &Arc<Model>, started_at: DateTime<Utc>) -> Vec<Arc<Scalar
 pub fn of_session(model: &Arc<Model>, path: &SearchPath) -> Vec<Arc<ScalarUDF>> {
     let mut functions = identifiers::functions(model, path);
     functions.extend(session::functions(path));
+    functions.extend(privileges::functions(model, path));
     finished(functions)
 }
 

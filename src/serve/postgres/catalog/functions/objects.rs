@@ -2,7 +2,7 @@
 
 use super::row::{RowFunction, boolean, int4, list_of, oids, text};
 use crate::serve::postgres::catalog::definitions::{index_definition, key_column, view_definition};
-use crate::serve::postgres::catalog::model::{Model, OWNER_OID};
+use crate::serve::postgres::catalog::model::Model;
 use crate::serve::postgres::catalog::types::types;
 use arrow::datatypes::DataType::{Boolean, Int32, Utf8};
 use std::sync::Arc;
@@ -94,10 +94,6 @@ fn absent() -> Vec<RowFunction> {
             RowFunction::new("pg_column_is_updatable", 3..=3, Boolean, |_| Ok(boolean(false))),
             RowFunction::new("row_security_active", 1..=1, Boolean, |_| Ok(boolean(false))),
             RowFunction::new("pg_tablespace_location", 1..=1, Utf8, |_| Ok(text(String::new()))),
-            RowFunction::new("pg_has_role", 2..=3, Boolean, |row| {
-                // Nobody is a member of another role; the owner is nobody's.
-                Ok(boolean(row[0].oid().is_none_or(|oid| oid != OWNER_OID)))
-            }),
         ])
         .collect()
 }

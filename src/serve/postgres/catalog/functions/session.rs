@@ -7,7 +7,6 @@ use arrow::datatypes::DataType::{Boolean, Int32, Utf8};
 /// The functions.
 pub fn functions(path: &SearchPath) -> Vec<RowFunction> {
     let mut functions = visibility(path);
-    functions.extend(privileges());
     // As over a Unix socket: the addresses are the operator's business.
     for name in ["inet_server_addr", "inet_client_addr"] {
         functions.push(RowFunction::new(name, 0..=0, Utf8, |_| Ok(text(None))));
@@ -40,35 +39,4 @@ fn visibility(path: &SearchPath) -> Vec<RowFunction> {
     ];
     functions.extend(always.map(|name| RowFunction::new(name, 1..=1, Boolean, |_| Ok(boolean(true)))));
     functions
-}
-
-/// Whoever is logged in may read everything and change nothing through SQL.
-fn privileges() -> Vec<RowFunction> {
-    let functions = [
-        ("has_table_privilege", 2..=3),
-        ("has_column_privilege", 3..=4),
-        ("has_any_column_privilege", 2..=3),
-        ("has_schema_privilege", 2..=3),
-        ("has_database_privilege", 2..=3),
-        ("has_function_privilege", 2..=3),
-        ("has_sequence_privilege", 2..=3),
-        ("has_type_privilege", 2..=3),
-        ("has_language_privilege", 2..=3),
-        ("has_server_privilege", 2..=3),
-        ("has_foreign_data_wrapper_privilege", 2..=3),
-        ("has_tablespace_privilege", 2..=3),
-    ];
-    functions
-        .into_iter()
-        .map(|(name, arguments)| {
-            RowFunction::new(name, arguments, Boolean, |row| {
-                let asked = row.last().and_then(|privilege| privilege.text()).unwrap_or("");
-                Ok(boolean(asked.split(',').any(may)))
-            })
-        })
-        .collect()
-}
-
-fn may(privilege: &str) -> bool {
-    ["SELECT", "USAGE", "CONNECT", "EXECUTE"].iter().any(|read| privilege.trim().eq_ignore_ascii_case(read))
 }

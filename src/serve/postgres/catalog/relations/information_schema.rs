@@ -26,9 +26,6 @@ pub(super) fn write(model: &Model, writer: &mut Writer) {
             ("default_collate_catalog", DATABASE.into()),
         ],
     );
-    for role in &model.roles {
-        writer.schema_view("enabled_roles", [("role_name", (&role.name).into())]);
-    }
     for namespace in model.namespaces.values() {
         writer.schema_view(
             "schemata",

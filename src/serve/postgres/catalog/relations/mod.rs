@@ -1,11 +1,12 @@
 //! The rows of the system catalogs.
 //!
 //! Comes in: a [`Model`]. Goes out: one in-memory table for every relation of `pg_catalog` and `information_schema`
-//! that PostgreSQL 15 has. Those about features that a read-only warehouse has not (policies, triggers, publications,
+//! that PostgreSQL 15 has. Those about features that a read-only warehouse has not (triggers, publications,
 //! foreign servers ...) are there and empty, so that any statement over them plans and answers.
 
 mod information_schema;
 mod objects;
+mod rights;
 mod server;
 mod views;
 
@@ -27,6 +28,7 @@ pub(super) const PG_CLASS_OID: i32 = 1259;
 pub fn build(model: &Model) -> Result<BTreeMap<String, Tables>> {
     let mut writer = Writer::default();
     objects::write(model, &mut writer);
+    rights::write(model, &mut writer);
     server::write(model, &mut writer);
     views::write(model, &mut writer);
     information_schema::write(model, &mut writer);

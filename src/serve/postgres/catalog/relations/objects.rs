@@ -1,6 +1,6 @@
 //! Schemas, relations, columns, keys and comments: what `\d` reads.
 
-use super::{PG_CLASS_OID, Writer};
+use super::{PG_CLASS_OID, Writer, rights};
 use crate::serve::postgres::catalog::model::{
     Class, ClassKind, Column, ForeignKey, KEY_ACCESS_METHOD_OID, Key, Model, OWNER_OID,
     TABLE_ACCESS_METHOD_OID,
@@ -19,13 +19,20 @@ pub(super) fn write(model: &Model, writer: &mut Writer) {
                 ("oid", namespace.oid.into()),
                 ("nspname", (&namespace.name).into()),
                 ("nspowner", OWNER_OID.into()),
+                ("nspacl", rights::schema_list(model, &namespace.name)),
             ],
         );
     }
     for class in &model.classes {
-        write_class(class, writer);
+        write_class(class, model, writer);
         for (position, column) in (1_i32..).zip(&class.columns) {
-            write_attribute(class.oid, position, column, writer);
+            write_attribute(
+                class.oid,
+                position,
+                column,
+                rights::column_list(model, class, &column.name),
+                writer,
+            );
             write_comment(class.oid, position, column.comment.as_deref(), writer);
         }
         write_comment(class.oid, 0, class.comment.as_deref(), writer);
@@ -41,7 +48,7 @@ pub(super) fn write(model: &Model, writer: &mut Writer) {
     }
 }
 
-fn write_class(class: &Class, writer: &mut Writer) {
+fn write_class(class: &Class, model: &Model, writer: &mut Writer) {
     let stored = class.kind != ClassKind::View;
     writer.catalog(
         "pg_class",
@@ -60,19 +67,22 @@ fn write_class(class: &Class, writer: &mut Writer) {
             ("relhasrules", (!stored).into()),
             // PostgreSQL checks foreign keys by triggers, and psql shows none of a table that has no triggers.
             ("relhastriggers", (class.is_referenced || !class.foreign_keys.is_empty()).into()),
+            ("relrowsecurity", rights::has_policies(model, class).into()),
+            ("relacl", rights::relation_list(model, class)),
             ("relispopulated", true.into()),
             ("relreplident", (if stored && !class.builtin { "d" } else { "n" }).into()),
         ],
     );
 }
 
-fn write_attribute(class_oid: i32, position: i32, column: &Column, writer: &mut Writer) {
+fn write_attribute(class_oid: i32, position: i32, column: &Column, list: Value, writer: &mut Writer) {
     let ty = types().by_oid(column.ty.oid);
     let is_array = ty.is_some_and(|t| t.element.is_some());
     writer.catalog(
         "pg_attribute",
         [
             ("attrelid", class_oid.into()),
+            ("attacl", list),
             ("attname", (&column.name).into()),
             ("atttypid", column.ty.oid.into()),
             ("attstattarget", (-1).into()),
@@ -127,7 +137,7 @@ fn write_key(class: &Class, key: &Key, writer: &mut Writer) {
         ],
     );
     for (position, column) in (1_i32..).zip(key_columns) {
-        write_attribute(key.index_oid, position, column, writer);
+        write_attribute(key.index_oid, position, column, Value::Null, writer);
     }
     writer.catalog(
         "pg_index",

@@ -4,7 +4,7 @@ use super::Writer;
 use crate::engine::DATABASE;
 use crate::serve::postgres::catalog::data;
 use crate::serve::postgres::catalog::model::{
-    KEY_ACCESS_METHOD_OID, Model, OWNER, OWNER_OID, PG_CATALOG_OID, TABLE_ACCESS_METHOD_OID,
+    KEY_ACCESS_METHOD_OID, Model, OWNER_OID, PG_CATALOG_OID, TABLE_ACCESS_METHOD_OID,
 };
 use crate::serve::postgres::catalog::rows::Value;
 use crate::serve::postgres::catalog::types::types;
@@ -114,12 +114,11 @@ fn write_functions(writer: &mut Writer) {
 /// Passwords are never shown: `********` where PostgreSQL's views say so, NULL in `pg_authid`.
 fn write_roles(model: &Model, writer: &mut Writer) {
     for role in &model.roles {
-        let owner = role.name == OWNER;
         let shared = || {
             [
                 ("oid", role.oid.into()),
                 ("rolname", Value::from(&role.name)),
-                ("rolsuper", owner.into()),
+                ("rolsuper", role.superuser.into()),
                 ("rolinherit", true.into()),
                 ("rolcanlogin", role.login.into()),
                 ("rolconnlimit", (-1).into()),
@@ -127,8 +126,12 @@ fn write_roles(model: &Model, writer: &mut Writer) {
         };
         writer.catalog("pg_authid", shared());
         // Views have no NOT NULL columns: what pg_authid leaves at false must be said here.
-        let unused = ["rolcreaterole", "rolcreatedb", "rolreplication", "rolbypassrls"];
+        let unused = ["rolcreatedb", "rolreplication"];
         let rest = unused.into_iter().map(|column| (column, Value::from(false)));
+        let rest = rest.chain([
+            ("rolcreaterole", role.superuser.into()),
+            ("rolbypassrls", (role.superuser || role.bypass).into()),
+        ]);
         writer.catalog(
             "pg_roles",
             shared().into_iter().chain(rest).chain([("rolpassword", "********".into())]),
@@ -142,9 +145,9 @@ fn write_roles(model: &Model, writer: &mut Writer) {
                         ("usename", (&role.name).into()),
                         ("usesysid", role.oid.into()),
                         ("usecreatedb", false.into()),
-                        ("usesuper", owner.into()),
+                        ("usesuper", role.superuser.into()),
                         ("userepl", false.into()),
-                        ("usebypassrls", false.into()),
+                        ("usebypassrls", (role.superuser || role.bypass).into()),
                         ("passwd", password),
                     ],
                 );

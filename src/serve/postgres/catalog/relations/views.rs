@@ -1,6 +1,6 @@
 //! `pg_tables`, `pg_views`, `pg_matviews`, `pg_indexes`: what others read instead of joining the catalogs.
 
-use super::Writer;
+use super::{Writer, rights};
 use crate::serve::postgres::catalog::definitions::{index_definition, view_definition};
 use crate::serve::postgres::catalog::model::{ClassKind, Model, OWNER};
 
@@ -18,7 +18,7 @@ pub(super) fn write(model: &Model, writer: &mut Writer) {
                     ("hasindexes", has_index.into()),
                     ("hasrules", false.into()),
                     ("hastriggers", false.into()),
-                    ("rowsecurity", false.into()),
+                    ("rowsecurity", rights::has_policies(model, class).into()),
                 ],
             ),
             ClassKind::View => writer.catalog(

@@ -1,5 +1,6 @@
 //! A warehouse of a few relations, and a session on it.
 
+use crate::catalog::access::access_of;
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::catalog::definer::Definer;
 use crate::config::{LimitSettings, UserSettings};
@@ -112,10 +113,16 @@ pub async fn warehouse(search_path: &str) -> Warehouse {
     let (sender, cuts) = watch::channel(cut());
     let user = || UserSettings { verifier: None, trust_loopback: true, may_define: false };
     let users = BTreeMap::from(["anna", "sluice"].map(|name| (name.to_string(), user())));
-    let model = Model::new(&cut(), &users.keys().cloned().collect::<Vec<_>>());
+    let model = Model::new(&cut(), &Arc::new(access_of(&users, Default::default())), "anna");
     let readers = Readers {
         cuts,
         engine: Engine::new(MEMORY_BYTES, 1).unwrap(),
+        access: Arc::new(arc_swap::ArcSwap::from_pointee(access_of(&users, Default::default()))),
+        logins: Arc::new(crate::serve::logins::Logins::new(
+            Arc::new(users.clone()),
+            Arc::default(),
+            Arc::default(),
+        )),
         users: Arc::new(users),
         catalogs: Arc::default(),
         tls: None,
@@ -123,6 +130,7 @@ pub async fn warehouse(search_path: &str) -> Warehouse {
         inboxes: Arc::default(),
         control: Control::default(),
         definer: Definer::default(),
+        audit: Default::default(),
         shutdown: Shutdown::new(),
     };
     let warehouse = Warehouse { session: Session::new(readers, "anna"), model, _cuts: sender };

@@ -12,8 +12,8 @@ fn numbers_do_not_depend_on_other_relations() {
     let whole = cut();
     let mut smaller = Cut::clone(&whole);
     smaller.tables.remove(&TableName::new("sales", "daily"));
-    let users = ["anna".to_string()];
-    let (a, b) = (Model::new(&whole, &users), Model::new(&smaller, &[]));
+    let access = Arc::default();
+    let (a, b) = (Model::new(&whole, &access, "anna"), Model::new(&smaller, &access, "anna"));
     let orders = TableName::new("sales", "orders");
     let (a, b) = (a.class_named(&orders).unwrap(), b.class_named(&orders).unwrap());
     assert_eq!((a.oid, a.namespace), (b.oid, b.namespace));
@@ -25,12 +25,13 @@ fn numbers_do_not_depend_on_other_relations() {
 #[test]
 fn catalogs_are_built_once_a_shape() {
     let cache = CatalogCache::default();
-    let users = ["anna".to_string()];
+    let (access, others) = (Arc::default(), Arc::default());
     let first = cut();
-    let later = Cut { epoch: 8, ..Cut::clone(&first) };
-    let other = Cut { shape: 2, ..Cut::clone(&first) };
-    let built = cache.get(&first, users.iter()).unwrap();
-    assert!(Arc::ptr_eq(&built, &cache.get(&later, users.iter()).unwrap()));
-    assert!(!Arc::ptr_eq(&built, &cache.get(&later, [].iter()).unwrap()));
-    assert!(!Arc::ptr_eq(&built, &cache.get(&other, users.iter()).unwrap()));
+    let later = Arc::new(Cut { epoch: 8, ..Cut::clone(&first) });
+    let other = Arc::new(Cut { shape: 2, ..Cut::clone(&first) });
+    let built = cache.get(&first, &access, "anna").unwrap();
+    assert!(Arc::ptr_eq(&built, &cache.get(&later, &access, "anna").unwrap()));
+    assert!(!Arc::ptr_eq(&built, &cache.get(&later, &access, "bert").unwrap()));
+    assert!(!Arc::ptr_eq(&built, &cache.get(&later, &others, "anna").unwrap()));
+    assert!(!Arc::ptr_eq(&built, &cache.get(&other, &access, "anna").unwrap()));
 }

@@ -88,7 +88,10 @@ async fn schemas_databases_and_roles_are_listed() {
         "SELECT r.rolname, r.rolsuper, r.rolcanlogin, ARRAY(SELECT b.rolname FROM pg_catalog.pg_auth_members m
            JOIN pg_catalog.pg_roles b ON (m.roleid = b.oid) WHERE m.member = r.oid) AS memberof
          FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY 1",
-        &["anna|false|true|[]", "sluice|true|true|[]"],
+        &[
+            "anna|false|true|[pg_maintain, pg_read_all_data, pg_write_all_data]",
+            "sluice|true|true|[pg_maintain, pg_read_all_data, pg_write_all_data]",
+        ],
     )
     .await;
 }

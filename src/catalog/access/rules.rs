@@ -1,0 +1,405 @@
+//! Single rules about roles and rights: what statements come apart into, and are kept as.
+//!
+//! A rule is the smallest that can be taken back: one privilege of one role on one object or column. Files hold some, and
+//! what was typed in psql is kept beside them. Files are the truth for what they say: nothing here touches their rules.
+
+use crate::catalog::definitions::Refusal;
+use crate::lake::TableName;
+use crate::sql::{
+    AccessDefinition, AccessStatement, GrantedOn, Grants, MaskDefinition, Origin, Password, PolicyDefinition,
+    Privilege, RoleAttributes, quoted, quoted_table,
+};
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// A role.
+    Role(String),
+    /// A membership.
+    Member {
+        /// Who has the rights of the other.
+        member: String,
+        /// The other.
+        of: String,
+    },
+    /// A right.
+    Grant {
+        /// Who has it.
+        to: String,
+        /// On what.
+        on: GrantedOn,
+        /// On which of its columns.
+        column: Option<String>,
+        /// Which.
+        privilege: Privilege,
+    },
+    /// A row policy.
+    Policy {
+        /// Its table.
+        on: TableName,
+        /// Its name.
+        name: String,
+    },
+    /// A column's mask.
+    Mask {
+        /// The table.
+        on: TableName,
+        /// The column.
+        column: String,
+    },
+}
+
+/// What a role is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// May log in.
+    pub login: bool,
+    /// May do everything.
+    pub superuser: bool,
+    /// Policies and masks are not for it.
+    pub bypass: bool,
+    /// How it proves to be itself.
+    pub password: Option<Password>,
+}
+
+/// What a rule says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Of a role.
+    Role(Attributes),
+    /// Of a membership or a right: that it is there.
+    Given,
+    /// Of a policy.
+    Policy(PolicyDefinition),
+    /// Of a mask.
+    Mask(MaskDefinition),
+}
+
+/// A rule, and where it is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What it says.
+    pub rule: Rule,
+    /// Where it stands, or by whom and when it was typed.
+    pub source: RuleSource,
+}
+
+/// Where a rule is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleSource {
+    /// A file of the project.
+    File(Origin),
+    /// A connection.
+    Typed {
+        /// Who said it.
+        by: String,
+        /// And when.
+        at: DateTime<Utc>,
+    },
+    /// The settings.
+    Settings,
+}
+
+/// Rules, by what they are about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules(pub BTreeMap<Key, Held>);
+
+/// The rules that a statement adds, in order.
+pub fn rules_of(statement: &AccessStatement) -> Vec<(Key, Rule)> {
+    match statement {
+        AccessStatement::CreateRole { name, attributes } => {
+            let rule = Rule::Role(changed(&Attributes::default(), attributes));
+            let members = memberships(&attributes.member_of, std::slice::from_ref(name));
+            std::iter::once((Key::Role(name.clone()), rule)).chain(members).collect()
+        }
+        AccessStatement::GrantRoles { roles, to } => memberships(roles, to).collect(),
+        AccessStatement::Grant(grants) => grant_keys(grants).map(|key| (key, Rule::Given)).collect(),
+        AccessStatement::CreatePolicy(policy) => {
+            let key = Key::Policy { on: policy.on.clone(), name: policy.name.clone() };
+            vec![(key, Rule::Policy(policy.clone()))]
+        }
+        AccessStatement::SetMask(mask) => {
+            let key = Key::Mask { on: mask.on.clone(), column: mask.column.clone() };
+            vec![(key, Rule::Mask(mask.clone()))]
+        }
+        AccessStatement::AlterRole { .. }
+        | AccessStatement::DropRoles { .. }
+        | AccessStatement::RevokeRoles { .. }
+        | AccessStatement::Revoke(_)
+        | AccessStatement::DropPolicy { .. }
+        | AccessStatement::DropMask { .. } => vec![],
+    }
+}
+
+fn changed(before: &Attributes, said: &RoleAttributes) -> Attributes {
+    Attributes {
+        login: said.login.unwrap_or(before.login),
+        superuser: said.superuser.unwrap_or(before.superuser),
+        bypass: said.bypass.unwrap_or(before.bypass),
+        password: said.password.clone().or_else(|| before.password.clone()),
+    }
+}
+
+fn memberships<'a>(roles: &'a [String], to: &'a [String]) -> impl Iterator<Item = (Key, Rule)> + 'a {
+    roles.iter().flat_map(move |of| {
+        let key = |member: &String| Key::Member { member: member.clone(), of: of.clone() };
+        to.iter().map(move |member| (key(member), Rule::Given))
+    })
+}
+
+fn grant_keys(grants: &Grants) -> impl Iterator<Item = Key> + '_ {
+    grants.roles.iter().flat_map(move |to| {
+        grants.on.iter().flat_map(move |on| {
+            grants.privileges.iter().flat_map(move |(privilege, columns)| {
+                let columns: Vec<Option<String>> = match columns.as_slice() {
+                    [] => vec![None],
+                    columns => columns.iter().cloned().map(Some).collect(),
+                };
+                let (to, on, privilege) = (to.clone(), on.clone(), *privilege);
+                let key = move |column| Key::Grant { to: to.clone(), on: on.clone(), column, privilege };
+                columns.into_iter().map(key)
+            })
+        })
+    })
+}
+
+fn refusal(code: &'static str, message: String, hint: Option<String>) -> Refusal {
+    Refusal { code, message, detail: None, hint }
+}
+
+impl Rules {
+    /// Does what was typed. `others` are the rules that are not ours to change: those of files and of the settings.
+    pub fn change(
+        &mut self,
+        statement: &AccessStatement,
+        others: &Rules,
+        by: &str,
+        at: DateTime<Utc>,
+    ) -> Result<(), Refusal> {
+        match statement {
+            AccessStatement::AlterRole { name, attributes } => {
+                let before = match self.0.get(&Key::Role(name.clone())) {
+                    Some(Held { rule: Rule::Role(before), .. }) => before.clone(),
+                    _ => return Err(others.not_typed(&Key::Role(name.clone()))),
+                };
+                let rule = Rule::Role(changed(&before, attributes));
+                self.put(Key::Role(name.clone()), rule, by, at);
+                let members = memberships(&attributes.member_of, std::slice::from_ref(name));
+                members.for_each(|(key, rule)| self.put(key, rule, by, at));
+                Ok(())
+            }
+            AccessStatement::DropRoles { names, if_exists } => {
+                names.iter().try_for_each(|name| self.drop_role(name, *if_exists, others))
+            }
+            AccessStatement::RevokeRoles { roles, from } => {
+                memberships(roles, from).try_for_each(|(key, _)| self.take(&key, others))
+            }
+            AccessStatement::Revoke(grants) => {
+                for key in grant_keys(grants) {
+                    self.take(&key, others)?;
+                    self.take_columns(&key);
+                }
+                Ok(())
+            }
+            AccessStatement::DropPolicy { on, name, if_exists } => {
+                let key = Key::Policy { on: on.clone(), name: name.clone() };
+                match self.0.remove(&key) {
+                    None if *if_exists && !others.0.contains_key(&key) => Ok(()),
+                    None => Err(others.not_typed(&key)),
+                    Some(_) => Ok(()),
+                }
+            }
+            AccessStatement::DropMask { on, column } => {
+                let key = Key::Mask { on: on.clone(), column: column.clone() };
+                self.0.remove(&key).map(|_| ()).ok_or_else(|| others.not_typed(&key))
+            }
+            adds => {
+                rules_of(adds).into_iter().try_for_each(|(key, rule)| self.add(key, rule, others, by, at))
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        key: Key,
+        rule: Rule,
+        others: &Rules,
+        by: &str,
+        at: DateTime<Utc>,
+    ) -> Result<(), Refusal> {
+        let is_known = self.0.contains_key(&key) || others.0.contains_key(&key);
+        let exists = match &key {
+            Key::Role(name) => format!("role \"{name}\" already exists"),
+            Key::Policy { on, name } => format!("policy \"{name}\" for table \"{}\" already exists", on.name),
+            Key::Mask { .. } if others.0.contains_key(&key) => return Err(others.not_typed(&key)),
+            // What is given twice is given.
+            Key::Member { .. } | Key::Grant { .. } if is_known => return Ok(()),
+            Key::Mask { .. } | Key::Member { .. } | Key::Grant { .. } => {
+                self.put(key, rule, by, at);
+                return Ok(());
+            }
+        };
+        if is_known {
+            return Err(refusal("42710", exists, None));
+        }
+        self.put(key, rule, by, at);
+        Ok(())
+    }
+
+    fn put(&mut self, key: Key, rule: Rule, by: &str, at: DateTime<Utc>) {
+        self.0.insert(key, Held { rule, source: RuleSource::Typed { by: by.to_string(), at } });
+    }
+
+    fn drop_role(&mut self, name: &str, if_exists: bool, others: &Rules) -> Result<(), Refusal> {
+        let key = Key::Role(name.to_string());
+        if self.0.remove(&key).is_none() {
+            return match if_exists && !others.0.contains_key(&key) {
+                true => Ok(()),
+                false => Err(others.not_typed(&key)),
+            };
+        }
+        if let Some((_, held)) = others.0.iter().find(|(key, held)| names(key, held).contains(&name)) {
+            let message = format!("role \"{name}\" cannot be dropped because some objects depend on it");
+            return Err(refusal("2BP01", message, Some(others.where_it_is(held))));
+        }
+        // A policy or a mask names several: it stays for the others, as long as there are any.
+        self.0.retain(|key, held| match &mut held.rule {
+            Rule::Policy(policy) => {
+                policy.roles.retain(|role| role != name);
+                !policy.roles.is_empty()
+            }
+            Rule::Mask(mask) => {
+                mask.except.retain(|role| role != name);
+                true
+            }
+            Rule::Role(_) | Rule::Given => !names_of(key).contains(&name),
+        });
+        Ok(())
+    }
+
+    /// Takes a rule away, if it is there.
+    fn take(&mut self, key: &Key, others: &Rules) -> Result<(), Refusal> {
+        match self.0.remove(key) {
+            None if others.0.contains_key(key) => Err(others.not_typed(key)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A right on a table is taken away with that on its columns.
+    fn take_columns(&mut self, revoked: &Key) {
+        let Key::Grant { to, on, column: None, privilege } = revoked else { return };
+        self.0.retain(|key, _| {
+            !matches!(key, Key::Grant { to: t, on: o, privilege: p, .. } if t == to && o == on && p == privilege)
+        });
+    }
+
+    /// Forgets what was given on a relation that is gone.
+    pub fn forget(&mut self, table: &TableName) {
+        self.0.retain(|key, _| match key {
+            Key::Grant { on: GrantedOn::Table(on), .. } => on != table,
+            Key::Policy { on, .. } | Key::Mask { on, .. } => on != table,
+            _ => true,
+        });
+    }
+
+    /// Why a rule cannot be changed by who types.
+    fn not_typed(&self, key: &Key) -> Refusal {
+        let what = match key {
+            Key::Role(name) => format!("role \"{name}\""),
+            Key::Member { member, of } => format!("membership of \"{member}\" in role \"{of}\""),
+            Key::Grant { to, .. } => format!("the privilege of \"{to}\""),
+            Key::Policy { name, on } => format!("policy \"{name}\" for table \"{}\"", on.name),
+            Key::Mask { on, column } => format!("the mask of column \"{column}\" of \"{}\"", on.name),
+        };
+        match self.0.get(key) {
+            Some(held) => {
+                refusal("42501", format!("{what} is defined outside of psql"), Some(self.where_it_is(held)))
+            }
+            None => refusal("42704", format!("{what} does not exist"), None),
+        }
+    }
+
+    fn where_it_is(&self, held: &Held) -> String {
+        match &held.source {
+            RuleSource::File(origin) => format!("Change {origin}, and the warehouse follows."),
+            RuleSource::Settings => "Change catalog/warehouse.toml and restart the server.".to_string(),
+            RuleSource::Typed { by, .. } => format!("It was typed by {by}."),
+        }
+    }
+}
+
+/// The roles that a rule names, but for the one that it defines.
+pub(super) fn names<'a>(key: &'a Key, held: &'a Held) -> Vec<&'a str> {
+    match &held.rule {
+        Rule::Policy(policy) => policy.roles.iter().map(String::as_str).collect(),
+        Rule::Mask(mask) => mask.except.iter().map(String::as_str).collect(),
+        Rule::Role(_) | Rule::Given => names_of(key),
+    }
+}
+
+fn names_of(key: &Key) -> Vec<&str> {
+    match key {
+        Key::Member { member, of } => vec![member, of],
+        Key::Grant { to, .. } => vec![to],
+        Key::Role(_) | Key::Policy { .. } | Key::Mask { .. } => vec![],
+    }
+}
+
+/// The statement that says a rule.
+pub fn statement_of(key: &Key, rule: &Rule) -> String {
+    let all = |names: &[String]| names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+    match (key, rule) {
+        (Key::Role(name), Rule::Role(attributes)) => {
+            let flag = |on: bool, word: &str| if on { format!(" {word}") } else { String::new() };
+            let password = match &attributes.password {
+                Some(Password::Secret(secret)) => format!(" PASSWORD SECRET {}", quoted(secret)),
+                Some(Password::Verifier(verifier)) => format!(" PASSWORD '{verifier}'"),
+                Some(Password::None) | None => String::new(),
+            };
+            let login = if attributes.login { "LOGIN" } else { "NOLOGIN" };
+            let more = flag(attributes.superuser, "SUPERUSER") + &flag(attributes.bypass, "BYPASSRLS");
+            format!("CREATE ROLE {} {login}{more}{password}", quoted(name))
+        }
+        (Key::Member { member, of }, _) => format!("GRANT {} TO {}", quoted(of), quoted(member)),
+        (Key::Grant { to, on, column, privilege }, _) => {
+            let column = column.as_ref().map(|column| format!(" ({})", quoted(column))).unwrap_or_default();
+            let on = match on {
+                GrantedOn::Schema(schema) => format!("SCHEMA {}", quoted(schema)),
+                GrantedOn::Table(table) => quoted_table(table),
+            };
+            format!("GRANT {}{column} ON {on} TO {}", privilege.as_str(), quoted(to))
+        }
+        (Key::Policy { .. }, Rule::Policy(policy)) => {
+            let kind = if policy.restrictive { "RESTRICTIVE" } else { "PERMISSIVE" };
+            format!(
+                "CREATE POLICY {} ON {} AS {kind} FOR SELECT TO {} USING ({})",
+                quoted(&policy.name),
+                quoted_table(&policy.on),
+                all(&policy.roles),
+                policy.using
+            )
+        }
+        (Key::Mask { .. }, Rule::Mask(mask)) => {
+            let except =
+                if mask.except.is_empty() { String::new() } else { format!(" EXCEPT {}", all(&mask.except)) };
+            let (table, column) = (quoted_table(&mask.on), quoted(&mask.column));
+            format!("ALTER TABLE {table} ALTER COLUMN {column} SET MASK ({}){except}", mask.mask)
+        }
+        _ => String::new(),
+    }
+}
+
+/// The rules of statements that were kept.
+pub fn read(statement: &str) -> Option<Vec<(Key, Rule)>> {
+    let definitions = crate::sql::parse_file(Path::new(""), statement).ok()?;
+    definitions.into_iter().try_fold(vec![], |mut all, definition| match definition {
+        crate::sql::Definition::Access(AccessDefinition { statement, .. }) => {
+            all.extend(rules_of(&statement));
+            Some(all)
+        }
+        _ => None,
+    })
+}
