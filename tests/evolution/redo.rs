@@ -42,8 +42,8 @@ fn full_redoes_a_streaming_table() {
     ]);
     let server = warehouse.serve_with(&["--watch"]);
     push_readings(&server, 1, &[("a", 1.0), ("b", -2.0)]);
-    let apart = |sensor: &str, value: &str| format!("apart:{{\"sensor\":\"{sensor}\",\"value\":{value}}}");
-    let first = format!("t\na1 {}", apart("b", "-2.0"));
+    let apart = |sensor: &str, value: &str| format!("apart:{{\"sensor\": \"{sensor}\", \"value\": {value}}}");
+    let first = format!("t\na1 {}", apart("b", "-2"));
     wait_for(&server, KEPT_AND_APART, &first);
     wait_for(&server, "SELECT total FROM gold.total", "total\n2");
     wait_for(&server, "SELECT * FROM gold.most", "sensor|most\na|1");
@@ -57,10 +57,10 @@ fn full_redoes_a_streaming_table() {
         _ => Ok(()),
     });
     push_readings(&server, 2, &[("c", -3.0)]);
-    let second = format!("t\na1 {} c3", apart("b", "-2.0"));
+    let second = format!("t\na1 {} c3", apart("b", "-2"));
     wait_for(&server, KEPT_AND_APART, &second);
     wait_for(&server, "SELECT total FROM gold.total", "total\n8");
-    let third = format!("t\n{} b2 c3", apart("a", "-1.0"));
+    let third = format!("t\n{} b2 c3", apart("a", "1"));
     let answers = answers_during(&server, KEPT_AND_APART, || {
         let session = server.connect();
         session.text("REFRESH TABLE silver.kept FULL");
@@ -99,11 +99,9 @@ fn kills_while_a_streaming_table_is_redone() {
     let server = warehouse.serve();
     push_readings(&server, 1, &[("a", 1.0), ("b", -2.0)]);
     push_readings(&server, 2, &[("c", -3.0)]);
-    let apart = |sensor: &str, value: &str| format!("apart:{{\"sensor\":\"{sensor}\",\"value\":{value}}}");
-    let states = [
-        format!("t\na1 {} {}", apart("b", "-2.0"), apart("c", "-3.0")),
-        format!("t\n{} b2 c3", apart("a", "-1.0")),
-    ];
+    let apart = |sensor: &str, value: &str| format!("apart:{{\"sensor\": \"{sensor}\", \"value\": {value}}}");
+    let states =
+        [format!("t\na1 {} {}", apart("b", "-2"), apart("c", "-3")), format!("t\n{} b2 c3", apart("a", "1"))];
     wait_for(&server, KEPT_AND_APART, &states[0]);
     server.kill9();
     let steps = [
