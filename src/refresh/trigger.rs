@@ -21,6 +21,15 @@ pub(super) fn next_due(trigger: &Trigger, last: Option<DateTime<Utc>>) -> Option
     }
 }
 
+/// As [`next_due`], of a model that has failed and is not to be tried before `retry`.
+pub(super) fn next_try(
+    trigger: &Trigger,
+    last: Option<DateTime<Utc>>,
+    retry: Option<DateTime<Utc>>,
+) -> Option<DateTime<Utc>> {
+    next_due(trigger, last).max(retry)
+}
+
 /// The pause after `failures` failures in a row: doubling, bounded.
 pub(super) fn backoff(failures: u32) -> Duration {
     let doubled =
@@ -59,6 +68,17 @@ mod tests {
         let every = Trigger::Every(Duration::from_secs(3600));
         assert_eq!(next_due(&every, Some(last)), Some(at("2026-03-28T13:00:00Z")));
         assert_eq!(next_due(&every, None), None);
+    }
+
+    #[test]
+    fn what_has_failed_is_not_tried_before_its_time_though_its_trigger_is_due() {
+        let (last, retry) = (at("2026-03-28T12:00:00Z"), at("2026-03-28T12:00:30Z"));
+        let at_once = Trigger::default();
+        assert_eq!(next_try(&at_once, Some(last), Some(retry)), Some(retry));
+        assert_eq!(next_try(&at_once, None, Some(retry)), Some(retry));
+        assert_eq!(next_try(&at_once, Some(last), None), Some(last));
+        let hourly = Trigger::Every(Duration::from_secs(3600));
+        assert_eq!(next_try(&hourly, Some(last), Some(retry)), Some(at("2026-03-28T13:00:00Z")));
     }
 
     #[test]

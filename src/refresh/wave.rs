@@ -207,9 +207,9 @@ impl Run {
         let due = self.levels.iter().flatten().filter(|model| self.has_moved(model)).filter_map(|model| {
             // What is held back goes on when something else moves, and that wakes the waves.
             let is_free = !self.held_back.contains(&model.name);
-            let due = trigger::next_due(&model.trigger, self.last_refresh.get(&model.name).copied());
+            let last = self.last_refresh.get(&model.name).copied();
             let retry = self.setbacks.get(&model.name).map(|setback| setback.retry_at);
-            due.max(retry).filter(|_| is_free)
+            trigger::next_try(&model.trigger, last, retry).filter(|_| is_free)
         });
         let next = due.chain(self.backfills.iter().map(|backfill| backfill.due)).min();
         match next {
