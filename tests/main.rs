@@ -31,6 +31,7 @@ mod incidents;
 mod kafka;
 mod lake_readers;
 mod lineage;
+mod logins;
 mod models;
 mod npgsql;
 mod psql;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         unit_tests::trials(),
         cdc::trials(),
         system::trials(),
+        logins::trials(),
         models::trials(),
         evolution::trials(),
         time::trials(),
