@@ -89,8 +89,8 @@ async fn schemas_databases_and_roles_are_listed() {
            JOIN pg_catalog.pg_roles b ON (m.roleid = b.oid) WHERE m.member = r.oid) AS memberof
          FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY 1",
         &[
-            "anna|false|true|[pg_maintain, pg_read_all_data, pg_write_all_data]",
-            "sluice|true|true|[pg_maintain, pg_read_all_data, pg_write_all_data]",
+            "anna|false|true|[pg_read_all_data, pg_write_all_data, pg_maintain]",
+            "sluice|true|true|[pg_read_all_data, pg_write_all_data, pg_maintain]",
         ],
     )
     .await;
