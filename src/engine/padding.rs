@@ -47,7 +47,9 @@ impl PhysicalOptimizerRule for Padding {
             let inputs = node.children().into_iter().cloned().enumerate();
             let mut is_hidden = false;
             let inputs = inputs.map(|(place, input)| match padded(node.as_ref(), place) {
-                Some(padded) if !input.equivalence_properties().eq_group().is_empty() => {
+                Some(padded)
+                    if has_sets(node.as_ref()) || !input.equivalence_properties().eq_group().is_empty() =>
+                {
                     is_hidden = true;
                     PaddedExec::over(input, padded)
                 }
@@ -77,10 +79,16 @@ enum Padded {
     Apart,
 }
 
+/// True for an aggregate over grouping sets. Each set goes through the rows of a batch anew: an order of the input, which a
+/// sort that is made later may give it, ends with the first set, and a group that goes on in the next batch would be
+/// begun once more. It is therefore kept from every order.
+fn has_sets(node: &dyn ExecutionPlan) -> bool {
+    node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| !aggregate.group_expr().is_single())
+}
+
 /// How an input of an operator is padded in its rows.
 fn padded(node: &dyn ExecutionPlan, place: usize) -> Option<Padded> {
-    let aggregate = node.downcast_ref::<AggregateExec>();
-    if aggregate.is_some_and(|aggregate| !aggregate.group_expr().is_single()) || node.is::<UnionExec>() {
+    if has_sets(node) || node.is::<UnionExec>() {
         return Some(Padded::Apart);
     }
     let hash = node.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
