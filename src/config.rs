@@ -48,8 +48,25 @@ pub struct Settings {
     pub users: BTreeMap<String, UserSettings>,
     /// How connections are encrypted; `None` leaves them plain.
     pub tls: Option<TlsSettings>,
+    /// Who is told which tables each refresh read and wrote; nobody by default.
+    pub openlineage: Option<OpenLineageSettings>,
     /// Named limits.
     pub limits: LimitSettings,
+}
+
+/// Who is told of refreshes in OpenLineage's events, `[openlineage]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenLineageSettings {
+    /// Where events are posted to, as in `http://marquez:5000/api/v1/lineage`.
+    pub url: String,
+    /// The namespace of jobs and datasets. Default `sluice`.
+    #[serde(default = "namespace")]
+    pub namespace: String,
+}
+
+fn namespace() -> String {
+    "sluice".to_string()
 }
 
 /// Encryption, `[tls]`. Paths are relative to the project; files are PEM and taken anew when they change.
@@ -217,6 +234,7 @@ fn resolve(
         demo,
         watch: flags.watch || variables.watch.or(file.watch).unwrap_or(false),
         users,
+        openlineage: file.openlineage,
         limits,
     };
     Ok((settings, variables.warnings))

@@ -26,6 +26,7 @@
 //! - [`quality`]: expectations, quarantine, audits, incidents.
 //! - [`lake`]: the only code that touches object stores and Delta: snapshots, scan, commit, upkeep.
 //! - [`engine`]: DataFusion: sessions, memory, functions.
+//! - [`deliver`]: what leaves the warehouse without being asked for: OpenLineage events.
 //! - [`serve`]: readers: statement list, sessions, Postgres wire, Flight SQL, HTTP.
 //! - [`ops`]: clock, shutdown, secrets, failpoints.
 //! - [`config`], [`warehouse`], [`cli`]: settings, wiring, commands.
@@ -41,6 +42,7 @@ pub mod bronze;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod deliver;
 pub mod engine;
 pub mod ingest;
 pub mod lake;

@@ -35,6 +35,7 @@ use crate::catalog::files::{Texts, texts};
 use crate::catalog::inputs::inputs_of;
 use crate::catalog::project::{Model as Definition, Project};
 use crate::config::Settings;
+use crate::deliver::openlineage::Teller;
 use crate::engine::Engine;
 use crate::ingest::Inboxes;
 use crate::lake::{Lake, TableName};
@@ -304,6 +305,10 @@ impl House {
         };
         let journal = Arc::clone(&self.journals.backfills);
         let left = tokio::task::spawn_blocking(move || backfills::recall(&journal)).await??;
+        let teller = self.settings.openlineage.clone().map(|settings| {
+            let models = project.models.iter().filter_map(|m| Some((m, planned.get(m.name())?)));
+            Teller::start(settings, models, stop.clone())
+        });
         let [journals, audits, loads, filled] = [(); 4].map(|()| self.journals.clone());
         let waves = Waves {
             lake: Arc::clone(&self.lake),
@@ -312,7 +317,12 @@ impl House {
             epochs: self.epochs.clone(),
             cuts: self.cuts.clone(),
             board,
-            record: Arc::new(move |record| journals.note_refresh(&record)),
+            record: Arc::new(move |record| {
+                journals.note_refresh(&record);
+                if let Some(teller) = &teller {
+                    teller.tell(&record);
+                }
+            }),
             audited: Arc::new(move |record| {
                 audits.note_audit(&record.model, record.epoch, &record.audited, record.at)
             }),

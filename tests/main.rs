@@ -34,6 +34,7 @@ mod lineage;
 mod logins;
 mod models;
 mod npgsql;
+mod openlineage;
 mod psql;
 mod push;
 mod quality;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         foreign::trials(),
         foreign_history::trials(),
         npgsql::trials(),
+        openlineage::trials(),
         psql::trials(),
         sql::trials(),
         statements::trials(),

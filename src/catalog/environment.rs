@@ -56,7 +56,7 @@ impl Project {
             self.borrow(production, &source.name, source.tags.clone(), &source.origin);
             self.borrow(production, &source.name.quarantine(), vec![], &source.origin);
             if source.watermark.is_some() {
-                self.models.insert(0, watermark_view(&source.name));
+                self.models.splice(0..0, watermark_view(&source.name));
             }
         }
         let (kept, same): (Vec<Model>, Vec<Model>) =
@@ -104,16 +104,17 @@ fn is_there(root: &Path, name: &TableName) -> bool {
 }
 
 /// A source's watermark, read from the rows that production took in.
-fn watermark_view(source: &TableName) -> Model {
+fn watermark_view(source: &TableName) -> Option<Model> {
     let name = source.watermark();
     let text = format!(
         "CREATE VIEW {} AS SELECT max(_watermark) AS watermark FROM {} HAVING max(_watermark) IS NOT NULL",
         quoted_table(&name),
         quoted_table(source)
     );
-    let parsed = parse_file(Path::new(""), &text).unwrap_or_default().pop();
-    let Some(Definition::View(view)) = parsed else { unreachable!("{text} is a view") };
-    Model::View(Arc::new(ViewDefinition { name, ..view }))
+    match parse_file(Path::new(""), &text).ok()?.pop() {
+        Some(Definition::View(view)) => Some(Model::View(Arc::new(ViewDefinition { name, ..view }))),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn watermarks_are_read_from_rows() {
-        let view = watermark_view(&TableName::new("bronze", "a"));
+        let view = watermark_view(&TableName::new("bronze", "a")).unwrap();
         assert_eq!(view.name().to_string(), "bronze.a__watermark");
         assert_eq!(view.query().inputs, [TableName::new("bronze", "a")]);
     }

@@ -1,6 +1,6 @@
 //! `catalog/warehouse.toml`.
 
-use super::{Error, LimitSettings, SETTINGS_FILE, TlsSettings, UserSettings, limits};
+use super::{Error, LimitSettings, OpenLineageSettings, SETTINGS_FILE, TlsSettings, UserSettings, limits};
 use crate::sql::hint_did_you_mean;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub(super) struct FileSettings {
     pub(super) watch: Option<bool>,
     pub(super) users: BTreeMap<String, UserSettings>,
     pub(super) tls: Option<TlsSettings>,
+    pub(super) openlineage: Option<OpenLineageSettings>,
     pub(super) limits: LimitSettings,
 }
 
@@ -53,6 +54,14 @@ pub(super) fn parse(text: &str) -> Result<FileSettings, Error> {
         let (line, column) = place_of(text, name);
         return Err(placed(line, column, format!("{name} is not {expected}"), None));
     }
+    if let Some(openlineage) = &file.openlineage
+        && !is_web_address(&openlineage.url)
+    {
+        let (line, column) = place_of(text, &openlineage.url);
+        let hint =
+            "Write where events are posted to, as in \"http://marquez:5000/api/v1/lineage\".".to_string();
+        return Err(placed(line, column, "the url of [openlineage] is no web address".into(), Some(hint)));
+    }
     for (name, user) in &file.users {
         let (line, column) = place_of(text, &format!("[users.{name}]"));
         let hint = || Some(format!("Run sluice user {name} and put the lines it prints here."));
@@ -73,6 +82,10 @@ pub(super) fn parse(text: &str) -> Result<FileSettings, Error> {
         }
     }
     Ok(file)
+}
+
+fn is_web_address(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
 }
 
 fn placed(line: u64, column: u64, message: String, hint: Option<String>) -> Error {

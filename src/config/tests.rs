@@ -65,7 +65,12 @@ fn mistakes_are_placed() {
     check_file_error(
         "colour = 3\n",
         "catalog/warehouse.toml:1:1: unknown key \"colour\"\n  hint: Keys here are data, pg_listen, flight_listen, \
-         http_listen, demo, watch, users, tls, limits.",
+         http_listen, demo, watch, users, tls, openlineage, limits.",
+    );
+    check_file_error(
+        "[openlineage]\nurl = \"marquez:5000\"\n",
+        "catalog/warehouse.toml:2:8: the url of [openlineage] is no web address\n  hint: Write where events are posted to, as \
+         in \"http://marquez:5000/api/v1/lineage\".",
     );
     check_file_error(
         "[limits]\nconnections_max = \"many\"\n",

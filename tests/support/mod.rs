@@ -6,6 +6,7 @@ pub mod kafka;
 pub mod needs;
 pub mod pg;
 pub mod postgres;
+pub mod receiver;
 pub mod seed;
 pub mod server;
 pub mod shared;

@@ -70,7 +70,7 @@ impl Restriction {
 }
 
 /// Tables of the server's own that show rows of others.
-const WITH_ROWS: &[&str] = &["audits", "quarantine", "refreshes"];
+const WITH_ROWS: &[&str] = &["audits", "incident_log", "incidents", "quarantine", "refreshes"];
 /// What users did: not for who merely reads all data.
 const AUDIT_LOG: &str = "audit_log";
 
