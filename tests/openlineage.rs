@@ -48,7 +48,7 @@ fn wait_for(receiver: &Receiver, job: &str, kind: &str) -> [Value; 2] {
 
 fn refreshes_are_told() {
     // The first tries fail, and are made again.
-    let receiver = Receiver::start(&[503, 500]);
+    let receiver = Receiver::start(vec![503, 500]);
     let warehouse = shop(&format!("http://{}/api/v1/lineage", receiver.address));
     let server = warehouse.serve();
     server.wait_until("SELECT count(*) > 0 FROM gold.daily_sales", "t");
@@ -74,7 +74,7 @@ fn refreshes_are_told() {
 }
 
 fn failures_are_told() {
-    let receiver = Receiver::start(&[]);
+    let receiver = Receiver::start(vec![]);
     let warehouse = shop(&format!("http://{}/", receiver.address));
     warehouse.write(
         "sql/gold/bad.sql",

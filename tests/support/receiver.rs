@@ -20,11 +20,11 @@ pub struct Receiver {
 
 impl Receiver {
     /// Answers the first requests with these states, all others with 200.
-    pub fn start(first: &[u16]) -> Self {
+    pub fn start(first: Vec<u16>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let posted = Arc::new(Mutex::new(vec![]));
-        let (kept, mut states) = (Arc::clone(&posted), first.to_vec().into_iter());
+        let (kept, mut states) = (Arc::clone(&posted), first.into_iter());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 answer(stream, &kept, &mut states);
