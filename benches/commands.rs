@@ -9,8 +9,8 @@ mod support;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
+use support::harness::warehouse::copy;
 use support::{Warehouse, median, number};
 
 const SOURCES: u64 = 20;
@@ -44,17 +44,6 @@ fn timed(warehouse: &Warehouse, arguments: &[&str], words: &str) -> Duration {
     let took = start.elapsed();
     finished.expect(0, &[words]);
     took
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
 }
 
 /// Two fifths streaming tables, the rest views of five kinds over them and over each other.

@@ -32,7 +32,7 @@ use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::definer::Definer;
 use crate::catalog::environment::Production;
 use crate::catalog::files::{Texts, texts};
-use crate::catalog::inputs::inputs_of;
+use crate::catalog::inputs::{by_name, inputs_of};
 use crate::catalog::project::{Model as Definition, Project};
 use crate::config::Settings;
 use crate::deliver::openlineage::Teller;
@@ -394,11 +394,11 @@ impl House {
         }
         let (lake, project, others) = (Arc::clone(&self.lake), Arc::clone(project), others.clone());
         let open = move || {
+            let models = by_name(&project);
             let open = |definition: &Definition| {
                 let plan = planned.get(definition.name())?;
                 let audits = project.audits.get(definition.name()).cloned().unwrap_or_default();
-                let opened =
-                    open_model(&lake, definition, plan, reads(&project, &others, definition), audits);
+                let opened = open_model(&lake, definition, plan, reads(&models, &others, definition), audits);
                 Some((definition.name().clone(), opened))
             };
             project.models.iter().filter_map(open).collect::<Vec<_>>()

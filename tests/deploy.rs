@@ -1,9 +1,9 @@
 //! PLAN and APPLY: what edited files change, running them, and the way back.
 
+use crate::support::warehouse::copy;
 use crate::support::{Pg, Server, Warehouse, trial};
 use libtest_mimic::Trial;
 use std::fs;
-use std::path::Path;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -29,18 +29,6 @@ fn shop() -> Warehouse {
 const DAILY: &str = "sql/gold/daily_sales.sql";
 const WITH_COUNT: &str = "CREATE MATERIALIZED VIEW gold.daily_sales AS\n\
     SELECT order_date, count(*) AS orders, sum(amount) AS revenue, max(amount) AS largest FROM silver.orders GROUP BY order_date;\n";
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
 
 fn folders_are_compared() {
     let warehouse = Warehouse::of("shop");

@@ -3,6 +3,7 @@
 //! Comes in: a project as it runs and one that is to run, both planned. Goes out: an [`ObjectChange`] for each object that
 //! is not as it was. Pure.
 
+use super::inputs::{by_name, read_through};
 use super::lineage::{Direction, Graph, TableColumn};
 use super::plan::PlannedModel;
 use super::project::{Model, Project};
@@ -120,24 +121,20 @@ pub fn changes(before: Version<'_>, after: Version<'_>) -> Vec<ObjectChange> {
     let mut found = removed(before, after);
     found.extend(outside(before.project, after.project));
     let graph = Graph::of(after.planned);
-    let old = by_name(before.project);
+    let (old, new) = (by_name(before.project), by_name(after.project));
     for model in &after.project.models {
         let Some(planned) = after.planned.get(model.name()) else { continue };
         let change = match old.get(model.name()) {
             None => Some(added(model)),
             Some(was) => {
                 let was_planned = before.planned.get(model.name());
-                let views = views_read(model, &by_name(after.project)) != views_read(was, &old);
+                let views = read_through(model, &new).views != read_through(was, &old).views;
                 changed((was, was_planned), (model, planned), views, &graph)
             }
         };
         found.extend(change);
     }
     found
-}
-
-fn by_name(project: &Project) -> BTreeMap<&TableName, &Model> {
-    project.models.iter().map(|model| (model.name(), model)).collect()
 }
 
 fn removed(before: Version<'_>, after: Version<'_>) -> Vec<ObjectChange> {
@@ -181,20 +178,6 @@ fn added(model: &Model) -> ObjectChange {
         details: vec![],
         affects: BTreeSet::new(),
     }
-}
-
-/// The views that a model reads, also through others, and what they are.
-fn views_read(model: &Model, models: &BTreeMap<&TableName, &Model>) -> BTreeMap<TableName, String> {
-    let mut found = BTreeMap::new();
-    let mut open: Vec<&TableName> = model.query().inputs.iter().collect();
-    while let Some(name) = open.pop() {
-        if let Some(view @ Model::View(_)) = models.get(name)
-            && found.insert(name.clone(), view.content()).is_none()
-        {
-            open.extend(&view.query().inputs);
-        }
-    }
-    found
 }
 
 fn changed(

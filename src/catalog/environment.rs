@@ -120,21 +120,16 @@ fn watermark_view(source: &TableName) -> Option<Model> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::fixture;
 
     fn project(models: &[(&str, &str)]) -> Project {
-        let folder = tempfile::tempdir().unwrap();
         let source = "CREATE SOURCE bronze.a (id BIGINT, at TIMESTAMPTZ, WATERMARK FOR at AS at) WITH (connector = 'http') FORMAT \
                       PLAIN ENCODE JSON;";
         let files = models.iter().map(|(name, query)| {
             let text = format!("CREATE MATERIALIZED VIEW {name} AS {query};");
             (format!("sql/{}.sql", name.replace('.', "/")), text)
         });
-        for (path, text) in files.chain([("catalog/a.sql".to_string(), source.to_string())]) {
-            let path = folder.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        Project::load(folder.path()).unwrap()
+        fixture::project(files.chain([("catalog/a.sql".to_string(), source.to_string())]))
     }
 
     #[test]

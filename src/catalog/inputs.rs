@@ -1,11 +1,11 @@
-//! What the inputs of a model are: their columns, and whether their rows only ever come.
+//! What the inputs of a model are: their columns, whether their rows only ever come, what stands behind views.
 
 use super::plan::{ForeignColumns, PlannedModel};
 use super::project::{Model, Project};
 use crate::lake::{TableKind, TableName};
 use crate::sql::{quarantine_schema, table_schema, watermark_schema};
 use arrow::datatypes::SchemaRef;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The tables that a model's query names, views among them as if they were stored.
@@ -17,6 +17,37 @@ pub fn inputs_of(
 ) -> BTreeMap<TableName, (SchemaRef, TableKind)> {
     let known = |name: &TableName| Some((name.clone(), input(name, project, planned, foreign)?));
     model.query().inputs.iter().filter_map(known).collect()
+}
+
+/// The models of a project by their names.
+pub fn by_name(project: &Project) -> BTreeMap<&TableName, &Model> {
+    project.models.iter().map(|model| (model.name(), model)).collect()
+}
+
+/// What a model reads, views looked through.
+#[derive(Debug, Default)]
+pub struct ReadThrough {
+    /// The tables that it reads in the end.
+    pub stored: BTreeSet<TableName>,
+    /// The views between, and what they are.
+    pub views: BTreeMap<TableName, String>,
+}
+
+/// Looks through the views that a model reads.
+pub fn read_through(model: &Model, models: &BTreeMap<&TableName, &Model>) -> ReadThrough {
+    let mut read = ReadThrough::default();
+    let mut open: Vec<&TableName> = model.query().inputs.iter().collect();
+    while let Some(name) = open.pop() {
+        match models.get(name) {
+            Some(view @ Model::View(_)) => {
+                if read.views.insert(name.clone(), view.content()).is_none() {
+                    open.extend(&view.query().inputs);
+                }
+            }
+            _ => drop(read.stored.insert(name.clone())),
+        }
+    }
+    read
 }
 
 fn input(

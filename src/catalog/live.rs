@@ -41,6 +41,30 @@ pub fn batch_of(schema: &SchemaRef, rows: Vec<Row>) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
+/// All rows of a table that fit into memory. Blocks.
+pub fn written(table: &Table) -> Result<Vec<RecordBatch>, Error> {
+    let (snapshot, mut written) = (table.snapshot(), Vec::new());
+    for file in &snapshot.files {
+        table.read_file::<Error>(&snapshot, file, |rows, _| {
+            written.push(rows);
+            Ok(())
+        })?;
+    }
+    Ok(written)
+}
+
+/// Makes these all rows of a table, in one commit.
+pub async fn rewrite(table: &Arc<Table>, schema: &SchemaRef, rows: Vec<Row>) -> Result<(), Error> {
+    let batch = batch_of(schema, rows).map_err(|error| unreadable(table, error.to_string()))?;
+    let adds = if batch.num_rows() == 0 { vec![] } else { table.write(vec![batch], Effort::Fast).await? };
+    table.overwrite(adds, vec![]).await.map(drop)
+}
+
+/// The error of rows that are not what they should be.
+pub fn unreadable(table: &Table, reason: impl Into<String>) -> Error {
+    Error::Corrupt { table: table.name().clone(), file: "its rows".to_string(), reason: reason.into() }
+}
+
 /// A table whose rows are made anew for each query.
 pub struct LiveTable {
     schema: SchemaRef,
@@ -164,14 +188,7 @@ impl Journal {
 
     /// What is written. Blocks.
     pub fn written(&self) -> Result<Vec<RecordBatch>, Error> {
-        let (snapshot, mut written) = (self.table.snapshot(), Vec::new());
-        for file in &snapshot.files {
-            self.table.read_file::<Error>(&snapshot, file, |rows, _| {
-                written.push(rows);
-                Ok(())
-            })?;
-        }
-        Ok(written)
+        written(&self.table)
     }
 
     /// Notes a row.

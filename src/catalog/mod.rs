@@ -9,6 +9,8 @@ pub mod definitions;
 mod derivation;
 pub mod environment;
 pub mod files;
+#[cfg(test)]
+mod fixture;
 pub mod foreign;
 pub mod inputs;
 mod keys;

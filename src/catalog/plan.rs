@@ -184,8 +184,7 @@ pub use unit_tests::plan_unit_test;
 /// What a query gives.
 struct Output {
     schema: SchemaRef,
-    lineage: Arc<Lineage>,
-    derivation: Arc<Derivation>,
+    plan: LogicalPlan,
 }
 
 struct Planner {
@@ -235,7 +234,7 @@ impl Planner {
                 (query.to_string(), output, None)
             }
         };
-        let Output { schema: output, lineage, derivation } = output;
+        let Output { schema: output, plan } = output;
         named_columns(&output, &place)?;
         let output = storable(&output).map_err(|error| {
             let origin = place.of_word(&error.column).unwrap_or_else(|| place.query());
@@ -274,6 +273,7 @@ impl Planner {
         let continuation =
             continuation.filter(|_| columns.all(|(stored, change)| is_like_changes(stored, change)));
         if errors.is_empty() {
+            let (lineage, derivation) = (Arc::new(Lineage::of(&plan)), Arc::new(Derivation::of(&plan)));
             Ok(PlannedModel { schema, query, continuation, lineage, derivation })
         } else {
             Err(errors)
@@ -318,8 +318,7 @@ impl Planner {
         let fields = logical.zip(physical.schema().fields().iter().cloned().collect::<Vec<_>>());
         let fields = fields.map(|(named, typed)| Field::new(named.name(), typed.data_type().clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let (lineage, derivation) = (Lineage::of(&plan), Derivation::of(&plan));
-        Ok(Output { schema, lineage: Arc::new(lineage), derivation: Arc::new(derivation) })
+        Ok(Output { schema, plan })
     }
 
     /// An audit's query is one that could be asked.

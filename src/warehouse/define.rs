@@ -9,9 +9,9 @@ use super::{House, all_errors};
 use crate::catalog::access::Rules;
 use crate::catalog::definer::{Defined, Purpose, Request};
 use crate::catalog::definitions::{Change, Definitions, Refusal, Typed, TypedKind};
-use crate::catalog::live::{Row, batch_of};
+use crate::catalog::live::{Row, rewrite, unreadable, written};
 use crate::catalog::project::Project;
-use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableName, chain};
+use crate::lake::{Error, Lake, Table, TableDefinition, TableName, chain};
 use crate::sql::{self, AccessStatement};
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
@@ -51,18 +51,11 @@ impl Typing {
     pub(super) fn open(lake: &Lake) -> Result<Self, Error> {
         let table =
             lake.ensure(&TableName::new("sluice", "definitions"), &TableDefinition::append_only(schema()))?;
-        let snapshot = table.snapshot();
         let mut now = Definitions::default();
-        for file in snapshot.files.iter() {
-            table.read_file::<Error>(&snapshot, file, |batch, _| {
-                let models = models_of(&batch).ok_or_else(|| Error::Corrupt {
-                    table: table.name().clone(),
-                    file: "its columns".to_string(),
-                    reason: "a definition cannot be read".to_string(),
-                })?;
-                now.0.extend(models.into_iter().map(|model| (model.name.clone(), model)));
-                Ok(())
-            })?;
+        for batch in written(&table)? {
+            let models =
+                models_of(&batch).ok_or_else(|| unreadable(&table, "a definition cannot be read"))?;
+            now.0.extend(models.into_iter().map(|model| (model.name.clone(), model)));
         }
         Ok(Self { table, now: Mutex::new(now) })
     }
@@ -79,17 +72,7 @@ impl Typing {
 
     /// Makes these the definitions, durably, in the place of those that were.
     async fn keep(&self, definitions: Definitions) -> Result<(), Error> {
-        let rows = definitions.0.values().map(row_of).collect();
-        let corrupt = |reason: String| Error::Corrupt {
-            table: self.table.name().clone(),
-            file: "definitions".to_string(),
-            reason,
-        };
-        let batch = batch_of(&schema(), rows).map_err(|error| corrupt(error.to_string()))?;
-        let removes = self.table.snapshot().files.to_vec();
-        let adds =
-            if batch.num_rows() == 0 { vec![] } else { self.table.write(vec![batch], Effort::Fast).await? };
-        self.table.commit(Commit { operation: "WRITE", removes, ..Commit::append(adds, vec![]) }).await?;
+        rewrite(&self.table, &schema(), definitions.0.values().map(row_of).collect()).await?;
         *self.now.lock() = definitions;
         Ok(())
     }

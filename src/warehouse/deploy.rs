@@ -12,9 +12,9 @@ use crate::catalog::definer::{Deployment, Files, PlannedChange, Purpose};
 use crate::catalog::definitions::{Definitions, Refusal};
 use crate::catalog::environment::Production;
 use crate::catalog::files::{Texts, texts};
-use crate::catalog::live::{Row, batch_of};
+use crate::catalog::live::{Row, rewrite, unreadable, written};
 use crate::catalog::project::Project;
-use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableName, chain};
+use crate::lake::{Error, Lake, Table, TableDefinition, TableName, chain};
 use crate::ops::clock;
 use anyhow::{Context as _, anyhow};
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
@@ -140,21 +140,9 @@ impl Deployments {
         let (how, by, at) = (how.to_string(), by.to_string(), clock::now());
         runs.push(Run { number, at, by, how, files, back_to, instead_of, texts });
         let runs = runs.split_off(runs.len().saturating_sub(KEPT_MAX));
-        let batch = batch_of(&schema(), runs.iter().map(row_of).collect());
-        let batch = batch.map_err(|error| corrupt(&self.table, &error.to_string()))?;
-        let removes = self.table.snapshot().files.to_vec();
-        let adds = self.table.write(vec![batch], Effort::Fast).await?;
-        self.table.commit(Commit { operation: "WRITE", removes, ..Commit::append(adds, vec![]) }).await?;
+        rewrite(&self.table, &schema(), runs.iter().map(row_of).collect()).await?;
         *self.runs.lock() = runs;
         Ok(())
-    }
-}
-
-fn corrupt(table: &Table, reason: &str) -> Error {
-    Error::Corrupt {
-        table: table.name().clone(),
-        file: "deployments".to_string(),
-        reason: reason.to_string(),
     }
 }
 
@@ -218,13 +206,9 @@ fn deployments_table() -> TableName {
 
 /// The deployments of a table, oldest first. Blocks.
 fn runs_in(table: &Table) -> Result<Vec<Run>, Error> {
-    let snapshot = table.snapshot();
     let mut runs = vec![];
-    for file in snapshot.files.iter() {
-        table.read_file::<Error>(&snapshot, file, |batch, _| {
-            runs.extend(runs_of(&batch).ok_or_else(|| corrupt(table, "a deployment cannot be read"))?);
-            Ok(())
-        })?;
+    for batch in written(table)? {
+        runs.extend(runs_of(&batch).ok_or_else(|| unreadable(table, "a deployment cannot be read"))?);
     }
     runs.sort_by_key(|run| run.number);
     Ok(runs)

@@ -1,28 +1,20 @@
 //! What models read, views looked through.
 
 use super::foreign::{self, Others};
+use crate::catalog::inputs::{ReadThrough, read_through};
 use crate::catalog::project::{Model as Definition, Project};
 use crate::lake::TableName;
 use crate::refresh::Reads;
 use crate::sql;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The stored tables that a model reads, and the contents of the views between.
-pub(super) fn reads(project: &Project, others: &Others, definition: &Definition) -> Reads {
-    let (mut stored, mut views) = (BTreeSet::new(), BTreeMap::new());
-    let mut open: Vec<&TableName> = definition.query().inputs.iter().collect();
-    while let Some(name) = open.pop() {
-        match project.models.iter().find(|m| m.name() == name) {
-            Some(definition @ Definition::View(view)) => {
-                if views.insert(name, definition.content()).is_none() {
-                    open.extend(&view.query.inputs);
-                }
-            }
-            _ => {
-                stored.insert(name.clone());
-            }
-        }
-    }
+pub(super) fn reads(
+    models: &BTreeMap<&TableName, &Definition>,
+    others: &Others,
+    definition: &Definition,
+) -> Reads {
+    let ReadThrough { stored, views } = read_through(definition, models);
     let stored: Vec<TableName> = stored.into_iter().collect();
     let foreign = foreign::identity(others, &stored);
     Reads { stored, views: views.into_values().collect(), foreign }

@@ -5,9 +5,9 @@ use crate::catalog::access::{
     Access, Attributes, Held, Key, Rule, RuleSource, Rules, access_of, read, rules_of, statement_of,
 };
 use crate::catalog::definitions::Refusal;
-use crate::catalog::live::{Row, batch_of};
+use crate::catalog::live::{Row, rewrite, unreadable, written};
 use crate::catalog::project::Project;
-use crate::lake::{Commit, Effort, Error, Lake, Table, TableDefinition, TableName};
+use crate::lake::{Error, Lake, Table, TableDefinition, TableName};
 use crate::ops::clock;
 use crate::sql::{AccessStatement, Password};
 use arrow::array::{AsArray as _, RecordBatch};
@@ -37,18 +37,9 @@ impl Rights {
     pub(super) fn open(lake: &Lake) -> Result<Self, Error> {
         let name = TableName::new("sluice", "access_rules");
         let table = lake.ensure(&name, &TableDefinition::append_only(schema()))?;
-        let snapshot = table.snapshot();
         let mut now = Rules::default();
-        for file in snapshot.files.iter() {
-            table.read_file::<Error>(&snapshot, file, |batch, _| {
-                let rules = rules_in(&batch).ok_or_else(|| Error::Corrupt {
-                    table: table.name().clone(),
-                    file: "its rows".to_string(),
-                    reason: "a rule cannot be read".to_string(),
-                })?;
-                now.0.extend(rules);
-                Ok(())
-            })?;
+        for batch in written(&table)? {
+            now.0.extend(rules_in(&batch).ok_or_else(|| unreadable(&table, "a rule cannot be read"))?);
         }
         Ok(Self { table, now: Mutex::new(now) })
     }
@@ -84,15 +75,7 @@ impl Rights {
             return Ok(());
         }
         let rows = rules.0.iter().map(|(key, held)| row_of(key, held)).collect();
-        let batch = batch_of(&schema(), rows).map_err(|error| Error::Corrupt {
-            table: self.table.name().clone(),
-            file: "rules".to_string(),
-            reason: error.to_string(),
-        })?;
-        let removes = self.table.snapshot().files.to_vec();
-        let adds =
-            if batch.num_rows() == 0 { vec![] } else { self.table.write(vec![batch], Effort::Fast).await? };
-        self.table.commit(Commit { operation: "WRITE", removes, ..Commit::append(adds, vec![]) }).await?;
+        rewrite(&self.table, &schema(), rows).await?;
         *self.now.lock() = rules;
         Ok(())
     }

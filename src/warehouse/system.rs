@@ -240,15 +240,18 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         })
     };
     add("models", "Every model as defined", models_schema(), live(models_schema(), model_rows));
-    let fixed = |schema: SchemaRef, rows: Vec<Row>| live(schema, Arc::new(move || rows.clone()));
+    let of_plans = |schema: SchemaRef, rows: fn(&Project, &Planned) -> Vec<Row>| {
+        let (project, planned) = (Arc::clone(project), planned.clone());
+        live(schema, Arc::new(move || rows(&project, &planned)))
+    };
     let schema = lineage::tables_schema();
-    let rows = fixed(Arc::clone(&schema), lineage::table_rows(project));
+    let rows = of_plans(Arc::clone(&schema), |project, _| lineage::table_rows(project));
     add("lineage", "Which tables each model reads", schema, rows);
     let schema = lineage::columns_schema();
-    let rows = fixed(Arc::clone(&schema), lineage::column_rows(planned));
+    let rows = of_plans(Arc::clone(&schema), |_, planned| lineage::column_rows(planned));
     add("column_lineage", "Which columns each column comes of, and what bears on it", schema, rows);
     let schema = lineage::tags_schema();
-    let rows = fixed(Arc::clone(&schema), lineage::tag_rows(project, planned));
+    let rows = of_plans(Arc::clone(&schema), lineage::tag_rows);
     add("column_tags", "Which columns hold values of a tagged kind, and where these come from", schema, rows);
     let freshness_rows = {
         let (board, cuts) = (board.clone(), cuts.clone());

@@ -1,30 +1,17 @@
 use super::*;
-use crate::catalog::plan::{ForeignColumns, PlannedModel, plan};
-use crate::catalog::project::Project;
-use crate::engine::Engine;
+use crate::catalog::fixture;
+use crate::catalog::plan::PlannedModel;
 
 const SOURCES: &str = "CREATE SOURCE bronze.a (id BIGINT, email TEXT, x INT, y INT, at TIMESTAMPTZ, tags TEXT[]) WITH (connector = \
     'http') FORMAT PLAIN ENCODE JSON; CREATE SOURCE bronze.b (id BIGINT, z INT) WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;";
 
 pub(in crate::catalog) fn planned(models: &[(&str, &str)]) -> BTreeMap<TableName, PlannedModel> {
-    let folder = tempfile::tempdir().unwrap();
     let files = models.iter().map(|(name, query)| {
         let text = format!("CREATE VIEW {name} AS {query};");
         (format!("sql/{}.sql", name.replace('.', "/")), text)
     });
-    for (path, text) in files.chain([("catalog/sources.sql".to_string(), SOURCES.to_string())]) {
-        let path = folder.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    let project = Project::load(folder.path()).unwrap();
-    let engine = Engine::new(64 << 20, 2).unwrap();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_stack_size(16 << 20).build();
-    let planned = runtime.unwrap().block_on(async move {
-        tokio::spawn(async move { plan(&project, &ForeignColumns::new(), &engine).await }).await.unwrap()
-    });
-    planned.unwrap()
+    let project = fixture::project(files.chain([("catalog/sources.sql".to_string(), SOURCES.to_string())]));
+    fixture::planned(project).unwrap()
 }
 
 fn shown(influences: &Influences) -> String {

@@ -1,24 +1,13 @@
 use super::*;
+use crate::catalog::fixture;
 
 const ORDERS: &str = "CREATE SOURCE bronze.orders (order_id BIGINT, amount DECIMAL(18,2), status TEXT, ts TIMESTAMPTZ) WITH \
      (connector = 'http') FORMAT PLAIN ENCODE JSON;";
 
 fn outcome(models: &[(&str, &str)]) -> Result<BTreeMap<TableName, PlannedModel>, Vec<String>> {
-    let folder = tempfile::tempdir().unwrap();
-    let files = models.iter().map(|(name, text)| (format!("sql/{name}.sql"), *text));
-    for (path, text) in files.chain([("catalog/orders.sql".to_string(), ORDERS)]) {
-        let path = folder.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    let project = Project::load(folder.path()).unwrap();
-    let engine = Engine::new(64 << 20, 2).unwrap();
-    // Unoptimised planning needs more stack than a test thread has.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_stack_size(16 << 20).build();
-    let planned = runtime.unwrap().block_on(async move {
-        tokio::spawn(async move { plan(&project, &ForeignColumns::new(), &engine).await }).await.unwrap()
-    });
+    let files = models.iter().map(|(name, text)| (format!("sql/{name}.sql"), (*text).to_string()));
+    let project = fixture::project(files.chain([("catalog/orders.sql".to_string(), ORDERS.to_string())]));
+    let planned = fixture::planned(project);
     planned.map_err(|errors| errors.iter().map(|e| format!("{} {e}", e.code)).collect())
 }
 

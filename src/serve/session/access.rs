@@ -19,12 +19,7 @@ impl Session {
         deadline: Option<Instant>,
     ) -> Result<Answer, Error> {
         let tag = Statement::Access(statement.clone()).tag();
-        if !self.access().allows(&self.role(), Action::Administer) {
-            let message = format!("permission denied: role \"{}\" may not {tag}", self.role());
-            return Err(Error::new("42501", message).with_hint(
-                "Superusers do: roles with SUPERUSER, and users with may_define = true in catalog/warehouse.toml.",
-            ));
-        }
+        self.check_administers(tag)?;
         let cut = self.cut(deadline).await?;
         let statement = self.with_names(statement, &cut)?;
         let guard = self.guard(&cut)?;
@@ -44,6 +39,17 @@ impl Session {
             _ => self.draft(changes, &cut).await?,
         }
         Ok(Answer::Tag(tag.into()))
+    }
+
+    /// Refuses a statement of superusers to all others.
+    pub(super) fn check_administers(&self, tag: &str) -> Result<(), Error> {
+        if self.access().allows(&self.role(), Action::Administer) {
+            return Ok(());
+        }
+        let message = format!("permission denied: role \"{}\" may not {tag}", self.role());
+        Err(Error::new("42501", message).with_hint(
+            "Superusers do: roles with SUPERUSER, and users with may_define = true in catalog/warehouse.toml.",
+        ))
     }
 
     /// The statement with the schemas of its relations; what it names is there.

@@ -2,7 +2,6 @@
 
 use super::models::one_batch;
 use super::{Answer, Session, TransactionStatus};
-use crate::catalog::access::Action;
 use crate::catalog::definer::{Files, PlannedChange, Purpose};
 use crate::serve::Error;
 use arrow::array::{ArrayRef, Int64Array, StringArray};
@@ -39,12 +38,7 @@ impl Session {
             return Err(Error::new("25001", "APPLY cannot run inside a transaction block")
                 .with_hint("A transaction sees one cut: COMMIT first."));
         }
-        if !self.access().allows(&self.role(), Action::Administer) {
-            let message = format!("permission denied: role \"{}\" may not {tag}", self.role());
-            return Err(Error::new("42501", message).with_hint(
-                "Superusers do: roles with SUPERUSER, and users with may_define = true in catalog/warehouse.toml.",
-            ));
-        }
+        self.check_administers(tag)?;
         let found = self.readers.definer.deploy(files, self.user(), purpose).await?;
         one_batch(columns(), rows(&found), tag, deadline)
     }
