@@ -2,15 +2,15 @@
 //!
 //! 5 M events of 308 bytes in 4 partitions are produced first; then the server starts on an empty warehouse and the
 //! clock runs from its ready file until readers see all of them. `BENCH_EVENTS` and `BENCH_RUNS` change the size. Where
-//! `benches/peers/fetch-spark` has been run, Spark Structured Streaming then drains the same topic into Delta.
+//! `.ci/fetch-spark` has been run, Spark Structured Streaming then drains the same topic into Delta.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that panics has failed")]
 
 mod support;
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use support::harness::cache::cache;
 use support::{Broker, events, median, number, usage};
 
 /// Partitions of the topic.
@@ -98,12 +98,9 @@ fn drain(broker: &Broker, count: u64, run: u64) -> Drained {
 
 /// Events per CPU second of Spark Structured Streaming over the same topic, warm.
 fn spark(broker: &Broker, count: u64) -> Option<f64> {
-    let cache = std::env::var_os("SLUICE_BENCH_CACHE").map(PathBuf::from);
-    let cache =
-        cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/sluice-bench")))?;
-    let python = cache.join("spark/bin/python");
+    let python = cache().join("spark/bin/python");
     if !python.exists() {
-        println!("Spark: not measured, run benches/peers/fetch-spark once");
+        println!("Spark: not measured, run .ci/fetch-spark once");
         return None;
     }
     let folder = tempfile::tempdir().unwrap();

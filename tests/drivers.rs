@@ -1,6 +1,7 @@
 //! PostgreSQL clients that others wrote, driven by scripts under `tests/clients`: each reads project `shop` as its programs
 //! do and checks the values it gets.
 
+use crate::support::cache::cache;
 use crate::support::postgres::{self, Postgres};
 use crate::support::{Server, needs, shared, trial, trial_of};
 use libtest_mimic::Trial;
@@ -85,10 +86,7 @@ fn jdbc() {
 
 /// `SLUICE_TEST_FLIGHT_JDBC`, or where `.ci/run` puts it.
 fn flight_jdbc_jar() -> PathBuf {
-    let cached = || {
-        let cache = std::env::home_dir().unwrap_or_default().join(".cache/sluice-test");
-        cache.join("flight-jdbc").join(FLIGHT_JDBC)
-    };
+    let cached = || cache().join("flight-jdbc").join(FLIGHT_JDBC);
     std::env::var_os("SLUICE_TEST_FLIGHT_JDBC").map_or_else(cached, PathBuf::from)
 }
 
@@ -104,7 +102,7 @@ fn flight_jdbc() {
 
 /// `SLUICE_TEST_NODE_MODULES`, or where `.ci/run` puts them.
 fn node_modules() -> PathBuf {
-    let cached = || std::env::home_dir().unwrap_or_default().join(".cache/sluice-test/node/node_modules");
+    let cached = || cache().join("node/node_modules");
     std::env::var_os("SLUICE_TEST_NODE_MODULES").map_or_else(cached, PathBuf::from)
 }
 

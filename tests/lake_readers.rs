@@ -1,10 +1,13 @@
-//! Other engines open the folders and read the same values as psql: DuckDB's delta extension, Polars, delta-rs.
+//! Other engines open the folders and read the same values as psql: DuckDB's delta extension, Polars, delta-rs,
+//! Spark.
 
 use crate::push::READINGS;
+use crate::support::cache::cache;
 use crate::support::{Server, Warehouse, needs, trial_of};
 use libtest_mimic::Trial;
-use std::path::Path;
-use std::process::Command;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// Table, columns, the column that orders the rows.
 const TABLES: [(&str, &str, &str); 9] = [
@@ -24,24 +27,27 @@ const TABLES: [(&str, &str, &str); 9] = [
 ];
 
 pub fn trials() -> Vec<Trial> {
-    let engines = [
-        ("duckdb", "duckdb, duckdb_extension_delta, pytz"),
-        ("polars", "polars, deltalake"),
-        ("deltalake", "deltalake, pyarrow"),
-    ];
-    engines
-        .into_iter()
-        .flat_map(|(engine, modules)| {
-            let name = |what: &str| format!("lake_readers::{engine}_{what}");
-            let trials = vec![
-                trial_of(name("reads_what_psql_reads"), move || reads_what_psql_reads(engine)),
-                trial_of(name("reads_versions_before_a_change"), move || {
-                    reads_versions_before_a_change(engine)
-                }),
-            ];
-            needs::python(modules, trials)
-        })
-        .collect()
+    let modules = |engine: &str| match engine {
+        "duckdb" => "duckdb, duckdb_extension_delta, pytz",
+        "polars" => "polars, deltalake",
+        _ => "deltalake, pyarrow",
+    };
+    let trials = |engine: &'static str| {
+        let name = |what: &str| format!("lake_readers::{engine}_{what}");
+        vec![
+            trial_of(name("reads_what_psql_reads"), move || reads_what_psql_reads(engine)),
+            trial_of(name("reads_versions_before_a_change"), move || reads_versions_before_a_change(engine)),
+        ]
+    };
+    let in_python = ["duckdb", "polars", "deltalake"];
+    let in_python = in_python.into_iter().flat_map(|engine| needs::python(modules(engine), trials(engine)));
+    in_python.chain(needs::file(&spark(), "by .ci/fetch-spark", trials("spark"))).collect()
+}
+
+/// What says that Spark is there with all that it needs: `SLUICE_TEST_SPARK`, or where `.ci/fetch-spark` puts it.
+fn spark() -> PathBuf {
+    let home = std::env::var_os("SLUICE_TEST_SPARK").map(PathBuf::from);
+    home.unwrap_or_else(|| cache().join("spark")).join(".pom")
 }
 
 fn reads_what_psql_reads(engine: &str) {
@@ -95,23 +101,31 @@ fn reads_versions_before_a_change(engine: &str) {
     );
     define("SELECT CAST(value AS STRING) || '!' AS value, length(sensor) AS length, now() IS NULL AS no");
     server.wait_until("SELECT * FROM gold.readings ORDER BY 1", "0.5!|1|f\n2.0!|1|f");
-    let folder = warehouse.data().join("gold/readings");
-    assert_eq!(read(engine, &folder, "value, length", "value", None), "0.5!|1\n2.0!|1");
-    assert_eq!(read(engine, &folder, "sensor, value", "sensor", Some(&old)), "a|0.5\nb|2");
+    let gold = warehouse.data().join("gold/readings");
     let bronze = warehouse.data().join("bronze/readings");
-    assert_eq!(read(engine, &bronze, "sensor, value, count", "sensor", None), "a|0.5|\nb|2|");
-    assert_eq!(read(engine, &bronze, "sensor, value", "sensor", Some("1")), "a|0.5\nb|2");
+    let questions = [
+        (&gold, "value, length", "value", ""),
+        (&gold, "sensor, value", "sensor", &old),
+        (&bronze, "sensor, value, count", "sensor", ""),
+        (&bronze, "sensor, value", "sensor", "1"),
+    ];
+    let answers = ["0.5!|1\n2.0!|1", "a|0.5\nb|2", "a|0.5|\nb|2|", "a|0.5\nb|2"];
+    assert_eq!(read(engine, &questions), answers);
 }
 
 fn compare(engine: &str, warehouse: &Warehouse, server: &Server) {
     let session = server.connect();
+    let folders = TABLES.map(|(table, ..)| warehouse.data().join(table.replace('.', "/")));
+    let questions: Vec<Question<'_>> = folders
+        .iter()
+        .zip(TABLES)
+        .map(|(folder, (_, columns, order))| (folder, columns, order, ""))
+        .collect();
     let mut wrong = Vec::new();
-    for (table, columns, order) in TABLES {
+    for ((table, columns, order), theirs) in TABLES.into_iter().zip(read(engine, &questions)) {
         let quoted: Vec<String> = columns.split(", ").map(|column| format!("\"{column}\"")).collect();
         let quoted = quoted.join(", ");
         let ours = session.text(&format!("SELECT {quoted} FROM {table} ORDER BY {order} NULLS LAST"));
-        let folder = warehouse.data().join(table.replace('.', "/"));
-        let theirs = read(engine, &folder, columns, order, None);
         if sorted(&theirs) != sorted(&ours) {
             wrong.push(format!("{table}\n  psql:\n{ours}\n  {engine}:\n{theirs}"));
         }
@@ -126,17 +140,37 @@ fn sorted(rows: &str) -> Vec<&str> {
     rows
 }
 
-fn read(engine: &str, folder: &Path, columns: &str, order: &str, version: Option<&str>) -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/lake.py");
-    let output = Command::new(needs::python_path())
-        .arg(script)
+/// A table's folder, its columns, the one that orders its rows, and a version or nothing.
+type Question<'a> = (&'a PathBuf, &'a str, &'a str, &'a str);
+
+/// What an engine reads, in psql's words.
+fn read(engine: &str, questions: &[Question<'_>]) -> Vec<String> {
+    let python = match engine {
+        "spark" => spark().with_file_name("bin/python"),
+        _ => needs::python_path(),
+    };
+    // Spark leaves folders where it runs.
+    let scratch = tempfile::tempdir().unwrap();
+    let mut reader = Command::new(python)
+        .current_dir(scratch.path())
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/lake.py"))
         .arg(engine)
-        .arg(folder)
-        .args([columns, order])
-        .args(version)
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    let mut input = reader.stdin.take().unwrap();
+    for (folder, columns, order, version) in questions {
+        writeln!(input, "{}\t{columns}\t{order}\t{version}", folder.display()).unwrap();
+    }
+    drop(input);
+    let output = reader.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{engine} cannot read {}:\n{said}", folder.display());
-    String::from_utf8(output.stdout).unwrap().trim_end().to_string()
+    assert!(output.status.success(), "{engine} cannot read {questions:?}:\n{said}");
+    let rows = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<String> =
+        rows.split_terminator("\u{c}\n").map(|answer| answer.trim_end().to_string()).collect();
+    assert_eq!(answers.len(), questions.len(), "{rows}\n{said}");
+    answers
 }

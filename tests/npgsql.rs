@@ -2,6 +2,7 @@
 //! DirectQuery's shapes, cancel, the pool's reset; plain, and encrypted.
 
 use crate::encryption;
+use crate::support::cache::cache;
 use crate::support::{Server, Warehouse, needs, trial};
 use libtest_mimic::Trial;
 use std::fs;
@@ -18,7 +19,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// `SLUICE_TEST_NPGSQL`, or where `.ci/fetch-npgsql` puts it.
 fn client() -> PathBuf {
-    let cached = || std::env::home_dir().unwrap_or_default().join(".cache/sluice-test/npgsql");
+    let cached = || cache().join("npgsql");
     std::env::var_os("SLUICE_TEST_NPGSQL").map_or_else(cached, PathBuf::from).join("run.sh")
 }
 

@@ -6,7 +6,7 @@ Rows keep what Sluice's bronze keeps: the decoded columns, the raw text, partiti
 micro-batches; the first ones, in which the JVM compiles, are not counted. Prints one JSON line: events, seconds and CPU
 seconds of the counted batches, and the peak memory of the JVM.
 
-Runs in the environment that `fetch-spark`, beside this file, makes.
+Runs in the environment that `.ci/fetch-spark` makes.
 """
 
 import glob

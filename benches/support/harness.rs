@@ -1,5 +1,7 @@
 //! The harness of the tests, as far as benches need it: a warehouse in a folder, the server process, a broker, waiting.
 
+#[path = "../../tests/support/cache.rs"]
+pub mod cache;
 #[path = "../../tests/support/http.rs"]
 pub mod http;
 #[path = "../../tests/support/kafka.rs"]

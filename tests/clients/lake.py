@@ -1,10 +1,14 @@
 """Reads Delta tables the way other engines do and prints their rows as psql -A -t does.
 
-lake.py duckdb|polars|deltalake FOLDER "column, column" ORDER_COLUMN [VERSION]
+lake.py duckdb|polars|deltalake|spark
+
+Each line of its input is FOLDER, "column, column", ORDER_COLUMN and VERSION (or nothing), with tabs between. After the rows
+of each a line follows that is a form feed.
 """
 
 import datetime
 import decimal
+import functools
 import sys
 from pathlib import Path
 
@@ -75,12 +79,54 @@ def with_deltalake(folder, columns, order, version):
     return [tuple(row[c] for c in columns) for row in pyarrow.table(batches.read_all()).to_pylist()]
 
 
+@functools.cache
+def spark():
+    """The JVM takes seconds to start: one for all tables."""
+    from pyspark.sql import SparkSession
+
+    # Beside the environment that this runs in, as `.ci/fetch-spark` puts them.
+    jars = sorted(str(jar) for jar in (Path(sys.prefix) / "jars").glob("*.jar"))
+    settings = {
+        "spark.jars": ",".join(jars),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+    }
+    builder = SparkSession.builder.master("local[2]")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+def with_spark(folder, columns, order, version):
+    from pyspark.sql.types import TimestampType
+
+    reader = spark().read.format("delta")
+    if version is not None:
+        reader = reader.option("versionAsOf", version)
+    rows = reader.load(folder).orderBy(f"`{order}`").select([f"`{c}`" for c in columns])
+    # Spark hands over instants in the zone of this machine, and without saying so.
+    zoned = [isinstance(field.dataType, TimestampType) for field in rows.schema.fields]
+    at = [lambda v, z=z: v.astimezone(datetime.timezone.utc) if z and v is not None else v for z in zoned]
+    return [tuple(show(value) for show, value in zip(at, row)) for row in rows.collect()]
+
+
+READERS = {"duckdb": with_duckdb, "polars": with_polars, "deltalake": with_deltalake, "spark": with_spark}
+
+
 def main():
-    engine, folder, columns, order, *version = sys.argv[1:]
-    columns = [c.strip() for c in columns.split(",")]
-    read = {"duckdb": with_duckdb, "polars": with_polars, "deltalake": with_deltalake}[engine]
-    for row in read(folder, columns, order, int(version[0]) if version else None):
-        print("|".join(text(value) for value in row))
+    read = READERS[sys.argv[1]]
+    for line in sys.stdin:
+        folder, columns, order, version = line.rstrip("\n").split("\t")
+        columns = [c.strip() for c in columns.split(",")]
+        for row in read(folder, columns, order, int(version) if version else None):
+            print("|".join(text(value) for value in row))
+        print("\f")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 //! Its listener asks for SASL_SSL with PLAIN and user `$ConnectionString`, as Azure Event Hubs does; the certificate is
 //! made anew each time. `.ci/fetch-kafka` gets the broker; without it (or java) [`missing`] says so in one line.
 
+use super::cache::cache;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -48,8 +49,7 @@ pub fn missing() -> Option<String> {
 
 /// Where `.ci/fetch-kafka` puts the broker.
 fn jars() -> PathBuf {
-    let cache = std::env::var_os("SLUICE_TEST_CACHE").map(PathBuf::from);
-    cache.unwrap_or_else(|| std::env::home_dir().unwrap_or_default().join(".cache/sluice-test")).join("kafka")
+    cache().join("kafka")
 }
 
 /// How a broker is started.

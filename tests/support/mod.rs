@@ -1,5 +1,6 @@
 //! What every test leans on: a warehouse in a folder of its own, the server process, clients, waiting.
 
+pub mod cache;
 pub mod delta;
 pub mod http;
 pub mod kafka;
