@@ -122,9 +122,10 @@ fn measure(benchmark: &Benchmark, mut stream: Stream) {
     );
     println!("ms, CPU ms in brackets\n");
     println!(
-        "| view | change | mode | read | written | refresh | our query | DuckDB | DuckDB / refresh | how |"
+        "| view | change | mode | read | written | refresh | our query | DuckDB, own tables | / refresh | DuckDB, parquet | \
+         / refresh | how |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     // What refreshes look up is indexed by the first of them.
     for (label, round) in [("(first)", Round::Facts(0.001))].into_iter().chain(ROUNDS) {
         for change in changes(benchmark, &mut stream, round) {
@@ -167,6 +168,12 @@ struct Took {
     cpu_ms: f64,
 }
 
+/// What a query takes DuckDB over tables of its own, and over parquet files.
+struct Peer {
+    tables: Took,
+    files: Took,
+}
+
 impl std::fmt::Display for Took {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:.1} ({:.1})", self.ms, self.cpu_ms)
@@ -181,7 +188,7 @@ fn report(
     name: &str,
     query: &str,
     change: &str,
-    duckdb: Option<&Took>,
+    duckdb: Option<&Peer>,
 ) {
     let view = format!("{}_{name}", benchmark.schema);
     let idle = usage::threads_asleep(server.pid());
@@ -200,14 +207,16 @@ fn report(
     // A reader's average has more digits than a stored one: the server compares what it stores.
     let verified = session.text(&format!("VERIFY MATERIALIZED VIEW gold.{view}"));
     assert!(verified.contains("|equal|"), "gold.{view} is not its query's answer after {change}: {verified}");
-    let times = duckdb
-        .map(|duckdb| format!("{:.1}x ({:.1}x)", duckdb.ms / refresh.ms, duckdb.cpu_ms / refresh.cpu_ms));
+    let beside = |peer: fn(&Peer) -> Took| match duckdb.map(peer) {
+        Some(took) => format!("{took} | {:.1}x ({:.1}x)", took.ms / refresh.ms, took.cpu_ms / refresh.cpu_ms),
+        None => "- | -".to_string(),
+    };
     println!(
         "| {}.{name} | {change} | {mode} | {read} | {written} | {refresh} | {} | {} | {} | {how} |",
         benchmark.schema,
         support::ms(spent),
-        duckdb.map_or_else(|| "-".to_string(), Took::to_string),
-        times.unwrap_or_else(|| "-".to_string()),
+        beside(|peer| peer.tables),
+        beside(|peer| peer.files),
     );
 }
 
@@ -329,7 +338,7 @@ fn columns_of(schema: &Schema) -> String {
 }
 
 /// What DuckDB takes to compute each query anew and write the answer, over the rows that the tables start with.
-fn duckdb(benchmark: &Benchmark, warehouse: &Warehouse) -> BTreeMap<String, Took> {
+fn duckdb(benchmark: &Benchmark, warehouse: &Warehouse) -> BTreeMap<String, Peer> {
     let cache = std::env::var_os("SLUICE_BENCH_CACHE").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/sluice-bench")));
     let Some(python) = cache.map(|cache| cache.join("duckdb/bin/python")).filter(|python| python.exists())
@@ -354,8 +363,11 @@ fn duckdb(benchmark: &Benchmark, warehouse: &Warehouse) -> BTreeMap<String, Took
     let said = String::from_utf8(output.stdout).unwrap();
     let said: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     println!("DuckDB {}, {} threads", said["version"].as_str().unwrap(), said["threads"]);
-    let queries = said["queries"].as_object().unwrap();
     let ms = |value: &serde_json::Value| value.as_f64().unwrap() * 1000.0;
-    let took = |value: &serde_json::Value| Took { ms: ms(&value["seconds"]), cpu_ms: ms(&value["cpu"]) };
-    queries.iter().map(|(name, value)| (name.clone(), took(value))).collect()
+    let took = |way: &str, name: &str| {
+        let took = &said[way][name];
+        Took { ms: ms(&took["seconds"]), cpu_ms: ms(&took["cpu"]) }
+    };
+    let of = |name: &str| Peer { tables: took("tables", name), files: took("files", name) };
+    benchmark.queries.iter().map(|(name, _)| (name.to_string(), of(name))).collect()
 }
