@@ -149,7 +149,7 @@ impl Default for LimitSettings {
             flush_age_ms_max: 100,
             push_bytes_max: 16 << 20,
             token_idle_seconds_max: 8 * 3600,
-            waves_per_second_max: 10,
+            waves_per_second_max: 20,
             retries_max: 3,
             epochs_keep_seconds: 3600,
             journals_keep_seconds: 7 * 86_400,

@@ -7,6 +7,7 @@ mod alone;
 mod constants;
 mod filters;
 pub mod functions;
+mod kept;
 mod not_in;
 mod padding;
 mod pauses;
@@ -14,12 +15,15 @@ mod planner;
 mod split;
 mod tables;
 mod unnested;
+mod whole;
 
 pub use alone::{ALONE_ROWS, alone, is_small};
 pub use constants::with_constants;
 pub use filters::PushDown;
+pub use kept::{KeptPlans, is_lasting};
 pub use split::{is_row_by_row, parts};
 pub use tables::{CutCatalog, FixedSchema};
+pub use whole::with_whole_partitions;
 
 use crate::catalog::cut::Cut;
 use crate::ops::opaque::Opaque;

@@ -9,7 +9,7 @@
 
 use super::Error;
 use super::derive::{KEYS, is_narrowed_by_other, looked_up_rows_of, narrow, placed, rejoin, rows_of};
-use crate::engine::{ALONE_ROWS, alone, physical_plan};
+use crate::engine::{ALONE_ROWS, KeptPlans, alone, laid_out, with_whole_partitions};
 use crate::ops::opaque::Opaque;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -50,19 +50,21 @@ pub(super) struct Evaluator<'a> {
     state: &'a Opaque<SessionState>,
     /// The same for one thread.
     alone: Opaque<SessionState>,
+    /// What the model's refreshes ran before.
+    plans: &'a KeptPlans,
     /// Affected keys that were run already: the same plan stands on the new side and on the old one.
     keys: Mutex<HashMap<usize, (Opaque<Arc<LogicalPlan>>, Vec<RecordBatch>)>>,
     rows_read: AtomicU64,
 }
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(state: &'a Opaque<SessionState>) -> Self {
+    pub(super) fn new(state: &'a Opaque<SessionState>, plans: &'a KeptPlans) -> Self {
         let mut alone = alone(state);
         let options = alone.config_mut().options_mut();
         // The rows that are wanted of large files are known: asking each file's bounds costs more than it could save.
         options.execution.parquet.pruning = false;
         options.execution.parquet.enable_page_index = false;
-        Self { state, alone: Opaque::new(alone), keys: Mutex::default(), rows_read: AtomicU64::new(0) }
+        Self { state, alone: Opaque::new(alone), plans, keys: Mutex::default(), rows_read: AtomicU64::new(0) }
     }
 
     /// The planner's state.
@@ -98,8 +100,13 @@ impl<'a> Evaluator<'a> {
     }
 
     async fn collect(&self, plan: &Opaque<LogicalPlan>) -> Result<Vec<RecordBatch>, Error> {
-        let state = if largest(plan)? > ALONE_ROWS { self.state } else { &self.alone };
-        let physical = physical_plan(state, plan).await?;
+        let is_small = largest(plan)? <= ALONE_ROWS;
+        let state = if is_small { &self.alone } else { self.state };
+        let optimized = Opaque::new(self.plans.optimized(state, plan)?);
+        let mut physical = laid_out(state, &optimized).await?;
+        if is_small {
+            physical = with_whole_partitions(physical)?;
+        }
         let rows = collect(Arc::clone(&physical), state.task_ctx()).await?;
         let read = rows_scanned(physical.as_ref()) + rows_looked_up(plan)?;
         tracing::debug!(read, plan = %displayable(physical.as_ref()).indent(false), "ran a part of a refresh");

@@ -80,7 +80,7 @@ pub(super) async fn refresh(
     if let Some(why) = changed_rows.and_then(|rows| model.past.lock().why_whole(rows)) {
         return Ok(Attempt::Refused(why));
     }
-    let evaluator = Evaluator::new(&state);
+    let evaluator = Evaluator::new(&state, &model.plans);
     let mut ground = Ground { base: &base, cut, states: BTreeMap::new() };
     let (mut rows_compared, mut below, mut is_recomputed) = (0, Vec::new(), false);
     for number in 0..chain.states.len() {

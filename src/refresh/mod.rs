@@ -51,6 +51,7 @@ mod law_tests;
 mod model;
 mod only;
 mod output;
+mod pace;
 mod partitions;
 mod recompute;
 mod redo;

@@ -5,6 +5,7 @@ use super::derive::{HIDDEN_SCHEMA, Split};
 use crate::catalog::cut::{Cut, Freshness};
 use crate::catalog::plan::PlannedModel;
 use crate::catalog::project::Model as Definition;
+use crate::engine::KeptPlans;
 use crate::lake::{Error, Lake, Snapshot, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
@@ -69,6 +70,8 @@ pub struct Model {
     pub(super) chain: Mutex<Option<Opaque<Split>>>,
     /// Its continuation as it was planned last.
     pub(super) continued: Mutex<Option<Opaque<Split>>>,
+    /// What its refreshes ran.
+    pub(super) plans: KeptPlans,
     /// What its refreshes took.
     pub(super) past: Mutex<Past>,
 }
@@ -142,6 +145,7 @@ impl Model {
             why_not: OnceLock::new(),
             chain: Mutex::default(),
             continued: Mutex::default(),
+            plans: KeptPlans::default(),
             past: Mutex::default(),
         }
     }
@@ -287,6 +291,7 @@ pub fn open_model(
         why_not: OnceLock::new(),
         chain: Mutex::default(),
         continued: Mutex::default(),
+        plans: KeptPlans::default(),
         past: Mutex::default(),
     }))
 }

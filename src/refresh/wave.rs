@@ -11,6 +11,7 @@ use super::backfill::BackfillRecord;
 use super::control::{Asked, Control, Extent, Replays, mailbox};
 use super::epochs::EpochTable;
 use super::model::{Model, REFRESH, RefreshRecord, StatusBoard};
+use super::pace::Pace;
 use super::standing::{Showcase, Standing};
 use super::streaming::{self, Ground, Refreshed};
 use super::unit_test::Subject;
@@ -37,7 +38,7 @@ const REPLAYS_WAITING_MAX: usize = 64;
 /// Bounds of the waves.
 #[derive(Clone, Copy, Debug)]
 pub struct WaveSettings {
-    /// Shortest time between the starts of two waves.
+    /// Time between the starts of two waves, at least and over time.
     pub period_min: Duration,
     /// Materialized views computed at once.
     pub lanes_max: usize,
@@ -122,6 +123,7 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
     tasks.extend(lanes.into_iter().map(|lane| tokio::spawn(lane.run())));
     tasks.push(tokio::spawn(run.auditor(&lanes_stop).run()));
     bell.notify_one();
+    let mut pace = Pace::new(run.waves.settings.period_min, clock::instant());
     loop {
         let wait = run.next_wake();
         let report = tokio::select! {
@@ -148,7 +150,7 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
             run.take_report(Some(report));
         }
         run.wave().await;
-        let rest = run.waves.settings.period_min.saturating_sub(started.elapsed());
+        let rest = pace.rest(started, clock::instant());
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(rest) => {}

@@ -85,6 +85,7 @@ impl House {
             why_not: OnceLock::new(),
             chain: Default::default(),
             continued: Default::default(),
+            plans: Default::default(),
             past: Default::default(),
         };
         self.bring(&model, &cut, None).await;

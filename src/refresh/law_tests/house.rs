@@ -96,6 +96,7 @@ impl House {
             why_not: OnceLock::new(),
             chain: Default::default(),
             continued: Default::default(),
+            plans: Default::default(),
             past: Default::default(),
         })
     }

@@ -18,10 +18,10 @@ use crate::serve::statement::Statement;
 use crate::serve::{Error, lift};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{provider_as_source, source_as_provider};
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use quick_cache::unsync::Cache;
 use std::sync::{Arc, Weak};
 
@@ -120,7 +120,7 @@ impl KeptPlan {
     /// Keeps a plan that was just made over a cut; `None` if its meaning may change from one execution to the next. The
     /// scope may be of an earlier cut.
     pub(super) fn of(meaning: Meaning, planned: &Planned, scope: Scope, cut: &Cut) -> Option<Self> {
-        if !is_lasting(&planned.plan).unwrap_or(false) {
+        if !engine::is_lasting(&planned.plan).unwrap_or(false) {
             return None;
         }
         let typed = with_types(&planned.plan, &planned.parameters).ok()?;
@@ -150,26 +150,6 @@ impl KeptPlan {
         let planned = Planned { plan: Opaque::new(plan), ..self.planned.clone() };
         Ok(Some((planned, self.scope.clone())))
     }
-}
-
-/// True when each expression gives the same for the same rows, whenever it is asked. What counts or limits rows has to be
-/// known to the optimizer.
-fn is_lasting(plan: &LogicalPlan) -> Result<bool, Error> {
-    let mut is_lasting = true;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|expr| {
-                is_lasting &= match expr {
-                    Expr::ScalarFunction(call) => call.func.signature().volatility == Volatility::Immutable,
-                    Expr::Placeholder(_) => !matches!(node, LogicalPlan::Limit(_)),
-                    _ => true,
-                };
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })?;
-        Ok(if is_lasting { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
-    })?;
-    Ok(is_lasting)
 }
 
 /// The plan with the type of each parameter wherever it stands.
