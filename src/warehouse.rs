@@ -283,7 +283,8 @@ impl House {
             Arc::clone(&self.reload),
             stop.clone(),
         ));
-        let opened = join_all(project.sources.values().map(|source| sources::open(&self.lake, source))).await;
+        let open = |source| sources::open(&self.lake, source, &values);
+        let opened = join_all(project.sources.values().map(open)).await;
         let (running, resumes): (Vec<RunningSource>, Vec<_>) = opened.into_iter().unzip();
         let running = Arc::new(running);
         let board = StatusBoard::default();

@@ -32,6 +32,7 @@ mod kafka;
 mod lake_readers;
 mod lineage;
 mod logins;
+mod masking;
 mod models;
 mod npgsql;
 mod openlineage;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         faults::trials(),
         full_disk::trials(),
         push::trials(),
+        masking::trials(),
         copy_in::trials(),
         expectations::trials(),
         quality::trials(),

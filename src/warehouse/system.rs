@@ -250,6 +250,9 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let schema = lineage::columns_schema();
     let rows = of_plans(Arc::clone(&schema), |_, planned| lineage::column_rows(planned));
     add("column_lineage", "Which columns each column comes of, and what bears on it", schema, rows);
+    let schema = lineage::masks_schema();
+    let rows = of_plans(Arc::clone(&schema), |project, _| lineage::mask_rows(project));
+    add("source_masks", "Which fields sources mask or drop before they keep a record", schema, rows);
     let schema = lineage::tags_schema();
     let rows = of_plans(Arc::clone(&schema), lineage::tag_rows);
     add("column_tags", "Which columns hold values of a tagged kind, and where these come from", schema, rows);
