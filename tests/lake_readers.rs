@@ -120,13 +120,13 @@ fn compare(engine: &str, warehouse: &Warehouse, server: &Server) {
 }
 
 /// Engines differ in where NULL stands.
-fn sorted(rows: &str) -> Vec<&str> {
+pub fn sorted(rows: &str) -> Vec<&str> {
     let mut rows: Vec<&str> = rows.lines().collect();
     rows.sort_unstable();
     rows
 }
 
-fn read(engine: &str, folder: &Path, columns: &str, order: &str, version: Option<&str>) -> String {
+pub fn read(engine: &str, folder: &Path, columns: &str, order: &str, version: Option<&str>) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/lake.py");
     let output = Command::new(needs::python_path())
         .arg(script)

@@ -18,6 +18,7 @@ mod dev;
 mod docs;
 mod drivers;
 mod encryption;
+mod erasure;
 mod evolution;
 mod expectations;
 mod failpoints;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         full_disk::trials(),
         push::trials(),
         masking::trials(),
+        erasure::trials(),
         copy_in::trials(),
         expectations::trials(),
         quality::trials(),
