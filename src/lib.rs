@@ -17,8 +17,8 @@
 //! A folder is a stage of the flow; a file holds one idea.
 //!
 //! - [`sql`]: the statements users write: a parser on top of sqlparser, typed definitions.
-//! - [`catalog`]: definitions → dependency graph; what comes of what, column by column; what an edit changes; the cut that
-//!   readers see; system tables; roles and rights, with the one decision over them.
+//! - [`catalog`]: definitions → dependency graph; what comes of what, column by column; what an edit changes; where
+//!   a person is; the cut that readers see; system tables; roles and rights, with the one decision over them.
 //! - [`ingest`]: sources produce records with positions; decoders make Arrow batches; knows nothing of Delta.
 //! - [`bronze`]: rows + positions → one Delta commit; where to resume.
 //! - [`refresh`]: models: waves, lanes, epochs; the change of a query derived from the changes of its inputs;

@@ -10,6 +10,7 @@
 mod backfills;
 mod define;
 mod deploy;
+mod erasure;
 pub(crate) mod foreign;
 mod incidents;
 mod listeners;
@@ -57,6 +58,7 @@ use arc_swap::ArcSwap;
 use define::{Answer, Typing};
 use deploy::Deployments;
 pub use deploy::production;
+use erasure::Erasures;
 use foreign::{Others, RunningForeign};
 use futures::future::join_all;
 use listeners::Listeners;
@@ -128,6 +130,7 @@ pub async fn run(
         access: Arc::default(),
         secrets: Arc::default(),
         definer,
+        erasures: Arc::default(),
         reload,
     };
     let mut loaded = load(&house.written(), &house.typing.now(), &house.engine).await.map_err(all_errors)?;
@@ -213,6 +216,7 @@ struct House {
     access: Arc<ArcSwap<Access>>,
     secrets: Arc<Secrets>,
     definer: Definer,
+    erasures: Arc<Erasures>,
     /// Rung when others have changed a table so that models must be planned anew, and when secrets can be had again.
     reload: Arc<Notify>,
 }
@@ -275,6 +279,7 @@ impl House {
         }
         self.secrets.place(secrets::places(&project));
         self.access.store(Arc::new(self.access_with(&project, self.rights.now())));
+        self.go_on_erasing(&project, &planned).await;
         let values = secrets::values(&project, &self.secrets).await;
         let secrets = Arc::clone(&self.secrets);
         tokio::spawn(secrets::come_back(
@@ -283,7 +288,8 @@ impl House {
             Arc::clone(&self.reload),
             stop.clone(),
         ));
-        let opened = join_all(project.sources.values().map(|source| sources::open(&self.lake, source))).await;
+        let open = |source| sources::open(&self.lake, source, &values);
+        let opened = join_all(project.sources.values().map(open)).await;
         let (running, resumes): (Vec<RunningSource>, Vec<_>) = opened.into_iter().unzip();
         let running = Arc::new(running);
         let board = StatusBoard::default();
@@ -295,6 +301,7 @@ impl House {
         let foreign: Vec<Arc<RunningForeign>> =
             foreign.map(|f| Arc::new(RunningForeign::new(f, &others[&f.name]))).collect();
         let shape = self.shape(&project, &planned, &running, &foreign, &models, &board);
+        self.follow_erasures(&project, &planned, shape.number, stop);
 
         let watch = incidents::Watch {
             board: board.clone(),

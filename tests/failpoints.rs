@@ -349,12 +349,22 @@ fn refused(failpoints: &str) -> Finished {
 fn every_point_is_reached() {
     let said = refused("no.such.point=kill").stderr;
     let known = said.lines().find_map(|line| line.split_once("there are ")).unwrap().1;
-    let mut struck: Vec<&str> =
-        [INGEST, EPOCHS, VIEW, RECOMPUTE, RECOMPUTE_ASKED, REWRITE, DROP, FOLDS, TIDYING]
-            .concat()
-            .into_iter()
-            .map(|failpoint| failpoint.split_once(['[', '=']).unwrap().0)
-            .collect();
+    let mut struck: Vec<&str> = [
+        INGEST,
+        EPOCHS,
+        VIEW,
+        RECOMPUTE,
+        RECOMPUTE_ASKED,
+        REWRITE,
+        DROP,
+        FOLDS,
+        TIDYING,
+        crate::erasure::STEPS,
+    ]
+    .concat()
+    .into_iter()
+    .map(|failpoint| failpoint.split_once(['[', '=']).unwrap().0)
+    .collect();
     struck.sort_unstable();
     struck.dedup();
     let mut known: Vec<&str> = known.trim().split(", ").collect();

@@ -134,17 +134,17 @@ fn compare(engine: &str, warehouse: &Warehouse, server: &Server) {
 }
 
 /// Engines differ in where NULL stands.
-fn sorted(rows: &str) -> Vec<&str> {
+pub fn sorted(rows: &str) -> Vec<&str> {
     let mut rows: Vec<&str> = rows.lines().collect();
     rows.sort_unstable();
     rows
 }
 
 /// A table's folder, its columns, the one that orders its rows, and a version or nothing.
-type Question<'a> = (&'a PathBuf, &'a str, &'a str, &'a str);
+pub type Question<'a> = (&'a PathBuf, &'a str, &'a str, &'a str);
 
 /// What an engine reads, in psql's words.
-fn read(engine: &str, questions: &[Question<'_>]) -> Vec<String> {
+pub fn read(engine: &str, questions: &[Question<'_>]) -> Vec<String> {
     let python = match engine {
         "spark" => spark().with_file_name("bin/python"),
         _ => needs::python_path(),

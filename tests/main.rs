@@ -18,6 +18,7 @@ mod dev;
 mod docs;
 mod drivers;
 mod encryption;
+mod erasure;
 mod evolution;
 mod expectations;
 mod failpoints;
@@ -32,6 +33,7 @@ mod kafka;
 mod lake_readers;
 mod lineage;
 mod logins;
+mod masking;
 mod models;
 mod npgsql;
 mod openlineage;
@@ -76,6 +78,8 @@ fn main() -> ExitCode {
         faults::trials(),
         full_disk::trials(),
         push::trials(),
+        masking::trials(),
+        erasure::trials(),
         copy_in::trials(),
         expectations::trials(),
         quality::trials(),

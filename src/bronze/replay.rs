@@ -18,10 +18,11 @@ use crate::lake::{Commit, Effort, Error};
 use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
 use crate::quality::{ApartState, Picked, Place, Predicate, Replayed, take_out};
-use crate::sql::{Encode, SourceDefinition};
+use crate::sql::{Encode, FieldMask, SourceDefinition};
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::Int64Type;
-use std::collections::HashSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -169,25 +170,30 @@ fn decode(
     definition: &Arc<SourceDefinition>,
     rows: impl Iterator<Item = RecordBatch>,
 ) -> Result<Vec<Decoded>, ReplayError> {
-    let mut own = Decoder::of(definition)?;
-    let json = Arc::new(SourceDefinition { encode: Encode::Json, ..SourceDefinition::clone(definition) });
-    let mut columns = Decoder::of(&json)?;
+    // By whether records came as columns, and by what of them is masked already.
+    let mut decoders: BTreeMap<(bool, Vec<String>), Decoder> = BTreeMap::new();
     for rows in rows {
         for row in 0..rows.num_rows() {
             let kept = Kept::of(&rows, row);
             let beside = kept.beside.and_then(Beside::from_text).unwrap_or_default();
-            if beside.as_columns { &mut columns } else { &mut own }.push(&kept, &beside)?;
+            let decoder = match decoders.entry((beside.as_columns, beside.masked.clone())) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(Decoder::of(definition, &beside)?),
+            };
+            decoder.push(&kept, &beside)?;
         }
     }
+    let masked: Vec<String> = definition.masking.fields.iter().map(FieldMask::name).collect();
     let finish = |mut decoder: Decoder| -> Result<Decoded, ReplayError> {
         let mut decoded = decoder.buffer.finish().map_err(|error| ReplayError::Source(error.to_string()))?;
         decoded.rejected.append(&mut decoder.unread);
-        if decoder.is_of_columns {
-            decoded.rejected.iter_mut().filter_map(|r| r.beside.as_mut()).for_each(|b| b.as_columns = true);
+        for beside in decoded.rejected.iter_mut().filter_map(|rejected| rejected.beside.as_mut()) {
+            beside.as_columns = decoder.is_of_columns;
+            beside.masked = masked.clone();
         }
         Ok(decoded)
     };
-    Ok(vec![finish(own)?, finish(columns)?])
+    decoders.into_values().map(finish).collect()
 }
 
 /// A record as the quarantine keeps it.
@@ -227,21 +233,24 @@ struct Decoder {
 }
 
 impl Decoder {
-    fn of(definition: &Arc<SourceDefinition>) -> Result<Self, ReplayError> {
+    /// A decoder of records with the like of this beside them.
+    fn of(definition: &Arc<SourceDefinition>, beside: &Beside) -> Result<Self, ReplayError> {
         // Parquet rows come as columns alone.
         let encode = match &definition.encode {
+            _ if beside.as_columns => Encode::Json,
             Encode::Parquet => Encode::Json,
             other => other.clone(),
         };
         let is_csv = matches!(encode, Encode::Csv { .. });
-        let definition = SourceDefinition { encode, ..SourceDefinition::clone(definition) };
+        let mut definition = SourceDefinition { encode, ..SourceDefinition::clone(definition) };
+        // What is masked already would be masked twice.
+        definition.masking.fields.retain(|field| !beside.masked.contains(&field.name()));
         let buffer =
             RecordBuffer::new(&definition).map_err(|error| ReplayError::Source(error.to_string()))?;
-        Ok(Self { buffer, is_csv, is_of_columns: false, unread: Vec::new() })
+        Ok(Self { buffer, is_csv, is_of_columns: beside.as_columns, unread: Vec::new() })
     }
 
     fn push(&mut self, kept: &Kept<'_>, beside: &Beside) -> Result<(), ReplayError> {
-        self.is_of_columns |= beside.as_columns;
         if self.is_csv {
             match &beside.header {
                 None => self.buffer.clear_header(),

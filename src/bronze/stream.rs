@@ -56,7 +56,9 @@ impl Stream {
         };
         let taken = files.iter().map(|file| (file.path.clone(), file.taken)).collect();
         let past = Arc::new(TablePast { main: Arc::clone(&main), quarantine: Arc::clone(&quarantine) });
-        let resume = Resume { positions: resume::positions(&main.snapshot()), files, past: Some(past) };
+        // What is kept of a masked record is not what a broker still has of it.
+        let past = definition.masking.fields.is_empty().then_some(past as Arc<dyn Past>);
+        let resume = Resume { positions: resume::positions(&main.snapshot()), files, past };
         let (cuts, _) =
             watch::channel(BronzeCut { main: main.snapshot(), quarantine: quarantine.snapshot() });
         let (files, commits) = (Mutex::new(taken), tokio::sync::Mutex::default());

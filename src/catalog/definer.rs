@@ -65,9 +65,43 @@ pub struct PlannedChange {
     pub stored_rows: Option<u64>,
 }
 
+/// A person that is to be in no row, and in no file, any more.
+#[derive(Debug)]
+pub struct Erasure {
+    /// The value that says whose a row is.
+    pub subject: String,
+    /// The tag of the columns that hold it.
+    pub tag: String,
+    /// Who asks.
+    pub user: String,
+    /// Whether it is to be done, or only looked at.
+    pub purpose: Purpose,
+    /// Who waits for the answer.
+    pub done: oneshot::Sender<Result<Vec<Erased>, Refusal>>,
+}
+
+/// What an erasure comes to in one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// The erasure; empty when it was only looked at.
+    pub id: String,
+    /// The table.
+    pub table: String,
+    /// How it is known there whose a row is.
+    pub by: String,
+    /// Rows of the person that there were.
+    pub rows: i64,
+    /// Files that went.
+    pub files: i64,
+    /// None of their rows is left.
+    pub verified: bool,
+}
+
 /// What comes out at the warehouse's end.
 #[derive(Debug)]
 pub enum Asked {
+    /// A person is to be erased.
+    Erasure(Erasure),
     /// Something is defined over a connection.
     Definition(Request),
     /// Files are to be looked at, or to be run.
@@ -120,6 +154,20 @@ impl Definer {
         let (done, answer) = oneshot::channel();
         let deployment = Deployment { files, user: user.to_string(), purpose, done };
         self.0.send(Asked::Deployment(deployment)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Asks for a person to be erased; answered when nothing of them is left.
+    pub async fn erase(
+        &self,
+        (subject, tag): (&str, &str),
+        user: &str,
+        purpose: Purpose,
+    ) -> Result<Vec<Erased>, Refusal> {
+        let (done, answer) = oneshot::channel();
+        let (subject, tag, user) = (subject.to_string(), tag.to_string(), user.to_string());
+        let erasure = Erasure { subject, tag, user, purpose, done };
+        self.0.send(Asked::Erasure(erasure)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }
 }

@@ -21,5 +21,6 @@ mod order;
 pub mod plan;
 mod plan_error;
 pub mod project;
+pub mod subject;
 pub mod tags;
 mod watermarks;

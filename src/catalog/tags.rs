@@ -49,11 +49,12 @@ pub fn tagged(project: &Project, planned: &BTreeMap<TableName, PlannedModel>) ->
 }
 
 /// The columns that are declared to hold values of a kind. A source's `_raw`, and what is set apart of it, hold all
-/// that its columns do.
+/// that its columns do; what the source masks is in none of them.
 fn roots(project: &Project) -> BTreeSet<(TableColumn, String)> {
     let mut roots = BTreeSet::new();
     for source in project.sources.values() {
-        for tag in source.tags.iter().filter(|tag| tag.holds) {
+        let is_masked = |tag: &ColumnTag| source.masking.covers(&tag.column);
+        for tag in source.tags.iter().filter(|tag| tag.holds && !is_masked(tag)) {
             roots.insert((column(&source.name, tag), tag.tag.clone()));
             for (table, name) in [(source.name.clone(), "_raw"), (source.name.quarantine(), "raw")] {
                 roots.insert((TableColumn { table, column: name.to_string() }, tag.tag.clone()));

@@ -9,7 +9,7 @@ use super::files::{FilesSettings, FilesSource, OnChange};
 use super::http::HttpSource;
 use super::kafka::KafkaSource;
 use super::{Inbox, Source, SourceError};
-use crate::sql::{ConnectionDefinition, Connector, Encode, OptionValue, Options, SourceDefinition};
+use crate::sql::{ConnectionDefinition, Connector, Encode, MaskKey, OptionValue, Options, SourceDefinition};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
@@ -39,6 +39,7 @@ pub fn open_source(
     resolve: Resolve<'_>,
     connection: Option<&ConnectionDefinition>,
 ) -> Result<Opened, SourceError> {
+    let definition = &unlocked(definition, resolve)?;
     let settings = Settings { definition, resolve };
     let (source, inbox): (Box<dyn Source>, _) = match definition.connector {
         Connector::Files => (Box::new(files(&settings, project_folder, connection)?), None),
@@ -59,6 +60,22 @@ pub fn open_source(
         }
     };
     Ok(Opened { source, inbox })
+}
+
+/// The definition with the key that it masks fields with.
+pub fn unlocked(
+    definition: &Arc<SourceDefinition>,
+    resolve: Resolve<'_>,
+) -> Result<Arc<SourceDefinition>, SourceError> {
+    let Some(name) = definition.masking.secret() else { return Ok(Arc::clone(definition)) };
+    let key = resolve(&OptionValue::Secret(name.to_string()))?;
+    if key.is_empty() {
+        let source = &definition.name;
+        return Err(SourceError::Setting(format!("source {source}: secret \"{name}\" of mask.key is empty")));
+    }
+    let mut unlocked = SourceDefinition::clone(definition);
+    unlocked.masking.key = Some(MaskKey::Value(key.into()));
+    Ok(Arc::new(unlocked))
 }
 
 fn files(

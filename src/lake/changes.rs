@@ -45,6 +45,11 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// True when no row came or went.
+    pub fn is_empty(&self) -> bool {
+        self.inserted.is_empty() && self.deleted.is_empty() && self.rows.bytes() == 0
+    }
+
     /// How many rows came and how many went; `None` when a file does not say how many it has.
     pub fn rows(&self, snapshot: &Snapshot) -> Option<(u64, u64)> {
         let sum = |files: &[Arc<DataFile>], rows: &[RecordBatch]| -> Option<u64> {

@@ -71,6 +71,12 @@ impl Weighter<Arc<Path>, ()> for Weight {
 }
 
 impl Decoded {
+    /// Forgets everything: it is a cache.
+    pub(super) fn clear(&self) {
+        self.columns.clear();
+        self.read.clear();
+    }
+
     /// True when reading these files from memory is what they are kept for: they are few and small, and the larger ones
     /// were read before.
     pub(super) fn suits(&self, snapshot: &Snapshot, files: &[Arc<DataFile>]) -> bool {

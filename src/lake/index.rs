@@ -103,6 +103,13 @@ where
 }
 
 impl Indexes {
+    /// Forgets everything: it is a cache.
+    pub(super) fn clear(&self) {
+        self.decoded.clear();
+        self.indexes.clear();
+        self.footers.clear();
+    }
+
     /// A file's footer with its offset index, so that a selection of rows reads their pages alone. Blocks.
     pub(super) fn footer(
         &self,

@@ -10,6 +10,7 @@ mod action;
 mod change_data;
 mod changes;
 mod decoded;
+mod erase;
 mod error;
 mod evolve;
 mod foreign;
@@ -38,6 +39,7 @@ mod write;
 
 pub use changes::{ChangedRows, Changes};
 pub use decoded::ReadsAgain;
+pub use erase::{Rework, Reworked};
 pub use error::{Error, chain};
 pub use evolve::reads_alike;
 pub use foreign::Followed;

@@ -362,6 +362,11 @@ impl Table {
         Ok(())
     }
 
+    /// Keeps no version but the newest in memory.
+    pub(super) fn forget_previous(&self) {
+        self.previous.lock().clear();
+    }
+
     pub(super) fn set_snapshot(&self, snapshot: Arc<Snapshot>) {
         self.snapshot.store(snapshot);
     }

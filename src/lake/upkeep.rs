@@ -90,7 +90,7 @@ impl Table {
         self.blocking(move |table| table.fold_blocking(group)).await
     }
 
-    fn fold_blocking(self: &Table, group: Vec<Arc<DataFile>>) -> Result<(), Error> {
+    pub(super) fn fold_blocking(self: &Table, group: Vec<Arc<DataFile>>) -> Result<(), Error> {
         let snapshot = self.snapshot();
         let mut writer = self.writer(Effort::Compact)?;
         for file in &group {
@@ -202,24 +202,27 @@ impl Table {
 
     /// Deletes files that no version names: what a killed writer left. Only those older than `keep`.
     pub async fn sweep_orphans(self: &Arc<Self>, keep: Duration) -> Result<(), Error> {
-        self.blocking(move |table| {
-            let snapshot = table.snapshot();
-            let buried = table.tombstones.lock().clone();
-            let vectors = snapshot.files.iter().filter_map(|f| vector::file_of(f.descriptor.as_ref()?));
-            let live: HashSet<String> =
-                snapshot.files.iter().map(|f| f.path.clone()).chain(vectors).collect();
-            for name in table.store().list("")? {
-                let is_ours = name.ends_with(".parquet") || name.ends_with(".bin");
-                if !is_ours || live.contains(&name) || buried.contains_key(&name) {
-                    continue;
-                }
-                if table.store().age(&name)?.is_some_and(|age| age > keep) {
-                    table.store().delete(&name)?;
-                }
+        self.blocking(move |table| table.sweep_blocking(keep).map(drop)).await
+    }
+
+    /// As [`Table::sweep_orphans`]; how many went.
+    pub(super) fn sweep_blocking(&self, keep: Duration) -> Result<u64, Error> {
+        let snapshot = self.snapshot();
+        let buried = self.tombstones.lock().clone();
+        let vectors = snapshot.files.iter().filter_map(|f| vector::file_of(f.descriptor.as_ref()?));
+        let live: HashSet<String> = snapshot.files.iter().map(|f| f.path.clone()).chain(vectors).collect();
+        let mut went = 0;
+        for name in self.store().list("")? {
+            let is_ours = name.ends_with(".parquet") || name.ends_with(".bin");
+            if !is_ours || live.contains(&name) || buried.contains_key(&name) {
+                continue;
             }
-            Ok(())
-        })
-        .await
+            if self.store().age(&name)?.is_some_and(|age| age >= keep) {
+                self.store().delete(&name)?;
+                went += 1;
+            }
+        }
+        Ok(went)
     }
 }
 

@@ -60,6 +60,12 @@ pub enum Point {
     LogDeleted,
     /// Upkeep: a removed file is deleted, others are still to be.
     FileDeleted,
+    /// An erasure: rows of a table are gone, who follows it is not told yet.
+    RowsErased,
+    /// An erasure: its next phase is written down, and has not begun.
+    ErasurePhase,
+    /// An erasure: a table's files are gone, those of others are still to go.
+    TablePurged,
 }
 
 /// Every point by its name.
@@ -88,6 +94,9 @@ const POINTS: &[(&str, Point)] = &[
     ("upkeep.checkpoint.hinted", Point::CheckpointHinted),
     ("upkeep.log.deleted", Point::LogDeleted),
     ("upkeep.file.deleted", Point::FileDeleted),
+    ("erase.rows.erased", Point::RowsErased),
+    ("erase.phase.kept", Point::ErasurePhase),
+    ("erase.table.purged", Point::TablePurged),
 ];
 
 /// A point at which this process ends.

@@ -12,6 +12,7 @@ mod incidents;
 mod picked;
 mod quarantine;
 mod rows;
+mod subject;
 mod verdict;
 
 pub use difference::difference;
@@ -20,4 +21,5 @@ pub use incidents::{Health, Incident, Incidents};
 pub use picked::{Picked, Place, Predicate, Replayed, TakenOut, take_out};
 pub use quarantine::{ApartState, Entry, Trace};
 pub use rows::shown;
+pub use subject::{blotted, set_apart, told, without};
 pub use verdict::{Audited, Verdict};

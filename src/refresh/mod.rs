@@ -19,6 +19,9 @@
 //! What was set apart is taken again on demand, and so is a range of time of a streaming table: in a wave, before it takes
 //! what is new.
 //!
+//! Rows that are erased everywhere went out of a streaming table's input after it took them: it goes on behind that, see
+//! [`carry_over`].
+//!
 //! Readers ask through the [`Control`]: refresh now, verify, replay, backfill. What would become of a definition is asked of [`explain`].
 //!
 //! Guarantee: at every epoch a model equals its query over the inputs that the epoch records for it; a restart goes on
@@ -39,6 +42,7 @@ mod control;
 mod cost;
 mod derive;
 mod epochs;
+mod erased;
 mod evaluate;
 mod explain;
 mod ground;
@@ -72,6 +76,7 @@ pub use auditor::AuditRecord;
 pub use backfill::{BackfillRecord, Range};
 pub use control::{Control, Extent, Refusal};
 pub use epochs::{EpochRow, EpochTable};
+pub use erased::{ERASED_FROM, ERASED_ROWS, carry_over, consumed};
 pub use explain::{explain, why_not};
 pub use model::{
     Model, ModelStatus, Reads, RefreshRecord, StatusBoard, definition_id, hidden_tables, open_model,

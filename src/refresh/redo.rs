@@ -16,7 +16,7 @@ const REDONE: &str = "sluice.redone";
 /// Application versions, one a stream: which redoing of the stream the rows were taken from.
 const SEEN: &str = "sluice.redone.";
 /// Application versions, one a stream: how many of its rows were taken.
-const TAKEN: &str = "sluice.taken.";
+pub(super) const TAKEN: &str = "sluice.taken.";
 
 /// Why a streaming table is to be made anew; `None` when it goes on from what it has.
 /// [`Error::HistoryLost`] when rows would be lost that are not allowed to.

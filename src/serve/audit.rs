@@ -37,7 +37,7 @@ pub struct AuditRecord {
     pub client: String,
     /// Over which protocol.
     pub protocol: &'static str,
-    /// What was said, without passwords.
+    /// What was said, without passwords and without whom it erases.
     pub statement: String,
     /// The relations and roles that it names.
     pub objects: Vec<String>,
@@ -179,6 +179,7 @@ fn named(statement: &Statement) -> Option<Names> {
         }
         Statement::ExplainModel(_)
         | Statement::UnitTest(_)
+        | Statement::Erase { .. }
         | Statement::Plan
         | Statement::Apply(_)
         | Statement::Execute { .. } => Names::default(),
@@ -261,10 +262,13 @@ fn in_access(statement: &AccessStatement) -> Names {
     }
 }
 
-/// Strings behind PASSWORD, in all their forms, and what looks like a verifier.
+/// Strings behind PASSWORD and ERASE SUBJECT, in all their forms, and what looks like a verifier.
 static PASSWORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let string = r"[eE]?'(?:[^']|'')*'|\$\$.*?\$\$";
-    Regex::new(&format!(r"(?is)(\bpassword\b\s*=?\s*)(?:{string})|'SCRAM-SHA-256\$[^']*'")).ok()
+    Regex::new(&format!(
+        r"(?is)(\bpassword\b\s*=?\s*|\berase\s+subject\s+)(?:{string})|'SCRAM-SHA-256\$[^']*'"
+    ))
+    .ok()
 });
 
 /// A statement's text as it may be kept.
@@ -290,6 +294,7 @@ mod tests {
             ("CREATE USER a password E'x'", "CREATE USER a password '***'"),
             ("CREATE USER a PASSWORD $$x'y$$", "CREATE USER a PASSWORD '***'"),
             ("SELECT 'SCRAM-SHA-256$4096:a$b:c'", "SELECT '***'"),
+            ("erase SUBJECT '42' DRY RUN", "erase SUBJECT '***' DRY RUN"),
             ("CREATE ROLE a PASSWORD SECRET s", "CREATE ROLE a PASSWORD SECRET s"),
             ("SELECT password FROM t WHERE a = 'x'", "SELECT password FROM t WHERE a = 'x'"),
         ] {

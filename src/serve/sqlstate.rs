@@ -42,6 +42,19 @@ impl Error {
     }
 }
 
+/// A file that is not there any more: its rows were erased, or are older than versions are kept.
+fn gone(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let is_gone = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound)
+    };
+    causes.into_iter().any(is_gone).then(|| {
+        Error::new("72000", "the rows that are read are not kept any more: they were erased, or are too old")
+            .with_hint("Begin the transaction, or the statement, again: it then reads what is there now.")
+    })
+}
+
 fn translate(error: &DataFusionError) -> Error {
     match error {
         DataFusionError::Context(_, inner) => translate(inner),
@@ -84,6 +97,9 @@ fn translate(error: &DataFusionError) -> Error {
         DataFusionError::Configuration(message) => Error::new("22023", tidy(message)),
         DataFusionError::Execution(message) => execution(message),
         DataFusionError::ParquetError(inner) => {
+            if let Some(gone) = gone(inner.as_ref()) {
+                return gone;
+            }
             let id = Error::internal(inner);
             Error { code: "XX001", message: format!("a data file cannot be read: {}", id.message), ..id }
         }
@@ -92,7 +108,7 @@ fn translate(error: &DataFusionError) -> Error {
         | DataFusionError::IoError(_)
         | DataFusionError::ExecutionJoin(_)
         | DataFusionError::Substrait(_)
-        | DataFusionError::Ffi(_) => Error::internal(error),
+        | DataFusionError::Ffi(_) => gone(error).unwrap_or_else(|| Error::internal(error)),
     }
 }
 
@@ -104,7 +120,7 @@ fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
     } else if let Some(error) = error.downcast_ref::<ArrowError>() {
         arrow(error)
     } else {
-        Error::internal(error)
+        gone(error).unwrap_or_else(|| Error::internal(error))
     }
 }
 

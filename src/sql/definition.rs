@@ -1,9 +1,9 @@
 //! What a project's SQL files define, typed. The parser makes these; every later stage reads them.
 
-use super::{AccessDefinition, AutoCdc};
+use super::{AccessDefinition, AutoCdc, Masking};
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::sql::sqlparser::ast::Query;
 use std::collections::BTreeMap;
@@ -127,12 +127,9 @@ pub struct ColumnDefinition {
 
 /// The Arrow schema of declared columns.
 pub fn schema_of(columns: &[ColumnDefinition]) -> SchemaRef {
-    Arc::new(Schema::new(
-        columns
-            .iter()
-            .map(|c| arrow::datatypes::Field::new(&c.name, c.data_type.clone(), c.nullable))
-            .collect::<Vec<_>>(),
-    ))
+    let field =
+        |column: &ColumnDefinition| Field::new(&column.name, column.data_type.clone(), column.nullable);
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
 /// `column ... TAG pii` or `column ... UNTAG pii`: what kind of value a column holds, or that it holds none of that kind
@@ -256,6 +253,8 @@ pub struct SourceDefinition {
     pub watermark: Option<Watermark>,
     /// Extra columns.
     pub includes: Vec<Include>,
+    /// What of its records is masked or dropped before they are kept.
+    pub masking: Masking,
     /// Where records come from.
     pub connector: Connector,
     /// The connection it uses, by name.

@@ -5,7 +5,7 @@
 //! the language knows but this server does not do yet is refused by name.
 //!
 //! Reading order: [`parse_file`] splits a file into statements and dispatches on their first words; `outside` holds the
-//! statements of `catalog/` (`foreign` those for tables that others write), `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries,
+//! statements of `catalog/` (`foreign` those for tables that others write, `mask` what of records is not kept), `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries,
 //! `audit` what must hold of them, `unit_test` what must come of rows that are given;
 //! all stand on `columns`, `clauses`, `types`, `query` and the
 //! `cursor` over tokens; `precedence` mends what the parser binds wrongly, `spelling` says in the engine's words what PostgreSQL says in its own; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
@@ -25,6 +25,7 @@ mod error;
 mod foreign;
 mod keys;
 mod layout;
+mod mask;
 mod model;
 mod outside;
 mod parser;
@@ -51,6 +52,7 @@ pub use closing::late_view;
 pub use definition::*;
 pub use error::Error;
 pub use layout::{quarantine_schema, row_schema, table_schema, watermark_schema};
+pub use mask::{FieldMask, MaskKey, MaskMethod, Masking};
 pub use parser::parse_file;
 pub use place::word_origin;
 pub use precedence::{bind_as_written, bind_expression_as_written};

@@ -3,6 +3,7 @@
 use super::clauses::options;
 use super::columns::{ColumnList, Owner, column_list};
 use super::cursor::{Cursor, length_of_time};
+use super::mask::{FieldMask, mask_list, masking};
 use super::refusal::{self, refuse};
 use super::vault;
 use super::{
@@ -157,12 +158,15 @@ pub(super) fn source(cursor: &mut Cursor<'_>) -> Result<SourceDefinition, Error>
 
     let (mut includes, mut with, mut encode): (Option<Vec<Include>>, Option<Options>, Option<Encode>) =
         (None, None, None);
+    let mut masks: Option<Vec<FieldMask>> = None;
     let mut with_origin = cursor.origin();
     let mut encode_origin = cursor.origin();
     while !cursor.at_end() {
         refuse(cursor, refusal::SOURCE_CLAUSES)?;
         if includes.is_none() && cursor.take_word("INCLUDE") {
             includes = Some(include_list(cursor)?);
+        } else if masks.is_none() && cursor.take_word("MASK") {
+            masks = Some(mask_list(cursor)?);
         } else if with.is_none() && cursor.take_word("WITH") {
             with_origin = cursor.origin();
             with = Some(options(cursor)?);
@@ -170,7 +174,7 @@ pub(super) fn source(cursor: &mut Cursor<'_>) -> Result<SourceDefinition, Error>
             encode_origin = cursor.origin();
             encode = Some(format(cursor)?);
         } else {
-            return Err(cursor.unexpected("INCLUDE, WITH or FORMAT, each once"));
+            return Err(cursor.unexpected("INCLUDE, MASK, WITH or FORMAT, each once"));
         }
     }
     let Some(mut options) = with else {
@@ -211,6 +215,8 @@ pub(super) fn source(cursor: &mut Cursor<'_>) -> Result<SourceDefinition, Error>
     check_columns(&list, &encode, &origin)?;
     let watermark = watermark(list.watermark.take(), &mut options, &with_origin)?;
     let includes = included_columns(includes.unwrap_or_default(), &list, &origin)?;
+    let masks = masks.unwrap_or_default();
+    let masking = masking(masks, &mut options, &with_origin, &list, &includes, &encode)?;
     let sql = cursor.statement_text().to_string();
     Ok(SourceDefinition {
         name,
@@ -218,6 +224,7 @@ pub(super) fn source(cursor: &mut Cursor<'_>) -> Result<SourceDefinition, Error>
         tags: list.tags,
         watermark,
         includes,
+        masking,
         connector,
         connection,
         options,

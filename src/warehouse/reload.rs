@@ -34,6 +34,12 @@ impl House {
                 }
                 Some(asked) = requests.recv() => {
                     let next = match asked {
+                        Asked::Erasure(erasure) => {
+                            if self.erase(&project, planned, erasure).await {
+                                return (prepare(project, &self.engine).await.0, None);
+                            }
+                            None
+                        }
                         Asked::Definition(request) => self.define(&project, request).await,
                         Asked::Deployment(deployment) => {
                             let running = deploy::Running { project: &project, planned };

@@ -77,7 +77,8 @@ pub(super) async fn values(project: &Project, secrets: &Secrets) -> Values {
         OptionValue::Secret(name) => Some(name.clone()),
         OptionValue::Text(_) => None,
     });
-    let names: BTreeSet<String> = names.collect();
+    let keys = project.sources.values().filter_map(|source| source.masking.secret());
+    let names: BTreeSet<String> = names.chain(keys.map(ToString::to_string)).collect();
     let read = |name: String| async move {
         let value = secrets.get(&name).await;
         (name, value)

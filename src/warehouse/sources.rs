@@ -4,7 +4,7 @@ use super::secrets::Values;
 use super::unopened;
 use crate::bronze::{FlushLimits, LoadRecord, SourceState, StatusCell, Stream, run_writer};
 use crate::catalog::project::Project;
-use crate::ingest::open::{Opened, open_source};
+use crate::ingest::open::{Opened, open_source, unlocked};
 use crate::ingest::{Inboxes, Outlet, Reporter, Resume, SourceError};
 use crate::lake::Lake;
 use crate::ops::clock;
@@ -54,8 +54,15 @@ impl SourceTasks {
 }
 
 /// Opens a source's tables. A source that cannot be opened is shown as failed; the others go on.
-pub(super) async fn open(lake: &Arc<Lake>, definition: &Arc<SourceDefinition>) -> (RunningSource, Resume) {
+pub(super) async fn open(
+    lake: &Arc<Lake>,
+    definition: &Arc<SourceDefinition>,
+    values: &Values,
+) -> (RunningSource, Resume) {
     let status = StatusCell::default();
+    // Without its key a source opens and does not start: starting it says why.
+    let unlocked = unlocked(definition, &|value| look_up(values, value));
+    let definition = &unlocked.unwrap_or_else(|_| Arc::clone(definition));
     let opened = Stream::open(Arc::clone(lake), Arc::clone(definition)).await;
     let (stream, resume) = match opened {
         Ok((stream, resume)) => (Some(Arc::new(stream)), resume),

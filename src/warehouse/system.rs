@@ -20,9 +20,9 @@ use crate::sql::{History, Trigger};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use columns::{
-    audit_log_schema, audits_schema, backfill_log_schema, backfills_schema, expectations_schema,
-    freshness_schema, incident_log_schema, incidents_schema, ingest_log_schema, models_schema,
-    progress_schema, quarantine_schema, refreshes_schema, sources_schema,
+    audit_log_schema, audits_schema, backfill_log_schema, backfills_schema, erasures_schema,
+    expectations_schema, freshness_schema, incident_log_schema, incidents_schema, ingest_log_schema,
+    models_schema, progress_schema, quarantine_schema, refreshes_schema, sources_schema,
 };
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
@@ -43,6 +43,8 @@ pub(super) struct Journals {
     pub(super) incidents: Arc<Journal>,
     pub(super) backfills: Arc<Journal>,
     pub(super) audit_log: Arc<Journal>,
+    /// Never forgotten: it shows that somebody was.
+    pub(super) erasures: Arc<Journal>,
 }
 
 impl Journals {
@@ -59,11 +61,12 @@ impl Journals {
             incidents: open("incident_log", incident_log_schema(), "at")?,
             backfills: open("backfill_log", backfill_log_schema(), "at")?,
             audit_log: open("audit_log", audit_log_schema(), "at")?,
+            erasures: open("erasures", erasures_schema(), "finished_at")?,
         })
     }
 
     fn all(&self) -> [&Arc<Journal>; 7] {
-        let Self { ingest_log, refreshes, expectations, audits, incidents, backfills, audit_log } = self;
+        let Self { ingest_log, refreshes, expectations, audits, incidents, backfills, audit_log, .. } = self;
         [ingest_log, refreshes, expectations, audits, incidents, backfills, audit_log]
     }
 
@@ -250,6 +253,9 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let schema = lineage::columns_schema();
     let rows = of_plans(Arc::clone(&schema), |_, planned| lineage::column_rows(planned));
     add("column_lineage", "Which columns each column comes of, and what bears on it", schema, rows);
+    let schema = lineage::masks_schema();
+    let rows = of_plans(Arc::clone(&schema), |project, _| lineage::mask_rows(project));
+    add("source_masks", "Which fields sources mask or drop before they keep a record", schema, rows);
     let schema = lineage::tags_schema();
     let rows = of_plans(Arc::clone(&schema), lineage::tag_rows);
     add("column_tags", "Which columns hold values of a tagged kind, and where these come from", schema, rows);
@@ -294,6 +300,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let schema = Arc::clone(&deployments.snapshot().schema);
     add("deployments", "Which files ran, since when and by whom", schema, deployment_table);
     add("audit_log", "Who ran what", audit_log_schema(), journal(&journals.audit_log));
+    add("erasures", "Who was erased from which tables", erasures_schema(), journal(&journals.erasures));
     let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
     let schema = Arc::clone(&definitions.snapshot().schema);
     add("definitions", "Models that were defined over a connection", schema, definition_table);

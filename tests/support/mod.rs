@@ -11,6 +11,7 @@ pub mod receiver;
 pub mod seed;
 pub mod server;
 pub mod shared;
+pub mod traces;
 pub mod wait;
 pub mod warehouse;
 

@@ -18,6 +18,11 @@ impl Loader {
         }
         for source in self.sources.values() {
             errors.extend(self.unknown_secrets(&source.options, &source.origin));
+            let key = source
+                .masking
+                .secret()
+                .map(|name| ("mask.key".to_string(), OptionValue::Secret(name.to_string())));
+            errors.extend(self.unknown_secrets(&key.into_iter().collect(), &source.origin));
             let Some(name) = &source.connection else { continue };
             match self.connections.get(name) {
                 Some(connection) if connection.kind == source.connector.to_string() => {}

@@ -8,7 +8,7 @@ const PHONE_DIGITS_SHOWN: usize = 4;
 const PHONE_DIGITS_MIN: usize = 7;
 
 /// The first letter and the domain: `a***@example.com`. What is no address is hidden whole.
-pub(super) fn email(address: &str) -> String {
+pub(crate) fn email(address: &str) -> String {
     let trimmed = address.trim();
     match trimmed.rsplit_once('@') {
         Some((local, domain)) if !local.is_empty() && !domain.is_empty() => {
@@ -21,7 +21,7 @@ pub(super) fn email(address: &str) -> String {
 }
 
 /// The last four digits, in the shape that the number was written in: `+* (***) ***-4567`. Letters are hidden too.
-pub(super) fn phone(number: &str) -> String {
+pub(crate) fn phone(number: &str) -> String {
     let digits = number.chars().filter(|c| c.is_numeric()).count();
     let shown = if digits >= PHONE_DIGITS_MIN { PHONE_DIGITS_SHOWN } else { 0 };
     let mut digits_left = digits;
@@ -41,7 +41,7 @@ pub(super) fn phone(number: &str) -> String {
 }
 
 /// The first letter of each word: `A*** S***`.
-pub(super) fn name(name: &str) -> String {
+pub(crate) fn name(name: &str) -> String {
     let words: Vec<String> = name
         .split_whitespace()
         .filter_map(|word| word.chars().next())

@@ -21,7 +21,7 @@
 mod encodings;
 mod intervals;
 mod json;
-mod mask;
+pub(crate) mod mask;
 mod regex;
 mod rowwise;
 mod surrogate;

@@ -11,6 +11,7 @@ fn definition(options: &[(&str, &str)], encode: Encode) -> SourceDefinition {
         tags: vec![],
         watermark: None,
         includes: vec![],
+        masking: Default::default(),
         connector: crate::sql::Connector::Datagen,
         connection: None,
         options: options.iter().map(|(k, v)| (k.to_string(), OptionValue::Text(v.to_string()))).collect(),

@@ -1,6 +1,7 @@
 //! What came with a record beside its bytes: kept with one that is rejected, so that it can be decoded again.
 
 use super::Record;
+use super::mask::Masker;
 use arrow::datatypes::{DataType, Schema};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ pub struct Beside {
     /// It came as columns; its bytes are these as JSON.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub as_columns: bool,
+    /// Fields that were masked or dropped before the bytes were kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub masked: Vec<String>,
     /// Its key, in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
@@ -27,9 +31,10 @@ pub struct Beside {
 
 impl Beside {
     /// What came beside a row that came as columns; `None` when its JSON does not say all: bytes have no form in it.
-    pub(in crate::ingest) fn columns(schema: &Schema) -> Option<Self> {
+    pub(in crate::ingest) fn columns(schema: &Schema, masker: &Masker) -> Option<Self> {
         let all_say = schema.fields().iter().all(|field| says_all(field.data_type()));
-        all_say.then(|| Self { as_columns: true, ..Self::default() })
+        let masked = masker.names().to_vec();
+        all_say.then(|| Self { as_columns: true, masked, ..Self::default() })
     }
 
     pub(super) fn note_key(&mut self, key: &[u8]) {

@@ -7,6 +7,7 @@ use super::beside::Beside;
 use super::column::{Row, length_i32};
 use super::csv::{self, Mapping};
 use super::fault::Fault;
+use super::mask::Masker;
 use super::{Decoded, Record, json};
 use crate::ingest::{Rejected, SourceError, row_schema};
 use crate::sql::{Encode, IncludeKind, SourceDefinition};
@@ -18,11 +19,15 @@ use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{ByteArrayType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
+use std::borrow::Cow;
 use std::mem;
 use std::sync::Arc;
 
 /// Bytes that a buffer can hold, payloads and what comes beside them: what the offsets of an Arrow column can count.
 const BUFFER_BYTES_MAX: usize = i32::MAX as usize;
+
+/// What masking a key or a header may make of a short one.
+const MASKED_BYTES_MAX: usize = 1 << 10;
 
 /// Collects records and decodes them together.
 #[derive(Debug)]
@@ -42,6 +47,11 @@ pub struct RecordBuffer {
     weight: usize,
     /// Lent to the JSON reader.
     nesting: Vec<u8>,
+    masker: Masker,
+    /// The fields' names in the header that holds now, for the masker.
+    names: Vec<String>,
+    /// Lent to the masker.
+    masked: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,15 +80,17 @@ struct Header {
 /// A column that `INCLUDE` adds.
 #[derive(Debug)]
 enum Included {
-    Key(BinaryBuilder),
+    /// Its column.
+    Key(String, BinaryBuilder),
     Partition,
     Offset,
     Timestamp(Vec<Option<i64>>),
-    Header(String, StringBuilder),
+    /// Its name and its column.
+    Header(String, String, StringBuilder),
 }
 
 impl RecordBuffer {
-    /// A buffer for records of this source. CSV fields go by position until a header is set.
+    /// A buffer for records of this source, which are masked as it says. CSV fields go by position until a header is set.
     pub fn new(definition: &SourceDefinition) -> Result<Self, SourceError> {
         let format = match definition.encode {
             Encode::Json => Format::Json,
@@ -93,13 +105,18 @@ impl RecordBuffer {
         let columns = Row::new(schema.fields().iter().take(definition.columns.len()))
             .map_err(|why| SourceError::Setting(format!("source {}: {why}", definition.name)))?;
         let includes = definition.includes.iter().map(|include| match &include.kind {
-            IncludeKind::Key => Included::Key(BinaryBuilder::new()),
+            IncludeKind::Key => Included::Key(include.column.clone(), BinaryBuilder::new()),
             IncludeKind::Partition => Included::Partition,
             IncludeKind::Offset => Included::Offset,
             IncludeKind::Timestamp => Included::Timestamp(Vec::new()),
-            IncludeKind::Header(name) => Included::Header(name.clone(), StringBuilder::new()),
+            IncludeKind::Header(name) => {
+                Included::Header(name.clone(), include.column.clone(), StringBuilder::new())
+            }
         });
         Ok(Self {
+            masker: Masker::new(definition)?,
+            names: definition.columns.iter().map(|column| column.name.clone()).collect(),
+            masked: Vec::new(),
             includes: includes.collect(),
             schema,
             format,
@@ -116,9 +133,32 @@ impl RecordBuffer {
         })
     }
 
-    /// Copies one record in.
+    /// Copies one record in, masked.
     pub fn push(&mut self, record: &Record<'_>) {
-        let weight = self.weight.saturating_add(record_weight(record));
+        if self.masker.is_idle() || self.format.is_blank(record.payload) {
+            return self.take(record);
+        }
+        let mut masked = mem::take(&mut self.masked);
+        masked.clear();
+        let written = match (self.format, self.headers.last()) {
+            (Format::Csv { delimiter }, Some(header)) => {
+                let header = (&header.mapping, &self.names[..]);
+                self.masker.write_csv(record.payload, delimiter, header, &mut masked)
+            }
+            _ => self.masker.write_json(record.payload, &mut masked, &mut self.nesting),
+        };
+        match written {
+            Ok(()) => self.take(&Record { payload: &masked, ..*record }),
+            Err(fault) => {
+                let (rule, reason) = fault.into_reason();
+                self.refuse(record, rule, reason);
+            }
+        }
+        self.masked = masked;
+    }
+
+    fn take(&mut self, record: &Record<'_>) {
+        let weight = self.weight.saturating_add(record_weight(record, &self.masker));
         if weight > BUFFER_BYTES_MAX {
             let reason =
                 format!("the record's {} bytes are more than a batch can hold", record.payload.len());
@@ -135,17 +175,22 @@ impl RecordBuffer {
             self.places.push(Place { first: row, source, partition });
         }
         for include in &mut self.includes {
-            include.push(record);
+            include.push(record, &self.masker);
         }
     }
 
-    /// Takes a record that its source already knows to be no row.
+    /// Takes a record that its source already knows to be no row. Where fields are masked its bytes are not kept: which
+    /// of them are the fields' cannot be told.
     pub fn refuse(&mut self, record: &Record<'_>, rule: &'static str, reason: String) {
+        let (raw, reason) = match self.masker.is_idle() {
+            true => (record.payload.to_vec(), reason),
+            false => (Vec::new(), self.masker.withheld(record.payload, &reason)),
+        };
         self.refused_bytes += record.payload.len();
         self.refused.push(Rejected {
             partition: record.partition.to_string(),
             offset: record.offset,
-            raw: record.payload.to_vec(),
+            raw,
             rule,
             reason,
             source: record.source.to_string(),
@@ -168,12 +213,14 @@ impl RecordBuffer {
             return Err(format!("the header line names none of the columns {}", columns.join(", ")));
         };
         self.set_mapping(mapping, Some(line));
+        self.names = names;
         Ok(())
     }
 
     /// The records pushed from now on are CSV with fields in the order of the declared columns.
     pub fn clear_header(&mut self) {
         self.set_mapping(Mapping::ByPosition, None);
+        self.names = self.columns.fields.iter().map(|field| field.field.name().clone()).collect();
     }
 
     /// Records held.
@@ -213,6 +260,7 @@ impl RecordBuffer {
         let header = self.headers.get(header).and_then(|header| header.line.clone());
         let mut beside = Beside::default();
         beside.header = header;
+        beside.masked = self.masker.names().to_vec();
         self.includes.iter().for_each(|include| include.note(record, &mut beside));
         beside
     }
@@ -283,13 +331,13 @@ impl RecordBuffer {
         let offsets: ArrayRef = Arc::new(Int64Array::from(mem::take(&mut self.offsets)));
         for include in &mut self.includes {
             beside.push(match include {
-                Included::Key(keys) => Arc::new(keys.finish()),
+                Included::Key(_, keys) => Arc::new(keys.finish()),
                 Included::Partition => Arc::clone(&partitions),
                 Included::Offset => Arc::clone(&offsets),
                 Included::Timestamp(times) => {
                     Arc::new(TimestampMicrosecondArray::from(mem::take(times)).with_timezone("UTC"))
                 }
-                Included::Header(_, values) => Arc::new(values.finish()),
+                Included::Header(_, _, values) => Arc::new(values.finish()),
             });
         }
         let next = Vec::with_capacity(self.payloads.len());
@@ -334,15 +382,21 @@ impl Format {
 }
 
 impl Included {
-    fn push(&mut self, record: &Record<'_>) {
+    fn push(&mut self, record: &Record<'_>, masker: &Masker) {
         match self {
-            Included::Key(keys) => keys.append_option(record.key),
+            Included::Key(column, keys) => match record.key.and_then(|key| masker.beside(column, key)) {
+                Some(masked) => keys.append_value(masked),
+                None => keys.append_option(record.key),
+            },
             Included::Partition | Included::Offset => {}
             Included::Timestamp(times) => times.push(record.timestamp_us),
-            Included::Header(name, values) => {
+            Included::Header(name, column, values) => {
                 // Of several headers of one name the last counts, as for Kafka's own clients.
                 let value = record.headers.iter().rev().find(|(header, _)| header == name);
-                values.append_option(value.map(|(_, value)| String::from_utf8_lossy(value)));
+                values.append_option(value.map(|(_, value)| match masker.beside(column, value) {
+                    Some(masked) => Cow::Owned(masked),
+                    None => String::from_utf8_lossy(value),
+                }));
             }
         }
     }
@@ -352,14 +406,14 @@ impl Included {
     /// Notes what a record that is held came with.
     fn note(&self, record: usize, beside: &mut Beside) {
         match self {
-            Included::Key(keys) => {
+            Included::Key(_, keys) => {
                 if let Some(key) = value_of(keys, record) {
                     beside.note_key(key);
                 }
             }
             Included::Partition | Included::Offset => {}
             Included::Timestamp(times) => beside.note_timestamp(times.get(record).copied().flatten()),
-            Included::Header(name, values) => {
+            Included::Header(name, _, values) => {
                 let value = value_of(values, record).and_then(|value| std::str::from_utf8(value).ok());
                 if let Some(value) = value {
                     beside.note_header(name, value);
@@ -380,10 +434,11 @@ fn value_of<T: ByteArrayType<Offset = i32>>(values: &GenericByteBuilder<T>, reco
 }
 
 /// What a record may add to a single column, whichever that is. A header's bytes may triple when they are not UTF-8.
-fn record_weight(record: &Record<'_>) -> usize {
+fn record_weight(record: &Record<'_>, masker: &Masker) -> usize {
     let headers = record.headers.iter().map(|(_, value)| 3 * value.len()).sum::<usize>();
     let places = record.source.len() + record.partition.len();
-    record.payload.len() + record.key.map_or(0, <[u8]>::len) + headers + places
+    let masked = if masker.is_idle() { 0 } else { MASKED_BYTES_MAX * (1 + record.headers.len()) };
+    record.payload.len() + record.key.map_or(0, <[u8]>::len) + headers + places + masked
 }
 
 /// A column with one value for each run of records.

@@ -6,9 +6,10 @@
 use super::beside::Beside;
 use super::column::{Row, RowField};
 use super::fault::Fault;
+use super::mask::Masker;
 use super::{Decoded, Record};
 use crate::ingest::{Rejected, SourceError, row_schema};
-use crate::sql::{IncludeKind, SourceDefinition};
+use crate::sql::{ColumnDefinition, IncludeKind, SourceDefinition};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, new_null_array};
 use arrow::compute::{CastOptions, cast, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
@@ -23,6 +24,8 @@ pub(crate) struct Caster {
     schema: SchemaRef,
     declared: usize,
     includes: Vec<IncludeKind>,
+    columns: Vec<ColumnDefinition>,
+    masker: Masker,
 }
 
 /// A column cast, and the rows whose value does not fit.
@@ -33,9 +36,15 @@ struct Cast {
 
 impl Caster {
     /// A caster to this source's columns, matched by name.
-    pub(crate) fn new(definition: &SourceDefinition) -> Self {
+    pub(crate) fn new(definition: &SourceDefinition) -> Result<Self, SourceError> {
         let includes = definition.includes.iter().map(|include| include.kind.clone()).collect();
-        Self { schema: row_schema(definition), declared: definition.columns.len(), includes }
+        Ok(Self {
+            schema: row_schema(definition),
+            declared: definition.columns.len(),
+            includes,
+            columns: definition.columns.clone(),
+            masker: Masker::new(definition)?,
+        })
     }
 
     /// The names of the declared columns.
@@ -55,6 +64,7 @@ impl Caster {
     }
 
     fn try_cast(&self, batch: &RecordBatch, first: &Record<'_>) -> Result<Decoded, ArrowError> {
+        let batch = &self.masker.columns(batch, &self.columns)?;
         let rows = batch.num_rows();
         let mut faults: Vec<Option<Box<Fault>>> = (0..rows).map(|_| None).collect();
         let mut arrays = Vec::with_capacity(self.schema.fields().len());
@@ -117,7 +127,7 @@ impl Caster {
             let offset = first.offset.saturating_add(i64::try_from(row).unwrap_or(i64::MAX));
             let raw = as_json(&batch.slice(row, 1)).unwrap_or_default();
             let (partition, source) = (first.partition.to_string(), first.source.to_string());
-            let beside = Beside::columns(batch.schema_ref());
+            let beside = Beside::columns(batch.schema_ref(), &self.masker);
             rejected.push(Rejected { partition, offset, raw, rule, reason, source, beside });
         }
         Ok(Decoded { rows, rejected })

@@ -37,12 +37,19 @@ impl Mapping {
 
 /// One field as it stands in a record.
 #[derive(Clone, Copy)]
-struct Field<'a> {
+pub(super) struct Field<'a> {
     /// Its text, without the quotes around it.
-    text: &'a [u8],
+    pub(super) text: &'a [u8],
     quoted: bool,
     /// True when quotes inside are still doubled.
-    doubled: bool,
+    pub(super) doubled: bool,
+}
+
+impl Field<'_> {
+    /// True when there is no value.
+    pub(super) fn is_null(self) -> bool {
+        self.text.is_empty() && !self.quoted
+    }
 }
 
 /// Appends a record to the columns. After a fault the caller truncates them to `row`, the rows before it.
@@ -103,7 +110,7 @@ fn append(field: Field<'_>, target: &mut RowField, row: usize, nesting: &mut Vec
     let RowField { field: declared, column } = target;
     // Two fields of one name: the last one counts, as in JSON.
     column.truncate(row);
-    if field.text.is_empty() && !field.quoted {
+    if field.is_null() {
         // Left unset, a column that must not be NULL is found when the row is completed.
         if declared.is_nullable() {
             column.append_null();
@@ -123,7 +130,11 @@ fn append(field: Field<'_>, target: &mut RowField, row: usize, nesting: &mut Vec
 }
 
 /// The field that starts at a byte, and where the next one starts.
-fn next_field(payload: &[u8], at: usize, delimiter: u8) -> Result<(Field<'_>, Option<usize>), Box<Fault>> {
+pub(super) fn next_field(
+    payload: &[u8],
+    at: usize,
+    delimiter: u8,
+) -> Result<(Field<'_>, Option<usize>), Box<Fault>> {
     let rest = &payload[at..];
     if let Some(inside) = rest.strip_prefix(b"\"") {
         let mut doubled = false;

@@ -18,6 +18,8 @@
 //! TIMESTAMP and TIMESTAMPTZ are ISO 8601, UTC where no zone stands, or an epoch number: above 10^14 it counts
 //! microseconds, above 10^11 milliseconds, else seconds. TEXT given anything but a string keeps its JSON text. BINARY is
 //! `\x` and hex digits, or else the text's bytes. Names match exactly; a CSV header's also without regard to case.
+//!
+//! What a source's `MASK` names is masked before any of this, in the record itself.
 
 mod beside;
 mod buffer;
@@ -28,6 +30,8 @@ mod cursor;
 mod fault;
 mod json;
 mod lookup;
+mod mask;
+mod masked_columns;
 mod scalar;
 pub(crate) mod split;
 mod time;
@@ -38,6 +42,7 @@ mod tests;
 pub use beside::Beside;
 pub use buffer::RecordBuffer;
 pub(crate) use cast::Caster;
+pub(crate) use mask::Masker;
 
 use super::Rejected;
 use arrow::record_batch::RecordBatch;

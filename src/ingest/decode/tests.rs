@@ -25,6 +25,7 @@ fn source(columns: &[(&str, DataType)], encode: Encode) -> SourceDefinition {
         tags: vec![],
         watermark: None,
         includes: Vec::new(),
+        masking: Default::default(),
         connector: Connector::Http,
         connection: None,
         options: Default::default(),

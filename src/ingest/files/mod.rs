@@ -154,7 +154,7 @@ impl Watcher {
             Encode::Parquet => None,
             Encode::Json | Encode::Csv { .. } => Some(RecordBuffer::new(&definition)?),
         };
-        let caster = Caster::new(&definition);
+        let caster = Caster::new(&definition)?;
         let arrivals = Arrivals::new(resume.files, settings.poll);
         let taker = Taker::new(definition, settings.on_change, buffer, caster, arrivals, way_out);
         Ok(Self { folder, poll: settings.poll, taker, told: None })

@@ -62,6 +62,7 @@ fn definition(encode: Encode) -> Arc<SourceDefinition> {
         tags: vec![],
         watermark: None,
         includes: Vec::new(),
+        masking: Default::default(),
         connector: Connector::Files,
         connection: None,
         options: Default::default(),

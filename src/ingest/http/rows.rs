@@ -6,7 +6,7 @@
 //! its own row only.
 
 use super::{PUSH_RECORDS_MAX, Place};
-use crate::ingest::decode::{Beside, Decoded};
+use crate::ingest::decode::{Beside, Decoded, Masker};
 use crate::ingest::{Rejected, row_schema};
 use crate::sql::{ColumnDefinition, IncludeKind, SourceDefinition, type_name};
 use arrow::array::{
@@ -30,7 +30,10 @@ pub(super) fn decode(
     if i64::try_from(batch.num_rows()).is_ok_and(|rows| rows > PUSH_RECORDS_MAX) {
         return Err(format!("the push holds more than {PUSH_RECORDS_MAX} records"));
     }
-    rows(definition, place, batch).map_err(|error| format!("the rows could not be read: {error}"))
+    let masker = Masker::new(definition).map_err(|error| error.to_string())?;
+    let unread = |error| format!("the rows could not be read: {error}");
+    let batch = masker.columns(batch, &definition.columns).map_err(unread)?;
+    rows(definition, place, &batch, &masker).map_err(unread)
 }
 
 /// Refuses columns that are not a source's, all of them at once.
@@ -105,7 +108,12 @@ fn alike(sent: &DataType, declared: &DataType) -> bool {
     }
 }
 
-fn rows(definition: &SourceDefinition, place: &Place, batch: &RecordBatch) -> Result<Decoded, ArrowError> {
+fn rows(
+    definition: &SourceDefinition,
+    place: &Place,
+    batch: &RecordBatch,
+    masker: &Masker,
+) -> Result<Decoded, ArrowError> {
     let count = batch.num_rows();
     let mut good = BooleanArray::from(vec![true; count]);
     let mut faults: Vec<(BooleanArray, &'static str, String)> = Vec::new();
@@ -149,7 +157,7 @@ fn rows(definition: &SourceDefinition, place: &Place, batch: &RecordBatch) -> Re
     let rejected = (0..count).filter(|row| !good.value(*row)).filter_map(|row| {
         let (_, rule, reason) = faults.iter().find(|(fine, ..)| !fine.value(row))?;
         let (partition, raw) = (place.partition.clone(), raw[row].clone());
-        let (source, beside) = (super::SOURCE.to_string(), Beside::columns(batch.schema_ref()));
+        let (source, beside) = (super::SOURCE.to_string(), Beside::columns(batch.schema_ref(), masker));
         let (offset, reason) = (offset(first, row), reason.clone());
         Some(Rejected { partition, offset, raw, rule, reason, source, beside })
     });

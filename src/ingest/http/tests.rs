@@ -40,6 +40,7 @@ fn definition(encode: Encode) -> Arc<SourceDefinition> {
         tags: vec![],
         watermark: None,
         includes: Vec::new(),
+        masking: Default::default(),
         connector: Connector::Http,
         connection: None,
         options: Default::default(),

@@ -41,6 +41,7 @@ fn definition() -> SourceDefinition {
         tags: vec![],
         watermark: None,
         includes: Vec::new(),
+        masking: Default::default(),
         connector: Connector::Kafka,
         connection: None,
         options: BTreeMap::new(),

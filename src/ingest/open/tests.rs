@@ -12,6 +12,7 @@ fn definition(connector: Connector, encode: Encode, options: &[(&str, &str)]) ->
         tags: vec![],
         watermark: None,
         includes: Vec::new(),
+        masking: Default::default(),
         connector,
         connection: None,
         options: options.iter().map(option).collect(),

@@ -9,6 +9,7 @@ mod cursors;
 mod cut;
 mod define;
 mod deploy;
+mod erase;
 mod incoming;
 mod manage;
 mod models;
@@ -274,6 +275,7 @@ impl Session {
             Statement::Explain { .. } | Statement::ExplainModel(_) => Some(explain::columns()),
             Statement::Verify(_) => Some(models::verify_columns()),
             Statement::Plan | Statement::Apply(_) => Some(deploy::columns()),
+            Statement::Erase { .. } => Some(erase::columns()),
             Statement::Replay { .. } => Some(replay::columns()),
             Statement::UnitTest(_) => Some(unit_tests::columns()),
             Statement::Show(name) => Some(manage::show_columns(name)),
@@ -370,6 +372,9 @@ impl Session {
                 within(deadline, self.backfill(name, *range, *history_may_be_lost, deadline)).await
             }
             Statement::UnitTest(text) => within(deadline, self.unit_test(text, deadline)).await,
+            Statement::Erase { subject, tag, dry_run } => {
+                within(deadline, self.erase((subject, tag), *dry_run, deadline)).await
+            }
             Statement::Plan => within(deadline, self.deploy(Files::Folder, Purpose::Check, deadline)).await,
             Statement::Apply(files) => within(deadline, self.deploy(*files, Purpose::Apply, deadline)).await,
             Statement::Refresh { name, extent, only_view } => {

@@ -85,6 +85,15 @@ pub enum Statement {
         /// It was called a materialized view.
         only_view: bool,
     },
+    /// `ERASE SUBJECT 'value' [TAG tag] [DRY RUN]`
+    Erase {
+        /// The value that says whose a row is.
+        subject: String,
+        /// The tag of the columns that hold it.
+        tag: String,
+        /// Nothing is done; what would be is told.
+        dry_run: bool,
+    },
     /// `PLAN`
     Plan,
     /// `APPLY [ROLLBACK [TO n]]`
@@ -198,6 +207,7 @@ impl Statement {
             Statement::Replay { .. } => "REPLAY QUARANTINE",
             Statement::Refresh { only_view: true, .. } => "REFRESH MATERIALIZED VIEW",
             Statement::Refresh { only_view: false, .. } => "REFRESH TABLE",
+            Statement::Erase { .. } => "ERASE SUBJECT",
             Statement::Plan => "PLAN",
             Statement::Apply(_) => "APPLY",
             Statement::Define(ddl) => ddl.tag(),

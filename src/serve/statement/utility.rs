@@ -33,6 +33,7 @@ pub(super) fn parse(sql: &str, first: &str, tokens: &[TokenWithSpan]) -> Option<
         "CLOSE" => cursor.name_or_all().map(Statement::Close),
         "REFRESH" => models::refresh(&mut cursor),
         "VERIFY" => models::verify(&mut cursor),
+        "ERASE" => deploy::erase(&mut cursor),
         "PLAN" => Ok(Statement::Plan),
         "APPLY" => deploy::apply(&mut cursor),
         "BACKFILL" => models::backfill(&mut cursor),

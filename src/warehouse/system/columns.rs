@@ -203,3 +203,22 @@ pub(super) fn quarantine_schema() -> SchemaRef {
         ("quarantined_at", timestamp()),
     ])
 }
+
+pub(super) fn erasures_schema() -> SchemaRef {
+    columns(&[
+        ("id", TEXT),
+        ("tag", TEXT),
+        ("subject_salt", TEXT),
+        ("subject_hash", TEXT),
+        ("requested_by", TEXT),
+        ("requested_at", timestamp()),
+        ("finished_at", timestamp()),
+        ("table_name", TEXT),
+        ("by", TEXT),
+        ("rows", LONG),
+        ("files", LONG),
+        ("verified", DataType::Boolean),
+        ("state", TEXT),
+        ("error", TEXT),
+    ])
+}

@@ -1,4 +1,5 @@
-//! What comes of what, as tables: `sluice.lineage`, `sluice.column_lineage`, `sluice.column_tags`.
+//! What comes of what, as tables: `sluice.lineage`, `sluice.column_lineage`, `sluice.column_tags`,
+//! `sluice.source_masks`.
 
 use super::columns::{TEXT, columns};
 use super::{optional_text, text};
@@ -41,6 +42,20 @@ pub(super) fn columns_schema() -> SchemaRef {
         ("how", TEXT),
         ("masked", DataType::Boolean),
     ])
+}
+
+pub(super) fn masks_schema() -> SchemaRef {
+    columns(&[("source", TEXT), ("field", TEXT), ("method", TEXT)])
+}
+
+/// A row for each field that a source masks or drops.
+pub(super) fn mask_rows(project: &Project) -> Vec<Row> {
+    let fields = project.sources.values().flat_map(|source| {
+        source.masking.fields.iter().map(|field| {
+            vec![text(&source.name.to_string()), text(&field.name()), text(field.method.as_str())]
+        })
+    });
+    fields.collect()
 }
 
 pub(super) fn tags_schema() -> SchemaRef {

@@ -294,3 +294,46 @@ fn change_feeds() {
         "42P16 1:33 only a streaming table takes FLOW AUTO CDC / Write CREATE OR REFRESH STREAMING TABLE.",
     );
 }
+
+#[test]
+fn masks_fit_what_they_mask() {
+    let source = |columns: &str, list: &str, with: &str, encode: &str| {
+        let found = errors(&format!(
+            "CREATE SOURCE bronze.x ({columns})\nMASK ({list})\nWITH (connector = 'http'{with}) FORMAT PLAIN ENCODE {encode};"
+        ));
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.into_iter().next().unwrap()
+    };
+    const WAYS: &str = "Write WITH sha256, hmac_sha256, mask_email, mask_phone, mask_name or a text such as 'redacted'; or DROP.";
+    for (columns, list, with, encode, expected) in [
+        ("a INT", "a WITH sha256", "", "JSON",
+         "42804 2:7 field \"a\" is INT, and what masking leaves is text / Declare it TEXT, or leave it out of the columns and DROP it."
+            .to_string()),
+        ("a TEXT", "a", "", "JSON", format!("42601 2:8 expected WITH or DROP, found \")\" / {WAYS}")),
+        ("a TEXT", "a WITH rot13", "", "JSON", format!("42883 2:14 there is no way to mask called \"rot13\" / {WAYS}")),
+        ("a TEXT", "a WITH sha265", "", "JSON",
+         "42883 2:14 there is no way to mask called \"sha265\" / Did you mean \"sha256\"?".to_string()),
+        ("a TEXT", "a DROP", "", "JSON",
+         "42804 2:7 field \"a\" is dropped, and column \"a\" is declared to hold it / Leave it out of the declared columns, or mask it."
+            .to_string()),
+        ("a STRUCT<b INT>", "a.b WITH sha256", "", "JSON",
+         "42804 2:7 field \"a.b\" is INT, and what masking leaves is text / Declare it TEXT, or leave it out of the columns and DROP it."
+            .to_string()),
+        ("a TEXT", "b.c DROP, b WITH 'x'", "", "JSON", "42701 2:17 field \"b\" is masked already as \"b.c\"".to_string()),
+        ("a TEXT", "a.b WITH 'x'", "", "CSV",
+         "42804 2:7 field \"a.b\" is inside another, and CSV has no nesting / Mask \"a\" as a whole, or DROP it.".to_string()),
+        ("a TEXT", "b DROP", "", "CSV (header = false)",
+         "42804 2:7 field \"b\" is no column, and without a header only columns have names / Declare it as a column of type \
+          TEXT, or write ENCODE CSV (header = true).".to_string()),
+        ("a TEXT", "a WITH hmac_sha256", "", "JSON",
+         "42601 2:7 hmac_sha256 needs a key / Write mask.key = SECRET name into the source's WITH (...).".to_string()),
+        ("a TEXT", "a WITH hmac_sha256", ", mask.key = 'pepper'", "JSON",
+         "0A000 3:6 \"mask.key\" holds a secret in a file of the project / Write CREATE SECRET s WITH (backend = 'env') AS \
+          'VARIABLE'; and mask.key = SECRET s.".to_string()),
+        ("a TEXT", "a WITH sha256", ", mask.key = SECRET s", "JSON",
+         "42P16 3:6 \"mask.key\" is set, and no field is masked with hmac_sha256 / Write MASK (field WITH hmac_sha256), or \
+          leave the key out.".to_string()),
+    ] {
+        assert_eq!(source(columns, list, with, encode), expected);
+    }
+}
