@@ -2,7 +2,8 @@
 
 use super::project::Model;
 use crate::sql::{
-    AlertDefinition, AuditDefinition, Error, Origin, TestRows, UnitTestDefinition, hint_did_you_mean, word_origin,
+    AlertDefinition, AuditDefinition, Error, Origin, TestRows, UnitTestDefinition, hint_did_you_mean,
+    word_origin,
 };
 use datafusion::common::{Column, DataFusionError, SchemaError, Span};
 use datafusion::sql::sqlparser::ast::{Query, Spanned as _};

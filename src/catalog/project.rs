@@ -13,8 +13,9 @@ pub use super::model::Model;
 use super::order::dependency_order;
 use crate::lake::TableName;
 use crate::sql::{
-    AlertDefinition, AuditDefinition, CommentTarget, ConnectionDefinition, Definition, Error, ForeignDefinition, Origin,
-    SecretDefinition, SourceDefinition, UnitTestDefinition, did_you_mean, late_view, parse_file, word_origin,
+    AlertDefinition, AuditDefinition, CommentTarget, ConnectionDefinition, Definition, Error,
+    ForeignDefinition, Origin, SecretDefinition, SourceDefinition, UnitTestDefinition, did_you_mean,
+    late_view, parse_file, word_origin,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

@@ -243,7 +243,9 @@ fn condition(cursor: &mut Cursor<'_>) -> Result<(Query, Vec<TableName>), Error> 
     }
     let mut inside = cursor.parenthesized()?;
     if !inside.take_word("EXISTS") {
-        return Err(inside.unexpected("EXISTS").with_hint("Write IF (EXISTS (SELECT ... FROM ... WHERE ...))."));
+        return Err(inside
+            .unexpected("EXISTS")
+            .with_hint("Write IF (EXISTS (SELECT ... FROM ... WHERE ...))."));
     }
     let rows = rows(&mut inside)?;
     if !inside.at_end() {
@@ -255,7 +257,9 @@ fn condition(cursor: &mut Cursor<'_>) -> Result<(Query, Vec<TableName>), Error> 
 fn rows(cursor: &mut Cursor<'_>) -> Result<(Query, Vec<TableName>), Error> {
     let mut inside = cursor.parenthesized()?;
     if !["SELECT", "WITH", "VALUES", "("].iter().any(|word| inside.at_word(word)) {
-        return Err(inside.unexpected("a query").with_hint("Write IF (EXISTS (SELECT ... FROM ... WHERE ...))."));
+        return Err(inside
+            .unexpected("a query")
+            .with_hint("Write IF (EXISTS (SELECT ... FROM ... WHERE ...))."));
     }
     let end = inside.end_origin();
     let tokens = inside.rest();
@@ -324,8 +328,10 @@ fn url(cursor: &mut Cursor<'_>) -> Result<OptionValue, Error> {
     let parsed = Url::parse(&text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
     match parsed {
         Some(url) if url.username().is_empty() && url.password().is_none() => Ok(OptionValue::Text(text)),
-        Some(_) => Err(Error::new("0A000", origin, "the webhook's address holds a login in a file of the project")
-            .with_hint("Keep the address in a secret: URL SECRET name.")),
+        Some(_) => {
+            Err(Error::new("0A000", origin, "the webhook's address holds a login in a file of the project")
+                .with_hint("Keep the address in a secret: URL SECRET name."))
+        }
         None => Err(Error::new("22023", origin, "the webhook's address is none of the web")
             .with_hint("Write URL 'https://host/path', or URL SECRET name.")),
     }
@@ -397,7 +403,10 @@ mod tests {
     #[test]
     fn little_is_enough() {
         let alert = alert("CREATE ALERT a IF EXISTS (SELECT 1 AS one)").unwrap();
-        assert_eq!((alert.schedule, alert.hold, alert.targets.len()), (Trigger::default(), Duration::ZERO, 0));
+        assert_eq!(
+            (alert.schedule, alert.hold, alert.targets.len()),
+            (Trigger::default(), Duration::ZERO, 0)
+        );
     }
 
     #[test]
@@ -410,7 +419,10 @@ mod tests {
             ("CREATE ALERT a IF (EXISTS (SELECT 1) AND true)", "1:38: expected \")\""),
             ("CREATE ALERT a IF (EXISTS (DELETE FROM a.b))", "1:28: expected a query"),
             ("CREATE ALERT a IF EXISTS (SELECT 1 FROM b)", "1:41: \"b\" names no schema"),
-            ("CREATE ALERT a IF EXISTS (SELECT 1) THEN NOTIFY (PHONE '1')", "1:50: expected WEBHOOK or EMAIL"),
+            (
+                "CREATE ALERT a IF EXISTS (SELECT 1) THEN NOTIFY (PHONE '1')",
+                "1:50: expected WEBHOOK or EMAIL",
+            ),
             (
                 "CREATE ALERT a IF EXISTS (SELECT 1) THEN NOTIFY (WEBHOOK w URL 'ftp://x')",
                 "1:64: the webhook's address is none of the web",

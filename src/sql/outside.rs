@@ -4,11 +4,11 @@ use super::clauses::options;
 use super::columns::{ColumnList, Owner, column_list};
 use super::cursor::{Cursor, length_of_time};
 use super::refusal::{self, refuse};
-use super::{smtp, vault};
 use super::{
     ConnectionDefinition, Connector, Encode, Error, Include, IncludeKind, OptionValue, Options,
     SchemaDefinition, SecretBackend, SecretDefinition, SourceDefinition, Watermark, hint_did_you_mean,
 };
+use super::{smtp, vault};
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use std::time::Duration;

@@ -31,7 +31,8 @@ pub(super) fn check(name: &str, options: &Options, origin: &Origin) -> Result<()
     if options.contains_key("user") != options.contains_key("password") {
         return wrong("42601", format!("connection \"{name}\" has one of user and password only"));
     }
-    if options.contains_key("tls") && !["starttls", "tls", "none"].contains(&text("tls").unwrap_or_default()) {
+    if options.contains_key("tls") && !["starttls", "tls", "none"].contains(&text("tls").unwrap_or_default())
+    {
         return wrong("22023", format!("\"tls\" of connection \"{name}\" is starttls, tls or none"));
     }
     if options.contains_key("password") && text("tls") == Some("none") {

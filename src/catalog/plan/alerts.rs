@@ -67,7 +67,10 @@ fn unknown_system_tables(alert: &AlertDefinition, system: &SystemColumns) -> Vec
         (origin.line, origin.column) = (named.line, named.column);
         let known: Vec<String> = system.keys().map(TableName::to_string).collect();
         let hint = hint_did_you_mean(&named.name.to_string(), known.iter().map(String::as_str));
-        let hint = hint.unwrap_or_else(|| "SELECT table_name FROM information_schema.tables WHERE table_schema = 'sluice' lists them.".to_string());
+        let hint = hint.unwrap_or_else(|| {
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'sluice' lists them."
+                .to_string()
+        });
         Error::new("42P01", origin, format!("table \"{}\" does not exist", named.name)).with_hint(hint)
     };
     unknown.map(error).collect()
@@ -83,14 +86,20 @@ impl Planner {
         let output = self.query(statement).await;
         let output = output.map_err(|error| prefixed(errors_of(&error, &place), &what))?;
         let missing = |column: &&String| output.schema.index_of(column).is_err();
-        let errors: Vec<Error> = alert.by.iter().flatten().filter(missing).map(|column| {
-            let names = output.schema.fields().iter().map(|field| field.name().as_str());
-            let origin = place.of_word(column).unwrap_or_else(|| place.statement());
-            let message = format!("{what}: column \"{column}\" of BY is none of its query");
-            let hint = hint_did_you_mean(column, names);
-            Error::new("42703", origin, message)
-                .with_hint(hint.unwrap_or_else(|| "Select it, or leave it out of BY.".to_string()))
-        }).collect();
+        let errors: Vec<Error> = alert
+            .by
+            .iter()
+            .flatten()
+            .filter(missing)
+            .map(|column| {
+                let names = output.schema.fields().iter().map(|field| field.name().as_str());
+                let origin = place.of_word(column).unwrap_or_else(|| place.statement());
+                let message = format!("{what}: column \"{column}\" of BY is none of its query");
+                let hint = hint_did_you_mean(column, names);
+                Error::new("42703", origin, message)
+                    .with_hint(hint.unwrap_or_else(|| "Select it, or leave it out of BY.".to_string()))
+            })
+            .collect();
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 }

@@ -64,10 +64,10 @@ fn contradictions<'a>(targets: impl Iterator<Item = &'a Target>) -> Vec<Error> {
         match first.iter().find(|other| other.to_string() == target.to_string()) {
             Some(earlier) if !earlier.is_same_as(target) => {
                 let message = format!("{target} is another one at {}", earlier.origin());
-                errors.push(
-                    Error::new("42710", target.origin().clone(), message)
-                        .with_hint("Give both the same URL, FORMAT and SIGNED, or one of them another name."),
-                );
+                errors
+                    .push(Error::new("42710", target.origin().clone(), message).with_hint(
+                        "Give both the same URL, FORMAT and SIGNED, or one of them another name.",
+                    ));
             }
             Some(_) => {}
             None => first.push(target),
