@@ -26,7 +26,7 @@
 //! - [`quality`]: expectations, quarantine, audits, incidents.
 //! - [`lake`]: the only code that touches object stores and Delta: snapshots, scan, commit, upkeep.
 //! - [`engine`]: DataFusion: sessions, memory, functions.
-//! - [`deliver`]: what leaves the warehouse without being asked for: OpenLineage events.
+//! - [`deliver`]: what leaves the warehouse without being asked for: alerts, OpenLineage events.
 //! - [`serve`]: readers: statement list, sessions, Postgres wire, Flight SQL, HTTP.
 //! - [`ops`]: clock, shutdown, secrets, failpoints.
 //! - [`config`], [`warehouse`], [`cli`]: settings, wiring, commands.

@@ -23,7 +23,7 @@ mod rights;
 mod secrets;
 mod sources;
 pub(crate) mod strict;
-mod system;
+pub(crate) mod system;
 mod unopened;
 mod upkeep;
 
@@ -36,6 +36,7 @@ use crate::catalog::files::{Texts, texts};
 use crate::catalog::inputs::{by_name, inputs_of};
 use crate::catalog::project::{Model as Definition, Project};
 use crate::config::Settings;
+use crate::deliver::alerts::{self, Alerts};
 use crate::deliver::openlineage::Teller;
 use crate::engine::Engine;
 use crate::ingest::Inboxes;
@@ -100,9 +101,10 @@ pub async fn run(
         let (typing, deployments) = (Typing::open(&lake)?, Deployments::open(&lake)?);
         let rights = Rights::open(&lake)?;
         let incidents = Arc::new(Mutex::new(incidents::recall(&journals.incidents)?));
-        anyhow::Ok((lake, journals, epochs, typing, deployments, rights, incidents))
+        let alerts = Arc::new(Alerts::recall(Arc::clone(&journals.alerts))?);
+        anyhow::Ok((lake, journals, epochs, typing, deployments, rights, incidents, alerts))
     });
-    let (lake, journals, epochs, typing, deployments, rights, incidents) =
+    let (lake, journals, epochs, typing, deployments, rights, incidents, alerts) =
         opened.await?.with_context(|| format!("could not open the lake at {}", settings.data))?;
 
     let kept = deployments.kept(&texts(&settings.project));
@@ -118,6 +120,7 @@ pub async fn run(
         lake,
         journals,
         incidents,
+        alerts,
         epochs,
         cuts,
         inboxes,
@@ -201,6 +204,7 @@ struct House {
     lake: Arc<Lake>,
     journals: Journals,
     incidents: Arc<Mutex<Incidents>>,
+    alerts: Arc<Alerts>,
     epochs: EpochTable,
     cuts: watch::Sender<Arc<Cut>>,
     inboxes: Inboxes,
@@ -229,6 +233,7 @@ struct Running {
     waves: tokio::task::JoinHandle<()>,
     waves_stop: CancellationToken,
     upkeep: tokio::task::JoinHandle<()>,
+    alerts: tokio::task::JoinHandle<()>,
     journals: tokio::task::JoinHandle<()>,
 }
 
@@ -241,6 +246,7 @@ impl Running {
         self.waves_stop.cancel();
         let _ = self.waves.await;
         let _ = self.upkeep.await;
+        let _ = self.alerts.await;
         let _ = self.journals.await;
     }
 }
@@ -309,7 +315,17 @@ impl House {
             journals: self.journals.clone(),
             retries_max: self.settings.limits.retries_max,
             incidents: Arc::clone(&self.incidents),
+            alerts: Arc::clone(&self.alerts),
         };
+        let alerts = alerts::Run {
+            alerts: project.alerts.values().cloned().collect(),
+            connections: project.connections.clone(),
+            engine: self.engine.clone(),
+            cuts: self.cuts.subscribe(),
+            shape: shape.number,
+            secrets: Arc::clone(&self.secrets),
+        };
+        let alerts = Arc::clone(&self.alerts).run(alerts, stop.clone());
         let journal = Arc::clone(&self.journals.backfills);
         let left = tokio::task::spawn_blocking(move || backfills::recall(&journal)).await??;
         let teller = self.settings.openlineage.clone().map(|settings| {
@@ -381,6 +397,7 @@ impl House {
             waves,
             waves_stop,
             upkeep: tokio::spawn(upkeep),
+            alerts: tokio::spawn(alerts),
             journals: tokio::spawn(journals),
         })
     }
@@ -479,6 +496,7 @@ impl House {
             deployments: self.deployments.table(),
             rights: &self.rights,
             journals: &self.journals,
+            alerts: &self.alerts,
             cuts: self.cuts.subscribe(),
             quarantines: &quarantines,
         });

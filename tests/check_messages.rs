@@ -51,6 +51,81 @@ hint: Read the table over the PostgreSQL protocol or Arrow Flight SQL meanwhile.
 ",
     },
     Mistake {
+        name: "alert_of_unknown_column",
+        file: (
+            "catalog/a.sql",
+            "CREATE ALERT a\nIF (EXISTS (SELECT source FROM sluice.sources WHERE lag_secons > 300));\n",
+        ),
+        says: "error: alert \"a\": column \"lag_secons\" does not exist
+ --> catalog/a.sql:2:53
+  |
+2 | IF (EXISTS (SELECT source FROM sluice.sources WHERE lag_secons > 300));
+  |                                                     ^^^^^^^^^^
+hint: Did you mean \"lag_seconds\"?
+",
+    },
+    Mistake {
+        name: "alert_over_unknown_table",
+        file: ("catalog/a.sql", "CREATE ALERT a IF EXISTS (SELECT source FROM sluice.source);\n"),
+        says: "error: table \"sluice.source\" does not exist
+ --> catalog/a.sql:1:46
+  |
+1 | CREATE ALERT a IF EXISTS (SELECT source FROM sluice.source);
+  |                                              ^^^^^^
+hint: Did you mean \"sluice.sources\"?
+",
+    },
+    Mistake {
+        name: "alert_by_unknown_column",
+        file: ("catalog/a.sql", "CREATE ALERT a BY (orderid) IF EXISTS (SELECT order_id FROM bronze.orders);\n"),
+        says: "error: alert \"a\": column \"orderid\" of BY is none of its query
+ --> catalog/a.sql:1:20
+  |
+1 | CREATE ALERT a BY (orderid) IF EXISTS (SELECT order_id FROM bronze.orders);
+  |                    ^^^^^^^
+hint: Did you mean \"order_id\"?
+",
+    },
+    Mistake {
+        name: "alert_to_unknown_secret",
+        file: (
+            "catalog/a.sql",
+            "CREATE ALERT a IF EXISTS (SELECT 1 FROM bronze.orders)\nTHEN NOTIFY (WEBHOOK w URL SECRET hook);\n",
+        ),
+        says: "error: secret \"hook\" does not exist
+ --> catalog/a.sql:2:14
+  |
+2 | THEN NOTIFY (WEBHOOK w URL SECRET hook);
+  |              ^^^^^^^
+hint: Write CREATE SECRET hook WITH (backend = 'env') AS 'VARIABLE_NAME'; in catalog/.
+",
+    },
+    Mistake {
+        name: "alert_over_unknown_connection",
+        file: (
+            "catalog/a.sql",
+            "CREATE ALERT a IF EXISTS (SELECT 1 FROM bronze.orders)\nTHEN NOTIFY (EMAIL 'a@example.com' CONNECTION post);\n",
+        ),
+        says: "error: connection \"post\" does not exist
+ --> catalog/a.sql:2:14
+  |
+2 | THEN NOTIFY (EMAIL 'a@example.com' CONNECTION post);
+  |              ^^^^^
+hint: Write CREATE CONNECTION post TO SMTP (host = '...', from = '...') in catalog/.
+",
+    },
+    Mistake {
+        name: "mail_without_sender",
+        file: ("catalog/a.sql", "CREATE CONNECTION post TO SMTP (host = 'mail.example.com');\n"),
+        says: "error: connection \"post\" has no from
+ --> catalog/a.sql:1:32
+  |
+1 | CREATE CONNECTION post TO SMTP (host = 'mail.example.com');
+  |                                ^
+hint: Write CREATE CONNECTION name TO SMTP (host = 'mail.example.com', from = 'sluice@example.com', user = 'sluice', password = SECRET s); tls is 'starttls' unless it is set to 'tls' or 'none', port what belongs to it.
+",
+    },
+    Mistake {
         name: "unknown_type",
         file: (
             "catalog/a.sql",

@@ -318,8 +318,11 @@ fn other_engines() {
         ("gold.by_customer", "customer_id, orders, total", "customer_id"),
     ];
     let folders = tables.map(|(table, ..)| warehouse.data().join(table.replace('.', "/")));
-    let questions: Vec<_> =
-        folders.iter().zip(tables).map(|(folder, (_, columns, order))| (folder, columns, order, "")).collect();
+    let questions: Vec<_> = folders
+        .iter()
+        .zip(tables)
+        .map(|(folder, (_, columns, order))| (folder, columns, order, ""))
+        .collect();
     for ((table, columns, order), theirs) in tables.into_iter().zip(read("deltalake", &questions)) {
         let ours = server.query(&format!("SELECT {columns} FROM {table} ORDER BY {order}"));
         assert_eq!(sorted(&theirs), sorted(&ours), "{table}");

@@ -1,5 +1,6 @@
 //! A disk that is full: nothing that was taken is lost, senders are held back, and all goes on once there is room.
 
+use crate::alerts::shipped;
 use crate::push::push;
 use crate::support::http::Http;
 use crate::support::{FLOW, Server, Warehouse, needs, trial, until};
@@ -22,6 +23,8 @@ const RECORD_BYTES: usize = 64 << 10;
 
 fn holds_back_and_goes_on() {
     let warehouse = Warehouse::of("events");
+    warehouse
+        .write("catalog/alerts.sql", shipped(Some("storage_write_errors")) + &shipped(Some("disk_full")));
     let data = warehouse.data();
     let unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK];
     let outer: Vec<&str> = unshare.into_iter().chain([data.to_str().unwrap()]).collect();
@@ -46,6 +49,11 @@ fn holds_back_and_goes_on() {
     server.wait_until(
         "SELECT state, error LIKE '%No space left%' FROM sluice.sources WHERE source = 'bronze.readings'",
         "troubled|t",
+    );
+    // Alerts need no room.
+    server.wait_until(
+        "SELECT count(*) > 0 FROM sluice.alert_instances WHERE alert = 'storage_write_errors' AND state = 'firing'",
+        "t",
     );
     // What stands is answered while nothing can be written.
     assert_eq!(server.query("SELECT count(*) FROM bronze.readings"), "1");

@@ -6,6 +6,7 @@
 //! seed; `SLUICE_TEST_SEED=n` replays it. `SLUICE_TEST_KEEP=1` keeps the folders of the tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
 
+mod alerts;
 mod backfill;
 mod cdc;
 mod check;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         readme::trials(),
         replay::trials(),
         incidents::trials(),
+        alerts::trials(),
         backfill::trials(),
         smoke::trials(),
         roles::trials(),

@@ -26,6 +26,7 @@ fn shopsmart(seed: u64) -> Warehouse {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources = fs::read_to_string(repository.join("catalog/shopsmart.sql")).unwrap();
     assert!(sources.contains("seed = 42"));
+    warehouse.write("catalog/alerts.sql", fs::read(repository.join("catalog/alerts.sql")).unwrap());
     warehouse.write("catalog/shopsmart.sql", sources.replace("seed = 42", &format!("seed = {seed}")));
     for layer in ["sql/silver", "sql/gold"] {
         for file in repository.join(layer).read_dir().unwrap() {

@@ -18,7 +18,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// As the documentation of the SQL lists them.
-const TABLES: [(&str, &str); 12] = [
+const TABLES: [(&str, &str); 17] = [
     (
         "sources",
         "source, connector, state, error, rows_in, rows_quarantined, rate, lag_records, lag_seconds, last_event_at, \
@@ -39,6 +39,14 @@ const TABLES: [(&str, &str); 12] = [
     ("expectations", "model, name, rule, action, epoch, passed, failed"),
     ("audits", "model, name, blocking, epoch, outcome, rows, examples, error"),
     ("backfills", "id, table_name, from_time, to_time, done_to, rows_taken, rows_made, state, error"),
+    (
+        "alerts",
+        "alert, state, since, last_evaluated_at, rows, pending, firing, labels, schedule, targets, error",
+    ),
+    ("alert_instances", "alert, state, labels, values, active_since, fired_at"),
+    ("alert_targets", "target, waiting, delivered, given_up, failures, error, delivered_at"),
+    ("notifications", "key, alert, target, created_at, state, attempts, error, delivered_at"),
+    ("storage", "place, total_bytes, free_bytes, free_percent"),
     ("incidents", "id, object, kind, opened_at, closed_at, attempts, error, state"),
     ("quarantine", "table_name, source, position, rule, reason, raw, epoch, state, definition_hash"),
 ];

@@ -159,6 +159,8 @@ pub struct Journal {
     /// When a row was noted.
     time_column: &'static str,
     pending: Mutex<Pending>,
+    /// Held by who writes: two at once would write the same rows.
+    writing: tokio::sync::Mutex<()>,
 }
 
 /// Application version: the number of the last row that is written.
@@ -183,7 +185,7 @@ impl Journal {
         let table = lake.ensure(&TableName::new("sluice", name), &definition)?;
         let next = table.snapshot().transaction(WRITTEN).unwrap_or(0) + 1;
         let pending = Mutex::new(Pending { next, rows: VecDeque::new() });
-        Ok(Self { lake, table, schema, time_column, pending })
+        Ok(Self { lake, table, schema, time_column, pending, writing: tokio::sync::Mutex::default() })
     }
 
     /// What is written. Blocks.
@@ -193,17 +195,25 @@ impl Journal {
 
     /// Notes a row.
     pub fn note(&self, row: Row) {
+        self.note_all([row]);
+    }
+
+    /// Notes rows, which are written in one commit.
+    pub fn note_all(&self, rows: impl IntoIterator<Item = Row>) {
         let mut pending = self.pending.lock();
-        if pending.rows.len() >= PENDING_MAX {
-            pending.rows.pop_front();
+        for row in rows {
+            if pending.rows.len() >= PENDING_MAX {
+                pending.rows.pop_front();
+            }
+            let number = pending.next;
+            pending.next += 1;
+            pending.rows.push_back((number, row));
         }
-        let number = pending.next;
-        pending.next += 1;
-        pending.rows.push_back((number, row));
     }
 
     /// Writes what waits.
     pub async fn flush(&self) -> Result<(), Error> {
+        let _writing = self.writing.lock().await;
         let (last, rows): (i64, Vec<Row>) = {
             let pending = self.pending.lock();
             let Some((last, _)) = pending.rows.back() else { return Ok(()) };

@@ -177,8 +177,10 @@ pub async fn plan_beside(
 }
 
 mod access;
+mod alerts;
 mod unit_tests;
 
+pub use alerts::{SystemColumns, alert_errors};
 pub use unit_tests::plan_unit_test;
 
 /// What a query gives.

@@ -2,7 +2,8 @@
 
 use super::project::Model;
 use crate::sql::{
-    AuditDefinition, Error, Origin, TestRows, UnitTestDefinition, hint_did_you_mean, word_origin,
+    AlertDefinition, AuditDefinition, Error, Origin, TestRows, UnitTestDefinition, hint_did_you_mean,
+    word_origin,
 };
 use datafusion::common::{Column, DataFusionError, SchemaError, Span};
 use datafusion::sql::sqlparser::ast::{Query, Spanned as _};
@@ -22,6 +23,10 @@ impl<'a> Place<'a> {
 
     pub(super) fn of_audit(audit: &'a AuditDefinition) -> Self {
         Self { text: &audit.sql, origin: &audit.origin, query: &audit.query, default: None }
+    }
+
+    pub(super) fn of_alert(alert: &'a AlertDefinition) -> Self {
+        Self { text: &alert.sql, origin: &alert.origin, query: &alert.query, default: None }
     }
 
     pub(super) fn of_rows(test: &'a UnitTestDefinition, rows: &'a TestRows) -> Self {

@@ -13,8 +13,9 @@ pub use super::model::Model;
 use super::order::dependency_order;
 use crate::lake::TableName;
 use crate::sql::{
-    AuditDefinition, CommentTarget, ConnectionDefinition, Definition, Error, ForeignDefinition, Origin,
-    SecretDefinition, SourceDefinition, UnitTestDefinition, did_you_mean, late_view, parse_file, word_origin,
+    AlertDefinition, AuditDefinition, CommentTarget, ConnectionDefinition, Definition, Error,
+    ForeignDefinition, Origin, SecretDefinition, SourceDefinition, UnitTestDefinition, did_you_mean,
+    late_view, parse_file, word_origin,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ pub struct Project {
     pub audits: BTreeMap<TableName, Vec<Arc<AuditDefinition>>>,
     /// What must come of rows that are given, by model, in the order in which it is written.
     pub unit_tests: BTreeMap<TableName, Vec<Arc<UnitTestDefinition>>>,
+    /// Who is told of what, by name.
+    pub alerts: BTreeMap<String, Arc<AlertDefinition>>,
     /// Roles and rights.
     pub access: Rules,
 }
@@ -102,6 +105,7 @@ struct Loader {
     column_comments: HashMap<(TableName, String), String>,
     audits: BTreeMap<TableName, Vec<Arc<AuditDefinition>>>,
     unit_tests: BTreeMap<TableName, Vec<Arc<UnitTestDefinition>>>,
+    alerts: BTreeMap<String, Arc<AlertDefinition>>,
     access: Rules,
     /// Names that files with errors were to define.
     missing: BTreeSet<TableName>,
@@ -149,6 +153,7 @@ impl Loader {
                 return self.belongs(file, Place::Catalog, "a connection", &d.origin);
             }
             Definition::Schema(d) => return self.belongs(file, Place::Catalog, "a schema", &d.origin),
+            Definition::Alert(d) => return self.belongs(file, Place::Catalog, "an alert", &d.origin),
             Definition::Comment(_)
             | Definition::Audit(_)
             | Definition::UnitTest(_)
@@ -243,6 +248,12 @@ impl Loader {
             Definition::View(d) => self.model(Model::View(Arc::new(d))),
             Definition::Audit(d) => self.audit(d, objects),
             Definition::UnitTest(d) => self.unit_test(d, objects),
+            Definition::Alert(d) => {
+                let earlier = self.alerts.get(&d.name).map(|e| e.origin.clone());
+                if self.is_new("alert", &d.name, &d.origin, earlier) {
+                    self.alerts.insert(d.name.clone(), Arc::new(d));
+                }
+            }
             Definition::Access(d) => self.access(d),
             Definition::Comment(d) => {
                 let (CommentTarget::Table(table) | CommentTarget::Column(table, _)) = &d.target;
@@ -355,6 +366,7 @@ impl Loader {
     fn finish(mut self, folder: PathBuf) -> Result<Project, Vec<Error>> {
         self.check_references();
         self.check_inputs();
+        self.check_alerts();
         self.check_foreign_keys();
         self.check_comments();
         self.check_access(&folder);
@@ -378,6 +390,7 @@ impl Loader {
             column_comments: self.column_comments,
             audits: self.audits,
             unit_tests: self.unit_tests,
+            alerts: self.alerts,
             access: self.access,
         })
     }
@@ -424,5 +437,6 @@ fn named_at(model: &Model) -> Origin {
 }
 
 mod access;
+mod alerts;
 #[cfg(test)]
 mod tests;

@@ -4,14 +4,14 @@
 //! with `--json` everything is one JSON object on standard output.
 
 use super::planned::{PLAN_MEMORY_BYTES_MAX, on_deep_stack};
-use crate::catalog::plan::plan;
+use crate::catalog::plan::{alert_errors, plan};
 use crate::catalog::project::Project;
 use crate::config;
 use crate::engine::Engine;
 use crate::ingest::open::open_source;
 use crate::ops::clock;
 use crate::sql::{Error, OptionValue, Origin, word_origin};
-use crate::warehouse::{foreign, strict};
+use crate::warehouse::{foreign, strict, system};
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
@@ -79,7 +79,9 @@ fn check(folder: &Path) -> anyhow::Result<Report> {
         let mut errors: Vec<Error> = others.into_values().filter_map(Result::err).flatten().collect();
         match plan(&project, &columns, &engine).await {
             Ok(planned) => {
-                errors.extend(strict::refused(&project, &planned, &columns, &engine).await.into_values())
+                errors.extend(strict::refused(&project, &planned, &columns, &engine).await.into_values());
+                let system = system::schemas();
+                errors.extend(alert_errors(&project, &columns, &planned, &system, &engine).await);
             }
             Err(found) => errors.extend(found),
         }

@@ -33,7 +33,8 @@ pub struct EpochTable {
     table: Arc<Table>,
 }
 
-fn schema() -> SchemaRef {
+/// The columns of `sluice.epochs`.
+pub fn epochs_schema() -> SchemaRef {
     let timestamp = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     Arc::new(Schema::new(vec![
         Field::new("epoch", DataType::Int64, true),
@@ -49,7 +50,7 @@ fn schema() -> SchemaRef {
 impl EpochTable {
     /// Opens (and creates) it. Blocks.
     pub fn open(lake: &Lake) -> Result<Self, Error> {
-        let definition = TableDefinition::append_only(schema());
+        let definition = TableDefinition::append_only(epochs_schema());
         Ok(Self { table: lake.ensure(&TableName::new("sluice", "epochs"), &definition)? })
     }
 
@@ -87,7 +88,7 @@ impl EpochTable {
             Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.inputs.as_str()))),
             Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.state.as_str()))),
         ];
-        let batch = RecordBatch::try_new(schema(), columns)?;
+        let batch = RecordBatch::try_new(epochs_schema(), columns)?;
         let files = self.table.write(vec![batch], Effort::Fast).await?;
         self.table.commit(Commit::append(files, vec![(EPOCH.to_string(), epoch)])).await?;
         failpoint::pass(Point::EpochCommitted, || self.table.name().to_string());

@@ -75,12 +75,13 @@ mod ways;
 pub use auditor::AuditRecord;
 pub use backfill::{BackfillRecord, Range};
 pub use control::{Control, Extent, Refusal};
-pub use epochs::{EpochRow, EpochTable};
+pub use epochs::{EpochRow, EpochTable, epochs_schema};
 pub use erased::{ERASED_FROM, ERASED_ROWS, carry_over, consumed};
 pub use explain::{explain, why_not};
 pub use model::{
     Model, ModelStatus, Reads, RefreshRecord, StatusBoard, definition_id, hidden_tables, open_model,
 };
+pub use trigger::{backoff, next_due, spread};
 pub use unit_test::{Subject, Tested, unit_test_failure};
 pub use verify::{EXAMPLES_MAX, Verified};
 pub use wave::{ForeignTable, Shape, WaveSettings, Waves, run_waves};

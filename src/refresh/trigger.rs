@@ -10,7 +10,7 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_LONGEST: Duration = Duration::from_secs(60);
 
 /// The earliest time of the next refresh, given that something changed. `None`: at once.
-pub(super) fn next_due(trigger: &Trigger, last: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+pub fn next_due(trigger: &Trigger, last: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
     let last = last?;
     match trigger {
         Trigger::OnUpdate { at_most_every } => {
@@ -31,7 +31,7 @@ pub(super) fn next_try(
 }
 
 /// The pause after `failures` failures in a row: doubling, bounded.
-pub(super) fn backoff(failures: u32) -> Duration {
+pub fn backoff(failures: u32) -> Duration {
     let doubled =
         RETRY_FIRST.saturating_mul(1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
     doubled.min(RETRY_LONGEST)
@@ -39,7 +39,7 @@ pub(super) fn backoff(failures: u32) -> Duration {
 
 /// A pause made shorter by chance, `chance` being of 0 to 1, by a quarter at most: what failed together is not tried
 /// again together.
-pub(super) fn spread(pause: Duration, chance: f64) -> Duration {
+pub fn spread(pause: Duration, chance: f64) -> Duration {
     pause.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 4.0)
 }
 

@@ -1,10 +1,9 @@
 //! What a project's SQL files define, typed. The parser makes these; every later stage reads them.
 
-use super::{AccessDefinition, AutoCdc, Masking};
+use super::{AccessDefinition, AlertDefinition, AutoCdc, Masking, UnitTestDefinition};
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use chrono::{DateTime, Utc};
 use datafusion::sql::sqlparser::ast::Query;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -54,6 +53,8 @@ pub enum Definition {
     Audit(AuditDefinition),
     /// `EXECUTE UNIT TEST`
     UnitTest(UnitTestDefinition),
+    /// `CREATE ALERT`
+    Alert(AlertDefinition),
     /// `CREATE ROLE`, `GRANT`, `CREATE POLICY` and the like
     Access(AccessDefinition),
 }
@@ -106,7 +107,7 @@ pub type Options = BTreeMap<String, OptionValue>;
 pub struct ConnectionDefinition {
     /// The connection's name.
     pub name: String,
-    /// What it connects to, lower case: `kafka`.
+    /// What it connects to, lower case: `kafka`, `smtp`.
     pub kind: String,
     /// Client settings, passed through.
     pub options: Options,
@@ -555,44 +556,5 @@ pub struct AuditDefinition {
     /// The whole statement, for display.
     pub sql: String,
     /// Where it is defined.
-    pub origin: Origin,
-}
-
-/// `EXECUTE UNIT TEST name FOR model`
-#[derive(Clone, Debug)]
-pub struct UnitTestDefinition {
-    /// Its name, one of its own among the tests of the model.
-    pub name: String,
-    /// The model.
-    pub of: TableName,
-    /// What `now()` is; the time of the run without.
-    pub at: Option<DateTime<Utc>>,
-    /// What comes to the model's inputs, one refresh after the other.
-    pub steps: Vec<Vec<Mock>>,
-    /// The rows that the model then has, in some of its columns.
-    pub expected: TestRows,
-    /// The whole statement, for display.
-    pub sql: String,
-    /// Where it stands.
-    pub origin: Origin,
-}
-
-/// `MOCK table (columns) AS (query)`
-#[derive(Clone, Debug)]
-pub struct Mock {
-    /// The input whose rows are given.
-    pub table: TableName,
-    /// The rows.
-    pub rows: TestRows,
-}
-
-/// Rows that a test gives.
-#[derive(Clone, Debug)]
-pub struct TestRows {
-    /// Their columns.
-    pub columns: Vec<ColumnDefinition>,
-    /// A query that reads no table.
-    pub query: Opaque<Query>,
-    /// Where they stand.
     pub origin: Origin,
 }

@@ -5,13 +5,14 @@
 //! the language knows but this server does not do yet is refused by name.
 //!
 //! Reading order: [`parse_file`] splits a file into statements and dispatches on their first words; `outside` holds the
-//! statements of `catalog/` (`foreign` those for tables that others write, `mask` what of records is not kept), `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries,
+//! statements of `catalog/` (`foreign` those for tables that others write, `mask` what of records is not kept, `alert` who is told of what), `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries,
 //! `audit` what must hold of them, `unit_test` what must come of rows that are given;
 //! all stand on `columns`, `clauses`, `types`, `query` and the
 //! `cursor` over tokens; `precedence` mends what the parser binds wrongly, `spelling` says in the engine's words what PostgreSQL says in its own; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
 //! closed and apart what is late. `refusal` lists what is known and not done.
 
 mod access;
+mod alert;
 mod audit;
 mod cdc;
 mod cdc_query;
@@ -33,6 +34,7 @@ mod place;
 mod precedence;
 mod query;
 mod refusal;
+mod smtp;
 mod spelling;
 mod suggest;
 mod syntax;
@@ -45,6 +47,7 @@ pub use access::{
     AccessDefinition, AccessStatement, GrantedOn, Grants, MaskDefinition, PUBLIC, Password, PolicyDefinition,
     Privilege, RESERVED_ROLES, RoleAttributes,
 };
+pub use alert::{ALERT_NAME, AlertDefinition, Email, PayloadFormat, Target, Webhook};
 pub use cdc::{AutoCdc, ColumnName, DeleteCondition, History, Selection};
 pub use cdc_query::{Continuation, END_AT, START_AT, continuation, defining_query};
 pub use clock::asks_for_time;
@@ -61,4 +64,5 @@ pub use spelling::{spell_for_engine, with_seconds};
 pub use suggest::{did_you_mean, hint_did_you_mean};
 pub use syntax::{call, function, literal, quoted, quoted_table, take};
 pub use types::type_name;
+pub use unit_test::{Mock, TestRows, UnitTestDefinition};
 pub use windows::{WindowError, expand_windows};

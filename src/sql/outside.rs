@@ -5,11 +5,11 @@ use super::columns::{ColumnList, Owner, column_list};
 use super::cursor::{Cursor, length_of_time};
 use super::mask::{FieldMask, mask_list, masking};
 use super::refusal::{self, refuse};
-use super::vault;
 use super::{
     ConnectionDefinition, Connector, Encode, Error, Include, IncludeKind, OptionValue, Options,
     SchemaDefinition, SecretBackend, SecretDefinition, SourceDefinition, Watermark, hint_did_you_mean,
 };
+use super::{smtp, vault};
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use std::time::Duration;
@@ -87,15 +87,15 @@ pub(super) fn secret(cursor: &mut Cursor<'_>) -> Result<SecretDefinition, Error>
     Ok(SecretDefinition { name, backend, key, options, ttl, origin })
 }
 
-/// `CREATE CONNECTION name TO KAFKA (...)`
+/// `CREATE CONNECTION name TO KAFKA (...)`, `... TO SMTP (...)`
 pub(super) fn connection(cursor: &mut Cursor<'_>) -> Result<ConnectionDefinition, Error> {
     let origin = cursor.statement_origin();
     cursor.expect_words(&["CREATE", "CONNECTION"])?;
     let name = cursor.object_name("a connection")?.text;
     cursor.expect_words(&["TO"])?;
     let kind_origin = cursor.origin();
-    let kind = cursor.identifier("KAFKA")?.text;
-    if kind != "kafka" {
+    let kind = cursor.identifier("KAFKA or SMTP")?.text;
+    if !["kafka", "smtp"].contains(&kind.as_str()) {
         let known = refusal::CONNECTIONS.contains(&kind.as_str());
         let message = format!(
             "CONNECTION TO {} is not supported{}",
@@ -103,7 +103,8 @@ pub(super) fn connection(cursor: &mut Cursor<'_>) -> Result<ConnectionDefinition
             if known { " yet" } else { "" }
         );
         return Err(Error::unsupported(kind_origin, message).with_hint(
-            "Connections are for Kafka brokers: CREATE CONNECTION name TO KAFKA (bootstrap.servers = '...').",
+            "Connections are to Kafka brokers and mail servers: CREATE CONNECTION name TO KAFKA (bootstrap.servers = '...'), or TO \
+             SMTP (host = '...', from = '...').",
         ));
     }
     let options_origin = cursor.origin();
@@ -119,7 +120,9 @@ pub(super) fn connection(cursor: &mut Cursor<'_>) -> Result<ConnectionDefinition
             "Write CREATE SECRET s WITH (backend = 'env') AS 'VARIABLE'; and {key} = SECRET s."
         )));
     }
-    if !options.contains_key("bootstrap.servers") {
+    if kind == "smtp" {
+        smtp::check(&name, &options, &options_origin)?;
+    } else if !options.contains_key("bootstrap.servers") {
         return Err(Error::syntax(options_origin, format!("connection \"{name}\" has no bootstrap.servers"))
             .with_hint("Write bootstrap.servers = 'host:9092'."));
     }

@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, SourceText};
 use super::refusal::{self, refuse};
-use super::{Definition, Error, access, audit, foreign, hint_did_you_mean, model, outside, unit_test};
+use super::{Definition, Error, access, alert, audit, foreign, hint_did_you_mean, model, outside, unit_test};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
 use std::path::Path;
@@ -73,6 +73,7 @@ const HEADS: &[&str] = &[
     "CREATE CONNECTION",
     "CREATE SCHEMA",
     "CREATE SOURCE",
+    "CREATE ALERT",
     "CREATE STREAMING TABLE",
     "CREATE OR REFRESH STREAMING TABLE",
     "CREATE MATERIALIZED VIEW",
@@ -109,6 +110,9 @@ fn definition(cursor: &mut Cursor<'_>) -> Result<Definition, Error> {
     }
     if cursor.at_words(&["EXECUTE", "UNIT", "TEST"]) {
         return unit_test::unit_test(cursor).map(Definition::UnitTest);
+    }
+    if cursor.at_words(&["CREATE", "ALERT"]) || cursor.at_words(&["CREATE", "OR", "REPLACE", "ALERT"]) {
+        return alert::alert(cursor).map(Definition::Alert);
     }
     if access::is_access(cursor) {
         return access::access(cursor).map(Definition::Access);

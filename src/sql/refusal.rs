@@ -34,7 +34,6 @@ fn name(words: &[&str]) -> String {
 /// Statements that stand in SQL.md but are not done, and statements of PostgreSQL that define nothing here.
 pub(super) const STATEMENTS: &[Known] = &[
     known(&["CREATE", "SINK"], "Read the table over the PostgreSQL protocol or Arrow Flight SQL meanwhile."),
-    known(&["CREATE", "ALERT"], "Watch sluice.freshness and sluice.sources meanwhile."),
     known(
         &["CREATE", "FLOW"],
         "Write one CREATE STREAMING TABLE with one query, with UNION ALL for several inputs.",
@@ -237,7 +236,7 @@ pub(super) const CONNECTORS: &[&str] = &[
 
 /// Kinds of CREATE CONNECTION that are known and not done.
 pub(super) const CONNECTIONS: &[&str] =
-    &["postgres", "http", "https", "smtp", "s3", "azure", "mysql", "rest", "webhook"];
+    &["postgres", "http", "https", "s3", "azure", "mysql", "rest", "webhook"];
 
 /// Backends of CREATE SECRET that are known and not done.
 pub(super) const SECRET_BACKENDS: &[&str] = &["key_vault", "keyvault", "aws", "gcp", "kubernetes"];

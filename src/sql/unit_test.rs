@@ -10,12 +10,52 @@
 use super::cursor::Cursor;
 use super::query::plain_query;
 use super::types::data_type;
-use super::{ColumnDefinition, Error, Mock, TestRows, UnitTestDefinition};
+use super::{ColumnDefinition, Error, Origin};
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
 use arrow::compute::kernels::cast_utils::string_to_datetime;
 use chrono::{DateTime, Utc};
+use datafusion::sql::sqlparser::ast::Query;
 use datafusion::sql::sqlparser::tokenizer::Token;
+
+/// `EXECUTE UNIT TEST name FOR model`
+#[derive(Clone, Debug)]
+pub struct UnitTestDefinition {
+    /// Its name, one of its own among the tests of the model.
+    pub name: String,
+    /// The model.
+    pub of: TableName,
+    /// What `now()` is; the time of the run without.
+    pub at: Option<DateTime<Utc>>,
+    /// What comes to the model's inputs, one refresh after the other.
+    pub steps: Vec<Vec<Mock>>,
+    /// The rows that the model then has, in some of its columns.
+    pub expected: TestRows,
+    /// The whole statement, for display.
+    pub sql: String,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// `MOCK table (columns) AS (query)`
+#[derive(Clone, Debug)]
+pub struct Mock {
+    /// The input whose rows are given.
+    pub table: TableName,
+    /// The rows.
+    pub rows: TestRows,
+}
+
+/// Rows that a test gives.
+#[derive(Clone, Debug)]
+pub struct TestRows {
+    /// Their columns.
+    pub columns: Vec<ColumnDefinition>,
+    /// A query that reads no table.
+    pub query: Opaque<Query>,
+    /// Where they stand.
+    pub origin: Origin,
+}
 
 /// `EXECUTE UNIT TEST ...`, the cursor at `EXECUTE`.
 pub(super) fn unit_test(cursor: &mut Cursor<'_>) -> Result<UnitTestDefinition, Error> {

@@ -32,7 +32,7 @@ pub(super) struct Typing {
     now: Mutex<Definitions>,
 }
 
-fn schema() -> SchemaRef {
+pub(super) fn schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     Arc::new(Schema::new(vec![
         text("schema_name"),

@@ -52,7 +52,7 @@ pub(super) struct Deployments {
     runs: Mutex<Vec<Run>>,
 }
 
-fn schema() -> SchemaRef {
+pub(super) fn schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     Arc::new(Schema::new(vec![
         Field::new("deployment", DataType::Int64, true),

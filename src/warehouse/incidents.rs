@@ -1,11 +1,12 @@
-//! `sluice.incidents`: sources and models that are in trouble which does not pass by itself, noted while the project
-//! runs.
+//! `sluice.incidents`: sources, models, alerts and whom these tell, when in trouble which does not pass by itself; noted
+//! while the project runs.
 
 use super::sources::RunningSource;
 use super::system::{Journals, optional_text, text, time};
 use crate::bronze::SourceState;
 use crate::catalog::cut::Freshness;
 use crate::catalog::live::Journal;
+use crate::deliver::alerts::Alerts;
 use crate::lake;
 use crate::ops::clock;
 use crate::quality::{Health, Incident, Incidents};
@@ -30,6 +31,7 @@ pub(super) struct Watch {
     pub(super) journals: Journals,
     pub(super) retries_max: u32,
     pub(super) incidents: Arc<Mutex<Incidents>>,
+    pub(super) alerts: Arc<Alerts>,
 }
 
 impl Watch {
@@ -42,7 +44,8 @@ impl Watch {
         // A source's table is on the board, too: what is known of the source says more.
         let sources: Vec<_> = sources.collect();
         let is_source = |name: &String| sources.iter().any(|(source, _)| source == name);
-        let seen: Vec<_> = models.filter(|(name, _)| !is_source(name)).chain(sources.clone()).collect();
+        let seen = models.filter(|(name, _)| !is_source(name)).chain(sources.clone());
+        let seen: Vec<_> = seen.chain(self.alerts.healths()).collect();
         let name = || uuid::Uuid::new_v4().to_string();
         for incident in self.incidents.lock().observe(&seen, self.retries_max, clock::now(), name) {
             match incident.closed_at {

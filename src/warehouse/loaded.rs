@@ -4,11 +4,12 @@
 //! their tables, leaves out the models that it touches; the rest runs.
 
 use super::foreign::{self, Others};
+use super::system;
 use crate::catalog::definitions::Definitions;
 use crate::catalog::environment::Production;
 use crate::catalog::files::Texts;
 use crate::catalog::foreign::depending_on_others;
-use crate::catalog::plan::{PlannedModel, Plans, plan_each};
+use crate::catalog::plan::{PlannedModel, Plans, alert_errors, plan_each};
 use crate::catalog::project::Project;
 use crate::engine::Engine;
 use crate::lake::TableName;
@@ -103,6 +104,10 @@ pub(super) async fn prepare(project: Arc<Project>, engine: &Engine) -> (Loaded, 
     let ours = plans.errors.iter().filter(|(name, _)| !depending.contains(name));
     let ours: Vec<Error> = ours.flat_map(|(_, errors)| errors.clone()).collect();
     let left_out = left_out(&plans);
+    let (columns, system) = (foreign::columns(&others), system::schemas());
+    // Boxed: a planning future is large.
+    let alerts = Box::pin(alert_errors(&project, &columns, &plans.planned, &system, engine)).await;
+    let ours = ours.into_iter().chain(alerts).collect();
     (Loaded { project, planned: plans.planned, others, left_out }, ours)
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Rights {
     now: Mutex<Rules>,
 }
 
-fn schema() -> SchemaRef {
+pub(super) fn schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     Arc::new(Schema::new(vec![
         text("statement"),

@@ -1,20 +1,23 @@
 //! The tables of schema `sluice`: the server as the console, the alerts and the tests see it.
 
+mod alerts;
 mod columns;
 mod lineage;
+mod storage;
 
 use super::foreign::RunningForeign;
 use super::loaded::Planned;
 use super::rights::Rights;
 use super::sources::RunningSource;
-use super::{backfills, incidents, quarantined};
+use super::{backfills, define, deploy, incidents, quarantined, rights};
 use crate::catalog::cut::{Cut, Relation, RelationKind};
 use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
 use crate::catalog::project::{Model, Project};
+use crate::deliver::alerts::{Alerts, NOTIFICATIONS, log_schema, notifications_schema};
 use crate::lake::{Lake, Table, TableName};
 use crate::ops::clock;
 use crate::quality::Audited;
-use crate::refresh::{EpochTable, RefreshRecord, StatusBoard, definition_id};
+use crate::refresh::{EpochTable, RefreshRecord, StatusBoard, definition_id, epochs_schema};
 use crate::serve::audit::AuditRecord;
 use crate::sql::{History, Trigger};
 use arrow::datatypes::SchemaRef;
@@ -33,6 +36,9 @@ use tokio::sync::watch;
 /// A system table's relation and rows.
 pub(super) type SystemTables = BTreeMap<TableName, (Arc<Relation>, Option<Arc<dyn TableProvider>>)>;
 
+/// How far the journal of alerts reaches back at least.
+const ALERTS_KEPT_MIN: chrono::Duration = chrono::Duration::days(2);
+
 /// What happened, kept in Delta.
 #[derive(Clone)]
 pub(super) struct Journals {
@@ -42,6 +48,7 @@ pub(super) struct Journals {
     pub(super) audits: Arc<Journal>,
     pub(super) incidents: Arc<Journal>,
     pub(super) backfills: Arc<Journal>,
+    pub(super) alerts: Arc<Journal>,
     pub(super) audit_log: Arc<Journal>,
     /// Never forgotten: it shows that somebody was.
     pub(super) erasures: Arc<Journal>,
@@ -60,14 +67,17 @@ impl Journals {
             audits: open("audits", audits_schema(), "at")?,
             incidents: open("incident_log", incident_log_schema(), "at")?,
             backfills: open("backfill_log", backfill_log_schema(), "at")?,
+            alerts: open("alert_log", log_schema(), "at")?,
             audit_log: open("audit_log", audit_log_schema(), "at")?,
             erasures: open("erasures", erasures_schema(), "finished_at")?,
         })
     }
 
-    fn all(&self) -> [&Arc<Journal>; 7] {
-        let Self { ingest_log, refreshes, expectations, audits, incidents, backfills, audit_log, .. } = self;
-        [ingest_log, refreshes, expectations, audits, incidents, backfills, audit_log]
+    fn all(&self) -> [&Arc<Journal>; 8] {
+        let Self {
+            ingest_log, refreshes, expectations, audits, incidents, backfills, alerts, audit_log, ..
+        } = self;
+        [ingest_log, refreshes, expectations, audits, incidents, backfills, alerts, audit_log]
     }
 
     /// Notes a statement of a reader.
@@ -163,6 +173,9 @@ impl Journals {
     /// Forgets what was noted before `before`.
     pub(super) async fn forget(&self, before: DateTime<Utc>) {
         for journal in self.all() {
+            // Messages are tried for a day, and what fires is noted again each half.
+            let is_of_alerts = Arc::ptr_eq(journal, &self.alerts);
+            let before = if is_of_alerts { before.min(clock::now() - ALERTS_KEPT_MIN) } else { before };
             if let Err(error) = journal.forget(before).await {
                 tracing::warn!(error = crate::lake::chain(&error), "could not forget a journal's old rows");
             }
@@ -184,6 +197,7 @@ pub(super) struct Shown<'a> {
     pub(super) deployments: &'a Arc<Table>,
     pub(super) rights: &'a Arc<Rights>,
     pub(super) journals: &'a Journals,
+    pub(super) alerts: &'a Arc<Alerts>,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// The quarantine tables, whatever they stand beside.
     pub(super) quarantines: &'a [TableName],
@@ -204,6 +218,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         deployments,
         rights,
         journals,
+        alerts,
         cuts,
         quarantines,
     } = shown;
@@ -301,12 +316,16 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     add("deployments", "Which files ran, since when and by whom", schema, deployment_table);
     add("audit_log", "Who ran what", audit_log_schema(), journal(&journals.audit_log));
     add("erasures", "Who was erased from which tables", erasures_schema(), journal(&journals.erasures));
-    let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
-    let schema = Arc::clone(&definitions.snapshot().schema);
-    add("definitions", "Models that were defined over a connection", schema, definition_table);
     let shown = Arc::clone(rights);
     let rules = live(rights.schema(), Arc::new(move || shown.rows()));
     add("access_rules", "Roles and rights that were defined over a connection", rights.schema(), rules);
+    for (name, comment, schema, rows) in alerts::tables(alerts, project) {
+        add(name, comment, Arc::clone(&schema), live(schema, rows));
+    }
+    add("alert_log", "What each alert came to, whom it told", log_schema(), journal(&journals.alerts));
+    let root = lake.root().to_path_buf();
+    let rows = Arc::new(move || storage::rows(&root));
+    add("storage", "Room on the data's disk", storage::schema(), live(storage::schema(), rows));
     let epoch_table: Arc<dyn TableProvider> =
         Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(epochs.table())));
     let epoch_schema = Arc::clone(&epochs.table().snapshot().schema);
@@ -315,6 +334,9 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let (name, query) = (TableName::new("sluice", "incidents"), incidents::QUERY.to_string());
     let comment = "Sources and models in trouble that does not pass by itself";
     tables.insert(name.clone(), (relation(name, comment, incidents_schema(), Some(query)), None));
+    let (name, query) = (TableName::new("sluice", "notifications"), NOTIFICATIONS.to_string());
+    let comment = "Whom alerts told of what, and how that went";
+    tables.insert(name.clone(), (relation(name, comment, notifications_schema(), Some(query)), None));
     let (name, query) = (TableName::new("sluice", "backfills"), backfills::QUERY.to_string());
     let comment = "How far each backfill has come";
     tables.insert(name.clone(), (relation(name, comment, backfills_schema(), Some(query)), None));
@@ -323,6 +345,40 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let comment = "Rows set apart, with rule and reason";
     tables.insert(name.clone(), (relation(name, comment, quarantine_schema(), Some(query)), None));
     tables
+}
+
+/// The columns of every system table, for what is planned before there are any.
+pub(crate) fn schemas() -> BTreeMap<TableName, SchemaRef> {
+    let schemas = [
+        ("sources", sources_schema()),
+        ("ingest_progress", progress_schema()),
+        ("models", models_schema()),
+        ("lineage", lineage::tables_schema()),
+        ("column_lineage", lineage::columns_schema()),
+        ("column_tags", lineage::tags_schema()),
+        ("freshness", freshness_schema()),
+        ("ingest_log", ingest_log_schema()),
+        ("refreshes", refreshes_schema()),
+        ("expectations", expectations_schema()),
+        ("audits", audits_schema()),
+        ("incident_log", incident_log_schema()),
+        ("incidents", incidents_schema()),
+        ("backfill_log", backfill_log_schema()),
+        ("backfills", backfills_schema()),
+        ("definitions", define::schema()),
+        ("deployments", deploy::schema()),
+        ("audit_log", audit_log_schema()),
+        ("access_rules", rights::schema()),
+        ("alerts", alerts::alerts_schema()),
+        ("alert_instances", alerts::instances_schema()),
+        ("alert_targets", alerts::targets_schema()),
+        ("alert_log", log_schema()),
+        ("notifications", notifications_schema()),
+        ("storage", storage::schema()),
+        ("epochs", epochs_schema()),
+        ("quarantine", quarantine_schema()),
+    ];
+    schemas.into_iter().map(|(name, schema)| (TableName::new("sluice", name), schema)).collect()
 }
 
 fn relation(name: TableName, comment: &str, schema: SchemaRef, query: Option<String>) -> Arc<Relation> {

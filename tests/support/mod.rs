@@ -4,6 +4,7 @@ pub mod cache;
 pub mod delta;
 pub mod http;
 pub mod kafka;
+pub mod mailbox;
 pub mod needs;
 pub mod pg;
 pub mod postgres;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The system tables that describe named things.
-const TABLES: [&str; 3] = ["sources", "models", "freshness"];
+const TABLES: [&str; 6] = ["sources", "models", "freshness", "alerts", "alert_targets", "storage"];
 /// Rows of one that are shown.
 const ROWS_MAX: usize = 1000;
 /// How long one may take: a scrape must not wait for a warehouse that is busy.

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 /// Tables of the warehouse's own in whose texts a value may stand: statements, errors, rows shown as examples.
-const JOURNALS: [&str; 6] =
-    ["audit_log", "audits", "incident_log", "ingest_log", "refreshes", "backfill_log"];
+const JOURNALS: [&str; 7] =
+    ["alert_log", "audit_log", "audits", "incident_log", "ingest_log", "refreshes", "backfill_log"];
 
 /// Schemas of the warehouse's own tables.
 const OWN_SCHEMAS: [&str; 2] = ["sluice", "sluice_state"];
