@@ -172,10 +172,17 @@ pub async fn run(
         }
         let reloaded = tokio::select! {
             () = shutdown.requested() => None,
-            reloaded = house.changed(project, &planned, &mut requests) => Some(reloaded),
+            reloaded = house.changed(Arc::clone(&project), &planned, &mut requests) => Some(reloaded),
         };
         stop.cancel();
-        running.drain().await;
+        let goes_on = reloaded.is_some();
+        running
+            .drain(async {
+                if goes_on {
+                    house.catch_up_to_erase(&project).await
+                }
+            })
+            .await;
         house.journals.flush().await;
         match reloaded {
             Some((next, by)) => (loaded, asked) = (next, by),
@@ -238,11 +245,13 @@ struct Running {
 }
 
 impl Running {
-    /// Sources first, so that what they read still joins an epoch.
-    async fn drain(self) {
+    /// Sources first, so that what they read still joins an epoch; what is to be done once nothing new comes, before the last
+    /// wave.
+    async fn drain(self, once_nothing_comes: impl Future<Output = ()>) {
         join_all(self.sources.into_iter().map(SourceTasks::drain)).await;
         join_all(self.streams.iter().map(|stream| stream.close())).await;
         join_all(self.followers).await;
+        once_nothing_comes.await;
         self.waves_stop.cancel();
         let _ = self.waves.await;
         let _ = self.upkeep.await;

@@ -10,6 +10,7 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = vec![
         trial("erasure::a_person_is_in_no_row_and_no_file", nowhere),
         trial("erasure::whatever_is_killed_when", killed),
+        trial("erasure::while_everything_flows", flowing),
         trial("erasure::what_cannot_be_erased_is_refused", refused),
     ];
     trials.extend(needs::python(
@@ -303,6 +304,43 @@ fn killed() {
         drop(server);
         is_nowhere(&warehouse);
     }
+}
+
+/// Rows come all the while, also to a streaming table that takes them twice a day: each is there once.
+fn flowing() {
+    let warehouse = warehouse();
+    let server = warehouse.serve();
+    fill(&server);
+    let erased = std::sync::atomic::AtomicBool::new(false);
+    let sent = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut sent = 0;
+            while !erased.load(std::sync::atomic::Ordering::Relaxed) {
+                let order = 1_000 + sent;
+                let body = format!("{{\"order_id\": {order}, \"customer_id\": 1, \"amount\": 1}}");
+                // While it starts anew, the source takes nothing: what was not acknowledged is sent again.
+                until("take an order", FLOW, || match push(&server, "orders", Some(("flow", sent)), &body) {
+                    Ok(reply) if reply.status == 200 => Ok(()),
+                    other => Err(format!("{other:?}")),
+                });
+                sent += 1;
+            }
+            sent
+        });
+        let answer = server.query(&format!("ERASE SUBJECT '{WHO}'"));
+        erased.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(answer.lines().all(|row| row.ends_with("|t")), "{answer}");
+        sender.join().unwrap()
+    });
+    assert!(sent > 3, "{sent} orders came meanwhile");
+    for table in ["bronze.orders", "silver.orders", "silver.hashed"] {
+        let counts = format!("SELECT count(*), count(DISTINCT order_id) FROM {table} WHERE order_id >= 1000");
+        server.wait_until(&counts, &format!("{sent}|{sent}"));
+    }
+    server.wait_until("SELECT orders FROM gold.by_customer WHERE customer_id = 1", &(sent + 2).to_string());
+    verified(&server);
+    drop(server);
+    is_nowhere(&warehouse);
 }
 
 fn other_engines() {

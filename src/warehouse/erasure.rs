@@ -18,7 +18,7 @@ use super::system::{Journals, optional_text, text, time};
 use crate::catalog::definer::{Erased, Erasure, Purpose};
 use crate::catalog::definitions::Refusal;
 use crate::catalog::live::Row;
-use crate::catalog::project::Project;
+use crate::catalog::project::{Model, Project};
 use crate::catalog::subject::Whereabouts;
 use crate::lake::{Lake, TableName};
 use crate::ops::clock;
@@ -40,6 +40,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long what could not go on is left alone.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a streaming table may take for what came before an erasure.
+const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 
 type Answered = Result<Vec<Erased>, Refusal>;
 
@@ -272,6 +275,23 @@ impl House {
             self.journals.erasures.note(row(note, Some(&(salt.clone(), hash.clone())), Some(erased), None));
         }
         Ok(self.journals.erasures.flush().await?)
+    }
+
+    /// Where an erasure waits for the warehouse to start anew: has streaming tables that have a schedule take what came
+    /// before, since of what they did not take nothing can be erased.
+    pub(super) async fn catch_up_to_erase(&self, project: &Project) {
+        if Note::all(&self.lake).await.is_ok_and(|notes| notes.is_empty()) {
+            return;
+        }
+        for model in project.models.iter().filter(|model| matches!(model, Model::StreamingTable(_))) {
+            let refresh = self.control.refresh(model.name(), Extent::Changes);
+            match tokio::time::timeout(CATCH_UP_MAX, refresh).await {
+                Ok(Ok(())) => {}
+                // The erasure says what it waits for.
+                Ok(Err(error)) => tracing::warn!(model = %model.name(), %error, "could not take what came"),
+                Err(_) => tracing::warn!(model = %model.name(), "took too long to take what came"),
+            }
+        }
     }
 
     /// Goes on, beside everything else, with the erasures whose rows others must see go.
