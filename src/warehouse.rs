@@ -48,6 +48,7 @@ use crate::refresh::{
     run_waves,
 };
 use crate::serve::audit::AuditLog;
+use crate::serve::backends::Backends;
 use crate::serve::logins::Logins;
 use crate::serve::tls::Tls;
 use crate::serve::{Readers, http};
@@ -115,6 +116,7 @@ pub async fn run(
         engine,
         lake,
         journals,
+        backends: Arc::default(),
         incidents,
         epochs,
         cuts,
@@ -197,6 +199,7 @@ struct House {
     engine: Engine,
     lake: Arc<Lake>,
     journals: Journals,
+    backends: Arc<Backends>,
     incidents: Arc<Mutex<Incidents>>,
     epochs: EpochTable,
     cuts: watch::Sender<Arc<Cut>>,
@@ -261,6 +264,7 @@ impl House {
             inboxes: Arc::clone(&self.inboxes),
             control: self.control.clone(),
             definer: self.definer.clone(),
+            backends: Arc::clone(&self.backends),
             shutdown: shutdown.clone(),
         }
     }
@@ -474,6 +478,7 @@ impl House {
             journals: &self.journals,
             cuts: self.cuts.subscribe(),
             quarantines: &quarantines,
+            backends: &self.backends,
         });
         let mut live = BTreeMap::new();
         for (name, (relation, provider)) in system {

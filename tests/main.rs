@@ -42,6 +42,7 @@ mod readers;
 mod readme;
 mod replay;
 mod roles;
+mod sessions;
 mod shopsmart;
 mod smoke;
 mod sql;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         backfill::trials(),
         smoke::trials(),
         roles::trials(),
+        sessions::trials(),
         shopsmart::trials(),
         faults::trials(),
         full_disk::trials(),

@@ -18,7 +18,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// As the documentation of the SQL lists them.
-const TABLES: [(&str, &str); 12] = [
+const TABLES: [(&str, &str); 13] = [
     (
         "sources",
         "source, connector, state, error, rows_in, rows_quarantined, rate, lag_records, lag_seconds, last_event_at, \
@@ -40,6 +40,7 @@ const TABLES: [(&str, &str); 12] = [
     ("audits", "model, name, blocking, epoch, outcome, rows, examples, error"),
     ("backfills", "id, table_name, from_time, to_time, done_to, rows_taken, rows_made, state, error"),
     ("incidents", "id, object, kind, opened_at, closed_at, attempts, error, state"),
+    ("sessions", "session, login, role, protocol, client, application, began_at, state, state_since"),
     ("quarantine", "table_name, source, position, rule, reason, raw, epoch, state, definition_hash"),
 ];
 

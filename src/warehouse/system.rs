@@ -2,6 +2,7 @@
 
 mod columns;
 mod lineage;
+mod sessions;
 
 use super::foreign::RunningForeign;
 use super::loaded::Planned;
@@ -16,6 +17,7 @@ use crate::ops::clock;
 use crate::quality::Audited;
 use crate::refresh::{EpochTable, RefreshRecord, StatusBoard, definition_id};
 use crate::serve::audit::AuditRecord;
+use crate::serve::backends::Backends;
 use crate::sql::{History, Trigger};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
@@ -184,6 +186,8 @@ pub(super) struct Shown<'a> {
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// The quarantine tables, whatever they stand beside.
     pub(super) quarantines: &'a [TableName],
+    /// The open sessions.
+    pub(super) backends: &'a Arc<Backends>,
 }
 
 /// Every system table of a running project.
@@ -203,6 +207,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         journals,
         cuts,
         quarantines,
+        backends,
     } = shown;
     let mut tables = SystemTables::new();
     let mut add = |name: &str, comment: &str, schema: SchemaRef, provider: Arc<dyn TableProvider>| {
@@ -293,6 +298,9 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let deployment_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(deployments)));
     let schema = Arc::clone(&deployments.snapshot().schema);
     add("deployments", "Which files ran, since when and by whom", schema, deployment_table);
+    let (schema, open) = (sessions::schema(), Arc::clone(backends));
+    let rows = live(Arc::clone(&schema), Arc::new(move || sessions::rows(&open)));
+    add("sessions", "Who is connected", schema, rows);
     add("audit_log", "Who ran what", audit_log_schema(), journal(&journals.audit_log));
     let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
     let schema = Arc::clone(&definitions.snapshot().schema);
