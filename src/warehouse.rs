@@ -50,6 +50,7 @@ use crate::refresh::{
     run_waves,
 };
 use crate::serve::audit::AuditLog;
+use crate::serve::backends::Backends;
 use crate::serve::logins::Logins;
 use crate::serve::tls::Tls;
 use crate::serve::{Readers, http};
@@ -119,6 +120,7 @@ pub async fn run(
         engine,
         lake,
         journals,
+        backends: Arc::default(),
         incidents,
         alerts,
         epochs,
@@ -210,6 +212,7 @@ struct House {
     engine: Engine,
     lake: Arc<Lake>,
     journals: Journals,
+    backends: Arc<Backends>,
     incidents: Arc<Mutex<Incidents>>,
     alerts: Arc<Alerts>,
     epochs: EpochTable,
@@ -280,6 +283,7 @@ impl House {
             inboxes: Arc::clone(&self.inboxes),
             control: self.control.clone(),
             definer: self.definer.clone(),
+            backends: Arc::clone(&self.backends),
             shutdown: shutdown.clone(),
         }
     }
@@ -508,6 +512,7 @@ impl House {
             alerts: &self.alerts,
             cuts: self.cuts.subscribe(),
             quarantines: &quarantines,
+            backends: &self.backends,
         });
         let mut live = BTreeMap::new();
         for (name, (relation, provider)) in system {

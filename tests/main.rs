@@ -45,6 +45,7 @@ mod readers;
 mod readme;
 mod replay;
 mod roles;
+mod sessions;
 mod shopsmart;
 mod smoke;
 mod sql;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         backfill::trials(),
         smoke::trials(),
         roles::trials(),
+        sessions::trials(),
         shopsmart::trials(),
         faults::trials(),
         full_disk::trials(),

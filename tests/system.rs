@@ -18,7 +18,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// As the documentation of the SQL lists them.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 18] = [
     (
         "sources",
         "source, connector, state, error, rows_in, rows_quarantined, rate, lag_records, lag_seconds, last_event_at, \
@@ -48,6 +48,7 @@ const TABLES: [(&str, &str); 17] = [
     ("notifications", "key, alert, target, created_at, state, attempts, error, delivered_at"),
     ("storage", "place, total_bytes, free_bytes, free_percent"),
     ("incidents", "id, object, kind, opened_at, closed_at, attempts, error, state"),
+    ("sessions", "session, login, role, protocol, client, application, began_at, state, state_since"),
     ("quarantine", "table_name, source, position, rule, reason, raw, epoch, state, definition_hash"),
 ];
 

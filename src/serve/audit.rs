@@ -272,7 +272,7 @@ static PASSWORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// A statement's text as it may be kept.
-fn without_passwords(text: &str) -> String {
+pub(super) fn without_passwords(text: &str) -> String {
     let text = match PASSWORDS.as_ref() {
         Some(passwords) => passwords.replace_all(text, "$1'***'"),
         None => "".into(),

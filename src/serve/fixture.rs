@@ -96,6 +96,7 @@ pub(crate) fn readers(limits: LimitSettings, trust_loopback: bool) -> (Readers, 
         control: Control::default(),
         definer: Definer::default(),
         audit: Default::default(),
+        backends: Arc::default(),
         shutdown: Shutdown::new(),
     };
     (readers, sender)

@@ -1,10 +1,14 @@
 //! The functions whose answer depends on the session: who asks, where, under which settings.
 
 use super::Error;
+use super::backends::{Activity, Backends, Peer, Signal};
 use super::postgres::catalog::types::PG_TYPE_KEY;
 use super::session::{Cursors, Listed};
 use super::settings::{NO_ROLE, SERVER_VERSION, Settings};
+use crate::catalog::access::Access;
 use crate::engine::DATABASE;
+use arc_swap::ArcSwap;
+use arrow::array::types::Int32Type;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, ListBuilder, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::ScalarValue;
@@ -33,6 +37,14 @@ pub struct Surroundings {
     pub cursors: Mutex<Cursors>,
     /// Its prepared statements, by name.
     pub statements: Mutex<BTreeMap<String, Listed>>,
+    /// Where its client is.
+    pub peer: Peer,
+    /// What it is doing.
+    pub activity: Arc<Activity>,
+    /// Roles and rights as they are now.
+    pub access: Arc<ArcSwap<Access>>,
+    /// All sessions, itself among them.
+    pub backends: Arc<Backends>,
 }
 
 impl Surroundings {
@@ -64,6 +76,21 @@ pub fn all(surroundings: &Arc<Surroundings>) -> Vec<ScalarUDF> {
     functions.push(function(surroundings, "pg_backend_pid", &[vec![]], DataType::Int32, |s, _, _| {
         Ok(ColumnarValue::Scalar(ScalarValue::Int32(Some(s.process_id))))
     }));
+    let (pid, pid_and_wait) = (vec![DataType::Int32], vec![DataType::Int32, DataType::Int64]);
+    functions.push(function(
+        surroundings,
+        "pg_cancel_backend",
+        std::slice::from_ref(&pid),
+        DataType::Boolean,
+        |s, arguments, _| signal(s, arguments, Signal::Cancel),
+    ));
+    functions.push(function(
+        surroundings,
+        "pg_terminate_backend",
+        &[pid, pid_and_wait],
+        DataType::Boolean,
+        |s, arguments, _| signal(s, arguments, Signal::Terminate),
+    ));
     for name in ["pg_is_in_recovery", "pg_is_wal_replay_paused"] {
         functions.push(function(surroundings, name, &[vec![]], DataType::Boolean, |_, _, _| {
             Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(false))))
@@ -155,6 +182,16 @@ fn set_config(surroundings: &Surroundings, arguments: &[ArrayRef], rows: usize) 
     Ok(ColumnarValue::Array(Arc::new(StringArray::from(set))))
 }
 
+/// True for each session that was there to be told.
+fn signal(surroundings: &Surroundings, arguments: &[ArrayRef], signal: Signal) -> Result<ColumnarValue> {
+    let (role, access) = (surroundings.role(), surroundings.access.load());
+    let told = arguments[0].as_primitive::<Int32Type>().iter().map(|process_id| {
+        let told = process_id.map(|id| surroundings.backends.signal(id, signal, &role, &access));
+        told.transpose().map_err(external)
+    });
+    Ok(ColumnarValue::Array(Arc::new(told.collect::<Result<BooleanArray>>()?)))
+}
+
 /// The field under a PostgreSQL type's name.
 fn named(field: Field, typname: &str) -> Field {
     field.with_metadata([(PG_TYPE_KEY.to_string(), typname.to_string())].into())
@@ -174,8 +211,9 @@ fn function(
     let signatures = signatures.iter().map(|types| {
         if types.is_empty() { TypeSignature::Nullary } else { TypeSignature::Exact(types.clone()) }
     });
-    // Settings change between two statements, and `set_config` changes them itself.
-    let volatility = if name == "set_config" { Volatility::Volatile } else { Volatility::Stable };
+    // Settings change between two statements; what changes them itself, or acts on others, is run once for each row.
+    let acts = ["set_config", "pg_cancel_backend", "pg_terminate_backend"].contains(&name);
+    let volatility = if acts { Volatility::Volatile } else { Volatility::Stable };
     ScalarUDF::new_from_impl(SessionFunction {
         name,
         signature: Signature::one_of(signatures.collect(), volatility),

@@ -4,6 +4,7 @@
 //! last when it began. Models are only asked to refresh, and rows only put into sources. Errors carry a SQLSTATE.
 
 pub mod audit;
+pub mod backends;
 pub mod connections;
 mod dialect;
 mod error;
@@ -75,6 +76,8 @@ pub struct Readers {
     pub definer: Definer,
     /// Where records of statements go.
     pub audit: audit::AuditLog,
+    /// The open sessions.
+    pub backends: Arc<backends::Backends>,
     /// Stops listeners and sessions.
     pub shutdown: Shutdown,
 }

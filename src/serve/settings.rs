@@ -165,6 +165,7 @@ pub static DEFINITIONS: &[Definition] = &[
     define("tcp_keepalives_idle", "0", Kind::Integer(0, 2_147_483_647), "Kept for clients."),
     define("temp_tablespaces", "", Kind::Text, "Kept for clients."),
     reported("TimeZone", "UTC", Kind::TimeZone, "Zone in which timestamps with time zone are shown."),
+    define("track_activity_query_size", "1024", Kind::Fixed, "Bytes of a statement in pg_stat_activity."),
     define("transaction_deferrable", "off", Kind::Bool, "Kept for clients."),
     define("transaction_isolation", "read committed", Kind::Enum(LEVELS), "Isolation of the transaction."),
     define("transaction_read_only", "on", Kind::Bool, "The transaction only reads."),

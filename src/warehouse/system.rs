@@ -3,6 +3,7 @@
 mod alerts;
 mod columns;
 mod lineage;
+mod sessions;
 mod storage;
 
 use super::foreign::RunningForeign;
@@ -19,6 +20,7 @@ use crate::ops::clock;
 use crate::quality::Audited;
 use crate::refresh::{EpochTable, RefreshRecord, StatusBoard, definition_id, epochs_schema};
 use crate::serve::audit::AuditRecord;
+use crate::serve::backends::Backends;
 use crate::sql::{History, Trigger};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
@@ -201,6 +203,8 @@ pub(super) struct Shown<'a> {
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     /// The quarantine tables, whatever they stand beside.
     pub(super) quarantines: &'a [TableName],
+    /// The open sessions.
+    pub(super) backends: &'a Arc<Backends>,
 }
 
 /// Every system table of a running project.
@@ -221,6 +225,7 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
         alerts,
         cuts,
         quarantines,
+        backends,
     } = shown;
     let mut tables = SystemTables::new();
     let mut add = |name: &str, comment: &str, schema: SchemaRef, provider: Arc<dyn TableProvider>| {
@@ -314,6 +319,9 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     let deployment_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(deployments)));
     let schema = Arc::clone(&deployments.snapshot().schema);
     add("deployments", "Which files ran, since when and by whom", schema, deployment_table);
+    let (schema, open) = (sessions::schema(), Arc::clone(backends));
+    let rows = live(Arc::clone(&schema), Arc::new(move || sessions::rows(&open)));
+    add("sessions", "Who is connected", schema, rows);
     add("audit_log", "Who ran what", audit_log_schema(), journal(&journals.audit_log));
     add("erasures", "Who was erased from which tables", erasures_schema(), journal(&journals.erasures));
     let shown = Arc::clone(rights);

@@ -59,16 +59,16 @@ impl Gateway {
     }
 
     async fn admit<T>(&self, mut request: Request<T>) -> Result<Request<T>, Status> {
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
         let peer = peer.ok_or_else(|| status(Error::new("28000", "the caller's address is unknown")))?;
         let credentials = credentials(request.metadata()).map_err(status)?;
         let session = session(request.metadata(), &credentials);
-        let user = self.gate.admit(credentials, peer).await.map_err(status)?;
+        let user = self.gate.admit(credentials, peer.ip()).await.map_err(status)?;
         // What a call says itself counts for it.
         let kept = session.as_ref().map(|session| self.sessions.options(&user, session)).unwrap_or_default();
         let said = settings(request.metadata()).map_err(status)?;
         let settings = kept.into_iter().chain(said).collect();
-        request.extensions_mut().insert(Caller { user, session, settings, address: peer.to_string() });
+        request.extensions_mut().insert(Caller { user, session, settings, address: peer });
         Ok(request)
     }
 }

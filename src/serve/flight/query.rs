@@ -11,6 +11,7 @@ use super::placeholders::numbered;
 use super::status::status;
 use crate::catalog::access::Access;
 use crate::serve::audit::Audited;
+use crate::serve::backends::{Peer, Run, Signals};
 use crate::serve::session::{Answer, Prepared, Session};
 use crate::serve::settings::Settings;
 use crate::serve::statement::{Statement, parse};
@@ -19,6 +20,7 @@ use arc_swap::ArcSwap;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -43,7 +45,7 @@ pub(super) struct Caller {
     /// Settings of this call: name and value.
     pub(super) settings: Vec<(String, String)>,
     /// Where the call is from.
-    pub(super) address: String,
+    pub(super) address: SocketAddr,
 }
 
 impl Caller {
@@ -58,7 +60,8 @@ impl Caller {
 
     /// A session of the engine with the call's settings.
     pub(super) fn session(&self, readers: &Readers) -> Result<Session, Error> {
-        let session = Session::new(readers.clone(), &self.user).over("flight", &self.address);
+        let peer = Peer { protocol: "flight", address: Some(self.address) };
+        let session = Session::new(readers.clone(), &self.user, peer);
         for (name, value) in &self.settings {
             session.settings().lock().set(name, Some(value), false)?;
         }
@@ -133,13 +136,31 @@ impl Query {
         readers: &Readers,
         caller: &Caller,
         statement: Statement,
-        mut values: Vec<Values>,
+        values: Vec<Values>,
     ) -> Result<Vec<Self>, Error> {
         let session = caller.session(readers)?;
+        let signals = session.activity().signals();
+        tokio::select! {
+            biased;
+            () = signals.cancelled() => Err(Error::cancelled()),
+            () = signals.terminated() => Err(terminated()),
+            planned = Self::plan_in(session, readers, caller, statement, values) => planned,
+        }
+    }
+
+    async fn plan_in(
+        session: Session,
+        readers: &Readers,
+        caller: &Caller,
+        statement: Statement,
+        mut values: Vec<Values>,
+    ) -> Result<Vec<Self>, Error> {
         let access = (Arc::downgrade(&readers.access.load()), Arc::clone(&readers.access));
         manage(&session, Statement::Begin).await?;
         manage(&session, Statement::Savepoint(PINNED.to_string())).await?;
-        let audited = session.audited(&statement, &statement_text(&statement));
+        let text = statement_text(&statement);
+        let _running = session.activity().run(&text);
+        let audited = session.audited(&statement, &text);
         let prepared = session.prepare(statement, &[]).await;
         match &prepared {
             // It is noted when its rows are read.
@@ -178,8 +199,10 @@ impl Query {
 
     /// Starts the query; it can be started again. `server_stop` ends it.
     pub(super) async fn run(&self, server_stop: CancellationToken) -> Result<Batches, Error> {
-        let stop = Stop { cancelled: self.cancelled.clone(), server_stop };
+        let activity = self.session.activity();
+        let stop = Stop { cancelled: self.cancelled.clone(), signals: activity.signals(), server_stop };
         let statement = self.prepared.statement();
+        let running = activity.run(&statement_text(statement));
         let audited = self.session.audited(statement, &statement_text(statement));
         let started = tokio::select! {
             biased;
@@ -194,7 +217,7 @@ impl Query {
             }
         };
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD_MAX);
-        let producer = tokio::spawn(produce(rows, sender.clone(), audited));
+        let producer = tokio::spawn(produce(rows, sender.clone(), audited, running));
         tokio::spawn(watch(producer, sender, stop, deadline));
         Ok(ReceiverStream::new(receiver))
     }
@@ -260,6 +283,7 @@ async fn manage(session: &Session, statement: Statement) -> Result<(), Error> {
 /// What ends a query from outside.
 struct Stop {
     cancelled: CancellationToken,
+    signals: Signals,
     server_stop: CancellationToken,
 }
 
@@ -275,13 +299,20 @@ impl Stop {
         tokio::select! {
             () = timeout => Error::timed_out(),
             () = self.cancelled.cancelled() => Error::cancelled(),
+            () = self.signals.cancelled() => Error::cancelled(),
+            () = self.signals.terminated() => terminated(),
             () = self.server_stop.cancelled() => Error::new("57P01", "the server is shutting down"),
         }
     }
 }
 
 /// Runs a query to its end, as fast as the client reads.
-async fn produce(mut rows: RowStream, sender: mpsc::Sender<Result<RecordBatch, Error>>, audited: Audited) {
+async fn produce(
+    mut rows: RowStream,
+    sender: mpsc::Sender<Result<RecordBatch, Error>>,
+    audited: Audited,
+    _running: Run,
+) {
     loop {
         let item = match AssertUnwindSafe(rows.next()).catch_unwind().await {
             Ok(None) => return audited.end(None),
@@ -328,6 +359,10 @@ async fn watch(
             let _ = sender.send(Err(error)).await;
         }
     }
+}
+
+fn terminated() -> Error {
+    Error::new("57P01", "terminating connection due to administrator command")
 }
 
 fn panicked() -> Error {

@@ -14,6 +14,7 @@ use super::frame::{Broken, Inbox, Message};
 use super::outbox::Outbox;
 use super::rows::{self, Rows, SendFailure};
 use crate::ops::shutdown::Shutdown;
+use crate::serve::backends::Doing;
 use crate::serve::session::{Answer, Session, TransactionStatus};
 use crate::serve::statement::{self, Discarded, Statement};
 use crate::serve::{Error, settings};
@@ -85,7 +86,7 @@ impl<'a> Connection<'a> {
             let idle = self.talk.idle_limit().filter(|_| awaited);
             let message = tokio::select! {
                 biased;
-                () = self.shutdown.requested() => return Err(Broken::Fatal(shutting_down())),
+                () = self.ended() => return Err(Broken::Fatal(shutting_down())),
                 message = self.inbox.next() => message,
                 error = idle_too_long(idle) => return Err(Broken::Fatal(error)),
             };
@@ -138,9 +139,20 @@ impl<'a> Connection<'a> {
         Ok(!extended)
     }
 
+    /// Resolves when the server stops, or this session is to end.
+    fn ended(&self) -> impl Future<Output = ()> + use<> {
+        let (shutdown, signals) = (self.shutdown.clone(), self.talk.session.activity().signals());
+        async move {
+            tokio::select! {
+                () = shutdown.requested() => {}
+                () = signals.terminated() => {}
+            }
+        }
+    }
+
     async fn answer(&mut self, message: Message) -> Result<(), Broken> {
-        let Self { inbox, talk, key, shutdown, .. } = self;
-        let cancelled = key.cancelled();
+        let Self { inbox, talk, shutdown, .. } = self;
+        let signals = talk.session.activity().signals();
         let grace_over = async {
             shutdown.requested().await;
             tokio::time::sleep(SHUTDOWN_GRACE).await;
@@ -149,7 +161,8 @@ impl<'a> Connection<'a> {
         let work = AssertUnwindSafe(talk.answer(message)).catch_unwind();
         tokio::select! {
             biased;
-            () = cancelled => Err(Error::cancelled().into()),
+            () = signals.terminated() => Err(Broken::Fatal(shutting_down())),
+            () = signals.cancelled() => Err(Error::cancelled().into()),
             () = inbox.gone() => Err(Broken::Gone),
             () = grace_over => Err(Broken::Fatal(shutting_down())),
             done = work => done.unwrap_or_else(|panic| Err(Error::internal(panic_text(&*panic)).into())),
@@ -176,8 +189,12 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 impl Talk<'_> {
     async fn answer(&mut self, message: Message) -> Result<(), Broken> {
         match message {
-            Message::Query(sql) => self.simple(&sql).await.map_err(|broken| located(broken, &sql)),
+            Message::Query(sql) => {
+                self.session.activity().begin(&sql);
+                self.simple(&sql).await.map_err(|broken| located(broken, &sql))
+            }
             Message::Parse { name, sql, types } => {
+                self.session.activity().begin(&sql);
                 self.parse(name, &sql, &types).await.map_err(|broken| located(broken, &sql))
             }
             Message::Bind { portal, statement, formats, values, results } => {
@@ -328,11 +345,12 @@ impl Talk<'_> {
     /// `ReadyForQuery`, and everything before it goes out.
     async fn ready(&mut self) -> Result<(), Broken> {
         self.report_settings();
-        let status = match self.session.transaction_status() {
-            TransactionStatus::Idle => Status::Idle,
-            TransactionStatus::Open => Status::Transaction,
-            TransactionStatus::Failed => Status::Error,
+        let (status, doing) = match self.session.transaction_status() {
+            TransactionStatus::Idle => (Status::Idle, Doing::Idle),
+            TransactionStatus::Open => (Status::Transaction, Doing::InTransaction),
+            TransactionStatus::Failed => (Status::Error, Doing::InFailedTransaction),
         };
+        self.session.activity().rest(doing);
         self.outbox.add(PgWireBackendMessage::ReadyForQuery(ReadyForQuery::new(status)));
         Ok(self.outbox.flush().await?)
     }

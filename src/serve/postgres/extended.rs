@@ -94,6 +94,7 @@ impl Talk<'_> {
         results: &[i16],
     ) -> Result<(), Broken> {
         let prepared = self.session.kept(statement)?;
+        self.session.activity().begin(&prepared.text);
         let wanted = prepared.parameters.len();
         if values.len() != wanted {
             let message = format!(
@@ -185,6 +186,7 @@ impl Talk<'_> {
             return within(self.session.deadline(), self.read_cursor(name, formats, rows_max)).await;
         }
         let mut portal = self.portals.remove(name).ok_or_else(|| no_such_portal(name))?;
+        self.session.activity().begin(&portal.prepared.text);
         let audited = match &portal.state {
             PortalState::Bound(_) => {
                 Some(self.session.audited(portal.prepared.statement(), &portal.prepared.text))

@@ -8,6 +8,7 @@ use super::guesses::Guesses;
 use super::outbox::Outbox;
 use crate::engine::DATABASE;
 use crate::ops::clock;
+use crate::serve::backends::Peer;
 use crate::serve::session::Session;
 use crate::serve::users::{Proof, Verifier};
 use crate::serve::{Error, Readers};
@@ -15,7 +16,7 @@ use bytes::{Buf, Bytes};
 use pgwire::api::auth::sasl::scram::{ScramSecret, ScramServerAuth};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::startup::{Authentication, NegotiateProtocolVersion};
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 /// The newest version 3 that is spoken. There is no 3.1 of its own.
 const MINOR_MAX: u16 = 2;
@@ -47,7 +48,7 @@ struct Request {
 pub(super) async fn login(
     inbox: &mut Inbox,
     outbox: &mut Outbox,
-    address: IpAddr,
+    address: SocketAddr,
     certificate: Option<&Vec<u8>>,
     readers: &Readers,
     keys: &CancelKeys,
@@ -58,18 +59,18 @@ pub(super) async fn login(
         let error = Error::new("28000", "connections to this server must be encrypted");
         return Err(Broken::Fatal(error.with_hint("Connect with sslmode=require, or better verify-full.")));
     }
-    match readers.logins.proof(&request.user, address).await {
+    match readers.logins.proof(&request.user, address.ip()).await {
         Proof::Nothing => {}
         Proof::Password(verifier) => {
-            let may_try = guesses.may_try(address, &request.user, clock::instant());
+            let may_try = guesses.may_try(address.ip(), &request.user, clock::instant());
             let proven = scram(inbox, outbox, verifier, certificate).await?;
             if !(proven && may_try) {
-                guesses.failed(address, &request.user, clock::instant());
+                guesses.failed(address.ip(), &request.user, clock::instant());
                 readers.logins.failed(&request.user);
                 let message = format!("password authentication failed for user \"{}\"", request.user);
                 return Err(Broken::Fatal(Error::new("28P01", message)));
             }
-            guesses.succeeded(address, &request.user);
+            guesses.succeeded(address.ip(), &request.user);
         }
     }
     if request.database != DATABASE {
@@ -78,7 +79,8 @@ pub(super) async fn login(
             Error::new("3D000", message).with_hint(format!("The database is called {DATABASE}.")),
         ));
     }
-    let session = Session::new(readers.clone(), &request.user).over("postgres", address);
+    let peer = Peer { protocol: "postgres", address: Some(address) };
+    let session = Session::new(readers.clone(), &request.user, peer);
     for (name, value) in &request.settings {
         session.settings().lock().set_initial(name, value).map_err(Broken::Fatal)?;
     }

@@ -126,7 +126,7 @@ async fn serve(server: Arc<Server>, socket: TcpStream, address: SocketAddr) {
     };
     let ended = match entered {
         Ok(Some((session, key_bytes, _place))) => {
-            let key = server.keys.register(session.process_id(), key_bytes);
+            let key = server.keys.register(session.process_id(), session.activity(), key_bytes);
             inbox.logged_in();
             Connection::new(&mut inbox, &mut outbox, *session, key, server.readers.shutdown.clone())
                 .run()
@@ -159,7 +159,7 @@ async fn enter(
     certificate: Option<&Vec<u8>>,
 ) -> Result<Entered, Broken> {
     let Server { readers, keys, guesses, .. } = server;
-    let login = login::login(inbox, outbox, address.ip(), certificate, readers, keys, guesses);
+    let login = login::login(inbox, outbox, address, certificate, readers, keys, guesses);
     let (session, key_bytes) = tokio::select! {
         () = server.readers.shutdown.requested() => return Err(Broken::Fatal(connection::shutting_down())),
         login = tokio::time::timeout(LOGIN_MAX, login) => match login {

@@ -32,6 +32,7 @@ pub(super) mod oid {
     pub const TIMESTAMPTZ: u32 = 1184;
     pub const INTERVAL: u32 = 1186;
     pub const NUMERIC: u32 = 1700;
+    pub const INET: u32 = 869;
     pub const UUID: u32 = 2950;
     pub const JSONB: u32 = 3802;
 }

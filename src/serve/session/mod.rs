@@ -28,6 +28,7 @@ pub(super) use scope::Scope;
 pub(super) use search_path::SCHEMA as SEARCH_PATH;
 
 use super::audit::AuditLog;
+use super::backends::{Activity, Peer};
 use super::functions::Surroundings;
 use super::postgres::catalog::Catalog;
 use super::query::{self, RowStream};
@@ -93,8 +94,6 @@ pub struct Session {
     readers: Readers,
     surroundings: Arc<Surroundings>,
     state: Mutex<State>,
-    protocol: &'static str,
-    address: String,
 }
 
 #[derive(Default)]
@@ -140,7 +139,7 @@ struct Savepoint {
 
 impl Session {
     /// A session of a user who has proven to be one.
-    pub fn new(readers: Readers, user: &str) -> Self {
+    pub fn new(readers: Readers, user: &str, peer: Peer) -> Self {
         let mut settings = Settings::default();
         // The table's own defaults always fit.
         let _ = settings.set_initial("session_authorization", user);
@@ -155,26 +154,31 @@ impl Session {
             settings: Mutex::new(settings),
             cursors: Mutex::default(),
             statements: Mutex::default(),
+            peer,
+            activity: Arc::default(),
+            access: Arc::clone(&readers.access),
+            backends: Arc::clone(&readers.backends),
         };
-        let (protocol, address) = ("", String::new());
-        Self { readers, surroundings: Arc::new(surroundings), state: Mutex::default(), protocol, address }
+        let surroundings = Arc::new(surroundings);
+        readers.backends.enter(&surroundings);
+        Self { readers, surroundings, state: Mutex::default() }
     }
 
-    /// The same, over a protocol from an address.
-    pub fn over(mut self, protocol: &'static str, address: impl ToString) -> Self {
-        (self.protocol, self.address) = (protocol, address.to_string());
-        self
+    /// What the session is doing, and the signals that it gets.
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        &self.surroundings.activity
     }
 
     /// Over which protocol statements come.
     pub(super) fn protocol(&self) -> &'static str {
-        self.protocol
+        self.surroundings.peer.protocol
     }
 
     /// From where, and of which program.
     pub(super) fn client(&self) -> String {
         let program = self.settings().lock().get("application_name").unwrap_or_default();
-        format!("{} {program}", self.address).trim().to_string()
+        let address = self.surroundings.peer.address.map(|address| address.ip().to_string());
+        format!("{} {program}", address.unwrap_or_default()).trim().to_string()
     }
 
     /// Where records of statements go.
@@ -438,6 +442,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.readers.backends.leave(self.process_id());
         // A cursor's query holds the functions of the session, and these hold its cursors.
         self.cursors().lock().close_all();
     }

@@ -8,6 +8,7 @@
 //! restart; nothing here opens a table or reads data. Failures are DataFusion's, or a [`crate::serve::Error`] inside
 //! `DataFusionError::External` when a name does not exist.
 
+mod activity;
 mod data;
 mod definitions;
 mod functions;
@@ -69,7 +70,10 @@ impl Catalog {
         self.schemas.iter().fold(cut, |cut, (name, tables)| {
             let tables = Arc::clone(tables);
             let schema: Arc<dyn SchemaProvider> = match name.as_str() {
-                "pg_catalog" => Arc::new(SessionSchema::new(tables, Arc::clone(session))),
+                "pg_catalog" => {
+                    let model = Arc::clone(&self.model);
+                    Arc::new(SessionSchema::new(tables, model, Arc::clone(session)))
+                }
                 _ => tables,
             };
             cut.with_schema(name, schema)

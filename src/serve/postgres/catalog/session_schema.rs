@@ -1,7 +1,9 @@
 //! `pg_catalog` as one session sees it: the shared tables, and those that differ from session to
-//! session: `pg_settings`, `pg_cursors`, `pg_prepared_statements`.
+//! session: `pg_settings`, `pg_cursors`, `pg_prepared_statements`, `pg_stat_activity`.
 
+use super::activity::Activities;
 use super::data;
+use super::model::Model;
 use super::rows::{Rows, Value};
 use crate::engine::FixedSchema;
 use crate::serve::functions::Surroundings;
@@ -15,18 +17,20 @@ use std::sync::Arc;
 const SETTINGS: &str = "pg_settings";
 const CURSORS: &str = "pg_cursors";
 const STATEMENTS: &str = "pg_prepared_statements";
+const ACTIVITY: &str = "pg_stat_activity";
 
 /// A session's `pg_catalog`.
 #[derive(Debug)]
 pub struct SessionSchema {
     shared: Arc<FixedSchema>,
+    model: Arc<Model>,
     session: Arc<Surroundings>,
 }
 
 impl SessionSchema {
     /// The shared tables, with the settings of one session.
-    pub fn new(shared: Arc<FixedSchema>, session: Arc<Surroundings>) -> Self {
-        Self { shared, session }
+    pub fn new(shared: Arc<FixedSchema>, model: Arc<Model>, session: Arc<Surroundings>) -> Self {
+        Self { shared, model, session }
     }
 }
 
@@ -45,6 +49,10 @@ impl SchemaProvider for SessionSchema {
             SETTINGS => settings(&self.session).map(Some),
             CURSORS => cursors(&self.session).map(Some),
             STATEMENTS => statements(&self.session).map(Some),
+            ACTIVITY => {
+                let (model, session) = (Arc::clone(&self.model), Arc::clone(&self.session));
+                Ok(Some(Arc::new(Activities { shape: shape(ACTIVITY)?, model, session })))
+            }
             name => self.shared.table(name).await,
         }
     }

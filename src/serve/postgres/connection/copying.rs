@@ -59,10 +59,11 @@ impl Connection<'_> {
     /// Takes one message of a client who copies in. `None` while more are to come; else how it ended.
     pub(super) async fn copy_message(&mut self) -> Option<Result<(), Broken>> {
         let deadline = self.talk.copying.as_ref().and_then(|copying| copying.deadline);
+        let signals = self.talk.session.activity().signals();
         let message = tokio::select! {
             biased;
-            () = self.shutdown.requested() => Err(Broken::Fatal(shutting_down())),
-            () = self.key.cancelled() => Err(Error::cancelled().into()),
+            () = self.ended() => Err(Broken::Fatal(shutting_down())),
+            () = signals.cancelled() => Err(Error::cancelled().into()),
             message = self.inbox.next() => message,
             () = until(deadline) => Err(Error::timed_out().into()),
         };

@@ -11,6 +11,7 @@ use arrow::array::types::{
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use bytes::{BufMut, BytesMut};
+use std::net::IpAddr;
 use text::primitive;
 
 /// The writer of an array's values; `oid` is the column's type.
@@ -123,6 +124,14 @@ pub(super) fn writer(array: &ArrayRef, oid: u32) -> Result<Writer, Error> {
                 Ok(())
             })
         }
+        _ if oid == oid::INET => {
+            let plain = text::writer(array, oid, Style::exact(utc()?))?;
+            Box::new(move |row, out| {
+                let mut written = BytesMut::new();
+                plain(row, &mut written)?;
+                put_address(&String::from_utf8_lossy(&written), out)
+            })
+        }
         // Texts, JSON and what is printed only are the same in both forms; jsonb has its version before it.
         _ => {
             let plain = text::writer(array, oid, Style::exact(utc()?))?;
@@ -140,6 +149,24 @@ fn put_date(days: i64, out: &mut bytes::BytesMut) -> Result<(), Error> {
     let days =
         i32::try_from(days - time::EPOCH_DAYS).map_err(|_| Error::new("22008", "date out of range"))?;
     out.put_i32(days);
+    Ok(())
+}
+
+/// An `inet` that is the address of one host: its family, the bits that count, that it is no network, its bytes.
+fn put_address(text: &str, out: &mut BytesMut) -> Result<(), Error> {
+    /// PostgreSQL's numbers of the families.
+    const FAMILIES: [u8; 2] = [2, 3];
+    let [v4, v6] = FAMILIES;
+    match text.parse::<IpAddr>().map_err(Error::internal)? {
+        IpAddr::V4(address) => {
+            out.put_slice(&[v4, 32, 0, 4]);
+            out.put_slice(&address.octets());
+        }
+        IpAddr::V6(address) => {
+            out.put_slice(&[v6, 128, 0, 16]);
+            out.put_slice(&address.octets());
+        }
+    }
     Ok(())
 }
 

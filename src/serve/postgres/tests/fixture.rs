@@ -63,6 +63,7 @@ impl Server {
             control: Control::default(),
             definer: Definer::default(),
             audit: Default::default(),
+            backends: Arc::default(),
             shutdown: shutdown.clone(),
         };
         let ended = tokio::spawn(postgres::listen(listener, readers));

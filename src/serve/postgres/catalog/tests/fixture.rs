@@ -131,9 +131,11 @@ pub async fn warehouse(search_path: &str) -> Warehouse {
         control: Control::default(),
         definer: Definer::default(),
         audit: Default::default(),
+        backends: Arc::default(),
         shutdown: Shutdown::new(),
     };
-    let warehouse = Warehouse { session: Session::new(readers, "anna"), model, _cuts: sender };
+    let warehouse =
+        Warehouse { session: Session::new(readers, "anna", Default::default()), model, _cuts: sender };
     warehouse.run(&format!("SET search_path = {search_path}")).await.unwrap();
     warehouse
 }
