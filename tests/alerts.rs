@@ -3,7 +3,7 @@
 use crate::support::http::Http;
 use crate::support::mailbox::Mailbox;
 use crate::support::receiver::{Posted, Receiver};
-use crate::support::{FLOW, Server, Warehouse, trial, until};
+use crate::support::{FLOW, Server, Warehouse, shared, trial, until};
 use libtest_mimic::Trial;
 use serde_json::Value;
 use std::fs;
@@ -18,6 +18,8 @@ pub fn trials() -> Vec<Trial> {
         trial("alerts::what_waits_comes_in_order", what_waits_comes_in_order),
         trial("alerts::chats_get_what_they_read", chats_get_what_they_read),
         trial("alerts::a_query_that_fails_is_shown", a_query_that_fails_is_shown),
+        trial("alerts::all_system_tables_can_be_asked", all_system_tables_can_be_asked),
+        trial("alerts::what_is_asked_no_more_is_given_up", what_is_asked_no_more_is_given_up),
         trial("alerts::mail_comes_once_with_its_key", mail_comes_once_with_its_key),
         trial("alerts::those_that_ship_fire", those_that_ship_fire),
     ]
@@ -232,6 +234,55 @@ fn a_query_that_fails_is_shown() {
     server.wait_until("SELECT count(*) FROM gold.levels", "1");
 }
 
+/// Alerts are planned before there are any tables: what is known of them then is what there is.
+fn all_system_tables_can_be_asked() {
+    let server = shared::server();
+    let columns = server.query(
+        "SELECT table_name, string_agg(column_name, ', ') FROM information_schema.columns WHERE table_schema = 'sluice' \
+         GROUP BY table_name",
+    );
+    let alert = |line: &str| {
+        let (table, columns) = line.split_once('|').unwrap();
+        let columns: Vec<String> = columns.split(", ").map(|column| format!("\"{column}\"")).collect();
+        format!("CREATE ALERT of_{table} IF EXISTS (SELECT {} FROM sluice.{table});\n", columns.join(", "))
+    };
+    let alerts: Vec<String> = columns.lines().map(alert).collect();
+    assert!(alerts.len() > 20, "{columns}");
+    let warehouse = Warehouse::new();
+    warehouse.write("catalog/alerts.sql", alerts.concat());
+    warehouse.sluice(&["check"]).expect(0, &[]);
+}
+
+fn what_is_asked_no_more_is_given_up() {
+    let warehouse = tanks(&format!(
+        "CREATE ALERT empty {EMPTY_TANKS} THEN NOTIFY (WEBHOOK away URL 'http://127.0.0.1:9/');\n"
+    ));
+    warehouse.write("catalog/warehouse.toml", "[users.sluice]\ntrust_loopback = true\nmay_define = true\n");
+    let server = warehouse.serve();
+    push(&server, "a", 5, 1);
+    server.wait_until("SELECT state FROM sluice.notifications", "waiting");
+    let receiver = Receiver::start(vec![]);
+    warehouse.write(
+        "catalog/alerts.sql",
+        format!(
+            "CREATE ALERT dry {EMPTY_TANKS} THEN NOTIFY (WEBHOOK yard URL 'http://{}/');\n",
+            receiver.address
+        ),
+    );
+    let planned = server.query("PLAN");
+    assert!(planned.contains("dry") && planned.contains("empty"), "{planned}");
+    server.query("APPLY");
+    assert_eq!(body(&wait_for(&receiver, 1)[0])["groupLabels"]["alertname"], "dry");
+    server.wait_until(
+        "SELECT state, error FROM sluice.notifications WHERE alert = 'empty'",
+        "given up|no alert names this target any more",
+    );
+    assert_eq!(server.query("SELECT alert, state FROM sluice.alerts"), "dry|firing");
+    let newest =
+        "SELECT last_value(state ORDER BY at) FROM sluice.alert_log WHERE alert = 'empty' AND key IS NULL";
+    assert_eq!(server.query(newest), "inactive");
+}
+
 fn mail_comes_once_with_its_key() {
     // The first is put off, as by greylisting.
     let mailbox = Mailbox::start(1);
@@ -307,7 +358,7 @@ fn those_that_ship_fire() {
     );
     warehouse.write(
         "sql/silver/sales.sql",
-        "CREATE OR REFRESH STREAMING TABLE silver.sales (id TEXT, CONSTRAINT short EXPECT (length(id) < 3) ON VIOLATION \
+        "CREATE OR REFRESH STREAMING TABLE silver.sales (id TEXT, CONSTRAINT known EXPECT (id <> '2') ON VIOLATION \
          QUARANTINE ROW) AS SELECT id FROM STREAM bronze.sales;\n",
     );
     let limits = ["env", "SLUICE_LIMITS_RETRIES_MAX=1"];

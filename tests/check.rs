@@ -62,11 +62,6 @@ fn what_is_not_done_yet_is_refused_by_name() {
             "CREATE SINK s FROM gold.daily_sales WITH (connector = 'http') FORMAT UPSERT;",
             "SINK",
         ),
-        (
-            "catalog/x.sql",
-            "CREATE ALERT a SCHEDULE EVERY 1 MINUTE IF (EXISTS (SELECT 1)) THEN NOTIFY (WEBHOOK w URL SECRET u);",
-            "ALERT",
-        ),
         ("sql/gold/x.sql", "DROP TABLE gold.daily_sales;", "DROP"),
         ("sql/gold/x.sql", "CREATE TABLE gold.x (a INT);", "TABLE"),
         ("sql/gold/x.sql", "INSERT INTO gold.daily_sales VALUES (1);", "INSERT"),

@@ -298,6 +298,9 @@ fn outside(before: &Project, after: &Project) -> Vec<ObjectChange> {
         texts(project.secrets.iter().map(|(name, d)| (name.clone(), format!("{:?} {}", d.backend, d.key))))
     };
     found.extend(of_texts("secret", &secrets(before), &secrets(after)));
+    let alerts =
+        |project: &Project| texts(project.alerts.iter().map(|(name, d)| (name.clone(), d.sql.clone())));
+    found.extend(of_texts("alert", &alerts(before), &alerts(after)));
     let audits = |project: &Project| {
         let audits = project.audits.values().flatten();
         texts(audits.map(|audit| (format!("{} on {}", audit.name, audit.on), audit.sql.clone())))
