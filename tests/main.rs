@@ -28,6 +28,7 @@ mod foreign;
 mod foreign_history;
 mod full_disk;
 mod incidents;
+mod insert;
 mod kafka;
 mod lake_readers;
 mod lineage;
@@ -106,6 +107,7 @@ fn main() -> ExitCode {
         statements::trials(),
         lake_readers::trials(),
         lineage::trials(),
+        insert::trials(),
         kafka::trials(),
         crash::trials(),
         failpoints::trials(),

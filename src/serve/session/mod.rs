@@ -10,6 +10,7 @@ mod cut;
 mod define;
 mod deploy;
 mod incoming;
+mod insert;
 mod manage;
 mod models;
 mod plans;
@@ -266,6 +267,7 @@ impl Session {
         declared: &[Option<DataType>],
     ) -> Result<Prepared, Error> {
         self.check_transaction(&statement)?;
+        let statement = self.with_types(statement).await?;
         let mut planned = None;
         if let Some(query) = statement.query() {
             let cut = self.cut(self.deadline()).await?;
@@ -390,6 +392,9 @@ impl Session {
                     Ok(Answer::CopyIn(target))
                 };
                 within(deadline, target).await
+            }
+            Statement::Insert(insert) => {
+                within(deadline, self.insert(insert, prepared, values, deadline)).await
             }
             Statement::Define(ddl) => within(deadline, self.define(ddl, deadline)).await,
             Statement::Access(access) => within(deadline, self.change_access(access, deadline)).await,
