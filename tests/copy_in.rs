@@ -35,7 +35,7 @@ pub fn trials() -> Vec<Trial> {
 const METERS: &str = "CREATE SOURCE bronze.meters (id BIGINT NOT NULL, amount DECIMAL(18,2), ok BOOLEAN, note STRING, \
                       d DATE, at TIMESTAMPTZ)\nWITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n";
 
-fn warehouse() -> (Warehouse, Server) {
+pub fn warehouse() -> (Warehouse, Server) {
     let warehouse = Warehouse::new();
     warehouse.write("catalog/readings.sql", READINGS);
     warehouse.write("catalog/meters.sql", METERS);

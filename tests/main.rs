@@ -30,6 +30,7 @@ mod foreign;
 mod foreign_history;
 mod full_disk;
 mod incidents;
+mod insert;
 mod kafka;
 mod lake_readers;
 mod lineage;
@@ -112,6 +113,7 @@ fn main() -> ExitCode {
         statements::trials(),
         lake_readers::trials(),
         lineage::trials(),
+        insert::trials(),
         kafka::trials(),
         crash::trials(),
         failpoints::trials(),

@@ -5,7 +5,7 @@
 
 use super::Error;
 use super::session::Session;
-use super::statement::{Copy, CopyIn, Ddl, Declaration, Named, Statement};
+use super::statement::{Copy, CopyIn, Ddl, Declaration, Insert, Named, Statement};
 use crate::lake::TableName;
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
@@ -165,6 +165,9 @@ fn named(statement: &Statement) -> Option<Names> {
         | Statement::Backfill { name, .. }
         | Statement::Replay { name, .. } => Names::of([name.clone()]),
         Statement::CopyIn(CopyIn { table, .. }) => Names::of([table.clone()]),
+        Statement::Insert(Insert { table, query, .. }) => {
+            Names::of([table.clone()].into_iter().chain(in_query(query)))
+        }
         Statement::Define(ddl) => match ddl {
             Ddl::Create { name, .. } | Ddl::Rename { name, .. } | Ddl::Comment { name, .. } => {
                 Names { relations: vec![], others: vec![spelt(name)] }

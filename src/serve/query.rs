@@ -408,7 +408,7 @@ impl VisitorMut for Declare<'_> {
 }
 
 /// A type as SQL writes it; `None` where there is no word for it.
-fn written(data_type: &DataType) -> Option<ast::DataType> {
+pub(super) fn written(data_type: &DataType) -> Option<ast::DataType> {
     Some(match data_type {
         DataType::Boolean => ast::DataType::Boolean,
         DataType::Int8 | DataType::Int16 => ast::DataType::SmallInt(None),
@@ -427,7 +427,7 @@ fn written(data_type: &DataType) -> Option<ast::DataType> {
             ast::DataType::Time(None, ast::TimezoneInfo::None)
         }
         DataType::Timestamp(_, None) => ast::DataType::Timestamp(Some(6), ast::TimezoneInfo::None),
-        DataType::Timestamp(_, Some(_)) => ast::DataType::Timestamp(Some(6), ast::TimezoneInfo::WithTimeZone),
+        DataType::Timestamp(_, Some(_)) => ast::DataType::Timestamp(Some(6), ast::TimezoneInfo::Tz),
         DataType::Interval(IntervalUnit::MonthDayNano) => {
             ast::DataType::Interval { fields: None, precision: None }
         }

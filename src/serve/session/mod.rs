@@ -11,6 +11,7 @@ mod define;
 mod deploy;
 mod erase;
 mod incoming;
+mod insert;
 mod manage;
 mod models;
 mod plans;
@@ -267,6 +268,7 @@ impl Session {
         declared: &[Option<DataType>],
     ) -> Result<Prepared, Error> {
         self.check_transaction(&statement)?;
+        let statement = self.with_types(statement).await?;
         let mut planned = None;
         if let Some(query) = statement.query() {
             let cut = self.cut(self.deadline()).await?;
@@ -395,6 +397,9 @@ impl Session {
                     Ok(Answer::CopyIn(target))
                 };
                 within(deadline, target).await
+            }
+            Statement::Insert(insert) => {
+                within(deadline, self.insert(insert, prepared, values, deadline)).await
             }
             Statement::Define(ddl) => within(deadline, self.define(ddl, deadline)).await,
             Statement::Access(access) => within(deadline, self.change_access(access, deadline)).await,

@@ -386,7 +386,7 @@ mod tests {
             ("copy t to '/tmp/x'", "42501"),
             ("copy t to program 'x'", "42501"),
             ("copy (select 1 to stdout", "42601"),
-            ("copy (insert into t values (1)) to stdout", "42501"),
+            ("copy (insert into t values (1)) to stdout", "0A000"),
             ("copy t to stdout (format xml)", "22023"),
             ("copy t to stdout (format binary, null 'x')", "42601"),
             ("copy t to stdout (format binary, header)", "0A000"),

@@ -9,6 +9,7 @@ mod copy_in;
 mod cursors;
 mod definitions;
 mod deploy;
+mod insert;
 mod models;
 mod qualify;
 mod refused;
@@ -21,6 +22,7 @@ pub use copy::{Copy, CopyFormat, CopyOptions, ForceQuote};
 pub use copy_in::CopyIn;
 pub use cursors::{Declaration, Direction};
 pub use definitions::{Ddl, Object};
+pub use insert::Insert;
 pub use models::Named;
 pub use qualify::qualified;
 
@@ -148,6 +150,8 @@ pub enum Statement {
     Copy(Copy),
     /// `COPY <source> FROM STDIN`.
     CopyIn(CopyIn),
+    /// `INSERT INTO <source>`.
+    Insert(Insert),
     /// `DECLARE <name> CURSOR FOR <query>`.
     Declare(Declaration),
     /// `FETCH`, `MOVE`.
@@ -227,6 +231,7 @@ impl Statement {
             Statement::Deallocate(Some(_)) => "DEALLOCATE",
             Statement::Deallocate(None) => "DEALLOCATE ALL",
             Statement::Copy(_) | Statement::CopyIn(_) => "COPY",
+            Statement::Insert(_) => "INSERT",
             Statement::Declare(_) => "DECLARE CURSOR",
             Statement::Fetch { moves: false, .. } => "FETCH",
             Statement::Fetch { moves: true, .. } => "MOVE",
@@ -243,6 +248,7 @@ impl Statement {
         match self {
             Statement::Query(query)
             | Statement::Copy(Copy { query, .. })
+            | Statement::Insert(Insert { query, .. })
             | Statement::Declare(Declaration { query, .. }) => Some(query),
             _ => None,
         }
@@ -294,6 +300,7 @@ fn parse_one(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> 
         }
         "EXPLAIN" => explain(sql, tokens),
         "COPY" => copy::copy(sql, &tokens),
+        "INSERT" => insert::insert(sql, tokens),
         "DECLARE" => cursors::declare(sql, &tokens),
         "PREPARE" => prepare(sql, tokens),
         "EXECUTE" => match models::unit_test(sql, &tokens) {
@@ -324,12 +331,17 @@ fn query(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Box<ast::Query>, Error
     if rest.token != Token::EOF {
         return Err(near(sql, Some(&rest)));
     }
-    bind_as_written(&mut query);
-    refused::check_query(&query)?;
-    expand_windows(&mut query).map_err(|error| {
-        Error::new(error.code, error.message).with_hint(error.hint).with_position(at(sql, error.at))
-    })?;
+    checked(sql, &mut query)?;
     Ok(query)
+}
+
+/// A query that was read, as it is meant; refused if it hides what readers may not say.
+fn checked(sql: &str, query: &mut ast::Query) -> Result<(), Error> {
+    bind_as_written(query);
+    refused::check_query(query)?;
+    expand_windows(query).map_err(|error| {
+        Error::new(error.code, error.message).with_hint(error.hint).with_position(at(sql, error.at))
+    })
 }
 
 /// `EXPLAIN [ANALYZE] [VERBOSE] query` and `EXPLAIN (option [value], ...) query`.

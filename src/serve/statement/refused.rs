@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 const DEFINED_IN_FILES: &str = "Definitions are read from the project's files: change catalog/ or sql/, and the warehouse \
      follows. A connection may define views, materialized views and tables by their query (CREATE TABLE ... AS).";
 
-const SOURCES: &str = "A table without a query is a source: declare it in catalog/, with connector = 'http' for COPY ... FROM STDIN, \
+const SOURCES: &str = "A table without a query is a source: declare it in catalog/, with connector = 'http' for INSERT and COPY ... FROM STDIN, \
      or with connector = 'files' for CSV files in a folder (a dbt seed's, for one).";
 
 const KEPT_UP_TO_DATE: &str = "Models are kept up to date by the warehouse: define a view or a table by its query in place of a dbt \
@@ -24,7 +24,9 @@ pub(super) fn refusal(first: &str, second: Option<&str>) -> Option<Error> {
             Error::new("0A000", "CREATE TABLE without a query is not supported over a connection")
                 .with_hint(SOURCES)
         }
-        "CREATE" if second.is_some_and(|word| ["TEMP", "TEMPORARY"].contains(&word.to_uppercase().as_str())) => {
+        "CREATE"
+            if second.is_some_and(|word| ["TEMP", "TEMPORARY"].contains(&word.to_uppercase().as_str())) =>
+        {
             Error::new("0A000", format!("{named} is not supported over a connection"))
                 .with_hint(KEPT_UP_TO_DATE)
         }
@@ -32,18 +34,16 @@ pub(super) fn refusal(first: &str, second: Option<&str>) -> Option<Error> {
             Error::new("0A000", format!("{named} is not supported over a connection"))
                 .with_hint(DEFINED_IN_FILES)
         }
-        "INSERT" => Error::new("42501", "permission denied for INSERT: rows enter through sources").with_hint(
-            "COPY ... FROM STDIN puts rows into a source with connector = 'http'; CSV files in a folder (a dbt seed's, for one) \
-             are read by one with connector = 'files'.",
+        "INSERT" => Error::new("0A000", "INSERT inside a query is not supported").with_hint(
+            "INSERT INTO puts rows into a source with connector = 'http', as a statement of its own.",
         ),
-        "UPDATE" | "DELETE" | "MERGE" => {
-            Error::new("42501", format!("permission denied for {first}: rows are never changed over a connection"))
-                .with_hint(KEPT_UP_TO_DATE)
-        }
-        "REASSIGN" | "SECURITY" => {
-            Error::new("0A000", format!("{first} is not supported over a connection"))
-                .with_hint("Everything belongs to one owner; rights are given with GRANT.")
-        }
+        "UPDATE" | "DELETE" | "MERGE" => Error::new(
+            "42501",
+            format!("permission denied for {first}: rows are never changed over a connection"),
+        )
+        .with_hint(KEPT_UP_TO_DATE),
+        "REASSIGN" | "SECURITY" => Error::new("0A000", format!("{first} is not supported over a connection"))
+            .with_hint("Everything belongs to one owner; rights are given with GRANT."),
         "LISTEN" | "NOTIFY" | "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CLUSTER" | "REINDEX" | "CALL"
         | "DO" | "LOAD" | "CHECKPOINT" | "IMPORT" | "USE" | "ATTACH" | "DETACH" | "INSTALL" | "PRAGMA"
         | "DESCRIBE" | "DESC" | "KILL" | "UNLOAD" | "EXPORT" | "MSCK" | "REPLACE" | "AUDIT" => {

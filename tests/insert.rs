@@ -1,0 +1,130 @@
+//! `INSERT` into sources that take pushes: rows come once, whole, or not at all, by either protocol.
+
+use crate::copy_in::warehouse;
+use crate::support::pg::code;
+use crate::support::{needs, trial, trial_of};
+use libtest_mimic::Trial;
+use std::process::Command;
+
+/// Python's clients, as `insert.py` calls them, and what they need.
+const PYTHON: [(&str, &str); 4] = [
+    ("psycopg2", "psycopg2"),
+    ("psycopg3", "psycopg"),
+    ("asyncpg", "asyncpg"),
+    ("pandas", "pandas, sqlalchemy, psycopg2"),
+];
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        trial("insert::values_and_queries_become_rows", values_and_queries_become_rows),
+        trial("insert::parameters_have_the_columns_types", parameters_have_the_columns_types),
+        trial("insert::a_transaction_keeps_all_or_nothing", a_transaction_keeps_all_or_nothing),
+        trial("insert::what_is_wrong_keeps_nothing", what_is_wrong_keeps_nothing),
+    ];
+    for (driver, modules) in PYTHON {
+        let inserts = move || python(driver);
+        trials.extend(needs::python(modules, vec![trial_of(format!("insert::{driver}"), inserts)]));
+    }
+    trials
+}
+
+const ALL: &str = "SELECT id, amount, ok, note, d, at FROM bronze.meters ORDER BY id";
+
+fn values_and_queries_become_rows() {
+    let (warehouse, server) = warehouse();
+    let pg = server.connect();
+    let count = |sql: &str| pg.run(pg.client().execute(sql, &[])).unwrap();
+    let inserted = "INSERT INTO bronze.meters (id, at, note, amount) VALUES \
+                    (1, '2026-01-01 10:00+02', 'it''s', '1.005'), (2, DEFAULT, NULL, 3)";
+    assert_eq!(count(inserted), 2);
+    // The next statement of the session sees it.
+    assert_eq!(pg.text(ALL), "1|1.01||it's||2026-01-01 08:00:00+00\n2|3.00||||");
+    // Columns that are left out at the end are NULL; a query may give the rows.
+    assert_eq!(count("INSERT INTO bronze.meters SELECT id + 10, amount * 2 FROM bronze.meters"), 2);
+    assert_eq!(count("INSERT INTO bronze.meters VALUES (21)"), 1);
+    assert_eq!(count("INSERT INTO bronze.meters SELECT * FROM (SELECT 1) AS t(id) WHERE false"), 0);
+    pg.text("SET search_path = bronze");
+    assert_eq!(pg.text("INSERT INTO meters VALUES (22); SELECT 1"), "1");
+    assert_eq!(
+        pg.text("SELECT id, amount FROM meters WHERE id > 2 ORDER BY 1"),
+        "11|2.02\n12|6.00\n21|\n22|"
+    );
+    // It outlasts the server, once.
+    server.kill9();
+    let server = warehouse.serve();
+    server.wait_until("SELECT count(*), count(DISTINCT id) FROM bronze.meters", "6|6");
+}
+
+fn parameters_have_the_columns_types() {
+    let (_warehouse, server) = warehouse();
+    let pg = server.connect();
+    let insert = "INSERT INTO bronze.meters (id, ok, note) VALUES ($1, $2, $3), ($4, NULL, $3)";
+    let statement = pg.run(pg.client().prepare(insert)).unwrap();
+    let types: Vec<&str> = statement.params().iter().map(|ty| ty.name()).collect();
+    assert_eq!(types, ["int8", "bool", "text", "int8"]);
+    for (first, second) in [(1_i64, 2_i64), (3, 4)] {
+        let count = pg.run(pg.client().execute(&statement, &[&first, &Some(true), &"x", &second])).unwrap();
+        assert_eq!(count, 2);
+    }
+    let none: Option<bool> = None;
+    pg.run(pg.client().execute(&statement, &[&5_i64, &none, &None::<&str>, &6_i64])).unwrap();
+    assert_eq!(
+        pg.text("SELECT id, ok, note FROM bronze.meters ORDER BY 1"),
+        "1|t|x\n2||x\n3|t|x\n4||x\n5||\n6||"
+    );
+}
+
+fn a_transaction_keeps_all_or_nothing() {
+    let (_warehouse, server) = warehouse();
+    let (pg, other) = (server.connect(), server.connect());
+    pg.text("BEGIN; INSERT INTO bronze.meters VALUES (1); INSERT INTO bronze.meters VALUES (2)");
+    assert_eq!(other.text("SELECT count(*) FROM bronze.meters"), "0");
+    pg.text("SAVEPOINT s; INSERT INTO bronze.meters VALUES (3); ROLLBACK TO s; COMMIT");
+    assert_eq!(pg.text("SELECT id FROM bronze.meters ORDER BY 1"), "1\n2");
+    // What was inserted in one transaction is one commit.
+    assert_eq!(pg.text("SELECT count(DISTINCT _batch) FROM bronze.meters"), "1");
+    pg.text("BEGIN; INSERT INTO bronze.meters VALUES (4); ROLLBACK");
+    pg.text("BEGIN; INSERT INTO bronze.meters VALUES (5)");
+    pg.refusal("INSERT INTO bronze.meters VALUES ('x')");
+    pg.text("COMMIT");
+    assert_eq!(pg.text("SELECT count(*) FROM bronze.meters"), "2");
+}
+
+fn what_is_wrong_keeps_nothing() {
+    let (_warehouse, server) = warehouse();
+    let pg = server.connect();
+    for (sql, code, said) in [
+        ("INSERT INTO bronze.meters (id) VALUES (1), ('x')", "22P02", ""),
+        ("INSERT INTO bronze.meters (note) VALUES ('a')", "23502", "null value in column \"id\""),
+        ("INSERT INTO bronze.meters (id) VALUES (1), (NULL)", "23502", "null value in column \"id\""),
+        ("INSERT INTO bronze.meters SELECT NULL", "23502", "null value in column \"id\""),
+        ("INSERT INTO bronze.meters (id, nope) VALUES (1, 2)", "42703", "column \"nope\""),
+        ("INSERT INTO bronze.meters (id, id) VALUES (1, 2)", "42701", "specified more than once"),
+        ("INSERT INTO bronze.meters (id, note) VALUES (1)", "42601", "more target columns than expressions"),
+        ("INSERT INTO bronze.meters (id) VALUES (1, 2)", "42601", "more expressions than target columns"),
+        ("INSERT INTO bronze.meters (id) SELECT 1, 2", "42601", "more expressions than target columns"),
+        ("INSERT INTO bronze.meters (id) VALUES (1) RETURNING id", "0A000", "RETURNING"),
+        ("INSERT INTO bronze.meters (id) VALUES (1) ON CONFLICT DO NOTHING", "0A000", "ON CONFLICT"),
+        ("INSERT INTO bronze.nothing VALUES (1)", "42P01", "nothing"),
+        ("INSERT INTO sluice.sources VALUES (1)", "42809", "takes no rows over a connection"),
+    ] {
+        let (found, message) = pg.refusal(sql);
+        assert_eq!(found, code, "{sql}: {message}");
+        assert!(message.contains(said), "{sql}: {message}");
+    }
+    let error =
+        pg.run(pg.client().execute("INSERT INTO bronze.meters (id) VALUES ($1) RETURNING id", &[&1_i64]));
+    assert_eq!(code(&error.unwrap_err()), "0A000");
+    assert_eq!(pg.text("SELECT count(*) FROM bronze.meters"), "0");
+}
+
+fn python(driver: &str) {
+    let (_warehouse, server) = warehouse();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/insert.py");
+    let mut python = Command::new(needs::python_path());
+    python.args([script, driver, &server.pg.ip().to_string(), &server.pg.port().to_string()]);
+    let output = python.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("PASS"), "{driver}: {said}");
+    assert_eq!(server.query(ALL), "1|1.50|t|a\tb|2026-01-01|2026-01-01 08:00:00+00\n2|||||");
+}
