@@ -10,13 +10,8 @@ use super::log::{added_files, read_commit};
 use super::snapshot::{DataFile, Snapshot};
 use super::table::Table;
 use arrow::array::RecordBatch;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-
-/// Commits remembered; older ones are read back from the log.
-const RECENT_COMMITS_MAX: usize = 1024;
-/// Bytes of changed rows that a table keeps in memory; the oldest are let go first.
-const ROWS_BYTES_MAX: usize = 16 << 20;
 
 /// All rows that a commit changed, in the table's columns.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +23,8 @@ pub struct ChangedRows {
 }
 
 impl ChangedRows {
-    fn bytes(&self) -> usize {
+    /// What they take in memory.
+    pub(super) fn bytes(&self) -> usize {
         self.came.iter().chain(&self.went).map(RecordBatch::get_array_memory_size).sum()
     }
 }
@@ -124,10 +120,7 @@ impl Table {
 
     fn changes_blocking(&self, from: i64, to: i64) -> Result<Option<Changes>, Error> {
         let mut changes = Changes::default();
-        let known: Vec<Change> = {
-            let recent = self.recent.lock();
-            recent.iter().filter(|change| change.version > from && change.version <= to).cloned().collect()
-        };
+        let known = self.recent.lock().between(from, to);
         if known.len() as i64 == to - from {
             known.iter().try_for_each(|change| self.feed(change, &mut changes))?;
             return Ok(self.are_there(&changes).then_some(changes));
@@ -187,19 +180,4 @@ pub(super) fn change_of(
         false => before.files.iter().filter(|file| paths.contains(file.path.as_str())).cloned().collect(),
     };
     Change { version, added, removed, rows: None, data: change_files(lines) }
-}
-
-/// Notes a table's newest change and lets go of the oldest rows in memory, and of the oldest changes.
-pub(super) fn remember(recent: &mut VecDeque<Change>, change: Change) {
-    recent.push_back(change);
-    if recent.len() > RECENT_COMMITS_MAX {
-        recent.pop_front();
-    }
-    let mut bytes = 0;
-    for change in recent.iter_mut().rev() {
-        bytes += change.rows.as_ref().map_or(0, ChangedRows::bytes);
-        if bytes > ROWS_BYTES_MAX {
-            change.rows = None;
-        }
-    }
 }

@@ -21,6 +21,7 @@ mod name;
 mod partition;
 mod read;
 mod recall;
+mod recent;
 mod scan;
 mod schema;
 mod scratch;

@@ -10,10 +10,11 @@
 //! commit; nothing is listed or replayed.
 
 use super::action::{Line, Txn};
-use super::changes::{Change, ChangedRows, change_of, remember};
+use super::changes::{Change, ChangedRows, change_of};
 use super::index::Indexes;
 use super::log;
 use super::read::conform;
+use super::recent::Recent;
 use super::schema::{self, TableDefinition};
 use super::snapshot::{DataFile, Snapshot};
 use super::store::{Put, Stamp, Store};
@@ -93,8 +94,8 @@ pub struct Table {
     /// The versions just before it, oldest first.
     previous: Mutex<VecDeque<Arc<Snapshot>>>,
     commits: Mutex<()>,
-    /// The newest commits' changes, oldest first.
-    pub(super) recent: Mutex<VecDeque<Change>>,
+    /// The newest commits' changes.
+    pub(super) recent: Mutex<Recent>,
     pub(super) tombstones: Mutex<HashMap<String, Tombstone>>,
     /// The newest commit's file and the log's folder as they were seen, of a table that others write.
     pub(super) seen: Mutex<[Option<Stamp>; 2]>,
@@ -111,7 +112,7 @@ impl Table {
             snapshot: ArcSwap::from_pointee(loaded.snapshot),
             previous: Mutex::default(),
             commits: Mutex::new(()),
-            recent: Mutex::new(VecDeque::new()),
+            recent: Mutex::default(),
             tombstones: Mutex::new(loaded.tombstones),
             seen: Mutex::default(),
         }))
@@ -390,7 +391,7 @@ impl Table {
             }
         }
         let change = Change { rows, ..change_of(&self.snapshot(), next.version, lines, &added) };
-        remember(&mut self.recent.lock(), change);
+        self.recent.lock().push(change, clock::instant());
         let before = self.snapshot.swap(Arc::clone(next));
         let mut previous = self.previous.lock();
         previous.push_back(before);

@@ -127,7 +127,7 @@ impl Table {
         }
     }
 
-    /// Writes a checkpoint when enough was committed since the last, then deletes what no reader needs any more:
+    /// Lets go of changed rows in memory that are old, writes a checkpoint when enough was committed since the last, then deletes what no reader needs any more:
     /// commits below `floor` that a checkpoint covers, and files removed at or below `floor` longer than `keep` ago.
     /// `floor` is the oldest version that an epoch, a consumer or a reader still names.
     pub async fn tidy(self: &Arc<Self>, floor: i64, settings: UpkeepSettings) -> Result<(), Error> {
@@ -161,6 +161,7 @@ impl Table {
     }
 
     fn tidy_blocking(&self, floor: i64, settings: &UpkeepSettings) -> Result<(), Error> {
+        self.recent.lock().let_go(clock::instant());
         let snapshot = self.snapshot();
         let listing = log::list(self.store())?;
         let last = listing.checkpoints.last().copied().unwrap_or(0);
