@@ -5,25 +5,15 @@
 //! they are carried over versions that differ in files alone, so that the log before these can go.
 
 use super::Error;
-use super::model::CONSUMED;
+use super::model::{CONSUMED, consumed};
 use super::redo::TAKEN;
-use crate::lake::{Commit, Snapshot, Table, TableName};
-use std::collections::BTreeMap;
+use crate::lake::{Commit, Table};
 use std::sync::Arc;
 
 /// Application versions of a table of which rows were erased last: from which version, and how many.
 pub const ERASED_FROM: &str = "sluice.erased.from";
 /// See [`ERASED_FROM`].
 pub const ERASED_ROWS: &str = "sluice.erased.rows";
-
-/// The versions that a table's rows were computed from.
-pub fn consumed(snapshot: &Snapshot) -> BTreeMap<TableName, i64> {
-    let named = |(name, version): (&str, i64)| {
-        let (schema, name) = name.split_once('.')?;
-        Some((TableName::new(schema, name), version)).filter(|_| version >= 0)
-    };
-    snapshot.transactions_of(CONSUMED).filter_map(named).collect()
-}
 
 /// Lets a table that follows another go on from version `to`. True when it has come there, or was there; false when rows
 /// came or went before `until` that it has not taken yet. Whatever happened from `until` to `to` is no news to it; `erased`

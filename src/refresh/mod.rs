@@ -76,10 +76,10 @@ pub use auditor::AuditRecord;
 pub use backfill::{BackfillRecord, Range};
 pub use control::{Control, Extent, Refusal};
 pub use epochs::{EpochRow, EpochTable, epochs_schema};
-pub use erased::{ERASED_FROM, ERASED_ROWS, carry_over, consumed};
+pub use erased::{ERASED_FROM, ERASED_ROWS, carry_over};
 pub use explain::{explain, why_not};
 pub use model::{
-    Model, ModelStatus, Reads, RefreshRecord, StatusBoard, definition_id, hidden_tables, open_model,
+    Model, ModelStatus, Reads, RefreshRecord, StatusBoard, consumed, definition_id, hidden_tables, open_model,
 };
 pub use trigger::{backoff, next_due, spread};
 pub use unit_test::{Subject, Tested, unit_test_failure};

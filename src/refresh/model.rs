@@ -76,6 +76,15 @@ pub struct Model {
     pub(super) past: Mutex<Past>,
 }
 
+/// The versions that a table's rows were computed from, those of hidden tables too.
+pub fn consumed(snapshot: &Snapshot) -> BTreeMap<TableName, i64> {
+    let named = |(name, version): (&str, i64)| {
+        let (schema, name) = name.split_once('.')?;
+        Some((TableName::new(schema, name), version)).filter(|_| version >= 0)
+    };
+    snapshot.transactions_of(CONSUMED).filter_map(named).collect()
+}
+
 /// What decides how a view is refreshed: known from its definition alone.
 pub(super) struct Outline<'a> {
     pub(super) name: &'a TableName,
@@ -103,12 +112,7 @@ impl Model {
 
     /// The versions that the stored rows were computed from, those of hidden tables too.
     pub(super) fn consumed(&self) -> BTreeMap<TableName, i64> {
-        let snapshot = self.table.snapshot();
-        let named = |(name, version): (&str, i64)| {
-            let (schema, name) = name.split_once('.')?;
-            Some((TableName::new(schema, name), version)).filter(|_| version >= 0)
-        };
-        snapshot.transactions_of(CONSUMED).filter_map(named).collect()
+        consumed(&self.table.snapshot())
     }
 
     /// True when nothing has moved since these versions were consumed.

@@ -2,8 +2,8 @@
 
 use super::message::Message;
 use super::outbox::{Due, Outcome};
+use super::watcher::sleep_until;
 use super::{Alerts, email, webhook};
-use crate::ops::clock;
 use crate::ops::secret::Secrets;
 use crate::sql::{ConnectionDefinition, Target};
 use reqwest::Client;
@@ -36,13 +36,10 @@ impl Courier {
                     let Some(outcome) = self.try_once(&named, &message).await else { return };
                     self.alerts.settle(&target, &message.key, outcome);
                 }
-                Due::At(time) => {
-                    let pause = (time - clock::now()).to_std().unwrap_or_default();
-                    tokio::select! {
-                        () = self.stop.cancelled() => return,
-                        () = tokio::time::sleep(pause) => {}
-                    }
-                }
+                Due::At(time) => tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    () = sleep_until(Some(time)) => {}
+                },
                 Due::Nothing => tokio::select! {
                     () = self.stop.cancelled() => return,
                     pushed = self.pushed.changed() => if pushed.is_err() { return },

@@ -92,7 +92,7 @@ impl Watcher {
 }
 
 /// Never ends without a time.
-async fn sleep_until(time: Option<DateTime<Utc>>) {
+pub(super) async fn sleep_until(time: Option<DateTime<Utc>>) {
     match time {
         Some(time) => tokio::time::sleep((time - clock::now()).to_std().unwrap_or_default()).await,
         None => std::future::pending().await,

@@ -168,6 +168,18 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Passes what stands behind a member of an object: true when another follows, false behind the last.
+    pub(super) fn another_member(&mut self) -> Result<bool, Box<Fault>> {
+        self.skip_whitespace();
+        let another = match self.peek() {
+            Some(b',') => true,
+            Some(b'}') => false,
+            _ => return Err(self.expected("\",\" or \"}\"")),
+        };
+        self.at += 1;
+        Ok(another)
+    }
+
     /// An error that says what should stand here.
     pub(super) fn expected(&self, what: &str) -> Box<Fault> {
         Fault::syntax(what, self.at)

@@ -73,14 +73,10 @@ fn read_object(cursor: &mut Cursor<'_>, columns: &mut Row, row: usize) -> Outcom
                 }
             }
         }
-        cursor.skip_whitespace();
-        match cursor.peek() {
-            Some(b',') => cursor.at += 1,
-            Some(b'}') => break,
-            _ => return Err(cursor.expected("\",\" or \"}\"")),
+        if !cursor.another_member()? {
+            break;
         }
     }
-    cursor.at += 1;
     match misfits.into_iter().next() {
         Some((_, fault)) => Err(fault),
         None => columns.complete(row),

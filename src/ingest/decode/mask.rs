@@ -259,14 +259,10 @@ impl Masker {
                     }
                 }
             }
-            cursor.skip_whitespace();
-            match cursor.peek() {
-                Some(b',') => cursor.at += 1,
-                Some(b'}') => break,
-                _ => return Err(cursor.expected("\",\" or \"}\"")),
+            if !cursor.another_member()? {
+                break;
             }
         }
-        cursor.at += 1;
         out.push(b'}');
         Ok(())
     }
