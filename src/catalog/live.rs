@@ -20,6 +20,11 @@ use std::sync::Arc;
 /// A row of a system table, in the order of its columns.
 pub type Row = Vec<ScalarValue>;
 
+/// A time in a row.
+pub fn time(value: Option<DateTime<Utc>>) -> ScalarValue {
+    ScalarValue::TimestampMicrosecond(value.map(|time| time.timestamp_micros()), Some("UTC".into()))
+}
+
 /// Rows as a batch.
 pub fn batch_of(schema: &SchemaRef, rows: Vec<Row>) -> Result<RecordBatch> {
     let columns = (0..schema.fields().len())

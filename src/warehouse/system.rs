@@ -12,6 +12,7 @@ use super::rights::Rights;
 use super::sources::RunningSource;
 use super::{backfills, define, deploy, incidents, quarantined, rights};
 use crate::catalog::cut::{Cut, Relation, RelationKind};
+pub(super) use crate::catalog::live::time;
 use crate::catalog::live::{Journal, JournalTable, LiveTable, NewestTable, Row};
 use crate::catalog::project::{Model, Project};
 use crate::deliver::alerts::{Alerts, NOTIFICATIONS, log_schema, notifications_schema};
@@ -505,10 +506,6 @@ pub(super) fn text(value: &str) -> ScalarValue {
 
 pub(super) fn optional_text(value: Option<&str>) -> ScalarValue {
     ScalarValue::Utf8(value.map(str::to_string))
-}
-
-pub(super) fn time(value: Option<DateTime<Utc>>) -> ScalarValue {
-    ScalarValue::TimestampMicrosecond(value.map(|t| t.timestamp_micros()), Some("UTC".into()))
 }
 
 pub(super) fn seconds_since(then: DateTime<Utc>) -> f64 {

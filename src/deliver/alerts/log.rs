@@ -4,7 +4,7 @@
 use super::instance::{Instance, Labels, Phase};
 use super::message::Message;
 use super::outbox::{Settled, State};
-use crate::catalog::live::{Journal, Row};
+use crate::catalog::live::{Journal, Row, time};
 use crate::lake;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
@@ -103,10 +103,6 @@ fn of_message(message: &Message, state: State, now: DateTime<Utc>) -> Row {
         message.target.as_str().into(),
         time(Some(message.at())),
     ]
-}
-
-fn time(value: Option<DateTime<Utc>>) -> ScalarValue {
-    ScalarValue::TimestampMicrosecond(value.map(|time| time.timestamp_micros()), Some("UTC".into()))
 }
 
 fn json(value: &impl Serialize) -> ScalarValue {
