@@ -164,15 +164,18 @@ impl<'a> Evaluator<'a> {
         .boxed()
     }
 
-    /// A small side first: what it narrows the other to decides how that is gone about in turn. A side may be small only
-    /// once it has been reduced itself.
+    /// The side of the change first, wherever it stands: what it narrows the other to decides how that is gone about in
+    /// turn. A filtered dimension, though small, narrows less. A side may be small only once it has been reduced itself.
     async fn reduce_join(
         &self,
         join: &Opaque<Join>,
         left: &Opaque<LogicalPlan>,
         right: &Opaque<LogicalPlan>,
     ) -> Result<Opaque<LogicalPlan>, Error> {
-        if let Some(met) = self.meet(join, left, right).await? {
+        let (small, large) = if largest(left)? > largest(right)? { (right, left) } else { (left, right) };
+        if smallest(small)? <= smallest(large)?
+            && let Some(met) = self.meet(join, left, right).await?
+        {
             return Ok(met);
         }
         let (left, right) = (self.reduce(left.clone()).await?, self.reduce(right.clone()).await?);
@@ -326,14 +329,24 @@ fn is_large(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
 
 /// The rows of the largest of a plan's tables.
 fn largest(plan: &LogicalPlan) -> Result<u64, DataFusionError> {
-    let mut largest = 0;
+    Ok(rows_of_tables(plan)?.into_iter().max().unwrap_or_default())
+}
+
+/// The rows of the smallest of a plan's tables: none where a change is among them.
+fn smallest(plan: &LogicalPlan) -> Result<u64, DataFusionError> {
+    Ok(rows_of_tables(plan)?.into_iter().min().unwrap_or_default())
+}
+
+/// The rows of each table that a plan scans; what is in memory counts as none.
+fn rows_of_tables(plan: &LogicalPlan) -> Result<Vec<u64>, DataFusionError> {
+    let mut rows = Vec::new();
     plan.apply(|node| {
         if let LogicalPlan::TableScan(scan) = node {
-            largest = largest.max(rows_of(scan).unwrap_or(0));
+            rows.push(rows_of(scan).unwrap_or(0));
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(largest)
+    Ok(rows)
 }
 
 /// The rows that a plan's scans look up one by one.
