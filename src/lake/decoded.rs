@@ -15,7 +15,8 @@ use arrow::error::ArrowError;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use roaring::RoaringTreemap;
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes of columns kept in memory.
@@ -35,16 +36,26 @@ const INDEXED_ROWS_MAX: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct ReadsAgain;
 
-/// A column of a file's rows: its path, the deletion vector that has taken some of them, the column's name.
-type ColumnKey = (Arc<Path>, Option<Arc<str>>, Arc<str>);
+/// A column of a file: its path, which of the rows, the column's name.
+type ColumnKey = (Arc<Path>, Rows, Arc<str>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Rows {
+    All,
+    /// Those that a deletion vector leaves. Of each file one vector's are kept: the newest that was asked for.
+    Live,
+}
 
 /// A column in pieces.
 type Column = Arc<[ArrayRef]>;
 
+/// A column that is kept, and of live rows which deletion vector has taken the others.
+type Kept = (Option<Arc<str>>, Column);
+
 /// The columns that a lake keeps in memory.
 #[derive(Debug)]
 pub(super) struct Decoded {
-    columns: Cache<ColumnKey, Column, Weight>,
+    columns: Cache<ColumnKey, Kept, Weight>,
     /// Files that were read before.
     read: Cache<Arc<Path>, (), Weight>,
 }
@@ -58,8 +69,8 @@ impl Default for Decoded {
     }
 }
 
-impl Weighter<ColumnKey, Column> for Weight {
-    fn weight(&self, _: &ColumnKey, column: &Column) -> u64 {
+impl Weighter<ColumnKey, Kept> for Weight {
+    fn weight(&self, _: &ColumnKey, (_, column): &Kept) -> u64 {
         column.iter().map(|piece| piece.get_array_memory_size() as u64).sum::<u64>() + 128
     }
 }
@@ -75,6 +86,12 @@ impl Decoded {
     pub(super) fn clear(&self) {
         self.columns.clear();
         self.read.clear();
+    }
+
+    /// Forgets what is kept of some files.
+    pub(super) fn forget(&self, files: &HashSet<PathBuf>) {
+        self.columns.retain(|(path, ..), _| !files.contains(path.as_ref()));
+        self.read.retain(|path, ()| !files.contains(path.as_ref()));
     }
 
     /// True when reading these files from memory is what they are kept for: they are few and small, and the larger ones
@@ -159,8 +176,11 @@ impl Decoded {
     }
 
     fn get(&self, path: &Arc<Path>, vector: Option<&Arc<str>>, schema: &Schema) -> Option<Vec<Column>> {
-        let key = |name: &str| (Arc::clone(path), vector.cloned(), Arc::from(name));
-        schema.fields().iter().map(|field| self.columns.get(&key(field.name()))).collect()
+        let kept = |name: &str| {
+            let (of, column) = self.columns.get(&key(path, vector, name))?;
+            (of.as_ref() == vector).then_some(column)
+        };
+        schema.fields().iter().map(|field| kept(field.name())).collect()
     }
 
     fn keep(
@@ -170,11 +190,16 @@ impl Decoded {
         schema: &Schema,
         columns: Vec<Column>,
     ) -> Vec<Column> {
-        let key = |name: &str| (Arc::clone(path), vector.cloned(), Arc::from(name));
-        let named = schema.fields().iter().zip(&columns);
-        named.for_each(|(field, column)| self.columns.insert(key(field.name()), Arc::clone(column)));
+        for (field, column) in schema.fields().iter().zip(&columns) {
+            self.columns.insert(key(path, vector, field.name()), (vector.cloned(), Arc::clone(column)));
+        }
         columns
     }
+}
+
+fn key(path: &Arc<Path>, vector: Option<&Arc<str>>, column: &str) -> ColumnKey {
+    let rows = if vector.is_some() { Rows::Live } else { Rows::All };
+    (Arc::clone(path), rows, Arc::from(column))
 }
 
 /// Columns of all the rows of a file, deleted ones too. Blocks.

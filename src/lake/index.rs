@@ -29,7 +29,8 @@ use quick_cache::sync::Cache;
 use quick_cache::{OptionsBuilder, Weighter};
 use roaring::RoaringTreemap;
 use std::cmp::Ordering;
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes of indexes kept in memory: 128 million rows. Where they do not fit, each refresh builds some of them anew.
@@ -108,6 +109,19 @@ impl Indexes {
         self.decoded.clear();
         self.indexes.clear();
         self.footers.clear();
+    }
+
+    /// Forgets what is kept of some files.
+    pub(super) fn forget(&self, files: &HashSet<PathBuf>) {
+        self.decoded.forget(files);
+        self.indexes.retain(|(path, _), _| !files.contains(path.as_ref()));
+        self.footers.retain(|path, _| !files.contains(path.as_ref()));
+    }
+
+    /// True when something is kept of a file.
+    #[cfg(test)]
+    pub(super) fn has(&self, file: &Path) -> bool {
+        self.footers.iter().any(|(path, _)| path.as_ref() == file)
     }
 
     /// A file's footer with its offset index, so that a selection of rows reads their pages alone. Blocks.

@@ -31,6 +31,7 @@ use roaring::RoaringTreemap;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 /// Versions before the newest that are kept in memory: refreshes start from them.
 const PREVIOUS_MAX: usize = 4;
@@ -97,6 +98,8 @@ pub struct Table {
     /// The newest commits' changes.
     pub(super) recent: Mutex<Recent>,
     pub(super) tombstones: Mutex<HashMap<String, Tombstone>>,
+    /// Files that left before then are forgotten, milliseconds since 1970.
+    pub(super) forgotten_ms: AtomicI64,
     /// The newest commit's file and the log's folder as they were seen, of a table that others write.
     pub(super) seen: Mutex<[Option<Stamp>; 2]>,
 }
@@ -114,6 +117,7 @@ impl Table {
             commits: Mutex::new(()),
             recent: Mutex::default(),
             tombstones: Mutex::new(loaded.tombstones),
+            forgotten_ms: AtomicI64::default(),
             seen: Mutex::default(),
         }))
     }

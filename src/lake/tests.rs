@@ -1,6 +1,7 @@
 //! A table against a list of numbers: whatever is done to the one is done to the other.
 
 use super::*;
+use crate::ops::clock;
 use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use chrono::DateTime;
@@ -306,4 +307,29 @@ async fn who_asks_again_opens_no_files() {
     assert_eq!(opened(Some(two)).await, (vec![3, 5], false));
     // The first file cannot match; the other alone is small.
     assert_eq!(opened(Some(col("n").gt(lit(61i64)))).await, (many[62..].to_vec(), false));
+}
+
+/// Of a file that was folded away nothing stays in memory but for a while.
+#[tokio::test]
+async fn files_that_left_are_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lake, table) = open(folder.path());
+    append(&table, &[1, 2], None).await;
+    append(&table, &[3], None).await;
+    let read = async || {
+        let frame = reads_again().read_table(lake.provider(&table.snapshot())).unwrap();
+        sorted(&frame.collect().await.unwrap())
+    };
+    assert_eq!(read().await, [1, 2, 3]);
+    let old = table.snapshot().files.clone();
+    let is_kept = |file: &DataFile| table.indexes().has(&table.store().path(&file.path));
+    assert!(old.iter().all(|file| is_kept(file)));
+
+    table.fold(old.clone()).await.unwrap();
+    assert_eq!(read().await, [1, 2, 3]);
+    table.forget_gone(clock::now_ms());
+    assert!(old.iter().all(|file| is_kept(file)), "just now they were read");
+    table.forget_gone(clock::now_ms() + upkeep::REMEMBERED_MS + 1);
+    assert!(!old.iter().any(|file| is_kept(file)));
+    assert!(table.snapshot().files.iter().all(|file| is_kept(file)));
 }

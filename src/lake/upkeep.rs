@@ -16,8 +16,13 @@ use crate::ops::failpoint::{self, Point};
 use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// What is kept in memory of a file outlives it by this: older versions are mostly read just after they were the newest.
+pub(super) const REMEMBERED_MS: i64 = 60_000;
 
 /// When upkeep acts.
 #[derive(Clone, Copy, Debug)]
@@ -127,8 +132,8 @@ impl Table {
         }
     }
 
-    /// Lets go of changed rows in memory that are old, writes a checkpoint when enough was committed since the last, then deletes what no reader needs any more:
-    /// commits below `floor` that a checkpoint covers, and files removed at or below `floor` longer than `keep` ago.
+    /// Lets go of changed rows in memory that are old and of what is kept there of files that left, writes a checkpoint
+    /// when enough was committed since the last, then deletes what no reader needs any more: commits below `floor` that a checkpoint covers, and files removed at or below `floor` longer than `keep` ago.
     /// `floor` is the oldest version that an epoch, a consumer or a reader still names.
     pub async fn tidy(self: &Arc<Self>, floor: i64, settings: UpkeepSettings) -> Result<(), Error> {
         self.blocking(move |table| table.tidy_blocking(floor, &settings)).await
@@ -162,6 +167,7 @@ impl Table {
 
     fn tidy_blocking(&self, floor: i64, settings: &UpkeepSettings) -> Result<(), Error> {
         self.recent.lock().let_go(clock::instant());
+        self.forget_gone(clock::now_ms());
         let snapshot = self.snapshot();
         let listing = log::list(self.store())?;
         let last = listing.checkpoints.last().copied().unwrap_or(0);
@@ -176,6 +182,20 @@ impl Table {
             failpoint::pass(Point::LogDeleted, || self.name().to_string());
         }
         self.vacuum(&snapshot, floor, settings.keep)
+    }
+
+    /// Lets go of what is kept in memory of files that left the table a while ago.
+    pub(super) fn forget_gone(&self, now_ms: i64) {
+        let until_ms = now_ms.saturating_sub(REMEMBERED_MS);
+        let since_ms = self.forgotten_ms.swap(until_ms, Ordering::Relaxed);
+        let gone: HashSet<PathBuf> = {
+            let tombstones = self.tombstones.lock();
+            let gone = tombstones.iter().filter(|(_, t)| (since_ms..until_ms).contains(&t.removed_ms));
+            gone.map(|(path, _)| self.store().path(path)).collect()
+        };
+        if !gone.is_empty() {
+            self.indexes().forget(&gone);
+        }
     }
 
     fn vacuum(&self, snapshot: &Snapshot, floor: i64, keep: Duration) -> Result<(), Error> {
