@@ -15,12 +15,15 @@ use crate::ops::clock;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How often a view that depends on `now()` is computed while no input moves.
 const CLOCK_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long a view waits for others that it reads and that are just being computed, at most.
+const GATHER_MAX: Duration = Duration::from_millis(100);
 
 /// What a lane reports.
 #[derive(Debug)]
@@ -68,6 +71,8 @@ impl Lane {
         // The cut that `consumed` is of: its tables are the old versions that changes are derived from.
         let mut base: Option<Arc<Cut>> = None;
         let mut last: Option<DateTime<Utc>> = None;
+        // The first cut that it has not followed, and since when.
+        let mut due: Option<(Arc<Cut>, Instant)> = None;
         let mut failures = 0u32;
         loop {
             let cut = Arc::clone(&self.cuts.borrow_and_update());
@@ -94,6 +99,15 @@ impl Lane {
                 self.rest(wait).await;
                 continue;
             }
+            let (since, began) = due.get_or_insert_with(|| (Arc::clone(&cut), clock::instant()));
+            let gathering = GATHER_MAX.saturating_sub(began.elapsed());
+            let is_settled = || self.maintained.is_settled(&self.model.name, since, &cut);
+            if !is_asked && !gathering.is_zero() && !is_settled() {
+                if !self.wait(gathering).await {
+                    return;
+                }
+                continue;
+            }
             let Ok(_permit) = self.permits.acquire().await else { return };
             // The cut may have moved on while waiting for a turn: the newest is computed.
             let mut cut = Arc::clone(&self.cuts.borrow_and_update());
@@ -101,6 +115,7 @@ impl Lane {
                 // Time passes although no epoch comes.
                 cut = Arc::new(Cut { wave_time: clock::now(), ..Cut::clone(&cut) });
             }
+            due = None;
             let asks = self.asks.take();
             let is_full = asks.iter().any(|ask| ask.extent > Extent::Changes);
             let started = clock::instant();

@@ -95,8 +95,8 @@ impl Standing {
     }
 
     fn computed(&self, kind: RelationKind) -> Option<Arc<Computed>> {
-        let is_view = kind == RelationKind::MaterializedView;
-        is_view.then(|| Arc::new(Computed { inputs: self.inputs.clone(), at: self.computed_at }))
+        let is_model = matches!(kind, RelationKind::MaterializedView | RelationKind::StreamingTable);
+        is_model.then(|| Arc::new(Computed { inputs: self.inputs.clone(), at: self.computed_at }))
     }
 }
 
