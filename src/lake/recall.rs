@@ -1,8 +1,10 @@
 //! Rows for readers without their files being scanned: columns from memory, or the few rows that a key index tells.
 
 use super::Error;
+use super::in_parts::read_in_parts;
 use super::read::read_rows;
 use super::scan::{FilesProvider, external};
+use super::snapshot::DataFile;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{Column, ScalarValue, project_schema};
@@ -21,14 +23,15 @@ impl FilesProvider {
         let (indexes, snapshot) = (Arc::clone(&self.indexes), Arc::clone(&self.snapshot));
         let (files, wanted) = (self.files.clone(), Arc::clone(&schema));
         let read = tokio::task::spawn_blocking(move || -> std::result::Result<_, Error> {
-            let mut batches = Vec::new();
-            for file in &files {
+            let read = |file: &Arc<DataFile>| {
+                let mut batches = Vec::new();
                 read_rows::<Error>(&indexes, &snapshot, file, &wanted, |batch, _| {
                     batches.push(batch);
                     Ok(())
                 })?;
-            }
-            Ok(batches)
+                Ok(batches)
+            };
+            Ok(read_in_parts::<_, Error>(&files, read)?.concat())
         });
         let batches = read.await.map_err(external)?.map_err(external)?;
         Ok(MemorySourceConfig::try_new_exec(&[batches], schema, None)?)

@@ -48,10 +48,11 @@ impl Stood {
         let snapshot = table.snapshot();
         let whole: HashMap<&str, &Arc<DataFile>> =
             snapshot.files.iter().map(|file| (file.path.as_str(), file)).collect();
-        let (mut parts, mut rows_read) = (Vec::new(), 0);
-        for looked_up in files_of(table, &snapshot, keys.columns(), keys.values())? {
-            let Some(file) = whole.get(looked_up.path.as_str()) else { continue };
-            table.read_file::<Error>(&snapshot, &looked_up, |rows, mut positions| {
+        let files = files_of(table, &snapshot, keys.columns(), keys.values())?;
+        let read = lake::read_in_parts::<_, Error>(&files, |looked_up| {
+            let (mut parts, mut rows_read) = (Vec::new(), 0);
+            let Some(file) = whole.get(looked_up.path.as_str()) else { return Ok((parts, rows_read)) };
+            table.read_file::<Error>(&snapshot, looked_up, |rows, mut positions| {
                 rows_read += positions.len() as u64;
                 let meant = keys.held(&rows)?;
                 let mut each = meant.iter();
@@ -62,7 +63,10 @@ impl Stood {
                 }
                 Ok(())
             })?;
-        }
+            Ok((parts, rows_read))
+        });
+        let (parts, rows_read): (Vec<_>, Vec<u64>) = read?.into_iter().unzip();
+        let (parts, rows_read) = (parts.into_iter().flatten().collect(), rows_read.iter().sum());
         Ok(Self { snapshot, parts, rows_read })
     }
 
