@@ -6,10 +6,10 @@
 mod alone;
 mod constants;
 mod filters;
+mod forgetting;
 pub mod functions;
 mod kept;
 mod not_in;
-mod padding;
 mod pauses;
 mod planner;
 mod split;
@@ -122,7 +122,7 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::default().rules;
     rules.retain(|rule| rule.name() != "FilterPushdown");
     let sorted = rules.iter().position(|rule| rule.name() == "EnsureRequirements");
-    rules.insert(sorted.unwrap_or(0), Arc::new(padding::Padding));
+    rules.insert(sorted.unwrap_or(0), Arc::new(forgetting::Forgetting));
     rules.push(Arc::new(pauses::Pauses));
     rules
 }

@@ -1,10 +1,13 @@
-//! What is constant, or equal, in an operator's input need not be in its rows: some of them have NULL instead.
+//! What DataFusion 55 claims to know of an operator's rows and what does not hold above it is forgotten there.
 //!
-//! DataFusion 55 keeps the constants of both sides of an outer join (`k` after `WHERE k = 5`, a count that statistics
-//! tell), and columns that are equal below grouping sets, which set each to NULL on its own. What sorts or groups by such
-//! columns above leaves them out: rows come in a wrong order, windows and groups are cut wrongly. An input that may be
-//! padded with NULL therefore says nothing of them. Nor does an input of a union: each is sorted by those columns that are
-//! left in it, and the union then knows of no order that all have.
+//! Constant or equal columns need not be so in padded rows: it keeps the constants of both sides of an outer join (`k` after
+//! `WHERE k = 5`, a count that statistics tell), and columns that are equal below grouping sets, which set each to NULL on its
+//! own. What sorts or groups by such columns above leaves them out: rows come in a wrong order, windows and groups are cut
+//! wrongly. Nor does an input of a union tell of them: each is sorted by those columns that are left in it, and the union then
+//! knows of no order that all have.
+//!
+//! Groups are unique by their keys, which it knows by their places; a projection puts other columns there, and they are taken
+//! for unique: what sorts by one of them leaves out the columns behind it.
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::JoinType;
@@ -16,7 +19,7 @@ use datafusion::physical_expr::equivalence::{EquivalenceClass, EquivalenceGroup}
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateOutputMode};
 use datafusion::physical_plan::execution_plan::{
     CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions,
 };
@@ -35,25 +38,23 @@ use std::sync::Arc;
 
 /// Hides what does not hold in padded rows. Has to come before sorts and partitions are decided.
 #[derive(Debug)]
-pub(super) struct Padding;
+pub(super) struct Forgetting;
 
-impl PhysicalOptimizerRule for Padding {
+impl PhysicalOptimizerRule for Forgetting {
     fn name(&self) -> &str {
-        "padding"
+        "forgetting"
     }
 
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let hidden = plan.transform_up(|node| {
             let inputs = node.children().into_iter().cloned().enumerate();
             let mut is_hidden = false;
-            let inputs = inputs.map(|(place, input)| match padded(node.as_ref(), place) {
-                Some(padded)
-                    if has_sets(node.as_ref()) || !input.equivalence_properties().eq_group().is_empty() =>
-                {
+            let inputs = inputs.map(|(place, input)| match forgotten(node.as_ref(), place, &input) {
+                Some(forgotten) => {
                     is_hidden = true;
-                    PaddedExec::over(input, padded)
+                    ForgettingExec::over(input, forgotten)
                 }
-                _ => Ok(input),
+                None => Ok(input),
             });
             let inputs = inputs.collect::<Result<Vec<_>>>()?;
             if !is_hidden {
@@ -70,13 +71,15 @@ impl PhysicalOptimizerRule for Padding {
     }
 }
 
-/// Which of an input's columns are NULL in a row that is padded.
+/// What of an input does not hold above it.
 #[derive(Clone, Copy, Debug)]
-enum Padded {
-    /// All: where nothing of this side of a join matches.
-    Together,
-    /// Some: those that a grouping set lacks; or, in a union, none, but other inputs' rows stand beside.
-    Apart,
+enum Forgotten {
+    /// What columns are, but for those that are equal: all are NULL where nothing of this side of a join matches.
+    Values,
+    /// Which are equal, too: some are NULL, those that a grouping set lacks; or, in a union, other inputs' rows stand beside.
+    Equalities,
+    /// Which are unique.
+    Uniqueness,
 }
 
 /// True for an aggregate over grouping sets. Each set goes through the rows of a batch anew: an order of the input, which a
@@ -86,65 +89,84 @@ fn has_sets(node: &dyn ExecutionPlan) -> bool {
     node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| !aggregate.group_expr().is_single())
 }
 
-/// How an input of an operator is padded in its rows.
-fn padded(node: &dyn ExecutionPlan, place: usize) -> Option<Padded> {
-    if has_sets(node) || node.is::<UnionExec>() {
-        return Some(Padded::Apart);
+/// What of an operator's input does not hold in its rows.
+fn forgotten(node: &dyn ExecutionPlan, place: usize, input: &Arc<dyn ExecutionPlan>) -> Option<Forgotten> {
+    let is_told = !input.equivalence_properties().eq_group().is_empty();
+    if has_sets(node) || node.is::<UnionExec>() && is_told {
+        return Some(Forgotten::Equalities);
     }
+    if is_padded(node, place) && is_told {
+        return Some(Forgotten::Values);
+    }
+    is_grouped(input.as_ref()).then_some(Forgotten::Uniqueness)
+}
+
+/// True for whole groups; parts of them go to an aggregate and nowhere else.
+fn is_grouped(input: &dyn ExecutionPlan) -> bool {
+    input.downcast_ref::<AggregateExec>().is_some_and(|aggregate| {
+        aggregate.mode().output_mode() == AggregateOutputMode::Final && !aggregate.group_expr().is_empty()
+    })
+}
+
+/// True where an input's columns are NULL in the rows that a join makes without it.
+fn is_padded(node: &dyn ExecutionPlan, place: usize) -> bool {
     let hash = node.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
     let merge = node.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type);
     let nested = node.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type());
-    let is_padded = match hash.or(merge).or(nested)? {
-        JoinType::Left => place == 1,
-        JoinType::Right => place == 0,
-        JoinType::Full => true,
+    match hash.or(merge).or(nested) {
+        Some(JoinType::Left) => place == 1,
+        Some(JoinType::Right) => place == 0,
+        Some(JoinType::Full) => true,
         _ => false,
-    };
-    is_padded.then_some(Padded::Together)
-}
-
-/// The rows of its input, of which is known what still holds once padded rows are among them.
-#[derive(Clone, Debug)]
-struct PaddedExec {
-    input: Arc<dyn ExecutionPlan>,
-    padded: Padded,
-    properties: Arc<PlanProperties>,
-}
-
-impl PaddedExec {
-    fn over(input: Arc<dyn ExecutionPlan>, padded: Padded) -> Result<Arc<dyn ExecutionPlan>> {
-        let known = still_known(input.equivalence_properties(), padded, input.schema())?;
-        let properties = PlanProperties::clone(input.properties()).with_eq_properties(known);
-        Ok(Arc::new(Self { input, padded, properties: Arc::new(properties) }))
     }
 }
 
-/// Columns that are equal, if they are NULL together; what is computed of NULL need not be. No order either: one that is
+/// The rows of its input, of which is known what holds above.
+#[derive(Clone, Debug)]
+struct ForgettingExec {
+    input: Arc<dyn ExecutionPlan>,
+    forgotten: Forgotten,
+    properties: Arc<PlanProperties>,
+}
+
+impl ForgettingExec {
+    fn over(input: Arc<dyn ExecutionPlan>, forgotten: Forgotten) -> Result<Arc<dyn ExecutionPlan>> {
+        let known = still_known(input.equivalence_properties(), forgotten, input.schema())?;
+        let properties = PlanProperties::clone(input.properties()).with_eq_properties(known);
+        Ok(Arc::new(Self { input, forgotten, properties: Arc::new(properties) }))
+    }
+}
+
+/// Of values, columns that are equal, if they are NULL together; what is computed of NULL need not be. Of no order: one that is
 /// asked for above would be made below, where what is constant is left out of it.
 fn still_known(
     known: &EquivalenceProperties,
-    padded: Padded,
+    forgotten: Forgotten,
     schema: SchemaRef,
 ) -> Result<EquivalenceProperties> {
-    let mut still = EquivalenceProperties::new(schema).with_constraints(known.constraints().clone());
-    if let Padded::Together = padded {
-        let is_column = |expr: &&Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().is_some();
-        let classes = known.eq_group().iter();
-        let equal = classes.map(|class| EquivalenceClass::new(class.iter().filter(is_column).cloned()));
-        still.add_equivalence_group(EquivalenceGroup::new(equal))?;
+    let mut still = EquivalenceProperties::new(schema);
+    let is_column = |expr: &&Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().is_some();
+    match forgotten {
+        Forgotten::Uniqueness => still.add_equivalence_group(known.eq_group().clone())?,
+        Forgotten::Equalities => {}
+        Forgotten::Values => {
+            let classes = known.eq_group().iter();
+            let equal = classes.map(|class| EquivalenceClass::new(class.iter().filter(is_column).cloned()));
+            still.add_equivalence_group(EquivalenceGroup::new(equal))?;
+        }
     }
     Ok(still)
 }
 
-impl DisplayAs for PaddedExec {
+impl DisplayAs for ForgettingExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl ExecutionPlan for PaddedExec {
+impl ExecutionPlan for ForgettingExec {
     fn name(&self) -> &str {
-        "PaddedExec"
+        "ForgettingExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -170,7 +192,7 @@ impl ExecutionPlan for PaddedExec {
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Self::over(children.swap_remove(0), self.padded)
+        Self::over(children.swap_remove(0), self.forgotten)
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
