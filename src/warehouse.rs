@@ -289,7 +289,7 @@ impl House {
     }
 
     async fn start(&self, loaded: Loaded, stop: &CancellationToken) -> anyhow::Result<Running> {
-        let Loaded { project, planned, others, left_out } = loaded;
+        let Loaded { project, planned, others, left_out, unwatched } = loaded;
         if self.production.is_some() {
             let stored = project.models.iter().filter(|model| !matches!(model, Definition::View(_)));
             let here: Vec<String> = stored.map(|model| model.name().to_string()).collect();
@@ -315,6 +315,9 @@ impl House {
         for (name, reason) in left_out {
             self.leave_out(&name, &board, reason);
         }
+        for (name, reason) in &unwatched {
+            tracing::error!(%name, error = reason, "what was defined over a connection does not stand any more");
+        }
         let models = self.open_models(&project, planned.clone(), &others, &board).await?;
         let foreign = project.foreign.values();
         let foreign: Vec<Arc<RunningForeign>> =
@@ -329,6 +332,7 @@ impl House {
             retries_max: self.settings.limits.retries_max,
             incidents: Arc::clone(&self.incidents),
             alerts: Arc::clone(&self.alerts),
+            unwatched,
         };
         let alerts = alerts::Run {
             alerts: project.alerts.values().cloned().collect(),

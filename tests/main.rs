@@ -56,6 +56,7 @@ mod system;
 mod tidy;
 mod time;
 mod unit_tests;
+mod watches;
 
 use libtest_mimic::Arguments;
 use std::process::ExitCode;
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         expectations::trials(),
         quality::trials(),
         unit_tests::trials(),
+        watches::trials(),
         cdc::trials(),
         system::trials(),
         logins::trials(),

@@ -175,6 +175,10 @@ fn named(statement: &Statement) -> Option<Names> {
             Ddl::Drop { names, .. } => Names { relations: vec![], others: names.iter().map(spelt).collect() },
             Ddl::CreateSchema { name, .. } => Names { relations: vec![], others: vec![name.clone()] },
             Ddl::DropSchema { names, .. } => Names { relations: vec![], others: names.clone() },
+            Ddl::Watch(watching) => {
+                let (on, names) = (watching.on().cloned(), watching.names());
+                Names { relations: on.into_iter().collect(), others: names.to_vec() }
+            }
         },
         Statement::Access(access) => in_access(access),
         Statement::SetRole { role, .. } => {
@@ -265,11 +269,12 @@ fn in_access(statement: &AccessStatement) -> Names {
     }
 }
 
-/// Strings behind PASSWORD and ERASE SUBJECT, in all their forms, and what looks like a verifier.
+/// Strings behind PASSWORD, ERASE SUBJECT and the URL of a webhook, which lets in who knows it, in all their forms, and what
+/// looks like a verifier.
 static PASSWORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let string = r"[eE]?'(?:[^']|'')*'|\$\$.*?\$\$";
     Regex::new(&format!(
-        r"(?is)(\bpassword\b\s*=?\s*|\berase\s+subject\s+)(?:{string})|'SCRAM-SHA-256\$[^']*'"
+        r"(?is)(\bpassword\b\s*=?\s*|\berase\s+subject\s+|\bwebhook\s+\S+\s+url\s+)(?:{string})|'SCRAM-SHA-256\$[^']*'"
     ))
     .ok()
 });
@@ -299,6 +304,7 @@ mod tests {
             ("SELECT 'SCRAM-SHA-256$4096:a$b:c'", "SELECT '***'"),
             ("erase SUBJECT '42' DRY RUN", "erase SUBJECT '***' DRY RUN"),
             ("CREATE ROLE a PASSWORD SECRET s", "CREATE ROLE a PASSWORD SECRET s"),
+            ("THEN NOTIFY (WEBHOOK chat URL 'https://x/y')", "THEN NOTIFY (WEBHOOK chat URL '***')"),
             ("SELECT password FROM t WHERE a = 'x'", "SELECT password FROM t WHERE a = 'x'"),
         ] {
             assert_eq!(without_passwords(said), kept);

@@ -316,7 +316,12 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     );
     let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
     let schema = Arc::clone(&definitions.snapshot().schema);
-    add("definitions", "Models that were defined over a connection", schema, definition_table);
+    add(
+        "definitions",
+        "Models, audits and alerts that were defined over a connection",
+        schema,
+        definition_table,
+    );
     let deployment_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(deployments)));
     let schema = Arc::clone(&deployments.snapshot().schema);
     add("deployments", "Which files ran, since when and by whom", schema, deployment_table);
