@@ -29,6 +29,7 @@ mod flight_clients;
 mod foreign;
 mod foreign_history;
 mod full_disk;
+mod grants;
 mod incidents;
 mod insert;
 mod kafka;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         backfill::trials(),
         smoke::trials(),
         roles::trials(),
+        grants::trials(),
         sessions::trials(),
         shopsmart::trials(),
         faults::trials(),

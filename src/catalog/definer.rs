@@ -117,6 +117,8 @@ pub struct Defined {
     pub gone: Vec<TableName>,
     /// What went because it could not be planned over what took the place of its input.
     pub lost: Vec<TypedName>,
+    /// Warnings, each with the position of the change that it is about.
+    pub notices: Vec<(usize, Refusal)>,
 }
 
 /// The way to the warehouse. By default there is none at its end.

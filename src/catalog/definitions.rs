@@ -140,7 +140,12 @@ pub enum Change {
         if_exists: bool,
     },
     /// `CREATE ROLE`, `GRANT` and the like: not of the definitions themselves, but of one transaction with them.
-    Access(AccessStatement),
+    Access {
+        /// What was said.
+        statement: AccessStatement,
+        /// By whose rights.
+        role: String,
+    },
 }
 
 impl Change {
@@ -153,7 +158,7 @@ impl Change {
             | Change::Comment { .. }
             | Change::Watch { .. }
             | Change::Unwatch { .. }
-            | Change::Access(_) => None,
+            | Change::Access { .. } => None,
         }
     }
 
@@ -173,7 +178,7 @@ impl Change {
             | Change::Comment { .. }
             | Change::Watch { .. }
             | Change::Unwatch { .. }
-            | Change::Access(_) => None,
+            | Change::Access { .. } => None,
         }
     }
 }
@@ -264,7 +269,7 @@ impl Definitions {
             }
             Change::Watch { watch, replace } => self.watch(watch, *replace, project),
             Change::Unwatch { name, if_exists } => self.unwatch(name, *if_exists, project),
-            Change::Access(_) => Ok(()),
+            Change::Access { .. } => Ok(()),
         })?;
         // A name that is gone may have come back meanwhile: only now is it known what reads nothing.
         if more_may_come { Ok(()) } else { self.unread(changes, &of_files) }

@@ -9,7 +9,7 @@ use super::statement::{Copy, CopyIn, Ddl, Declaration, Insert, Named, Statement}
 use crate::lake::TableName;
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
-use crate::sql::{AccessStatement, GrantedOn};
+use crate::sql::{AccessStatement, GrantedOn, Memberships};
 use chrono::{DateTime, Utc};
 use datafusion::sql::sqlparser::ast::{self, ObjectName};
 use regex::Regex;
@@ -247,9 +247,9 @@ fn in_access(statement: &AccessStatement) -> Names {
             roles(std::slice::from_ref(name))
         }
         AccessStatement::DropRoles { names, .. } => roles(names),
-        AccessStatement::GrantRoles { roles: of, to: others }
-        | AccessStatement::RevokeRoles { roles: of, from: others } => {
-            roles(&[of.as_slice(), others].concat())
+        AccessStatement::GrantRoles(Memberships { roles: of, members, .. })
+        | AccessStatement::RevokeRoles(Memberships { roles: of, members, .. }) => {
+            roles(&[of.as_slice(), members].concat())
         }
         AccessStatement::Grant(grants) | AccessStatement::Revoke(grants) => {
             let mut names = roles(&grants.roles);

@@ -44,8 +44,8 @@ mod vault;
 mod windows;
 
 pub use access::{
-    AccessDefinition, AccessStatement, GrantedOn, Grants, MaskDefinition, PUBLIC, Password, PolicyDefinition,
-    Privilege, RESERVED_ROLES, RoleAttributes,
+    AccessDefinition, AccessStatement, GrantedOn, Grants, MaskDefinition, Memberships, PUBLIC, Password,
+    PolicyDefinition, Privilege, RESERVED_ROLES, RoleAttributes,
 };
 pub use alert::{ALERT_NAME, AlertDefinition, Email, PayloadFormat, Target, Webhook};
 pub use cdc::{AutoCdc, ColumnName, DeleteCondition, History, Selection};

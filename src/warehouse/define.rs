@@ -14,7 +14,7 @@ use crate::catalog::definitions::{
 use crate::catalog::live::{Row, rewrite, time, unreadable, written};
 use crate::catalog::project::Project;
 use crate::lake::{Error, Lake, Table, TableDefinition, TableName, chain};
-use crate::sql::{self, AccessStatement};
+use crate::sql;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use chrono::DateTime;
@@ -148,30 +148,26 @@ impl House {
     /// Does what is asked for. `Some` is what is to run from now on.
     pub(super) async fn define(&self, project: &Project, request: Request) -> Option<(Loaded, Answer)> {
         let Request { changes, user, purpose, done } = request;
-        let rights = changes.iter().filter_map(|change| match change {
-            Change::Access(statement) => Some(statement.clone()),
-            _ => None,
-        });
-        let rights: Vec<AccessStatement> = rights.collect();
-        let mut rules = match self.changed_rules(project, &rights, &user) {
-            Ok(rules) => rules,
+        let is_of_rights = |change: &Change| matches!(change, Change::Access { .. });
+        let (mut rules, notices) = match self.changed_rules(project, &changes, &user) {
+            Ok(changed) => changed,
             Err(refusal) => {
                 let _ = done.send(Err(refusal));
                 return None;
             }
         };
-        if rights.len() == changes.len() {
+        if changes.iter().all(is_of_rights) {
             // Models stand as they are: nothing is to be started anew.
             let outcome = match purpose {
                 Purpose::Check => Ok(()),
                 Purpose::Apply => self.keep_rules(project, rules, &user).await,
             };
-            let _ = done.send(outcome.map(|()| Defined::default()));
+            let _ = done.send(outcome.map(|()| Defined { notices, ..Defined::default() }));
             return None;
         }
         let outcome = self.redefined(project, &changes, purpose).await;
         let (definitions, loaded, defined) = match outcome {
-            Ok(redefined) => redefined,
+            Ok((definitions, loaded, defined)) => (definitions, loaded, Defined { notices, ..defined }),
             Err(refusal) => {
                 let _ = done.send(Err(refusal));
                 return None;
@@ -252,7 +248,7 @@ impl House {
             Some(model_relation(&loaded.project, model, plan))
         });
         let relations = relations.collect();
-        Ok((after, loaded, Defined { relations, gone, lost }))
+        Ok((after, loaded, Defined { relations, gone, lost, notices: vec![] }))
     }
 }
 

@@ -41,18 +41,31 @@ impl Session {
         Ok(Answer::Tag(ddl.tag().into()))
     }
 
+    /// Tells warnings about the changes from one on.
+    fn warn(&self, notices: &[(usize, Refusal)], from: usize) {
+        let told = notices.iter().filter(|(change, _)| *change >= from);
+        told.for_each(|(_, notice)| self.notice(notice.clone().into()));
+    }
+
     /// Hands over what the transaction defined, if it is about to commit.
     pub(super) async fn commit_definitions(&self) -> Result<(), Error> {
         let changes = match &mut self.state.lock().transaction {
             Some(transaction) if !transaction.failed => std::mem::take(&mut transaction.changes),
             _ => return Ok(()),
         };
-        if changes.is_empty() { Ok(()) } else { self.apply(changes).await }
+        // Warnings were told as the statements came.
+        if changes.is_empty() { Ok(()) } else { self.applied(changes).await.map(drop) }
     }
 
     pub(super) async fn apply(&self, changes: Vec<Change>) -> Result<(), Error> {
+        let notices = self.applied(changes).await?;
+        self.warn(&notices, 0);
+        Ok(())
+    }
+
+    async fn applied(&self, changes: Vec<Change>) -> Result<Vec<(usize, Refusal)>, Error> {
         let created: Vec<TableName> = changes.iter().filter_map(Change::defines).cloned().collect();
-        let Defined { relations, lost, .. } =
+        let Defined { relations, lost, notices, .. } =
             self.readers.definer.ask(changes, self.user(), Purpose::Apply).await?;
         for name in lost {
             let message =
@@ -64,7 +77,7 @@ impl Session {
         for relation in stored.filter(|relation| created.contains(&relation.name)) {
             self.compute(&relation.name).await?;
         }
-        Ok(())
+        Ok(notices)
     }
 
     /// Computes what was defined. While the project is reloaded, since others define something too, nobody can be asked.
@@ -91,9 +104,11 @@ impl Session {
             Some(transaction) => (transaction.changes.clone(), transaction.undrafted.clone()),
             None => (vec![], None),
         };
+        let before = all.len();
         all.extend(changes);
         let undrafted = undrafted.unwrap_or_else(|| Arc::clone(cut));
         let defined = self.readers.definer.ask(all.clone(), self.user(), Purpose::Check).await?;
+        self.warn(&defined.notices, before);
         let cut = Arc::new(with(&undrafted, defined));
         if let Some(transaction) = &mut self.state.lock().transaction {
             transaction.changes = all;
