@@ -49,7 +49,7 @@ use crate::refresh::{
     Control, EpochTable, Model, RefreshRecord, Shape, StatusBoard, Subject, WaveSettings, Waves, open_model,
     run_waves,
 };
-use crate::serve::audit::AuditLog;
+use crate::serve::audit::{AuditLog, Event};
 use crate::serve::backends::Backends;
 use crate::serve::logins::Logins;
 use crate::serve::tls::Tls;
@@ -193,6 +193,7 @@ pub async fn run(
     }
     stop_serving.request();
     stop_serving.drained().await;
+    house.journals.end().await;
     Ok(())
 }
 
@@ -270,7 +271,10 @@ impl House {
         Readers {
             audit: {
                 let journals = self.journals.clone();
-                AuditLog::new(move |record| journals.note_statement(&record))
+                AuditLog::new(move |event| match event {
+                    Event::Ended(record) => journals.note_statement(&record),
+                    Event::FailedLogin(login) => journals.note_failed_login(login),
+                })
             },
             logins: Arc::new(Logins::new(Arc::clone(&users), access, secrets)),
             cuts: self.cuts.subscribe(),
