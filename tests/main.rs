@@ -36,6 +36,7 @@ mod kafka;
 mod lake_readers;
 mod lineage;
 mod logins;
+mod mail;
 mod masking;
 mod models;
 mod npgsql;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         cdc::trials(),
         system::trials(),
         logins::trials(),
+        mail::trials(),
         models::trials(),
         evolution::trials(),
         time::trials(),
