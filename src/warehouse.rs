@@ -138,6 +138,7 @@ pub async fn run(
         erasures: Arc::default(),
         reload,
     };
+    house.blot_definitions_of_all().await;
     let mut loaded = load(&house.written(), &house.typing.now(), &house.engine).await.map_err(all_errors)?;
     if kept.is_some() {
         tracing::warn!(

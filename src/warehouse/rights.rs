@@ -44,6 +44,11 @@ impl Rights {
         Ok(Self { table, now: Mutex::new(now) })
     }
 
+    /// The table itself.
+    pub(super) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
     /// The columns of the rules.
     pub(super) fn schema(&self) -> SchemaRef {
         schema()
