@@ -49,7 +49,7 @@ use crate::refresh::{
     Control, EpochTable, Model, RefreshRecord, Shape, StatusBoard, Subject, WaveSettings, Waves, open_model,
     run_waves,
 };
-use crate::serve::audit::AuditLog;
+use crate::serve::audit::{AuditLog, Event};
 use crate::serve::backends::Backends;
 use crate::serve::logins::Logins;
 use crate::serve::tls::Tls;
@@ -138,6 +138,7 @@ pub async fn run(
         erasures: Arc::default(),
         reload,
     };
+    house.blot_definitions_of_all().await;
     let mut loaded = load(&house.written(), &house.typing.now(), &house.engine).await.map_err(all_errors)?;
     if kept.is_some() {
         tracing::warn!(
@@ -193,6 +194,7 @@ pub async fn run(
     }
     stop_serving.request();
     stop_serving.drained().await;
+    house.journals.end().await;
     Ok(())
 }
 
@@ -270,7 +272,10 @@ impl House {
         Readers {
             audit: {
                 let journals = self.journals.clone();
-                AuditLog::new(move |record| journals.note_statement(&record))
+                AuditLog::new(move |event| match event {
+                    Event::Ended(record) => journals.note_statement(&record),
+                    Event::FailedLogin(login) => journals.note_failed_login(login),
+                })
             },
             logins: Arc::new(Logins::new(Arc::clone(&users), access, secrets)),
             cuts: self.cuts.subscribe(),
@@ -289,7 +294,7 @@ impl House {
     }
 
     async fn start(&self, loaded: Loaded, stop: &CancellationToken) -> anyhow::Result<Running> {
-        let Loaded { project, planned, others, left_out } = loaded;
+        let Loaded { project, planned, others, left_out, unwatched } = loaded;
         if self.production.is_some() {
             let stored = project.models.iter().filter(|model| !matches!(model, Definition::View(_)));
             let here: Vec<String> = stored.map(|model| model.name().to_string()).collect();
@@ -315,6 +320,9 @@ impl House {
         for (name, reason) in left_out {
             self.leave_out(&name, &board, reason);
         }
+        for (name, reason) in &unwatched {
+            tracing::error!(%name, error = reason, "what was defined over a connection does not stand any more");
+        }
         let models = self.open_models(&project, planned.clone(), &others, &board).await?;
         let foreign = project.foreign.values();
         let foreign: Vec<Arc<RunningForeign>> =
@@ -329,6 +337,7 @@ impl House {
             retries_max: self.settings.limits.retries_max,
             incidents: Arc::clone(&self.incidents),
             alerts: Arc::clone(&self.alerts),
+            unwatched,
         };
         let alerts = alerts::Run {
             alerts: project.alerts.values().cloned().collect(),

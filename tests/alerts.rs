@@ -29,7 +29,7 @@ const LEVELS: &str = "CREATE SOURCE bronze.levels (tank TEXT, level INT, seen_at
                       FORMAT PLAIN ENCODE JSON;\n";
 
 /// A project with a source `levels`, the newest level of each tank, and what else a test has in its catalog.
-fn tanks(catalog: &str) -> Warehouse {
+pub fn tanks(catalog: &str) -> Warehouse {
     let warehouse = Warehouse::new();
     warehouse.write("catalog/levels.sql", LEVELS);
     warehouse.write("catalog/alerts.sql", catalog);
@@ -41,9 +41,9 @@ fn tanks(catalog: &str) -> Warehouse {
     warehouse
 }
 
-const EMPTY_TANKS: &str = "IF (EXISTS (SELECT tank, level FROM gold.levels WHERE level < 10))";
+pub const EMPTY_TANKS: &str = "IF (EXISTS (SELECT tank, level FROM gold.levels WHERE level < 10))";
 
-fn push(server: &Server, tank: &str, level: i32, second: u32) {
+pub fn push(server: &Server, tank: &str, level: i32, second: u32) {
     let row = format!(
         "{{\"tank\": \"{tank}\", \"level\": {level}, \"seen_at\": \"2026-01-01 00:00:{second:02}Z\"}}"
     );

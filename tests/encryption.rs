@@ -38,12 +38,12 @@ fn openssl(folder: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn authority(folder: &Path, name: &str) {
+pub fn authority(folder: &Path, name: &str) {
     let (key, out, subject) = (format!("{name}.key"), format!("{name}.crt"), format!("/CN={name}"));
     openssl(folder, &["-keyout", &key, "-out", &out, "-subj", &subject]);
 }
 
-fn certificate(folder: &Path, authority: &str, name: &str, extension: &str) {
+pub fn certificate(folder: &Path, authority: &str, name: &str, extension: &str) {
     let (ca, ca_key) = (format!("{authority}.crt"), format!("{authority}.key"));
     let (key, out, subject) = (format!("{name}.key"), format!("{name}.crt"), format!("/CN={name}"));
     let files = ["-CA", &ca, "-CAkey", &ca_key, "-keyout", &key, "-out", &out, "-subj", &subject];

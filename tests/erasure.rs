@@ -12,6 +12,7 @@ pub fn trials() -> Vec<Trial> {
         trial("erasure::whatever_is_killed_when", killed),
         trial("erasure::while_everything_flows", flowing),
         trial("erasure::what_cannot_be_erased_is_refused", refused),
+        trial("erasure::definitions_keep_their_meaning", definitions_keep_their_meaning),
     ];
     trials.extend(needs::python(
         "deltalake, pyarrow",
@@ -342,6 +343,77 @@ fn flowing() {
     verified(&server);
     drop(server);
     is_nowhere(&warehouse);
+}
+
+fn definitions_keep_their_meaning() {
+    let warehouse = warehouse();
+    let server = warehouse.serve();
+    fill(&server);
+    let session = server.connect();
+    session.text(&format!(
+        "CREATE VIEW gold.others AS SELECT order_id /* not {WHO} */ FROM silver.orders WHERE customer_id < 1000;
+         COMMENT ON VIEW gold.others IS 'Without {WHO}'; CREATE ROLE clerk;
+         CREATE POLICY few ON gold.by_customer TO clerk USING (customer_id <> {WHO})"
+    ));
+    let rows = session.text("SELECT order_id FROM gold.others ORDER BY 1");
+    for (whose, note) in [(WHO, "-- for us"), ("1", "-- for us, and not for the one before")] {
+        warehouse.write(
+            "sql/gold/vip.sql",
+            format!("{note}\nCREATE VIEW gold.vip AS SELECT * FROM gold.by_customer WHERE customer_id = {whose};\n"),
+        );
+        session.text("APPLY");
+    }
+    warehouse.write(
+        "sql/gold/vip.sql",
+        format!("-- no more {WHO}\nCREATE VIEW gold.vip AS SELECT 1 AS customer_id;\n"),
+    );
+    session.text("APPLY");
+    warehouse.write("sql/gold/vip.sql", "CREATE VIEW gold.vip AS SELECT 2 AS customer_id;\n");
+    session.text("APPLY");
+    drop(session);
+
+    let policy = "|sluice.access_rules|CREATE POLICY \"few\" ON \"gold\".\"by_customer\" AS PERMISSIVE FOR SELECT TO \"clerk\" \
+                  USING (customer_id <> (erased))|1|";
+    let dry = server.query(&format!("ERASE SUBJECT '{WHO}' DRY RUN"));
+    assert!(dry.contains(policy), "{dry}");
+    let erased = server.query(&format!("ERASE SUBJECT '{WHO}'"));
+    let left: Vec<&str> = erased.lines().filter(|row| !row.ends_with("|t")).collect();
+    assert!(left.len() == 1 && left[0].contains(policy) && left[0].ends_with("|0|f"), "{erased}");
+    assert_eq!(
+        server.query(
+            "SELECT count(*) FROM sluice.erasures WHERE NOT verified AND table_name = 'sluice.access_rules'"
+        ),
+        "1"
+    );
+
+    // What is said for people alone is gone, and what it stood in means what it meant.
+    let said = "SELECT definition, comment FROM sluice.definitions";
+    assert_eq!(
+        server.query(said),
+        "AS SELECT order_id /* not (erased) */ FROM silver.orders WHERE customer_id < 1000|Without (erased)"
+    );
+    assert_eq!(server.query("SELECT obj_description('gold.others'::regclass)"), "Without (erased)");
+    assert_eq!(server.query("SELECT order_id FROM gold.others ORDER BY 1"), rows);
+    let policies = format!("SELECT count(*) FROM sluice.access_rules WHERE statement LIKE '%<> {WHO})'");
+    assert_eq!(server.query(&policies), "1");
+    // Files that ran before and named the person are given up; those with a comment are not.
+    let deployments = "SELECT deployment, files LIKE '%gold.vip%', files LIKE '%no more (erased)%' FROM sluice.deployments ORDER BY 1";
+    assert_eq!(server.query(deployments), "1|f|f\n2|f|f\n3|t|f\n4|t|t\n5|t|f");
+    let (code, message) = server.connect().refusal("APPLY ROLLBACK TO 2");
+    assert_eq!(code, "55000", "{message}");
+    assert!(message.contains("the files of deployment 2 are not kept"), "{message}");
+    server.query("APPLY ROLLBACK TO 4");
+    server.wait_until("SELECT customer_id FROM gold.vip", "1");
+    server.query("APPLY ROLLBACK TO 3");
+
+    // Once somebody has seen to the policy, nothing is left.
+    server.query("DROP POLICY few ON gold.by_customer");
+    let erased = server.query(&format!("ERASE SUBJECT '{WHO}'"));
+    assert!(erased.lines().all(|row| row.ends_with("|t")), "{erased}");
+    drop(server);
+    is_nowhere(&warehouse);
+    let server = warehouse.serve();
+    server.wait_until("SELECT order_id FROM gold.others ORDER BY 1", &rows);
 }
 
 fn other_engines() {

@@ -1,9 +1,16 @@
 //! Logging in as a role, with a password that is a secret; secrets that come late; what is noted of who ran what.
 
 use crate::roles::{ROLES, SETTINGS, of, shop};
+use crate::support::http::Http;
 use crate::support::pg::Pg;
-use crate::support::{Warehouse, trial};
+use crate::support::{FLOW, Server, Warehouse, trial};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow_flight::sql::CommandStatementIngest;
+use arrow_flight::sql::client::FlightSqlServiceClient;
 use libtest_mimic::Trial;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+use tonic::transport::{Channel, Endpoint};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -13,6 +20,8 @@ pub fn trials() -> Vec<Trial> {
             sources_start_once_their_secrets_can_be_had,
         ),
         trial("logins::who_ran_what_is_noted", who_ran_what_is_noted),
+        trial("logins::those_that_fail_are_noted_and_counted", those_that_fail_are_noted_and_counted),
+        trial("logins::who_pushed_what_is_noted", who_pushed_what_is_noted),
     ]
 }
 
@@ -94,4 +103,110 @@ fn who_ran_what_is_noted() {
     assert!(status.success());
     let server = warehouse.serve();
     assert_eq!(ours(server.query(noted)), expected);
+}
+
+/// A `Basic` header.
+fn login(user: &str, password: &str) -> String {
+    use base64::Engine as _;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// A Flight client, over a runtime of its own.
+fn flight(server: &Server) -> (Runtime, FlightSqlServiceClient<Channel>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.flight)).unwrap();
+    let client = runtime.block_on(async { FlightSqlServiceClient::new(endpoint.connect().await.unwrap()) });
+    (runtime, client)
+}
+
+fn those_that_fail_are_noted_and_counted() {
+    let (warehouse, server) = shop();
+    for number in 0..40 {
+        let user = format!("eve{}", number % 3);
+        let error = Pg::connect(server.pg, &user, Some("hunter2")).err().unwrap();
+        assert_eq!(crate::support::pg::code(&error), "28P01");
+    }
+    let http = Http::new(FLOW);
+    for header in [&login("eve", "hunter2"), "Bearer hunter2", "Digest hunter2"] {
+        let refused = http.post(server.http, "/ingest/readings", &[("authorization", header)], "{}").unwrap();
+        assert_eq!(refused.status, 401, "{header}");
+    }
+    let (runtime, mut client) = flight(&server);
+    assert!(runtime.block_on(client.handshake("eve", "hunter2")).is_err());
+    // The first of each protocol at once, the others once the minute is over or the server ends.
+    let noted = "SELECT protocol, client, login, role, outcome, sqlstate, statement FROM sluice.audit_log \
+                 WHERE statement LIKE 'LOGIN%' ORDER BY protocol, at, statement";
+    let first = "flight|127.0.0.1|eve||denied|28P01|LOGIN\nhttp|127.0.0.1|eve||denied|28P01|LOGIN\n\
+                 postgres|127.0.0.1|eve0||denied|28P01|LOGIN";
+    assert_eq!(server.query(noted), first);
+    assert!(server.terminate().0.success());
+
+    let server = warehouse.serve();
+    assert_eq!(
+        server.query(noted),
+        "flight|127.0.0.1|eve||denied|28P01|LOGIN\n\
+         http|127.0.0.1|eve||denied|28P01|LOGIN\n\
+         http|127.0.0.1|||denied|28000|LOGIN (2 more within a minute)\n\
+         postgres|127.0.0.1|eve0||denied|28P01|LOGIN\n\
+         postgres|127.0.0.1|eve0||denied|28P01|LOGIN (39 more within a minute)"
+    );
+    let users = "SELECT objects FROM sluice.audit_log WHERE statement LIKE 'LOGIN (39%'";
+    assert_eq!(server.query(users), "eve1, eve2, eve0");
+    assert_eq!(
+        server.query(
+            "SELECT count(*) FROM sluice.audit_log WHERE statement LIKE '%hunter%' OR objects LIKE '%hunter%'"
+        ),
+        "0"
+    );
+}
+
+fn who_pushed_what_is_noted() {
+    let warehouse = Warehouse::of("shop");
+    warehouse.write("catalog/warehouse.toml", SETTINGS);
+    warehouse.write(
+        "catalog/readings.sql",
+        "CREATE SOURCE bronze.readings (sensor TEXT) WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n",
+    );
+    warehouse.write("catalog/roles.sql", format!("{ROLES}GRANT INSERT ON bronze.readings TO ann;\n"));
+    let server = warehouse.serve();
+    let http = Http::new(FLOW);
+    let push = |user: &str, headers: &[(&str, &str)], body: &str| {
+        let login = login(user, "");
+        let mut all = vec![("authorization", login.as_str())];
+        all.extend_from_slice(headers);
+        http.post(server.http, "/ingest/readings", &all, body.to_string()).unwrap().status
+    };
+    // A row of the log for each push, however many records it holds.
+    assert_eq!(
+        push("ann", &[("channel", "boiler"), ("token", "1")], &"{\"sensor\": \"a\"}\n".repeat(100)),
+        200
+    );
+    assert_eq!(push("bob", &[], "{\"sensor\": \"b\"}"), 403);
+    assert_eq!(push("ann", &[("channel", "boiler")], "{}"), 400);
+    let sensors: ArrayRef = Arc::new(StringArray::from(vec!["c", "d"]));
+    let rows = RecordBatch::try_from_iter([("sensor", sensors)]).unwrap();
+    let ingest = |user: &str| {
+        // A client goes on with the token of its first login.
+        let (runtime, mut client) = flight(&server);
+        let command =
+            CommandStatementIngest { table: "readings".to_string(), ..CommandStatementIngest::default() };
+        let rows = futures::stream::iter([Ok(rows.clone())]);
+        runtime.block_on(async {
+            client.handshake(user, "").await.unwrap();
+            client.execute_ingest(command, rows).await
+        })
+    };
+    assert_eq!(ingest("ann").unwrap(), 2);
+    assert!(ingest("bob").is_err());
+    let noted = "SELECT role, login, client, protocol, objects, outcome, coalesce(sqlstate, '-'), statement FROM sluice.audit_log \
+                 WHERE protocol <> 'postgres' ORDER BY at";
+    assert_eq!(
+        server.query(noted),
+        "ann|ann|127.0.0.1|http|bronze.readings|ok|-|POST /ingest/readings (channel boiler, token 1)\n\
+         bob|bob|127.0.0.1|http|bronze.readings|denied|42501|POST /ingest/readings\n\
+         ann|ann|127.0.0.1|http|bronze.readings|failed|22023|POST /ingest/readings\n\
+         ann|ann|127.0.0.1|flight|bronze.readings|ok|-|INGEST bronze.readings\n\
+         bob|bob|127.0.0.1|flight|bronze.readings|denied|42501|INGEST bronze.readings"
+    );
+    assert_eq!(server.query("SELECT count(*) FROM bronze.readings"), "102");
 }

@@ -29,12 +29,14 @@ mod flight_clients;
 mod foreign;
 mod foreign_history;
 mod full_disk;
+mod grants;
 mod incidents;
 mod insert;
 mod kafka;
 mod lake_readers;
 mod lineage;
 mod logins;
+mod mail;
 mod masking;
 mod models;
 mod npgsql;
@@ -56,6 +58,7 @@ mod system;
 mod tidy;
 mod time;
 mod unit_tests;
+mod watches;
 
 use libtest_mimic::Arguments;
 use std::process::ExitCode;
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         backfill::trials(),
         smoke::trials(),
         roles::trials(),
+        grants::trials(),
         sessions::trials(),
         shopsmart::trials(),
         faults::trials(),
@@ -89,9 +93,11 @@ fn main() -> ExitCode {
         expectations::trials(),
         quality::trials(),
         unit_tests::trials(),
+        watches::trials(),
         cdc::trials(),
         system::trials(),
         logins::trials(),
+        mail::trials(),
         models::trials(),
         evolution::trials(),
         time::trials(),

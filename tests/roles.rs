@@ -40,7 +40,7 @@ GRANT SELECT ON SCHEMA gold TO reader;
 ";
 
 /// Project `shop` with a superuser, `ann` who reads gold, `bob` who may nothing, and `old` of before there were roles.
-fn shop_with(roles: &str) -> (Warehouse, Server) {
+pub fn shop_with(roles: &str) -> (Warehouse, Server) {
     let warehouse = Warehouse::of("shop");
     warehouse.write("catalog/warehouse.toml", SETTINGS);
     warehouse.write("catalog/roles.sql", format!("{ROLES}{roles}"));
@@ -457,6 +457,7 @@ fn mistakes_are_named_with_place_and_way_out() {
         ),
         ("CREATE ROLE pg_x;", "catalog/x.sql:1:", "reserved"),
         ("REVOKE SELECT ON SCHEMA gold FROM reader;", "catalog/x.sql:1:", "does not stand in files"),
+        ("GRANT SELECT ON SCHEMA gold TO ann GRANTED BY bob;", "catalog/x.sql:1:", "does not stand in files"),
         (
             "CREATE SECRET s WITH (backend = 'vault', address = 'http://vault:8200', token = SECRET s) AS 'a/b#c';",
             "catalog/x.sql:1:",
@@ -497,7 +498,9 @@ fn mistakes_are_named_with_place_and_way_out() {
         ("CREATE ROLE ann", "42710"),
         ("CREATE ROLE x PASSWORD 'pencil'", "0A000"),
         ("DROP ROLE nobody", "42704"),
-        ("GRANT SELECT ON gold.daily_sales TO ann WITH GRANT OPTION", "0A000"),
+        ("GRANT SELECT ON gold.daily_sales TO PUBLIC WITH GRANT OPTION", "0LP01"),
+        ("GRANT SELECT ON gold.daily_sales TO ann GRANTED BY ann", "0A000"),
+        ("REVOKE GRANT OPTION FOR SELECT ON SCHEMA gold FROM nobody", "42704"),
     ] {
         let (found, said) = root.refusal(sql);
         assert_eq!(found, code, "{sql}: {said}");
@@ -508,6 +511,8 @@ fn mistakes_are_named_with_place_and_way_out() {
 fn psql_shows_roles_and_rights() {
     let (_warehouse, server) = shop_with(
         "GRANT SELECT (order_id) ON silver.orders TO bob;
+         CREATE ROLE chief CREATEROLE;
+         GRANT SELECT ON gold.daily_sales TO bob WITH GRANT OPTION;
          CREATE POLICY cheap ON silver.orders TO bob USING (amount < 30);\n",
     );
     let psql = |command: &str| {
@@ -523,7 +528,8 @@ fn psql_shows_roles_and_rights() {
     assert!(roles.contains("ann||{reader}"), "{roles}");
     assert!(roles.contains("reader|Cannot login|{}"), "{roles}");
     let rights = psql("\\dp gold.daily_sales");
-    assert!(rights.contains("reader=r/sluice"), "{rights}");
+    assert!(rights.contains("reader=r/sluice") && rights.contains("bob=r*/sluice"), "{rights}");
+    assert!(roles.contains("chief|Create role, Cannot login|{}"), "{roles}");
     assert_eq!(psql("\\z gold.daily_sales"), rights);
     let rights = psql("\\dp silver.orders");
     assert!(rights.contains("order_id:") && rights.contains("bob=r/sluice"), "{rights}");

@@ -5,7 +5,7 @@
 
 use super::changes::ObjectChange;
 use super::cut::Relation;
-use super::definitions::{Change, Refusal};
+use super::definitions::{Change, Refusal, TypedName};
 use crate::lake::TableName;
 use tokio::sync::{mpsc, oneshot};
 
@@ -115,8 +115,10 @@ pub struct Defined {
     pub relations: Vec<Relation>,
     /// Relations that are gone.
     pub gone: Vec<TableName>,
-    /// Those among them that went because they could not be planned over what took the place of their input.
-    pub lost: Vec<TableName>,
+    /// What went because it could not be planned over what took the place of its input.
+    pub lost: Vec<TypedName>,
+    /// Warnings, each with the position of the change that it is about.
+    pub notices: Vec<(usize, Refusal)>,
 }
 
 /// The way to the warehouse. By default there is none at its end.

@@ -1,4 +1,4 @@
-//! Models that were defined over a connection: what was typed, kept as the text that a file of `sql/` would hold.
+//! What was defined over a connection: models, audits and alerts, kept as the texts that files would hold.
 //!
 //! Comes in: changes, in the order in which they were said. Goes out: the definitions as they then are, or why a change
 //! cannot be. Pure: whether the models plan is found out afterwards, of all of them together. Files are the truth for
@@ -9,7 +9,12 @@ use crate::lake::TableName;
 use crate::sql::{AccessStatement, Definition, parse_file, quoted, quoted_table};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+mod watches;
+
+pub use watches::{Watch, WatchName, watch_at};
 
 /// What was made of a statement: a dbt `table` is a materialized view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,17 +125,48 @@ pub enum Change {
         /// What is said.
         text: Option<String>,
     },
+    /// `CREATE AUDIT`, `CREATE ALERT`; `OR REPLACE` takes the place of one of the same name.
+    Watch {
+        /// What is defined.
+        watch: Watch,
+        /// `OR REPLACE`
+        replace: bool,
+    },
+    /// `DROP AUDIT`, `DROP ALERT`
+    Unwatch {
+        /// What goes.
+        name: WatchName,
+        /// `IF EXISTS`
+        if_exists: bool,
+    },
     /// `CREATE ROLE`, `GRANT` and the like: not of the definitions themselves, but of one transaction with them.
-    Access(AccessStatement),
+    Access {
+        /// What was said.
+        statement: AccessStatement,
+        /// By whose rights.
+        role: String,
+    },
 }
 
 impl Change {
-    /// The name that it gives.
+    /// The name of a model that it gives.
     pub fn defines(&self) -> Option<&TableName> {
         match self {
             Change::Create { model, .. } => Some(&model.name),
             Change::Rename { to, .. } => Some(to),
-            Change::Drop { .. } | Change::Comment { .. } | Change::Access(_) => None,
+            Change::Drop { .. }
+            | Change::Comment { .. }
+            | Change::Watch { .. }
+            | Change::Unwatch { .. }
+            | Change::Access { .. } => None,
+        }
+    }
+
+    /// What it defines, be it a model or not.
+    pub fn defines_any(&self) -> Option<TypedName> {
+        match self {
+            Change::Watch { watch, .. } => Some(TypedName::Watch(watch.name.clone())),
+            _ => self.defines().cloned().map(TypedName::Model),
         }
     }
 
@@ -138,7 +174,11 @@ impl Change {
     pub fn takes(&self) -> Option<&TableName> {
         match self {
             Change::Rename { from: name, .. } | Change::Drop { name, .. } => Some(name),
-            Change::Create { .. } | Change::Comment { .. } | Change::Access(_) => None,
+            Change::Create { .. }
+            | Change::Comment { .. }
+            | Change::Watch { .. }
+            | Change::Unwatch { .. }
+            | Change::Access { .. } => None,
         }
     }
 }
@@ -163,11 +203,50 @@ impl Refusal {
     }
 }
 
-/// Every model that was defined over a connection.
+/// What something is called that was defined over a connection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TypedName {
+    /// A model.
+    Model(TableName),
+    /// An audit or an alert.
+    Watch(WatchName),
+}
+
+impl fmt::Display for TypedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TypedName::Model(name) => name.fmt(f),
+            TypedName::Watch(name) => name.fmt(f),
+        }
+    }
+}
+
+/// Everything that was defined over a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Definitions(pub BTreeMap<TableName, Typed>);
+pub struct Definitions {
+    /// Models.
+    pub models: BTreeMap<TableName, Typed>,
+    /// Audits and alerts.
+    pub watches: BTreeMap<WatchName, Watch>,
+}
 
 impl Definitions {
+    /// What is defined at a path that an error names.
+    pub fn at(&self, path: &Path) -> Option<TypedName> {
+        let model = self.models.values().find(|model| model.path() == path);
+        let model = model.map(|model| TypedName::Model(model.name.clone()));
+        let watch = || self.watches.keys().find(|name| name.path() == path).cloned();
+        model.or_else(|| watch().map(TypedName::Watch))
+    }
+
+    /// Leaves something out.
+    pub fn leave_out(&mut self, name: &TypedName) {
+        match name {
+            TypedName::Model(name) => drop(self.models.remove(name)),
+            TypedName::Watch(name) => drop(self.watches.remove(name)),
+        }
+    }
+
     /// Does these changes, one after the other. `project` is what runs. More may come (in a transaction that is open):
     /// then what reads a name that is gone may still get it back.
     pub fn change(
@@ -178,17 +257,19 @@ impl Definitions {
     ) -> Result<(), Refusal> {
         // Names that are taken by what is not defined here, and what reads which table.
         let of_files = OfFiles::new(project, self);
-        let before: BTreeSet<TableName> = self.0.keys().cloned().collect();
+        let before: BTreeSet<TableName> = self.models.keys().cloned().collect();
         changes.iter().try_for_each(|change| match change {
             Change::Create { model, replace } => self.create(model, *replace, &of_files),
             Change::Rename { from, to } => self.rename(from, to, &of_files),
             // Something before it has taken it along.
-            Change::Drop { name, .. } if before.contains(name) && !self.0.contains_key(name) => Ok(()),
+            Change::Drop { name, .. } if before.contains(name) && !self.models.contains_key(name) => Ok(()),
             Change::Drop { name, cascade } => self.drop(name, *cascade, &of_files),
             Change::Comment { on, column, text } => {
                 self.comment(on, column.as_ref(), text.as_ref(), &of_files)
             }
-            Change::Access(_) => Ok(()),
+            Change::Watch { watch, replace } => self.watch(watch, *replace, project),
+            Change::Unwatch { name, if_exists } => self.unwatch(name, *if_exists, project),
+            Change::Access { .. } => Ok(()),
         })?;
         // A name that is gone may have come back meanwhile: only now is it known what reads nothing.
         if more_may_come { Ok(()) } else { self.unread(changes, &of_files) }
@@ -196,7 +277,7 @@ impl Definitions {
 
     fn create(&mut self, model: &Typed, replace: bool, of_files: &OfFiles) -> Result<(), Refusal> {
         of_files.check_free(&model.name)?;
-        if let Some(old) = self.0.get(&model.name) {
+        if let Some(old) = self.models.get(&model.name) {
             if !replace {
                 return Err(exists(&model.name));
             }
@@ -210,30 +291,33 @@ impl Definitions {
                 ));
             }
         }
-        self.0.insert(model.name.clone(), model.clone());
+        self.models.insert(model.name.clone(), model.clone());
         Ok(())
     }
 
     fn rename(&mut self, from: &TableName, to: &TableName, of_files: &OfFiles) -> Result<(), Refusal> {
-        if from == to || self.0.contains_key(to) {
+        if from == to || self.models.contains_key(to) {
             return Err(exists(to));
         }
         of_files.check_free(to)?;
         let mut model = self.take(from, of_files)?;
         model.name = to.clone();
-        self.0.insert(to.clone(), model);
+        self.models.insert(to.clone(), model);
         Ok(())
     }
 
     fn drop(&mut self, name: &TableName, cascade: bool, of_files: &OfFiles) -> Result<(), Refusal> {
         self.take(name, of_files)?;
+        // As constraints do, audits go with what they are on.
+        self.watches.retain(|watch, _| watch.on() != Some(name));
         if cascade {
             let readers: Vec<TableName> = self.readers(name).cloned().collect();
             for reader in readers {
-                if self.0.contains_key(&reader) {
+                if self.models.contains_key(&reader) {
                     self.drop(&reader, true, of_files)?;
                 }
             }
+            self.watches.retain(|_, watch| !watch.inputs().contains(name));
         }
         Ok(())
     }
@@ -245,7 +329,7 @@ impl Definitions {
         text: Option<&String>,
         of_files: &OfFiles,
     ) -> Result<(), Refusal> {
-        let Some(model) = self.0.get_mut(on) else { return Err(of_files.not_here(on)) };
+        let Some(model) = self.models.get_mut(on) else { return Err(of_files.not_here(on)) };
         match (column, text) {
             (None, text) => model.comment = text.cloned(),
             (Some(column), Some(text)) => {
@@ -259,19 +343,20 @@ impl Definitions {
     }
 
     fn take(&mut self, name: &TableName, of_files: &OfFiles) -> Result<Typed, Refusal> {
-        self.0.remove(name).ok_or_else(|| of_files.not_here(name))
+        self.models.remove(name).ok_or_else(|| of_files.not_here(name))
     }
 
     /// The models defined here that read a table.
     fn readers<'a>(&'a self, name: &'a TableName) -> impl Iterator<Item = &'a TableName> {
-        self.0.values().filter(move |model| model.inputs().contains(name)).map(|model| &model.name)
+        self.models.values().filter(move |model| model.inputs().contains(name)).map(|model| &model.name)
     }
 
     /// Refuses changes that leave something without what it reads.
     fn unread(&self, changes: &[Change], of_files: &OfFiles) -> Result<(), Refusal> {
         let gone = changes.iter().filter_map(|change| Some((change.takes()?, change)));
-        for (name, change) in gone.filter(|(name, _)| !self.0.contains_key(*name)) {
-            let mut readers = self.readers(name).chain(of_files.readers(name)).map(ToString::to_string);
+        for (name, change) in gone.filter(|(name, _)| !self.models.contains_key(*name)) {
+            let models = self.readers(name).chain(of_files.readers(name)).map(ToString::to_string);
+            let mut readers = models.chain(self.watchers(name).map(ToString::to_string));
             let Some(first) = readers.next() else { continue };
             let readers = readers.fold(first, |all, reader| format!("{all}, {reader}"));
             let (verb, hint) = match change {
@@ -303,7 +388,7 @@ struct OfFiles {
 
 impl OfFiles {
     fn new(project: &Project, typed: &Definitions) -> Self {
-        let models = project.models.iter().filter(|model| !typed.0.contains_key(model.name()));
+        let models = project.models.iter().filter(|model| !typed.models.contains_key(model.name()));
         let inputs: BTreeMap<_, _> =
             models.map(|model| (model.name().clone(), model.query().inputs.clone())).collect();
         let sources = project.sources.keys().chain(project.foreign.keys()).cloned();

@@ -5,7 +5,7 @@
 
 use super::access::Rules;
 use super::audits::not_audited;
-use super::definitions::Definitions;
+use super::definitions::{Definitions, Watch};
 use super::files::{
     Place, SqlFile, Texts, file_origin, kept_files, name_of_path, path_of, slashed, sql_files,
 };
@@ -71,8 +71,8 @@ impl Project {
             Some(texts) => (kept_files(texts), vec![]),
             None => sql_files(&folder),
         };
-        let typed = typed.0.values();
-        files.extend(typed.map(|model| SqlFile {
+        let models = typed.models.values();
+        files.extend(models.map(|model| SqlFile {
             path: model.path(),
             place: Place::Sql,
             text: model.text(),
@@ -80,6 +80,9 @@ impl Project {
         let mut loader = Loader { errors, ..Loader::default() };
         for file in &files {
             loader.file(file);
+        }
+        for watch in typed.watches.values() {
+            loader.watch(watch);
         }
         loader.finish(folder)
     }
@@ -142,6 +145,17 @@ impl Loader {
                     "A file under sql/ holds one CREATE STREAMING TABLE, MATERIALIZED VIEW or VIEW.",
                 ),
             );
+        }
+    }
+
+    /// Takes an audit or an alert that was typed: it stands in no file, and so not behind its model.
+    fn watch(&mut self, watch: &Watch) {
+        match parse_file(&watch.name.path(), &watch.text()) {
+            Ok(definitions) => {
+                let above: Vec<TableName> = watch.name.on().into_iter().cloned().collect();
+                definitions.into_iter().for_each(|definition| self.add(definition, &above));
+            }
+            Err(errors) => self.errors.extend(errors),
         }
     }
 

@@ -12,7 +12,7 @@ pub enum Health {
     Unknown,
     /// What it tries has failed, so many times in a row.
     Troubled {
-        /// What is in trouble: `ingest`, `refresh`, `rejected`, `alert`, `notification`.
+        /// What is in trouble: `ingest`, `refresh`, `rejected`, `alert`, `notification`, `definition`.
         kind: &'static str,
         /// Tries that failed.
         attempts: u32,

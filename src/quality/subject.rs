@@ -4,6 +4,7 @@
 //! is the person's when the value stands in it as a word.
 
 use crate::lake::Reworked;
+use crate::sql::remarks;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::{cast, filter_record_batch, not};
 use arrow::datatypes::DataType;
@@ -56,23 +57,43 @@ pub fn blotted(rows: &RecordBatch, value: &str) -> Result<Option<Reworked>, Arro
         let Some(texts) = column.as_string_opt::<i32>() else { return Arc::clone(column) };
         let blotted = texts.iter().map(|text| {
             let text = text?;
-            let places = words(text.as_bytes(), value.as_bytes());
-            is_there |= !places.is_empty();
-            let mut kept = String::with_capacity(text.len());
-            let mut from = 0;
-            for place in places {
-                kept.push_str(text.get(from..place)?);
-                kept.push_str(ERASED);
-                from = place + value.len();
-            }
-            kept.push_str(text.get(from..)?);
-            Some(kept)
+            is_there |= mentions(text, value) > 0;
+            Some(blotted_text(text, value))
         });
         Arc::new(blotted.collect::<StringArray>())
     });
     let columns = columns.collect();
     let kept = RecordBatch::try_new(rows.schema(), columns)?;
     Ok(is_there.then(|| Reworked { kept, went: rows.slice(0, 0) }))
+}
+
+/// How often the value stands in a text.
+pub fn mentions(text: &str, value: &str) -> usize {
+    words(text.as_bytes(), value.as_bytes()).len()
+}
+
+/// A text with the value blotted out of it.
+pub fn blotted_text(text: &str, value: &str) -> String {
+    blotted_at(text, value, |_| true)
+}
+
+/// SQL with the value blotted out of its comments: it means what it meant.
+pub fn blotted_remarks(sql: &str, value: &str) -> String {
+    let remarks = if mentions(sql, value) > 0 { remarks(sql) } else { vec![] };
+    blotted_at(sql, value, |place| remarks.iter().any(|remark| remark.contains(&place)))
+}
+
+/// A text with the value blotted out at some of its places.
+fn blotted_at(text: &str, value: &str, goes: impl Fn(usize) -> bool) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut from = 0;
+    for place in words(text.as_bytes(), value.as_bytes()).into_iter().filter(|place| goes(*place)) {
+        kept.push_str(text.get(from..place).unwrap_or_default());
+        kept.push_str(ERASED);
+        from = place + value.len();
+    }
+    kept.push_str(text.get(from..).unwrap_or_default());
+    kept
 }
 
 /// Whether a record is the person's.
@@ -160,5 +181,15 @@ mod tests {
         let texts = blotted.column(0).as_string::<i32>();
         assert_eq!((texts.value(0), texts.is_null(1)), ("id = '(erased)' OR x42 = (erased)", true));
         assert!(super::blotted(&rows, "43").unwrap().is_none());
+    }
+
+    #[test]
+    fn sql_means_what_it_meant() {
+        let text = "-- not 42's\nSELECT 42, '42 --' /* 42,\n42 */ FROM t42 -- 42";
+        let blotted = blotted_remarks(text, "42");
+        let expected = "-- not (erased)'s\nSELECT 42, '42 --' /* (erased),\n(erased) */ FROM t42 -- (erased)";
+        assert_eq!(blotted, expected);
+        assert_eq!((mentions(text, "42"), mentions(&blotted, "42")), (6, 2));
+        assert_eq!(blotted_remarks("SELECT 'torn 42 -- 42", "42"), "SELECT 'torn 42 -- 42");
     }
 }

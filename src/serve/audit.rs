@@ -1,20 +1,23 @@
-//! Who ran what: a record of each statement that reads, changes or defines something, once it has ended.
+//! Who ran what: a record of each statement that reads, changes or defines something, and of each push, once it has ended;
+//! and who could not log in.
 //!
 //! Records go out without waiting: what becomes of them is no matter of the statement's. Settings and transactions, which
 //! touch nothing, are left out.
 
 use super::Error;
+use super::failed_logins::FailedLogin;
 use super::session::Session;
 use super::statement::{Copy, CopyIn, Ddl, Declaration, Insert, Named, Statement};
 use crate::lake::TableName;
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
-use crate::sql::{AccessStatement, GrantedOn};
+use crate::sql::{AccessStatement, GrantedOn, Memberships};
 use chrono::{DateTime, Utc};
 use datafusion::sql::sqlparser::ast::{self, ObjectName};
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
@@ -49,16 +52,69 @@ pub struct AuditRecord {
     pub seconds: f64,
 }
 
+/// What is noted.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A statement or a push has ended.
+    Ended(AuditRecord),
+    /// Somebody was not let in.
+    FailedLogin(FailedLogin),
+}
+
 /// Where records go.
 #[derive(Clone)]
-pub struct AuditLog(Arc<dyn Fn(AuditRecord) + Send + Sync>);
+pub struct AuditLog(Arc<dyn Fn(Event) + Send + Sync>);
 
 impl AuditLog {
     /// To whoever notes them.
-    pub fn new(note: impl Fn(AuditRecord) + Send + Sync + 'static) -> Self {
+    pub fn new(note: impl Fn(Event) + Send + Sync + 'static) -> Self {
         Self(Arc::new(note))
     }
+
+    /// Tells of somebody who was not let in, if that is what an error says.
+    pub(super) fn refused(&self, protocol: &'static str, address: IpAddr, user: &str, error: &Error) {
+        if error.code.starts_with(LOGIN_CLASS) {
+            let (user, address, at) = (user.to_string(), Some(address), clock::now());
+            (self.0)(Event::FailedLogin(FailedLogin { at, user, address, protocol, sqlstate: error.code }));
+        }
+    }
+
+    /// A push that begins now.
+    pub(super) fn pushed(&self, push: Pushed<'_>) -> Audited {
+        let Pushed { role, address, protocol, statement, table } = push;
+        let record = AuditRecord {
+            at: clock::now(),
+            role: role.to_string(),
+            login: role.to_string(),
+            session: 0,
+            client: address.to_canonical().to_string(),
+            protocol,
+            statement,
+            objects: vec![table],
+            outcome: "ok",
+            sqlstate: None,
+            seconds: 0.0,
+        };
+        Audited { record: Some(record), began: clock::instant(), log: self.clone() }
+    }
 }
+
+/// Rows that somebody sends without a session.
+pub(super) struct Pushed<'a> {
+    /// By whose rights.
+    pub(super) role: &'a str,
+    /// From where.
+    pub(super) address: IpAddr,
+    /// Over which protocol.
+    pub(super) protocol: &'static str,
+    /// What is asked for, and as what.
+    pub(super) statement: String,
+    /// The table that the rows are for.
+    pub(super) table: String,
+}
+
+/// The class of SQLSTATE that says that somebody was not let in.
+const LOGIN_CLASS: &str = "28";
 
 impl Default for AuditLog {
     fn default() -> Self {
@@ -82,13 +138,18 @@ pub(super) struct Audited {
 
 impl Audited {
     /// It has ended.
-    pub(super) fn end(mut self, error: Option<&Error>) {
-        let outcome = match error.map(|error| error.code) {
+    pub(super) fn end(self, error: Option<&Error>) {
+        self.end_with(error.map(|error| error.code));
+    }
+
+    /// It has ended, with this SQLSTATE if it failed.
+    pub(super) fn end_with(mut self, sqlstate: Option<&'static str>) {
+        let outcome = match sqlstate {
             None => "ok",
             Some("42501") => "denied",
             Some(_) => "failed",
         };
-        self.note(outcome, error.map(|error| error.code));
+        self.note(outcome, sqlstate);
     }
 
     /// It has not begun yet.
@@ -99,7 +160,7 @@ impl Audited {
     fn note(&mut self, outcome: &'static str, sqlstate: Option<&'static str>) {
         let Some(record) = self.record.take() else { return };
         let seconds = clock::instant().saturating_duration_since(self.began).as_secs_f64();
-        (self.log.0)(AuditRecord { outcome, sqlstate, seconds, ..record });
+        (self.log.0)(Event::Ended(AuditRecord { outcome, sqlstate, seconds, ..record }));
     }
 }
 
@@ -175,6 +236,10 @@ fn named(statement: &Statement) -> Option<Names> {
             Ddl::Drop { names, .. } => Names { relations: vec![], others: names.iter().map(spelt).collect() },
             Ddl::CreateSchema { name, .. } => Names { relations: vec![], others: vec![name.clone()] },
             Ddl::DropSchema { names, .. } => Names { relations: vec![], others: names.clone() },
+            Ddl::Watch(watching) => {
+                let (on, names) = (watching.on().cloned(), watching.names());
+                Names { relations: on.into_iter().collect(), others: names.to_vec() }
+            }
         },
         Statement::Access(access) => in_access(access),
         Statement::SetRole { role, .. } => {
@@ -243,9 +308,9 @@ fn in_access(statement: &AccessStatement) -> Names {
             roles(std::slice::from_ref(name))
         }
         AccessStatement::DropRoles { names, .. } => roles(names),
-        AccessStatement::GrantRoles { roles: of, to: others }
-        | AccessStatement::RevokeRoles { roles: of, from: others } => {
-            roles(&[of.as_slice(), others].concat())
+        AccessStatement::GrantRoles(Memberships { roles: of, members, .. })
+        | AccessStatement::RevokeRoles(Memberships { roles: of, members, .. }) => {
+            roles(&[of.as_slice(), members].concat())
         }
         AccessStatement::Grant(grants) | AccessStatement::Revoke(grants) => {
             let mut names = roles(&grants.roles);
@@ -265,11 +330,12 @@ fn in_access(statement: &AccessStatement) -> Names {
     }
 }
 
-/// Strings behind PASSWORD and ERASE SUBJECT, in all their forms, and what looks like a verifier.
+/// Strings behind PASSWORD, ERASE SUBJECT and the URL of a webhook, which lets in who knows it, in all their forms, and what
+/// looks like a verifier.
 static PASSWORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let string = r"[eE]?'(?:[^']|'')*'|\$\$.*?\$\$";
     Regex::new(&format!(
-        r"(?is)(\bpassword\b\s*=?\s*|\berase\s+subject\s+)(?:{string})|'SCRAM-SHA-256\$[^']*'"
+        r"(?is)(\bpassword\b\s*=?\s*|\berase\s+subject\s+|\bwebhook\s+\S+\s+url\s+)(?:{string})|'SCRAM-SHA-256\$[^']*'"
     ))
     .ok()
 });
@@ -299,6 +365,7 @@ mod tests {
             ("SELECT 'SCRAM-SHA-256$4096:a$b:c'", "SELECT '***'"),
             ("erase SUBJECT '42' DRY RUN", "erase SUBJECT '***' DRY RUN"),
             ("CREATE ROLE a PASSWORD SECRET s", "CREATE ROLE a PASSWORD SECRET s"),
+            ("THEN NOTIFY (WEBHOOK chat URL 'https://x/y')", "THEN NOTIFY (WEBHOOK chat URL '***')"),
             ("SELECT password FROM t WHERE a = 'x'", "SELECT password FROM t WHERE a = 'x'"),
         ] {
             assert_eq!(without_passwords(said), kept);

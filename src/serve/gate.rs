@@ -65,6 +65,16 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// Who the caller says to be; nobody without a name.
+    pub(crate) fn user(&self) -> &str {
+        match self {
+            Self::Basic { user, .. } => user,
+            Self::None | Self::Bearer(_) => "",
+        }
+    }
+}
+
 /// Lets callers in.
 pub(crate) struct Gate {
     logins: Arc<Logins>,

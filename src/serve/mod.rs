@@ -9,6 +9,7 @@ pub mod connections;
 mod dialect;
 mod error;
 mod explain;
+pub mod failed_logins;
 #[cfg(test)]
 mod fixture;
 pub mod flight;

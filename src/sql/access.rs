@@ -40,19 +40,9 @@ pub enum AccessStatement {
         if_exists: bool,
     },
     /// `GRANT role TO role`
-    GrantRoles {
-        /// The roles whose rights are given.
-        roles: Vec<String>,
-        /// Who gets them.
-        to: Vec<String>,
-    },
+    GrantRoles(Memberships),
     /// `REVOKE role FROM role`
-    RevokeRoles {
-        /// The roles whose rights are taken away.
-        roles: Vec<String>,
-        /// Whom.
-        from: Vec<String>,
-    },
+    RevokeRoles(Memberships),
     /// `GRANT privilege ON object TO role`
     Grant(Grants),
     /// `REVOKE privilege ON object FROM role`
@@ -88,6 +78,8 @@ pub struct RoleAttributes {
     pub superuser: Option<bool>,
     /// `BYPASSRLS`, `NOBYPASSRLS`
     pub bypass: Option<bool>,
+    /// `CREATEROLE`, `NOCREATEROLE`
+    pub create_role: Option<bool>,
     /// `PASSWORD`
     pub password: Option<Password>,
     /// `IN ROLE`
@@ -172,15 +164,36 @@ pub enum GrantedOn {
     Table(TableName),
 }
 
+/// Roles whose rights others have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memberships {
+    /// The roles whose rights are given or taken away.
+    pub roles: Vec<String>,
+    /// Whom.
+    pub members: Vec<String>,
+    /// `WITH ADMIN OPTION`, `ADMIN OPTION FOR`
+    pub option: bool,
+    /// `GRANTED BY`
+    pub by: Option<String>,
+}
+
 /// Rights on objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
     /// The privileges, each on some columns or on all.
     pub privileges: Vec<(Privilege, Vec<String>)>,
+    /// They were said as ALL.
+    pub all: bool,
     /// The objects.
     pub on: Vec<GrantedOn>,
     /// The roles.
     pub roles: Vec<String>,
+    /// `WITH GRANT OPTION`, `GRANT OPTION FOR`
+    pub option: bool,
+    /// `GRANTED BY`
+    pub by: Option<String>,
+    /// `REVOKE ... CASCADE`
+    pub cascade: bool,
 }
 
 /// `CREATE POLICY`: which rows a role sees.
@@ -338,8 +351,10 @@ fn attributes(cursor: &mut Cursor<'_>) -> Result<RoleAttributes, Error> {
             "nosuperuser" => attributes.superuser = Some(false),
             "bypassrls" => attributes.bypass = Some(true),
             "nobypassrls" => attributes.bypass = Some(false),
+            "createrole" => attributes.create_role = Some(true),
+            "nocreaterole" => attributes.create_role = Some(false),
             // What every role has, or has not.
-            "inherit" | "nocreatedb" | "nocreaterole" | "noreplication" | "encrypted" => {}
+            "inherit" | "nocreatedb" | "noreplication" | "encrypted" => {}
             "password" => attributes.password = Some(password(cursor)?),
             "in" => {
                 cursor.expect_words(&["ROLE"])?;
@@ -348,7 +363,7 @@ fn attributes(cursor: &mut Cursor<'_>) -> Result<RoleAttributes, Error> {
             other => {
                 let message = format!("{} is not supported for a role", other.to_uppercase());
                 return Err(Error::unsupported(origin, message).with_hint(
-                    "A role has LOGIN or NOLOGIN, PASSWORD SECRET name, SUPERUSER, BYPASSRLS and IN ROLE.",
+                    "A role has LOGIN or NOLOGIN, PASSWORD SECRET name, SUPERUSER, CREATEROLE, BYPASSRLS and IN ROLE.",
                 ));
             }
         }
@@ -375,9 +390,8 @@ fn password(cursor: &mut Cursor<'_>) -> Result<Password, Error> {
 
 /// What stands behind GRANT (`gives`) or REVOKE.
 fn grant(cursor: &mut Cursor<'_>, gives: bool) -> Result<AccessStatement, Error> {
-    if cursor.at_words(&["GRANT", "OPTION", "FOR"]) || cursor.at_words(&["ADMIN", "OPTION", "FOR"]) {
-        return Err(with_option(cursor.origin()));
-    }
+    let of_rights = !gives && cursor.take_words(&["GRANT", "OPTION", "FOR"]);
+    let of_roles = !gives && cursor.take_words(&["ADMIN", "OPTION", "FOR"]);
     let items = listed(cursor, |cursor| {
         let (origin, word) = (cursor.origin(), cursor.identifier("a privilege or a role")?.text);
         let _ = word == "all" && cursor.take_word("PRIVILEGES");
@@ -388,15 +402,18 @@ fn grant(cursor: &mut Cursor<'_>, gives: bool) -> Result<AccessStatement, Error>
         Ok((origin, word, columns))
     })?;
     let direction = if gives { "TO" } else { "FROM" };
-    if !cursor.take_word("ON") {
+    if of_roles || !of_rights && !cursor.at_word("ON") {
         cursor.expect_words(&[direction])?;
-        let named: Vec<String> = items.into_iter().map(|(_, word, _)| word).collect();
-        let others = grantees(cursor, gives)?;
+        let named = items.into_iter().map(|(_, word, _)| word).collect();
+        let Ending { roles: members, option, by, .. } = ending(cursor, gives, "ADMIN")?;
+        let memberships = Memberships { roles: named, members, option: option || of_roles, by };
         return Ok(match gives {
-            true => AccessStatement::GrantRoles { roles: named, to: others },
-            false => AccessStatement::RevokeRoles { roles: named, from: others },
+            true => AccessStatement::GrantRoles(memberships),
+            false => AccessStatement::RevokeRoles(memberships),
         });
     }
+    cursor.expect_words(&["ON"])?;
+    let all = items.iter().any(|(_, word, _)| word == "all");
     let on = granted_on(cursor)?;
     let is_schema = on.iter().all(|on| matches!(on, GrantedOn::Schema(_)));
     let mut privileges = vec![];
@@ -404,22 +421,36 @@ fn grant(cursor: &mut Cursor<'_>, gives: bool) -> Result<AccessStatement, Error>
         privileges.extend(privilege(origin, &word, columns, is_schema)?);
     }
     cursor.expect_words(&[direction])?;
-    let grants = Grants { privileges, on, roles: grantees(cursor, gives)? };
+    let Ending { roles, option, by, cascade } = ending(cursor, gives, "GRANT")?;
+    let option = option || of_rights;
+    if let Some(public) = roles.iter().find(|role| gives && option && *role == PUBLIC) {
+        let message = "grant options can only be granted to roles";
+        return Err(Error::new("0LP01", cursor.statement_origin(), message)
+            .with_hint(format!("Leave WITH GRANT OPTION out: {public} is everyone.")));
+    }
+    let grants = Grants { privileges, all, on, roles, option, by, cascade };
     Ok(if gives { AccessStatement::Grant(grants) } else { AccessStatement::Revoke(grants) })
 }
 
-fn grantees(cursor: &mut Cursor<'_>, gives: bool) -> Result<Vec<String>, Error> {
-    let roles = roles(cursor)?;
-    if gives && cursor.at_word("WITH") {
-        return Err(with_option(cursor.origin()));
-    }
-    let _ = !gives && (cursor.take_word("CASCADE") || cursor.take_word("RESTRICT"));
-    Ok(roles)
+/// What stands behind TO or FROM.
+struct Ending {
+    roles: Vec<String>,
+    option: bool,
+    by: Option<String>,
+    cascade: bool,
 }
 
-fn with_option(origin: Origin) -> Error {
-    Error::unsupported(origin, "rights that can be passed on are not supported")
-        .with_hint("Superusers give rights: leave the option out.")
+/// `role, ... [WITH GRANT OPTION] [GRANTED BY role] [CASCADE | RESTRICT]`; of roles, `WITH ADMIN OPTION`.
+fn ending(cursor: &mut Cursor<'_>, gives: bool, option: &str) -> Result<Ending, Error> {
+    let roles = roles(cursor)?;
+    let with_option = gives && cursor.take_word("WITH");
+    if with_option {
+        cursor.expect_words(&[option, "OPTION"])?;
+    }
+    let by = if cursor.take_words(&["GRANTED", "BY"]) { Some(role(cursor)?) } else { None };
+    let cascade = !gives && cursor.take_word("CASCADE");
+    let _ = !gives && !cascade && cursor.take_word("RESTRICT");
+    Ok(Ending { roles, option: with_option, by, cascade })
 }
 
 fn granted_on(cursor: &mut Cursor<'_>) -> Result<Vec<GrantedOn>, Error> {

@@ -2,7 +2,7 @@
 //! one line each.
 //!
 //! ```text
-//! CREATE AUDIT name ON schema.model [BLOCKING]
+//! CREATE [OR REPLACE] AUDIT name ON schema.model [BLOCKING]
 //!     AS SELECT ... FROM this ...
 //!   | UNIQUE (a, b)                                   no two rows have both
 //!   | NOT NULL (a, b)                                 every row has each
@@ -33,7 +33,9 @@ const KINDS: &str = "AS and a query, UNIQUE (...), NOT NULL (...), ACCEPTED VALU
 /// `CREATE AUDIT ...`, the cursor at `CREATE`.
 pub(super) fn audit(cursor: &mut Cursor<'_>) -> Result<AuditDefinition, Error> {
     let origin = cursor.statement_origin();
-    cursor.expect_words(&["CREATE", "AUDIT"])?;
+    cursor.expect_words(&["CREATE"])?;
+    cursor.take_words(&["OR", "REPLACE"]);
+    cursor.expect_words(&["AUDIT"])?;
     super::parser::refuse_if_not_exists(cursor)?;
     if cursor.at_words(&["ON"]) {
         return Err(cursor

@@ -3,6 +3,7 @@
 use super::{Error, Origin};
 use crate::lake::TableName;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,6 +36,11 @@ impl<'a> SourceText<'a> {
             (Some(first), Some(last)) => self.between(first.span.start, last.span.end),
             _ => "",
         }
+    }
+
+    /// Where the text from one position up to (not including) another stands, in bytes.
+    pub(super) fn range(&self, start: Location, end: Location) -> Range<usize> {
+        self.offset(start)..self.offset(end)
     }
 
     fn offset(&self, location: Location) -> usize {

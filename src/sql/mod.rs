@@ -34,6 +34,7 @@ mod place;
 mod precedence;
 mod query;
 mod refusal;
+mod remarks;
 mod smtp;
 mod spelling;
 mod suggest;
@@ -44,8 +45,8 @@ mod vault;
 mod windows;
 
 pub use access::{
-    AccessDefinition, AccessStatement, GrantedOn, Grants, MaskDefinition, PUBLIC, Password, PolicyDefinition,
-    Privilege, RESERVED_ROLES, RoleAttributes,
+    AccessDefinition, AccessStatement, GrantedOn, Grants, MaskDefinition, Memberships, PUBLIC, Password,
+    PolicyDefinition, Privilege, RESERVED_ROLES, RoleAttributes,
 };
 pub use alert::{ALERT_NAME, AlertDefinition, Email, PayloadFormat, Target, Webhook};
 pub use cdc::{AutoCdc, ColumnName, DeleteCondition, History, Selection};
@@ -60,6 +61,7 @@ pub use parser::parse_file;
 pub use place::word_origin;
 pub use precedence::{bind_as_written, bind_expression_as_written};
 pub use query::{NamedRelation, relations};
+pub use remarks::remarks;
 pub use spelling::{spell_for_engine, with_seconds};
 pub use suggest::{did_you_mean, hint_did_you_mean};
 pub use syntax::{call, function, literal, quoted, quoted_table, take};

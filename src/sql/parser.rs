@@ -105,7 +105,7 @@ fn definition(cursor: &mut Cursor<'_>) -> Result<Definition, Error> {
     if cursor.at_words(&["COMMENT", "ON"]) {
         return model::comment(cursor).map(Definition::Comment);
     }
-    if cursor.at_words(&["CREATE", "AUDIT"]) {
+    if cursor.at_words(&["CREATE", "AUDIT"]) || cursor.at_words(&["CREATE", "OR", "REPLACE", "AUDIT"]) {
         return audit::audit(cursor).map(Definition::Audit);
     }
     if cursor.at_words(&["EXECUTE", "UNIT", "TEST"]) {

@@ -8,11 +8,13 @@ use super::relations::model_relation;
 use super::{House, all_errors};
 use crate::catalog::access::Rules;
 use crate::catalog::definer::{Defined, Purpose, Request};
-use crate::catalog::definitions::{Change, Definitions, Refusal, Typed, TypedKind};
-use crate::catalog::live::{Row, rewrite, unreadable, written};
+use crate::catalog::definitions::{
+    Change, Definitions, Refusal, Typed, TypedKind, TypedName, Watch, WatchName, watch_at,
+};
+use crate::catalog::live::{Row, rewrite, time, unreadable, written};
 use crate::catalog::project::Project;
 use crate::lake::{Error, Lake, Table, TableDefinition, TableName, chain};
-use crate::sql::{self, AccessStatement};
+use crate::sql;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use chrono::DateTime;
@@ -43,6 +45,8 @@ pub(super) fn schema() -> SchemaRef {
         text("column_comments"),
         text("changed_by"),
         Field::new("changed_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+        // Of an audit or an alert; what an audit is on stands before it.
+        text("name"),
     ]))
 }
 
@@ -53,9 +57,7 @@ impl Typing {
             lake.ensure(&TableName::new("sluice", "definitions"), &TableDefinition::append_only(schema()))?;
         let mut now = Definitions::default();
         for batch in written(&table)? {
-            let models =
-                models_of(&batch).ok_or_else(|| unreadable(&table, "a definition cannot be read"))?;
-            now.0.extend(models.into_iter().map(|model| (model.name.clone(), model)));
+            read(&batch, &mut now).ok_or_else(|| unreadable(&table, "a definition cannot be read"))?;
         }
         Ok(Self { table, now: Mutex::new(now) })
     }
@@ -71,8 +73,13 @@ impl Typing {
     }
 
     /// Makes these the definitions, durably, in the place of those that were.
-    async fn keep(&self, definitions: Definitions) -> Result<(), Error> {
-        rewrite(&self.table, &schema(), definitions.0.values().map(row_of).collect()).await?;
+    pub(super) async fn keep(&self, definitions: Definitions) -> Result<(), Error> {
+        if *self.now.lock() == definitions {
+            return Ok(());
+        }
+        let models = definitions.models.values().map(row_of);
+        let rows = models.chain(definitions.watches.values().map(row_of_watch)).collect();
+        rewrite(&self.table, &schema(), rows).await?;
         *self.now.lock() = definitions;
         Ok(())
     }
@@ -80,7 +87,6 @@ impl Typing {
 
 fn row_of(model: &Typed) -> Row {
     let comments = serde_json::to_string(&model.column_comments).unwrap_or_default();
-    let at = ScalarValue::TimestampMicrosecond(Some(model.changed_at.timestamp_micros()), Some("UTC".into()));
     vec![
         model.name.schema.as_str().into(),
         model.name.name.as_str().into(),
@@ -89,60 +95,82 @@ fn row_of(model: &Typed) -> Row {
         ScalarValue::Utf8(model.comment.clone()),
         comments.into(),
         model.changed_by.as_str().into(),
-        at,
+        time(Some(model.changed_at)),
     ]
 }
 
-fn models_of(batch: &RecordBatch) -> Option<Vec<Typed>> {
+fn row_of_watch(watch: &Watch) -> Row {
+    let on = |part: fn(&TableName) -> &String| ScalarValue::Utf8(watch.name.on().map(part).cloned());
+    vec![
+        on(|on| &on.schema),
+        on(|on| &on.name),
+        watch.name.word().into(),
+        watch.body.as_str().into(),
+        ScalarValue::Utf8(None),
+        ScalarValue::Utf8(None),
+        watch.changed_by.as_str().into(),
+        time(Some(watch.changed_at)),
+        watch.name.name().into(),
+    ]
+}
+
+/// Adds the definitions of these rows.
+fn read(batch: &RecordBatch, definitions: &mut Definitions) -> Option<()> {
     let column = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
     let (schemas, names, kinds) = (column("schema_name")?, column("table_name")?, column("kind")?);
     let (bodies, comments, columns) = (column("definition")?, column("comment")?, column("column_comments")?);
     let users = column("changed_by")?;
     let times = batch.column_by_name("changed_at")?.as_primitive_opt::<TimestampMicrosecondType>()?;
-    (0..batch.num_rows())
-        .map(|row| {
-            let kinds_known = [TypedKind::View, TypedKind::MaterializedView];
-            Some(Typed {
-                name: TableName::new(schemas.value(row), names.value(row)),
-                kind: kinds_known.into_iter().find(|kind| kind.words() == kinds.value(row))?,
-                body: bodies.value(row).to_string(),
-                comment: comments.is_valid(row).then(|| comments.value(row).to_string()),
-                column_comments: serde_json::from_str(columns.value(row)).ok()?,
-                changed_by: users.value(row).to_string(),
-                changed_at: DateTime::from_timestamp_micros(times.value(row))?,
-            })
-        })
-        .collect()
+    let watches = column("name")?;
+    for row in 0..batch.num_rows() {
+        let table = TableName::new(schemas.value(row), names.value(row));
+        let (body, changed_by) = (bodies.value(row).to_string(), users.value(row).to_string());
+        let changed_at = DateTime::from_timestamp_micros(times.value(row))?;
+        let name = || watches.value(row).to_string();
+        let watch = match kinds.value(row) {
+            "AUDIT" => WatchName::Audit { on: table, name: name() },
+            "ALERT" => WatchName::Alert(name()),
+            kind => {
+                let kinds_known = [TypedKind::View, TypedKind::MaterializedView];
+                let kind = kinds_known.into_iter().find(|known| known.words() == kind)?;
+                let comment = comments.is_valid(row).then(|| comments.value(row).to_string());
+                let column_comments = serde_json::from_str(columns.value(row)).ok()?;
+                let name = table.clone();
+                let model = Typed { name, kind, body, comment, column_comments, changed_by, changed_at };
+                definitions.models.insert(table, model);
+                continue;
+            }
+        };
+        let watch = Watch { name: watch, body, changed_by, changed_at };
+        definitions.watches.insert(watch.name.clone(), watch);
+    }
+    Some(())
 }
 
 impl House {
     /// Does what is asked for. `Some` is what is to run from now on.
     pub(super) async fn define(&self, project: &Project, request: Request) -> Option<(Loaded, Answer)> {
         let Request { changes, user, purpose, done } = request;
-        let rights = changes.iter().filter_map(|change| match change {
-            Change::Access(statement) => Some(statement.clone()),
-            _ => None,
-        });
-        let rights: Vec<AccessStatement> = rights.collect();
-        let mut rules = match self.changed_rules(project, &rights, &user) {
-            Ok(rules) => rules,
+        let is_of_rights = |change: &Change| matches!(change, Change::Access { .. });
+        let (mut rules, notices) = match self.changed_rules(project, &changes, &user) {
+            Ok(changed) => changed,
             Err(refusal) => {
                 let _ = done.send(Err(refusal));
                 return None;
             }
         };
-        if rights.len() == changes.len() {
+        if changes.iter().all(is_of_rights) {
             // Models stand as they are: nothing is to be started anew.
             let outcome = match purpose {
                 Purpose::Check => Ok(()),
                 Purpose::Apply => self.keep_rules(project, rules, &user).await,
             };
-            let _ = done.send(outcome.map(|()| Defined::default()));
+            let _ = done.send(outcome.map(|()| Defined { notices, ..Defined::default() }));
             return None;
         }
         let outcome = self.redefined(project, &changes, purpose).await;
         let (definitions, loaded, defined) = match outcome {
-            Ok(redefined) => redefined,
+            Ok((definitions, loaded, defined)) => (definitions, loaded, Defined { notices, ..defined }),
             Err(refusal) => {
                 let _ = done.send(Err(refusal));
                 return None;
@@ -153,7 +181,7 @@ impl House {
             return None;
         }
         for name in changes.iter().filter_map(Change::takes) {
-            if !definitions.0.contains_key(name) && is_dropped(&changes, name) {
+            if !definitions.models.contains_key(name) && is_dropped(&changes, name) {
                 rules.forget(name);
             }
         }
@@ -166,7 +194,7 @@ impl House {
             let _ = done.send(Err(Refusal { code: "58030", message, detail: None, hint: None }));
             return None;
         }
-        tracing::info!(user, "the project is reloaded: models were defined over a connection");
+        tracing::info!(user, "the project is reloaded: something was defined over a connection");
         Some((loaded, Box::new(move || drop(done.send(Ok(defined))))))
     }
 
@@ -194,12 +222,15 @@ impl House {
         let before = self.typing.now();
         let mut after = before.clone();
         after.change(changes, project, purpose == Purpose::Check)?;
-        let touched: BTreeSet<&TableName> = changes.iter().filter_map(Change::defines).collect();
-        let replaces = changes.iter().filter_map(Change::takes).any(|name| after.0.contains_key(name));
-        let runs = |name: &TableName| project.models.iter().any(|model| model.name() == name);
+        let touched: BTreeSet<TypedName> = changes.iter().filter_map(Change::defines_any).collect();
+        let replaces = changes.iter().filter_map(Change::takes).any(|name| after.models.contains_key(name));
+        let runs = |name: &TypedName| match name {
+            TypedName::Model(name) => project.models.iter().any(|model| model.name() == name),
+            TypedName::Watch(name) => name.runs_in(project),
+        };
         // In a transaction that is not over, and where another object takes a name over, what reads it may be without it:
         // PostgreSQL would let it go by DROP ... CASCADE of what had the name before.
-        let may_fall = |name: &TableName| {
+        let may_fall = |name: &TypedName| {
             !touched.contains(name) && (purpose == Purpose::Check || replaces || !runs(name))
         };
         let (loaded, fallen) =
@@ -207,20 +238,20 @@ impl House {
         let mut lost = vec![];
         if purpose == Purpose::Apply {
             lost.extend(fallen.iter().filter(|name| runs(name)).cloned());
-            after.0.retain(|name, _| !lost.contains(name));
+            lost.iter().for_each(|name| after.leave_out(name));
         }
-        let gone = before.0.keys().filter(|name| !after.0.contains_key(*name)).cloned().collect();
+        let gone = before.models.keys().filter(|name| !after.models.contains_key(*name)).cloned().collect();
         let models = loaded.project.models.iter();
         let new = models.filter(|model| {
             let name = model.name();
-            after.0.contains_key(name) && before.0.get(name) != after.0.get(name)
+            after.models.contains_key(name) && before.models.get(name) != after.models.get(name)
         });
         let relations = new.filter_map(|model| {
             let plan = loaded.planned.get(model.name())?;
             Some(model_relation(&loaded.project, model, plan))
         });
         let relations = relations.collect();
-        Ok((after, loaded, Defined { relations, gone, lost }))
+        Ok((after, loaded, Defined { relations, gone, lost, notices: vec![] }))
     }
 }
 
@@ -241,6 +272,9 @@ pub(super) fn refused(errors: Vec<sql::Error>) -> Refusal {
 
 /// `sql/gold/sales.sql` → gold.sales
 fn defined_in(file: &Path) -> String {
+    if let Some(watch) = watch_at(file) {
+        return watch;
+    }
     let parts: Vec<_> =
         file.with_extension("").iter().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
     parts.join(".")

@@ -32,9 +32,9 @@ const KEPT_MAX: usize = 20;
 /// Files that were run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Run {
-    number: i64,
+    pub(super) number: i64,
     at: DateTime<Utc>,
-    by: String,
+    pub(super) by: String,
     /// `start`, `watch`, `apply` or `rollback`.
     how: String,
     /// Which files these are.
@@ -43,7 +43,8 @@ pub(super) struct Run {
     back_to: Option<i64>,
     /// After a way back: the files of the folder, which do not run.
     instead_of: Option<String>,
-    texts: Arc<Texts>,
+    /// None of one whose files named a person who was erased.
+    pub(super) texts: Arc<Texts>,
 }
 
 /// The deployments, oldest first, and the table that keeps them.
@@ -112,13 +113,21 @@ impl Deployments {
         };
         let hint = "sluice.deployments lists those that are kept.";
         if let Some(number) = number {
-            let found = runs.iter().find(|run| run.number == number).cloned();
-            return found.ok_or_else(|| refusal(format!("deployment {number} is not kept"), hint));
+            let found = runs.iter().find(|run| run.number == number);
+            let found = found.ok_or_else(|| refusal(format!("deployment {number} is not kept"), hint))?;
+            if found.texts.is_empty() {
+                let message = format!("the files of deployment {number} are not kept");
+                return Err(refusal(message, "They named a person who was erased."));
+            }
+            return Ok(found.clone());
         }
         let nothing = || refusal("there is no deployment before this one".to_string(), hint);
         let last = runs.last().ok_or_else(nothing)?;
         let stands_at = last.back_to.unwrap_or(last.number);
-        let before = runs.iter().rev().find(|run| run.number < stands_at && run.files != last.files);
+        let before = runs
+            .iter()
+            .rev()
+            .find(|run| run.number < stands_at && run.files != last.files && !run.texts.is_empty());
         before.cloned().ok_or_else(nothing)
     }
 
@@ -139,7 +148,19 @@ impl Deployments {
         let (back_to, instead_of) = back.unzip();
         let (how, by, at) = (how.to_string(), by.to_string(), clock::now());
         runs.push(Run { number, at, by, how, files, back_to, instead_of, texts });
-        let runs = runs.split_off(runs.len().saturating_sub(KEPT_MAX));
+        self.keep(runs.split_off(runs.len().saturating_sub(KEPT_MAX))).await
+    }
+
+    /// The deployments, oldest first.
+    pub(super) fn all(&self) -> Vec<Run> {
+        self.runs.lock().clone()
+    }
+
+    /// Makes these the deployments, durably, in the place of those that were.
+    pub(super) async fn keep(&self, runs: Vec<Run>) -> Result<(), Error> {
+        if *self.runs.lock() == runs {
+            return Ok(());
+        }
         rewrite(&self.table, &schema(), runs.iter().map(row_of).collect()).await?;
         *self.runs.lock() = runs;
         Ok(())

@@ -7,9 +7,10 @@
 //! PURGE     nothing else runs    files, log and memory of what was go; looked through once more: the certificate
 //! ```
 //!
-//! The first phase and the last change what others count on (a streaming table's input loses rows, versions lose their
+//! What is said of the person in definitions is looked after first (`definitions`). The first phase and the last change what others count on (a streaming table's input loses rows, versions lose their
 //! files), so they are done while the warehouse starts anew, before anything that runs has opened a table.
 
+mod definitions;
 mod tables;
 
 use super::House;
@@ -149,6 +150,7 @@ impl House {
             return false;
         }
         let looked = Tables::of(&self.lake, project, found).look(&subject).await;
+        let looked = looked.map(|found| [found, self.named_by_definitions(&subject)].concat());
         if purpose == Purpose::Check || looked.is_err() {
             let _ = done.send(looked.map_err(|error| failed(&error)));
             return false;
@@ -166,6 +168,7 @@ impl House {
             let _ = done.send(Err(failed(&error)));
             return false;
         }
+        self.blot_definitions_of_all().await;
         tracing::info!(
             erasure = note.id,
             user = note.user,
@@ -242,6 +245,7 @@ impl House {
     }
 
     async fn purge(&self, note: &Note, tables: &Tables) -> anyhow::Result<()> {
+        self.blot_definitions(&note.subject).await?;
         let files = tables.purge(&note.subject).await?;
         let left = tables.look(&note.subject).await?;
         let erased = left.into_iter().map(|left| Erased {
@@ -251,7 +255,9 @@ impl House {
             verified: left.rows == 0,
             ..left
         });
-        let erased: Vec<Erased> = erased.collect();
+        let named = self.named_by_definitions(&note.subject).into_iter();
+        let named = named.map(|named| Erased { id: note.id.clone(), ..named });
+        let erased: Vec<Erased> = erased.chain(named).collect();
         self.certify(note, &erased).await?;
         note.forget(&self.lake).await?;
         self.erasures.told.lock().remove(&note.id);

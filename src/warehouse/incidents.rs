@@ -5,6 +5,7 @@ use super::sources::RunningSource;
 use super::system::{Journals, optional_text, text, time};
 use crate::bronze::SourceState;
 use crate::catalog::cut::Freshness;
+use crate::catalog::definitions::WatchName;
 use crate::catalog::live::Journal;
 use crate::deliver::alerts::Alerts;
 use crate::lake;
@@ -15,6 +16,7 @@ use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::DateTime;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The query behind `sluice.incidents`: an incident is noted when it opens, when there is news of it, when it closes.
@@ -32,6 +34,8 @@ pub(super) struct Watch {
     pub(super) retries_max: u32,
     pub(super) incidents: Arc<Mutex<Incidents>>,
     pub(super) alerts: Arc<Alerts>,
+    /// Typed audits and alerts that do not stand any more, and why.
+    pub(super) unwatched: BTreeMap<WatchName, String>,
 }
 
 impl Watch {
@@ -45,7 +49,12 @@ impl Watch {
         let sources: Vec<_> = sources.collect();
         let is_source = |name: &String| sources.iter().any(|(source, _)| source == name);
         let seen = models.filter(|(name, _)| !is_source(name)).chain(sources.clone());
-        let seen: Vec<_> = seen.chain(self.alerts.healths()).collect();
+        let unwatched = self.unwatched.iter().map(|(name, error)| {
+            let (kind, attempts, is_lasting) = ("definition", 1, true);
+            // A file may define another one of the same name, which is well.
+            (format!("typed {name}"), Health::Troubled { kind, attempts, is_lasting, error: error.clone() })
+        });
+        let seen: Vec<_> = seen.chain(self.alerts.healths()).chain(unwatched).collect();
         let name = || uuid::Uuid::new_v4().to_string();
         for incident in self.incidents.lock().observe(&seen, self.retries_max, clock::now(), name) {
             match incident.closed_at {

@@ -5,7 +5,7 @@
 
 use super::foreign::{self, Others};
 use super::system;
-use crate::catalog::definitions::Definitions;
+use crate::catalog::definitions::{Definitions, TypedName, WatchName};
 use crate::catalog::environment::Production;
 use crate::catalog::files::Texts;
 use crate::catalog::foreign::depending_on_others;
@@ -38,10 +38,12 @@ pub(super) struct Loaded {
     pub(super) others: Others,
     /// Models that others' tables keep from running, and why.
     pub(super) left_out: BTreeMap<TableName, String>,
+    /// Typed audits and alerts that do not stand any more, and why.
+    pub(super) unwatched: BTreeMap<WatchName, String>,
 }
 
-/// Reads a project, and what was defined over connections beside it. A model of those that does not stand (any
-/// more, since files have changed) is left out.
+/// Reads a project, and what was defined over connections beside it. What of those does not stand (any more,
+/// since files have changed) is left out.
 pub(super) async fn load(
     written: &Written,
     typed: &Definitions,
@@ -50,41 +52,42 @@ pub(super) async fn load(
     load_without(written, typed, engine, |_| true).await.map(|(loaded, _)| loaded)
 }
 
-/// As [`load`], but only such models may fall as `may_fall` says; which ones fell. Errors are of one that may not.
+/// As [`load`], but only such definitions may fall as `may_fall` says; which ones fell. Errors are of one that may not.
 pub(super) async fn load_without(
     written: &Written,
     typed: &Definitions,
     engine: &Engine,
-    may_fall: impl Fn(&TableName) -> bool,
-) -> Result<(Loaded, BTreeSet<TableName>), Vec<Error>> {
+    may_fall: impl Fn(&TypedName) -> bool,
+) -> Result<(Loaded, BTreeSet<TypedName>), Vec<Error>> {
     let mut standing = typed.clone();
-    let mut fallen = BTreeMap::new();
+    let mut fallen: BTreeMap<TypedName, String> = BTreeMap::new();
     loop {
         let errors = match load_all(written, &standing, engine).await {
             Ok(mut loaded) => {
                 let names = fallen.keys().cloned().collect();
-                loaded.left_out.extend(fallen);
+                for (name, reason) in fallen {
+                    match name {
+                        TypedName::Model(name) => drop(loaded.left_out.insert(name, reason)),
+                        TypedName::Watch(name) => drop(loaded.unwatched.insert(name, reason)),
+                    }
+                }
                 return Ok((loaded, names));
             }
             Err(errors) => errors,
         };
-        let (falling, others): (Vec<Error>, Vec<Error>) = errors.into_iter().partition(|error| {
-            standing.0.values().any(|model| model.path() == error.origin.file && may_fall(&model.name))
-        });
-        if falling.is_empty() || others.iter().any(|error| is_typed(&standing, error)) {
+        let typed = |error: &Error| standing.at(&error.origin.file);
+        let (falling, others): (Vec<Error>, Vec<Error>) =
+            errors.into_iter().partition(|error| typed(error).is_some_and(|name| may_fall(&name)));
+        if falling.is_empty() || others.iter().any(|error| typed(error).is_some()) {
             return Err(others);
         }
         for error in falling {
-            standing.0.retain(|_, model| model.path() != error.origin.file);
-            for (name, _) in typed.0.iter().filter(|(_, model)| model.path() == error.origin.file) {
-                fallen.entry(name.clone()).or_insert_with(|| error.to_string());
+            if let Some(name) = standing.at(&error.origin.file) {
+                standing.leave_out(&name);
+                fallen.insert(name, error.to_string());
             }
         }
     }
-}
-
-fn is_typed(typed: &Definitions, error: &Error) -> bool {
-    typed.0.values().any(|model| model.path() == error.origin.file)
 }
 
 async fn load_all(written: &Written, typed: &Definitions, engine: &Engine) -> Result<Loaded, Vec<Error>> {
@@ -108,7 +111,8 @@ pub(super) async fn prepare(project: Arc<Project>, engine: &Engine) -> (Loaded, 
     // Boxed: a planning future is large.
     let alerts = Box::pin(alert_errors(&project, &columns, &plans.planned, &system, engine)).await;
     let ours = ours.into_iter().chain(alerts).collect();
-    (Loaded { project, planned: plans.planned, others, left_out }, ours)
+    let unwatched = BTreeMap::new();
+    (Loaded { project, planned: plans.planned, others, left_out, unwatched }, ours)
 }
 
 fn left_out(plans: &Plans) -> BTreeMap<TableName, String> {

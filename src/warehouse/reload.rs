@@ -4,6 +4,7 @@ use super::define::Answer;
 use super::loaded::{Loaded, Planned, Written, load, prepare};
 use super::{House, all_errors, deploy};
 use crate::catalog::definer::Asked;
+use crate::catalog::definitions::Definitions;
 use crate::catalog::project::Project;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,8 +36,9 @@ impl House {
                 Some(asked) = requests.recv() => {
                     let next = match asked {
                         Asked::Erasure(erasure) => {
+                            let typed = self.typing.now();
                             if self.erase(&project, planned, erasure).await {
-                                return (prepare(project, &self.engine).await.0, None);
+                                return (self.anew(project, &typed).await, None);
                             }
                             None
                         }
@@ -52,6 +54,16 @@ impl House {
                 }
             }
         }
+    }
+
+    /// The project once more; read anew where what was typed is not what it was.
+    async fn anew(&self, project: Arc<Project>, typed: &Definitions) -> Loaded {
+        if self.typing.now() != *typed
+            && let Ok(loaded) = load(&self.written(), &self.typing.now(), &self.engine).await
+        {
+            return loaded;
+        }
+        prepare(project, &self.engine).await.0
     }
 
     /// Resolves when the watched project has changed and is sound again; never when it is not watched.

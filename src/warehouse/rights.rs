@@ -2,14 +2,14 @@
 
 use super::House;
 use crate::catalog::access::{
-    Access, Attributes, Held, Key, Rule, RuleSource, Rules, access_of, read, rules_of, statement_of,
+    Access, Attributes, Held, Key, Rule, RuleSource, Rules, Said, access_of, read, rules_of, statement_of,
 };
-use crate::catalog::definitions::Refusal;
+use crate::catalog::definitions::{Change, Refusal};
 use crate::catalog::live::{Row, rewrite, unreadable, written};
 use crate::catalog::project::Project;
 use crate::lake::{Error, Lake, Table, TableDefinition, TableName};
 use crate::ops::clock;
-use crate::sql::{AccessStatement, Password};
+use crate::sql::{AccessStatement, Memberships, Password};
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use chrono::DateTime;
@@ -42,6 +42,11 @@ impl Rights {
             now.0.extend(rules_in(&batch).ok_or_else(|| unreadable(&table, "a rule cannot be read"))?);
         }
         Ok(Self { table, now: Mutex::new(now) })
+    }
+
+    /// The table itself.
+    pub(super) fn table(&self) -> &Arc<Table> {
+        &self.table
     }
 
     /// The columns of the rules.
@@ -113,18 +118,22 @@ impl House {
         access_of(&self.settings.users, project.access.clone().over(typed))
     }
 
-    /// The typed rules after these statements, and what they then come to.
+    /// The typed rules after these changes, and what is to be told of which.
     pub(super) fn changed_rules(
         &self,
         project: &Project,
-        statements: &[AccessStatement],
+        changes: &[Change],
         user: &str,
-    ) -> Result<Rules, Refusal> {
+    ) -> Result<(Rules, Vec<(usize, Refusal)>), Refusal> {
         let mut typed = self.rights.now();
         let others = access_of(&self.settings.users, project.access.clone());
-        let at = clock::now();
-        for statement in statements {
-            typed.change(statement, others.rules(), user, at)?;
+        let (at, mut notices, mut statements) = (clock::now(), vec![], vec![]);
+        for (number, change) in changes.iter().enumerate() {
+            let Change::Access { statement, role } = change else { continue };
+            let said = Said { statement, role, by: user, at };
+            let told = typed.say(&said, others.rules())?;
+            notices.extend(told.into_iter().map(|notice| (number, notice)));
+            statements.push(statement);
         }
         let access = self.access_with(project, typed.clone());
         let refused = |code, message, hint| Refusal { code, message, detail: None, hint };
@@ -139,7 +148,7 @@ impl House {
                 self.check_secret(project, &rule)?;
             }
         }
-        Ok(typed)
+        Ok((typed, notices))
     }
 
     fn check_secret(&self, project: &Project, rule: &Rule) -> Result<(), Refusal> {
@@ -162,8 +171,10 @@ impl House {
 fn named(statement: &AccessStatement) -> Vec<String> {
     match statement {
         AccessStatement::Grant(grants) | AccessStatement::Revoke(grants) => grants.roles.clone(),
-        AccessStatement::GrantRoles { roles, to } => [roles.clone(), to.clone()].concat(),
-        AccessStatement::RevokeRoles { roles, from } => [roles.clone(), from.clone()].concat(),
+        AccessStatement::GrantRoles(Memberships { roles, members, .. })
+        | AccessStatement::RevokeRoles(Memberships { roles, members, .. }) => {
+            [roles.clone(), members.clone()].concat()
+        }
         AccessStatement::CreatePolicy(policy) => policy.roles.clone(),
         AccessStatement::SetMask(mask) => mask.except.clone(),
         AccessStatement::CreateRole { attributes, .. } | AccessStatement::AlterRole { attributes, .. } => {

@@ -22,6 +22,7 @@ use crate::quality::Audited;
 use crate::refresh::{EpochTable, RefreshRecord, StatusBoard, definition_id, epochs_schema};
 use crate::serve::audit::AuditRecord;
 use crate::serve::backends::Backends;
+use crate::serve::failed_logins::{FailedLogin, FailedLogins, Noted};
 use crate::sql::{History, Trigger};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
@@ -32,6 +33,7 @@ use columns::{
 };
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -53,6 +55,7 @@ pub(super) struct Journals {
     pub(super) backfills: Arc<Journal>,
     pub(super) alerts: Arc<Journal>,
     pub(super) audit_log: Arc<Journal>,
+    failed_logins: Arc<Mutex<FailedLogins>>,
     /// Never forgotten: it shows that somebody was.
     pub(super) erasures: Arc<Journal>,
 }
@@ -72,6 +75,7 @@ impl Journals {
             backfills: open("backfill_log", backfill_log_schema(), "at")?,
             alerts: open("alert_log", log_schema(), "at")?,
             audit_log: open("audit_log", audit_log_schema(), "at")?,
+            failed_logins: Arc::default(),
             erasures: open("erasures", erasures_schema(), "finished_at")?,
         })
     }
@@ -98,6 +102,16 @@ impl Journals {
             record.seconds.into(),
             text(&record.login),
         ]);
+    }
+
+    /// Notes that somebody could not log in, or counts it.
+    pub(super) fn note_failed_login(&self, login: FailedLogin) {
+        let noted = self.failed_logins.lock().failed(login);
+        self.note_failed_logins(noted);
+    }
+
+    fn note_failed_logins(&self, noted: Vec<Noted>) {
+        self.audit_log.note_all(noted.into_iter().map(failed_login_row));
     }
 
     /// Notes a refresh and how its rules fared.
@@ -166,11 +180,20 @@ impl Journals {
 
     /// Writes what waits; what the disk refuses waits on.
     pub(super) async fn flush(&self) {
+        let due = self.failed_logins.lock().due(clock::now());
+        self.note_failed_logins(due);
         for journal in self.all() {
             if let Err(error) = journal.flush().await {
                 tracing::warn!(error = crate::lake::chain(&error), "could not write a journal");
             }
         }
+    }
+
+    /// Writes all that is known, before the end.
+    pub(super) async fn end(&self) {
+        let counted = self.failed_logins.lock().all();
+        self.note_failed_logins(counted);
+        self.flush().await;
     }
 
     /// Forgets what was noted before `before`.
@@ -184,6 +207,29 @@ impl Journals {
             }
         }
     }
+}
+
+fn failed_login_row(noted: Noted) -> Row {
+    let Noted { last, more, users } = noted;
+    let client =
+        last.address.map_or("many addresses".to_string(), |address| address.to_canonical().to_string());
+    let said = match more {
+        0 => "LOGIN".to_string(),
+        more => format!("LOGIN ({more} more within a minute)"),
+    };
+    vec![
+        time(Some(last.at)),
+        optional_text(None),
+        0_i64.into(),
+        text(&client),
+        text(last.protocol),
+        text(&said),
+        text(&users.join(", ")),
+        text("denied"),
+        text(last.sqlstate),
+        0.0.into(),
+        text(&last.user),
+    ]
 }
 
 /// What system tables show.
@@ -316,7 +362,12 @@ pub(super) fn tables(shown: Shown<'_>) -> SystemTables {
     );
     let definition_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(definitions)));
     let schema = Arc::clone(&definitions.snapshot().schema);
-    add("definitions", "Models that were defined over a connection", schema, definition_table);
+    add(
+        "definitions",
+        "Models, audits and alerts that were defined over a connection",
+        schema,
+        definition_table,
+    );
     let deployment_table = Arc::new(NewestTable::new(Arc::clone(lake), Arc::clone(deployments)));
     let schema = Arc::clone(&deployments.snapshot().schema);
     add("deployments", "Which files ran, since when and by whom", schema, deployment_table);

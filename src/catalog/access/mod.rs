@@ -5,11 +5,13 @@
 //! user of `catalog/warehouse.toml` for whom there is no CREATE ROLE may read, push and refresh all, as before there were
 //! roles, unless a policy or a mask says otherwise.
 
+mod administer;
 mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use rules::{Attributes, Held, Key, Rule, RuleSource, Rules, read, rules_of, statement_of};
+pub use administer::Said;
+pub use rules::{Attributes, Given, Held, Key, Rule, RuleSource, Rules, read, rules_of, statement_of};
 
 use crate::config::UserSettings;
 use crate::lake::TableName;
@@ -37,7 +39,7 @@ pub enum Action<'a> {
     Maintain(&'a TableName),
     /// Define something in a schema.
     Create(&'a str),
-    /// Change roles and rights.
+    /// Change policies and masks, and what runs; roles and rights go by `Rules::say`.
     Administer,
 }
 
@@ -371,7 +373,7 @@ pub fn rules_of_users<'a>(users: impl Iterator<Item = (&'a String, bool)>, roles
         rules.insert(role, Held { rule: Rule::Role(attributes), source: source() });
         for of in [READ_ALL, WRITE_ALL, MAINTAIN_ALL] {
             let key = Key::Member { member: name.clone(), of: of.to_string() };
-            rules.insert(key, Held { rule: Rule::Given, source: source() });
+            rules.insert(key, Held { rule: Rule::Given(Given::default()), source: source() });
         }
     }
     Rules(rules)

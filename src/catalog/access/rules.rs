@@ -6,8 +6,8 @@
 use crate::catalog::definitions::Refusal;
 use crate::lake::TableName;
 use crate::sql::{
-    AccessDefinition, AccessStatement, GrantedOn, Grants, MaskDefinition, Origin, Password, PolicyDefinition,
-    Privilege, RoleAttributes, quoted, quoted_table,
+    AccessDefinition, AccessStatement, GrantedOn, Grants, MaskDefinition, Memberships, Origin, Password,
+    PolicyDefinition, Privilege, RoleAttributes, quoted, quoted_table,
 };
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -61,6 +61,8 @@ pub struct Attributes {
     pub superuser: bool,
     /// Policies and masks are not for it.
     pub bypass: bool,
+    /// May make other roles.
+    pub create_role: bool,
     /// How it proves to be itself.
     pub password: Option<Password>,
 }
@@ -70,12 +72,21 @@ pub struct Attributes {
 pub enum Rule {
     /// Of a role.
     Role(Attributes),
-    /// Of a membership or a right: that it is there.
-    Given,
+    /// Of a membership or a right.
+    Given(Given),
     /// Of a policy.
     Policy(PolicyDefinition),
     /// Of a mask.
     Mask(MaskDefinition),
+}
+
+/// How a membership or a right was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// It may be passed on.
+    pub option: bool,
+    /// The role that passed it on; a superuser gave what names none.
+    pub by: Option<String>,
 }
 
 /// A rule, and where it is from.
@@ -103,6 +114,14 @@ pub enum RuleSource {
     Settings,
 }
 
+/// A right that is to be given or taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Right {
+    pub(super) key: Key,
+    /// The role that passes it on; `None` for superusers.
+    pub(super) by: Option<String>,
+}
+
 /// Rules, by what they are about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules(pub BTreeMap<Key, Held>);
@@ -112,11 +131,18 @@ pub fn rules_of(statement: &AccessStatement) -> Vec<(Key, Rule)> {
     match statement {
         AccessStatement::CreateRole { name, attributes } => {
             let rule = Rule::Role(changed(&Attributes::default(), attributes));
-            let members = memberships(&attributes.member_of, std::slice::from_ref(name));
+            let members = members(&attributes.member_of, std::slice::from_ref(name));
+            let members = members.map(|key| (key, Rule::Given(Given::default())));
             std::iter::once((Key::Role(name.clone()), rule)).chain(members).collect()
         }
-        AccessStatement::GrantRoles { roles, to } => memberships(roles, to).collect(),
-        AccessStatement::Grant(grants) => grant_keys(grants).map(|key| (key, Rule::Given)).collect(),
+        AccessStatement::GrantRoles(Memberships { roles, members: to, option, by }) => {
+            let given = Given { option: *option, by: by.clone() };
+            members(roles, to).map(|key| (key, Rule::Given(given.clone()))).collect()
+        }
+        AccessStatement::Grant(grants) => {
+            let given = Given { option: grants.option, by: grants.by.clone() };
+            grant_keys(grants).map(|key| (key, Rule::Given(given.clone()))).collect()
+        }
         AccessStatement::CreatePolicy(policy) => {
             let key = Key::Policy { on: policy.on.clone(), name: policy.name.clone() };
             vec![(key, Rule::Policy(policy.clone()))]
@@ -127,7 +153,7 @@ pub fn rules_of(statement: &AccessStatement) -> Vec<(Key, Rule)> {
         }
         AccessStatement::AlterRole { .. }
         | AccessStatement::DropRoles { .. }
-        | AccessStatement::RevokeRoles { .. }
+        | AccessStatement::RevokeRoles(_)
         | AccessStatement::Revoke(_)
         | AccessStatement::DropPolicy { .. }
         | AccessStatement::DropMask { .. } => vec![],
@@ -139,18 +165,18 @@ fn changed(before: &Attributes, said: &RoleAttributes) -> Attributes {
         login: said.login.unwrap_or(before.login),
         superuser: said.superuser.unwrap_or(before.superuser),
         bypass: said.bypass.unwrap_or(before.bypass),
+        create_role: said.create_role.unwrap_or(before.create_role),
         password: said.password.clone().or_else(|| before.password.clone()),
     }
 }
 
-fn memberships<'a>(roles: &'a [String], to: &'a [String]) -> impl Iterator<Item = (Key, Rule)> + 'a {
+pub(super) fn members<'a>(roles: &'a [String], to: &'a [String]) -> impl Iterator<Item = Key> + 'a {
     roles.iter().flat_map(move |of| {
-        let key = |member: &String| Key::Member { member: member.clone(), of: of.clone() };
-        to.iter().map(move |member| (key(member), Rule::Given))
+        to.iter().map(move |member| Key::Member { member: member.clone(), of: of.clone() })
     })
 }
 
-fn grant_keys(grants: &Grants) -> impl Iterator<Item = Key> + '_ {
+pub(super) fn grant_keys(grants: &Grants) -> impl Iterator<Item = Key> + '_ {
     grants.roles.iter().flat_map(move |to| {
         grants.on.iter().flat_map(move |on| {
             grants.privileges.iter().flat_map(move |(privilege, columns)| {
@@ -166,15 +192,17 @@ fn grant_keys(grants: &Grants) -> impl Iterator<Item = Key> + '_ {
     })
 }
 
-fn refusal(code: &'static str, message: String, hint: Option<String>) -> Refusal {
+pub(super) fn refusal(code: &'static str, message: String, hint: Option<String>) -> Refusal {
     Refusal { code, message, detail: None, hint }
 }
 
 impl Rules {
-    /// Does what was typed. `others` are the rules that are not ours to change: those of files and of the settings.
-    pub fn change(
+    /// Does what was typed by who may. `others` are the rules that are not ours to change: those of files and of the
+    /// settings; `rights` are those that it comes to give or to take away, each with who passes it on.
+    pub(super) fn change(
         &mut self,
         statement: &AccessStatement,
+        rights: Vec<Right>,
         others: &Rules,
         by: &str,
         at: DateTime<Utc>,
@@ -187,23 +215,38 @@ impl Rules {
                 };
                 let rule = Rule::Role(changed(&before, attributes));
                 self.put(Key::Role(name.clone()), rule, by, at);
-                let members = memberships(&attributes.member_of, std::slice::from_ref(name));
-                members.for_each(|(key, rule)| self.put(key, rule, by, at));
+                let members = members(&attributes.member_of, std::slice::from_ref(name));
+                members.for_each(|key| self.put(key, Rule::Given(Given::default()), by, at));
                 Ok(())
             }
             AccessStatement::DropRoles { names, if_exists } => {
                 names.iter().try_for_each(|name| self.drop_role(name, *if_exists, others))
             }
-            AccessStatement::RevokeRoles { roles, from } => {
-                memberships(roles, from).try_for_each(|(key, _)| self.take(&key, others))
+            AccessStatement::RevokeRoles(Memberships { roles, members: from, option, .. }) => {
+                members(roles, from).try_for_each(|key| match option {
+                    true => self.take_option(&key, others),
+                    false => self.take(&key, others),
+                })
             }
-            AccessStatement::Revoke(grants) => {
-                for key in grant_keys(grants) {
-                    self.take(&key, others)?;
-                    self.take_columns(&key);
-                }
-                Ok(())
+            AccessStatement::Grant(Grants { option, .. })
+            | AccessStatement::GrantRoles(Memberships { option, .. }) => {
+                rights.into_iter().try_for_each(|Right { key, by: passed_by }| {
+                    let given = Given { option: *option, by: passed_by };
+                    self.give(key, given, others, by, at)
+                })
             }
+            AccessStatement::Revoke(grants) => rights.into_iter().try_for_each(|right| {
+                // Who is no superuser takes back what it gave itself, and nothing else.
+                let is_mine =
+                    |held: &Held| matches!(&held.rule, Rule::Given(Given { by, .. }) if *by == right.by);
+                let mut all = self.with_columns(&right.key);
+                all.retain(|key| right.by.is_none() || self.0.get(key).is_some_and(is_mine));
+                let is_others = right.by.is_none().then(|| right.key.clone());
+                all.into_iter().chain(is_others).try_for_each(|key| match grants.option {
+                    true => self.take_option(&key, others),
+                    false => self.take(&key, others),
+                })
+            }),
             AccessStatement::DropPolicy { on, name, if_exists } => {
                 let key = Key::Policy { on: on.clone(), name: name.clone() };
                 match self.0.remove(&key) {
@@ -235,9 +278,11 @@ impl Rules {
             Key::Role(name) => format!("role \"{name}\" already exists"),
             Key::Policy { on, name } => format!("policy \"{name}\" for table \"{}\" already exists", on.name),
             Key::Mask { .. } if others.0.contains_key(&key) => return Err(others.not_typed(&key)),
-            // What is given twice is given.
-            Key::Member { .. } | Key::Grant { .. } if is_known => return Ok(()),
-            Key::Mask { .. } | Key::Member { .. } | Key::Grant { .. } => {
+            Key::Member { .. } | Key::Grant { .. } => {
+                let Rule::Given(given) = rule else { return Ok(()) };
+                return self.give(key, given, others, by, at);
+            }
+            Key::Mask { .. } => {
                 self.put(key, rule, by, at);
                 return Ok(());
             }
@@ -247,6 +292,46 @@ impl Rules {
         }
         self.put(key, rule, by, at);
         Ok(())
+    }
+
+    /// What is given twice is given once, and by a superuser if one did. A right has one giver: another one cannot add the
+    /// option to pass it on, which would hang on the first.
+    fn give(
+        &mut self,
+        key: Key,
+        given: Given,
+        others: &Rules,
+        by: &str,
+        at: DateTime<Utc>,
+    ) -> Result<(), Refusal> {
+        if let Some(there) = others.given(&key) {
+            let is_less = given.option && !there.option;
+            return if is_less { Err(others.not_typed(&key)) } else { Ok(()) };
+        }
+        let Some(there) = self.given(&key).cloned() else {
+            self.put(key, Rule::Given(given), by, at);
+            return Ok(());
+        };
+        let is_right = matches!(key, Key::Grant { .. });
+        if is_right && given.option && !there.option && given.by.is_some() && given.by != there.by {
+            let giver = there.by.map_or("a superuser".to_string(), |by| format!("role \"{by}\""));
+            let message = format!("a privilege of \"{}\" was given by {giver}", names_of(&key).join(", "));
+            let hint = "Who gave it adds WITH GRANT OPTION.".to_string();
+            return Err(refusal("0A000", message, Some(hint)));
+        }
+        let now = Given { option: there.option || given.option, by: given.by.and(there.by.clone()) };
+        if now != there {
+            self.put(key, Rule::Given(now), by, at);
+        }
+        Ok(())
+    }
+
+    /// How a membership or a right was given, if it was.
+    pub(super) fn given(&self, key: &Key) -> Option<&Given> {
+        match self.0.get(key).map(|held| &held.rule) {
+            Some(Rule::Given(given)) => Some(given),
+            _ => None,
+        }
     }
 
     fn put(&mut self, key: Key, rule: Rule, by: &str, at: DateTime<Utc>) {
@@ -265,6 +350,15 @@ impl Rules {
             let message = format!("role \"{name}\" cannot be dropped because some objects depend on it");
             return Err(refusal("2BP01", message, Some(others.where_it_is(held))));
         }
+        let passed_on = |(key, held): (&Key, &Held)| match (key, &held.rule) {
+            (Key::Grant { to, .. }, Rule::Given(Given { by: Some(by), .. })) => by == name && to != name,
+            _ => false,
+        };
+        if self.0.iter().any(passed_on) {
+            let message = format!("role \"{name}\" cannot be dropped because some objects depend on it");
+            let hint = "Others have privileges from it: REVOKE these first.".to_string();
+            return Err(refusal("2BP01", message, Some(hint)));
+        }
         // A policy or a mask names several: it stays for the others, as long as there are any.
         self.0.retain(|key, held| match &mut held.rule {
             Rule::Policy(policy) => {
@@ -275,7 +369,7 @@ impl Rules {
                 mask.except.retain(|role| role != name);
                 true
             }
-            Rule::Role(_) | Rule::Given => !names_of(key).contains(&name),
+            Rule::Role(_) | Rule::Given(_) => !names_of(key).contains(&name),
         });
         Ok(())
     }
@@ -288,12 +382,25 @@ impl Rules {
         }
     }
 
+    /// Takes away that a rule may be passed on.
+    fn take_option(&mut self, key: &Key, others: &Rules) -> Result<(), Refusal> {
+        let may_be_passed_on = |held: &Held| matches!(&held.rule, Rule::Given(Given { option: true, .. }));
+        match self.0.get_mut(key) {
+            Some(Held { rule: Rule::Given(given), .. }) => given.option = false,
+            _ if others.0.get(key).is_some_and(may_be_passed_on) => return Err(others.not_typed(key)),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// A right on a table is taken away with that on its columns.
-    fn take_columns(&mut self, revoked: &Key) {
-        let Key::Grant { to, on, column: None, privilege } = revoked else { return };
-        self.0.retain(|key, _| {
-            !matches!(key, Key::Grant { to: t, on: o, privilege: p, .. } if t == to && o == on && p == privilege)
-        });
+    fn with_columns(&self, revoked: &Key) -> Vec<Key> {
+        let Key::Grant { to, on, column, privilege } = revoked else { return vec![] };
+        let goes = |key: &&Key| {
+            matches!(key, Key::Grant { to: t, on: o, privilege: p, column: c }
+                if t == to && o == on && p == privilege && (column.is_none() || c == column))
+        };
+        self.0.keys().filter(goes).cloned().collect()
     }
 
     /// Forgets what was given on a relation that is gone.
@@ -336,7 +443,7 @@ pub(super) fn names<'a>(key: &'a Key, held: &'a Held) -> Vec<&'a str> {
     match &held.rule {
         Rule::Policy(policy) => policy.roles.iter().map(String::as_str).collect(),
         Rule::Mask(mask) => mask.except.iter().map(String::as_str).collect(),
-        Rule::Role(_) | Rule::Given => names_of(key),
+        Rule::Role(_) | Rule::Given(_) => names_of(key),
     }
 }
 
@@ -360,17 +467,22 @@ pub fn statement_of(key: &Key, rule: &Rule) -> String {
                 Some(Password::None) | None => String::new(),
             };
             let login = if attributes.login { "LOGIN" } else { "NOLOGIN" };
-            let more = flag(attributes.superuser, "SUPERUSER") + &flag(attributes.bypass, "BYPASSRLS");
+            let more = flag(attributes.superuser, "SUPERUSER")
+                + &flag(attributes.create_role, "CREATEROLE")
+                + &flag(attributes.bypass, "BYPASSRLS");
             format!("CREATE ROLE {} {login}{more}{password}", quoted(name))
         }
-        (Key::Member { member, of }, _) => format!("GRANT {} TO {}", quoted(of), quoted(member)),
-        (Key::Grant { to, on, column, privilege }, _) => {
+        (Key::Member { member, of }, Rule::Given(given)) => {
+            format!("GRANT {} TO {}{}", quoted(of), quoted(member), how(given, "ADMIN"))
+        }
+        (Key::Grant { to, on, column, privilege }, Rule::Given(given)) => {
             let column = column.as_ref().map(|column| format!(" ({})", quoted(column))).unwrap_or_default();
             let on = match on {
                 GrantedOn::Schema(schema) => format!("SCHEMA {}", quoted(schema)),
                 GrantedOn::Table(table) => quoted_table(table),
             };
-            format!("GRANT {}{column} ON {on} TO {}", privilege.as_str(), quoted(to))
+            let how = how(given, "GRANT");
+            format!("GRANT {}{column} ON {on} TO {}{how}", privilege.as_str(), quoted(to))
         }
         (Key::Policy { .. }, Rule::Policy(policy)) => {
             let kind = if policy.restrictive { "RESTRICTIVE" } else { "PERMISSIVE" };
@@ -390,6 +502,12 @@ pub fn statement_of(key: &Key, rule: &Rule) -> String {
         }
         _ => String::new(),
     }
+}
+
+fn how(given: &Given, word: &str) -> String {
+    let option = if given.option { format!(" WITH {word} OPTION") } else { String::new() };
+    let by = given.by.as_ref().map(|by| format!(" GRANTED BY {}", quoted(by))).unwrap_or_default();
+    option + &by
 }
 
 /// The rules of statements that were kept.

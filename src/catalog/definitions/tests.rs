@@ -40,7 +40,7 @@ fn after(transactions: &[&[Change]]) -> Result<Vec<String>, String> {
         let told = |refusal: Refusal| format!("{} {refusal}", refusal.code);
         definitions.change(changes, &project, false).map_err(told)?;
     }
-    Ok(definitions.0.values().map(|model| format!("{} {}", model.name.name, model.body)).collect())
+    Ok(definitions.models.values().map(|model| format!("{} {}", model.name.name, model.body)).collect())
 }
 
 #[test]
@@ -96,10 +96,60 @@ fn comments_are_part_of_the_text() {
         comment(Some("x"), None),
     ];
     definitions.change(&changes, &project, false).unwrap();
-    let text = definitions.0[&named("a")].text();
+    let text = definitions.models[&named("a")].text();
     assert_eq!(
         text,
         "CREATE VIEW \"gold\".\"a\" AS SELECT 1 AS x;\nCOMMENT ON VIEW \"gold\".\"a\" IS 'it''s';\n"
     );
     assert_eq!(parse_file(Path::new("sql/gold/a.sql"), &text).unwrap().len(), 2);
+}
+
+fn audit(name: &str, on: &str) -> Watch {
+    let name = WatchName::Audit { on: named(on), name: name.to_string() };
+    watch(name, "NOT NULL (x)")
+}
+
+fn watch(name: WatchName, body: &str) -> Watch {
+    let (body, changed_by, changed_at) = (body.to_string(), "ann".to_string(), DateTime::UNIX_EPOCH);
+    Watch { name, body, changed_by, changed_at }
+}
+
+#[test]
+fn audits_go_with_their_model_and_alerts_hold_it() {
+    let (_folder, project) = project();
+    let mut definitions = Definitions::default();
+    let mut change = |changes: &[Change]| {
+        let refused = definitions.clone().change(changes, &project, false).err();
+        if refused.is_none() {
+            definitions.change(changes, &project, false).unwrap();
+        }
+        let left: Vec<String> = definitions.watches.keys().map(ToString::to_string).collect();
+        (refused.map(|refusal| refusal.code), left.join(", "))
+    };
+    let add = |watch| Change::Watch { watch, replace: false };
+    let alert = || watch(WatchName::Alert("n".to_string()), "IF (EXISTS (SELECT x FROM gold.a))");
+    assert_eq!(
+        change(&[create("a", "AS SELECT 1 AS x"), add(audit("k", "a"))]),
+        (None, "audit k on gold.a".into())
+    );
+    assert_eq!(change(&[add(audit("k", "a"))]).0, Some("42710"));
+    assert_eq!(change(&[add(alert())]).1, "audit k on gold.a, alert n");
+    assert_eq!(change(&[drop("a", false)]).0, Some("2BP01"));
+    assert_eq!(change(&[drop("a", true)]), (None, String::new()));
+    let gone = |if_exists| Change::Unwatch { name: alert().name, if_exists };
+    assert_eq!((change(&[gone(false)]).0, change(&[gone(true)]).0), (Some("42704"), None));
+}
+
+#[test]
+fn the_text_of_a_watch_is_a_statement() {
+    for (watch, text) in [
+        (audit("K", "a b"), "CREATE AUDIT \"K\" ON \"gold\".\"a b\" NOT NULL (x);\n"),
+        (
+            watch(WatchName::Alert("n".to_string()), "IF (EXISTS (SELECT x FROM gold.a))"),
+            "CREATE ALERT \"n\" IF (EXISTS (SELECT x FROM gold.a));\n",
+        ),
+    ] {
+        assert_eq!(watch.text(), text);
+        assert!(!watch.inputs().is_empty());
+    }
 }

@@ -60,7 +60,7 @@ impl Planner {
                         Err(wrong) => errors.extend(wrong),
                     }
                 }
-                Rule::Role(_) | Rule::Given => {}
+                Rule::Role(_) | Rule::Given(_) => {}
             }
             if !errors.is_empty() {
                 found.push((table.clone(), errors));

@@ -126,10 +126,21 @@ impl Loader {
 
 /// Files say what is; what takes back belongs into psql.
 fn undone(statement: &AccessStatement, origin: &Origin) -> Option<Error> {
+    let by = match statement {
+        AccessStatement::Grant(grants) => &grants.by,
+        AccessStatement::GrantRoles(memberships) => &memberships.by,
+        _ => &None,
+    };
+    if by.is_some() {
+        let hint = "What files say, no role passes on: leave it out.";
+        return Some(
+            Error::unsupported(origin.clone(), "GRANTED BY does not stand in files").with_hint(hint),
+        );
+    }
     let what = match statement {
         AccessStatement::AlterRole { .. } => "ALTER ROLE",
         AccessStatement::DropRoles { .. } => "DROP ROLE",
-        AccessStatement::RevokeRoles { .. } | AccessStatement::Revoke(_) => "REVOKE",
+        AccessStatement::RevokeRoles(_) | AccessStatement::Revoke(_) => "REVOKE",
         AccessStatement::DropPolicy { .. } => "DROP POLICY",
         AccessStatement::DropMask { .. } => "DROP MASK",
         _ => return None,

@@ -7,7 +7,7 @@ use crate::ops::secret::Secrets;
 use crate::sql::{ConnectionDefinition, Email, OptionValue};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Mailboxes};
-use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::{self, authentication::Credentials};
 use lettre::{SmtpTransport, Transport as _};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -39,7 +39,8 @@ pub(super) async fn send(
             if let Some(OptionValue::Secret(name)) = connection.options.get("password") {
                 secrets.doubt(name);
             }
-            if is_final { Outcome::Refused(chain(&error)) } else { Outcome::Failed(chain(&error)) }
+            let why = why(&error, connection);
+            if is_final { Outcome::Refused(why) } else { Outcome::Failed(why) }
         }
         Err(_) => Outcome::Failed("the mail's thread ended".to_string()),
     }
@@ -74,6 +75,27 @@ async fn prepared(
         builder = builder.credentials(Credentials::new(user, password));
     }
     Ok((builder.build(), mail(email, text("from").unwrap_or_default(), message)?))
+}
+
+/// Why a mail did not go, and what to do where that is known.
+fn why(error: &smtp::Error, connection: &ConnectionDefinition) -> String {
+    let said = chain(error);
+    let host = match connection.options.get("host") {
+        Some(OptionValue::Text(host)) => host.as_str(),
+        _ => "the mail server",
+    };
+    if said.contains("invalid peer certificate") {
+        return format!(
+            "the certificate of {host} is not trusted: {said}. It has to be made out to that name, by an authority of \
+             this machine or of the file that the variable SSL_CERT_FILE names"
+        );
+    }
+    // 530: log in first; 534, 535: not so, and not with this password.
+    if error.status().is_some_and(|code| ["530", "534", "535"].contains(&code.to_string().as_str())) {
+        let name = &connection.name;
+        return format!("{host} does not take the login of connection \"{name}\": {said}");
+    }
+    said
 }
 
 async fn value(option: &OptionValue, secrets: &Secrets) -> Result<String, String> {

@@ -4,6 +4,7 @@
 //! Flight clients need is answered here: the handshake, a schema, a list, SQL text as a command and
 //! `schema/table` as a path.
 
+use super::PROTOCOL;
 use super::actions;
 use super::query::Caller;
 use super::service::{Service, caller, encode_schema, from_arrow};
@@ -61,9 +62,14 @@ impl Gateway {
     async fn admit<T>(&self, mut request: Request<T>) -> Result<Request<T>, Status> {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
         let peer = peer.ok_or_else(|| status(Error::new("28000", "the caller's address is unknown")))?;
-        let credentials = credentials(request.metadata()).map_err(status)?;
+        let refused = |user: &str, error: Error| {
+            self.service.audit().refused(PROTOCOL, peer.ip(), user, &error);
+            status(error)
+        };
+        let credentials = credentials(request.metadata()).map_err(|error| refused("", error))?;
         let session = session(request.metadata(), &credentials);
-        let user = self.gate.admit(credentials, peer.ip()).await.map_err(status)?;
+        let named = credentials.user().to_string();
+        let user = self.gate.admit(credentials, peer.ip()).await.map_err(|error| refused(&named, error))?;
         // What a call says itself counts for it.
         let kept = session.as_ref().map(|session| self.sessions.options(&user, session)).unwrap_or_default();
         let said = settings(request.metadata()).map_err(status)?;

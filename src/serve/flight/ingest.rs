@@ -4,10 +4,12 @@
 //! channel and a token (headers) the rows of a call are one push: taken once, and whole or not at all. Without them they are
 //! taken piece by piece, at least once. Sources are defined by the project: nothing is created or replaced.
 
-use super::query::refuse_transaction;
+use super::PROTOCOL;
+use super::query::{Caller, refuse_transaction};
 use super::status::status;
 use crate::engine::DATABASE;
 use crate::ingest::{Inbox, row_bytes};
+use crate::serve::audit::Pushed;
 use crate::serve::incoming::{self, SCHEMA};
 use crate::serve::{Error, Readers};
 use arrow::array::RecordBatch;
@@ -26,18 +28,59 @@ const PIECE_BYTES_MIN: usize = 4 << 20;
 const CHANNEL_HEADER: &str = "sluice-channel";
 const TOKEN_HEADER: &str = "sluice-token";
 
-/// Takes the rows of one call; tells how many are durable.
-pub(super) async fn ingest(
+/// Takes the rows of one call, and notes who sent them; tells how many are durable.
+pub(super) async fn audited(
     readers: &Readers,
-    role: &str,
+    caller: &Caller,
     command: CommandStatementIngest,
     metadata: &MetadataMap,
     stream: PeekableFlightDataStream,
 ) -> Result<i64, Status> {
-    refuse_transaction(command.transaction_id.as_ref())?;
-    check(&command).map_err(status)?;
-    let inbox = inbox(readers, role, &command.table).map_err(status)?;
-    let channel = channel(metadata).map_err(status)?;
+    let table = format!("{}.{}", command.schema.as_deref().unwrap_or(SCHEMA), command.table);
+    let channel = channel(metadata);
+    let statement = match &channel {
+        Ok(Some((channel, token))) => format!("INGEST {table} (channel {channel}, token {token})"),
+        _ => format!("INGEST {table}"),
+    };
+    let push =
+        Pushed { role: &caller.user, address: caller.address.ip(), protocol: PROTOCOL, statement, table };
+    let audited = readers.audit.pushed(push);
+    let taken = ingest(readers, &caller.user, command, channel, stream).await;
+    audited.end_with(taken.as_ref().err().map(|failed| failed.code));
+    taken.map_err(|failed| failed.status)
+}
+
+/// How a call failed, for the caller and for the audit log.
+struct Failed {
+    status: Status,
+    code: &'static str,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { code: error.code, status: status(error) }
+    }
+}
+
+/// What comes as a status is of the connection: rows that did not arrive whole.
+impl From<Status> for Failed {
+    fn from(status: Status) -> Self {
+        Self { code: "08006", status }
+    }
+}
+
+async fn ingest(
+    readers: &Readers,
+    role: &str,
+    command: CommandStatementIngest,
+    channel: Result<Option<(String, i64)>, Error>,
+    stream: PeekableFlightDataStream,
+) -> Result<i64, Failed> {
+    let in_transaction = |status| Failed { status, code: "0A000" };
+    refuse_transaction(command.transaction_id.as_ref()).map_err(in_transaction)?;
+    check(&command)?;
+    let inbox = inbox(readers, role, &command.table)?;
+    let channel = channel?;
     let bytes_max = readers.limits.push_bytes_max;
     let mut batches = FlightRecordBatchStream::new_from_flight_data(stream.map_err(FlightError::from));
     let mut waiting = Waiting::default();
@@ -47,7 +90,7 @@ pub(super) async fn ingest(
         if channel.is_some() && waiting.bytes > bytes_max {
             let message = format!("a push is larger than limits.push_bytes_max, {bytes_max} bytes");
             let error = Error::new("54000", message);
-            return Err(status(error.with_hint("Send it in smaller pieces, each with a token of its own.")));
+            return Err(error.with_hint("Send it in smaller pieces, each with a token of its own.").into());
         }
         if channel.is_none() && waiting.bytes >= PIECE_BYTES_MIN.min(bytes_max) {
             rows += push(inbox.as_ref(), &command.table, None, &mut waiting, rows).await?;
@@ -80,14 +123,14 @@ async fn push(
     channel: Option<(String, i64)>,
     waiting: &mut Waiting,
     before: i64,
-) -> Result<i64, Status> {
+) -> Result<i64, Failed> {
     let batches = std::mem::take(waiting).batches;
     let Some(first) = batches.first() else { return Ok(0) };
-    let rows = concat_batches(&first.schema(), &batches).map_err(|error| status(error.into()))?;
+    let rows = concat_batches(&first.schema(), &batches).map_err(Error::from)?;
     match incoming::push(inbox, source, channel, rows).await {
         Ok(taken) => Ok(i64::try_from(taken.rows).unwrap_or(i64::MAX)),
-        Err(error) if before == 0 => Err(status(error)),
-        Err(error) => Err(status(error.with_detail(format!("{before} rows before these are taken.")))),
+        Err(error) if before == 0 => Err(error.into()),
+        Err(error) => Err(error.with_detail(format!("{before} rows before these are taken.")).into()),
     }
 }
 

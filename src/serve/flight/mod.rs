@@ -44,6 +44,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
+/// What the audit log calls it.
+const PROTOCOL: &str = "flight";
 /// Largest message that is taken: statements and parameters, not data.
 const MESSAGE_IN_BYTES_MAX: usize = 16 << 20;
 /// Calls that one connection may have open at a time.

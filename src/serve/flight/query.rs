@@ -60,7 +60,7 @@ impl Caller {
 
     /// A session of the engine with the call's settings.
     pub(super) fn session(&self, readers: &Readers) -> Result<Session, Error> {
-        let peer = Peer { protocol: "flight", address: Some(self.address) };
+        let peer = Peer { protocol: super::PROTOCOL, address: Some(self.address) };
         let session = Session::new(readers.clone(), &self.user, peer);
         for (name, value) in &self.settings {
             session.settings().lock().set(name, Some(value), false)?;

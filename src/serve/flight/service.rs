@@ -13,6 +13,7 @@ use super::query::{self, Caller, Query, refuse_transaction};
 use super::statements::Statements;
 use super::status::status;
 use crate::catalog::cut::Cut;
+use crate::serve::audit::AuditLog;
 use crate::serve::guard::shown;
 use crate::serve::settings::Settings;
 use crate::serve::{Error, Readers};
@@ -54,6 +55,11 @@ pub(super) struct Service {
 type DoGet = Result<Response<<Service as FlightService>::DoGetStream>, Status>;
 
 impl Service {
+    /// Where records of who called go.
+    pub(super) fn audit(&self) -> &AuditLog {
+        &self.readers.audit
+    }
+
     /// A service over these readers; `server_stop` ends what still runs.
     pub(super) fn new(readers: Readers, server_stop: CancellationToken) -> Result<Self, FlightError> {
         Ok(Self {
@@ -258,9 +264,9 @@ impl FlightSqlService for Service {
         command: CommandStatementIngest,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        let user = caller(&request)?.user;
+        let caller = caller(&request)?;
         let (metadata, _, stream) = request.into_parts();
-        ingest::ingest(&self.readers, &user, command, &metadata, stream).await
+        ingest::audited(&self.readers, &caller, command, &metadata, stream).await
     }
 
     async fn do_put_prepared_statement_update(

@@ -57,7 +57,7 @@ pub(in crate::serve) async fn check_rule(
             let masks = [(mask.column.clone(), mask.mask.clone())].into();
             Restriction { masks, ..Restriction::default() }
         }
-        Rule::Role(_) | Rule::Given => return Ok(()),
+        Rule::Role(_) | Rule::Given(_) => return Ok(()),
     };
     planned(guard, relation, &restriction).await?;
     Ok(())

@@ -4,8 +4,9 @@
 //! exactly once. Goes out: 200 once the records are durable, with a read token; else a status that says whether and when
 //! to push again.
 
-use super::{Peer, Refusal, Shared, admit};
-use crate::ingest::{Body as PushBody, Committed, Push, PushOutcome};
+use super::{PROTOCOL, Peer, Refusal, Shared, admit};
+use crate::ingest::{Body as PushBody, Committed, Inbox, Push, PushOutcome};
+use crate::serve::audit::Pushed;
 use crate::serve::incoming;
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
@@ -75,8 +76,49 @@ async fn take(
         refusal.sources = Some(incoming::sources(&state.readers, &role));
         return Err(refusal);
     };
-    incoming::check_may(&state.readers, &role, &source).map_err(Refusal::forbidden)?;
-    let channel = channel(headers)?;
+    let channel = channel(headers);
+    let audited = state.readers.audit.pushed(Pushed {
+        role: &role,
+        address: peer.0.ip(),
+        protocol: PROTOCOL,
+        statement: said(&source, channel.as_ref().ok().and_then(Option::as_ref)),
+        table: format!("{}.{source}", incoming::SCHEMA),
+    });
+    let taken = put(state, &role, &source, (headers, body), channel, inbox).await;
+    audited.end_with(taken.as_ref().err().map(sqlstate));
+    taken
+}
+
+/// A push as the audit log tells it.
+fn said(source: &str, channel: Option<&(String, i64)>) -> String {
+    match channel {
+        Some((channel, token)) => format!("POST /ingest/{source} (channel {channel}, token {token})"),
+        None => format!("POST /ingest/{source}"),
+    }
+}
+
+/// What the other protocols would say.
+fn sqlstate(refusal: &Refusal) -> &'static str {
+    match refusal.status {
+        StatusCode::FORBIDDEN => "42501",
+        StatusCode::PAYLOAD_TOO_LARGE => "54000",
+        StatusCode::TOO_MANY_REQUESTS => "53400",
+        StatusCode::SERVICE_UNAVAILABLE => "57P03",
+        StatusCode::REQUEST_TIMEOUT => "57014",
+        _ => "22023",
+    }
+}
+
+async fn put(
+    state: &Shared,
+    role: &str,
+    source: &str,
+    (headers, body): (&HeaderMap, &mut BodyDataStream),
+    channel: Result<Option<(String, i64)>, Refusal>,
+    inbox: Arc<dyn Inbox>,
+) -> Result<Taken, Refusal> {
+    incoming::check_may(&state.readers, role, source).map_err(Refusal::forbidden)?;
+    let channel = channel?;
     let exactly_once = channel.is_some();
     let limit = state.readers.limits.push_bytes_max;
     let (body, _room) = read_body(headers, body, limit, &state.room).await?;
@@ -85,7 +127,7 @@ async fn take(
             rows,
             rejected,
             batch: committed.as_ref().map(|c| c.batch),
-            read_token: committed.as_ref().map(|c| read_token(&source, c)),
+            read_token: committed.as_ref().map(|c| read_token(source, c)),
             exactly_once,
             duplicate: exactly_once && committed.is_none(),
         }),

@@ -30,6 +30,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+/// What the audit log calls it.
+const PROTOCOL: &str = "http";
 /// How long running requests may take to end once a stop is asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Bodies that are held in memory together, in pushes of the largest size.
@@ -125,8 +127,12 @@ fn router(readers: Readers, addresses: Addresses) -> Router {
 
 /// Lets a caller in: trusted on loopback, or with a user's name and password. Tells as whom.
 async fn admit(state: &State, headers: &HeaderMap, peer: Peer) -> Result<String, Refusal> {
+    let refused = |user: &str, error: Error| {
+        state.readers.audit.refused(PROTOCOL, peer.0.ip(), user, &error);
+        Refusal::login(error)
+    };
     let header = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let credentials = Credentials::from_header(header).map_err(Refusal::login)?;
+    let credentials = Credentials::from_header(header).map_err(|error| refused("", error))?;
     let here = peer.0.ip().to_canonical().is_loopback();
     if credentials == Credentials::None && here {
         // The one that Flight callers without a name are, if it is trusted.
@@ -136,7 +142,8 @@ async fn admit(state: &State, headers: &HeaderMap, peer: Peer) -> Result<String,
             return Ok(name.clone());
         }
     }
-    state.gate.admit(credentials, peer.0.ip()).await.map_err(Refusal::login)
+    let user = credentials.user().to_string();
+    state.gate.admit(credentials, peer.0.ip()).await.map_err(|error| refused(&user, error))
 }
 
 /// A request that is not served, with the reason as JSON.

@@ -18,6 +18,8 @@ use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::startup::{Authentication, NegotiateProtocolVersion};
 use std::net::SocketAddr;
 
+/// What the audit log calls it.
+const PROTOCOL: &str = "postgres";
 /// The newest version 3 that is spoken. There is no 3.1 of its own.
 const MINOR_MAX: u16 = 2;
 /// Bytes of a cancel key up to protocol 3.1, and from 3.2 on, as PostgreSQL 18 makes them.
@@ -55,6 +57,24 @@ pub(super) async fn login(
     guesses: &Guesses,
 ) -> Result<Login, Broken> {
     let Some(request) = start(inbox, outbox, keys).await? else { return Ok(Login::Cancelled) };
+    let user = request.user.clone();
+    let login = session(inbox, outbox, address, certificate, readers, guesses, request).await;
+    if let Err(Broken::Fatal(error)) = &login {
+        readers.audit.refused(PROTOCOL, address.ip(), &user, error);
+    }
+    login
+}
+
+/// Has a client prove who it says to be.
+async fn session(
+    inbox: &mut Inbox,
+    outbox: &mut Outbox,
+    address: SocketAddr,
+    certificate: Option<&Vec<u8>>,
+    readers: &Readers,
+    guesses: &Guesses,
+    request: Request,
+) -> Result<Login, Broken> {
     if certificate.is_none() && readers.tls.as_ref().is_some_and(|tls| tls.is_required()) {
         let error = Error::new("28000", "connections to this server must be encrypted");
         return Err(Broken::Fatal(error.with_hint("Connect with sslmode=require, or better verify-full.")));
@@ -79,7 +99,7 @@ pub(super) async fn login(
             Error::new("3D000", message).with_hint(format!("The database is called {DATABASE}.")),
         ));
     }
-    let peer = Peer { protocol: "postgres", address: Some(address) };
+    let peer = Peer { protocol: PROTOCOL, address: Some(address) };
     let session = Session::new(readers.clone(), &request.user, peer);
     for (name, value) in &request.settings {
         session.settings().lock().set_initial(name, value).map_err(Broken::Fatal)?;

@@ -12,6 +12,8 @@ use std::io;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
+/// The class of SQLSTATE of what is done in part.
+const WARNING_CLASS: &str = "01";
 /// How long a client may take nothing of what is sent.
 const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
 
@@ -64,7 +66,8 @@ impl Outbox {
 
     /// Something worth knowing.
     pub(super) fn notice(&mut self, notice: &Error) {
-        let notice: NoticeResponse = info(notice, "NOTICE").into();
+        let severity = if notice.code.starts_with(WARNING_CLASS) { "WARNING" } else { "NOTICE" };
+        let notice: NoticeResponse = info(notice, severity).into();
         self.add(PgWireBackendMessage::NoticeResponse(notice));
     }
 

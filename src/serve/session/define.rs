@@ -12,7 +12,7 @@ use crate::engine::DATABASE;
 use crate::lake::TableName;
 use crate::ops::clock;
 use crate::refresh::{self, Extent};
-use crate::serve::statement::{Ddl, Named, Object, qualified};
+use crate::serve::statement::{Behind, Ddl, Named, Object, qualified};
 use crate::serve::{Error, functions};
 use crate::sql::quoted_table;
 use std::collections::BTreeMap;
@@ -41,18 +41,31 @@ impl Session {
         Ok(Answer::Tag(ddl.tag().into()))
     }
 
+    /// Tells warnings about the changes from one on.
+    fn warn(&self, notices: &[(usize, Refusal)], from: usize) {
+        let told = notices.iter().filter(|(change, _)| *change >= from);
+        told.for_each(|(_, notice)| self.notice(notice.clone().into()));
+    }
+
     /// Hands over what the transaction defined, if it is about to commit.
     pub(super) async fn commit_definitions(&self) -> Result<(), Error> {
         let changes = match &mut self.state.lock().transaction {
             Some(transaction) if !transaction.failed => std::mem::take(&mut transaction.changes),
             _ => return Ok(()),
         };
-        if changes.is_empty() { Ok(()) } else { self.apply(changes).await }
+        // Warnings were told as the statements came.
+        if changes.is_empty() { Ok(()) } else { self.applied(changes).await.map(drop) }
     }
 
     pub(super) async fn apply(&self, changes: Vec<Change>) -> Result<(), Error> {
+        let notices = self.applied(changes).await?;
+        self.warn(&notices, 0);
+        Ok(())
+    }
+
+    async fn applied(&self, changes: Vec<Change>) -> Result<Vec<(usize, Refusal)>, Error> {
         let created: Vec<TableName> = changes.iter().filter_map(Change::defines).cloned().collect();
-        let Defined { relations, lost, .. } =
+        let Defined { relations, lost, notices, .. } =
             self.readers.definer.ask(changes, self.user(), Purpose::Apply).await?;
         for name in lost {
             let message =
@@ -64,7 +77,7 @@ impl Session {
         for relation in stored.filter(|relation| created.contains(&relation.name)) {
             self.compute(&relation.name).await?;
         }
-        Ok(())
+        Ok(notices)
     }
 
     /// Computes what was defined. While the project is reloaded, since others define something too, nobody can be asked.
@@ -91,9 +104,11 @@ impl Session {
             Some(transaction) => (transaction.changes.clone(), transaction.undrafted.clone()),
             None => (vec![], None),
         };
+        let before = all.len();
         all.extend(changes);
         let undrafted = undrafted.unwrap_or_else(|| Arc::clone(cut));
         let defined = self.readers.definer.ask(all.clone(), self.user(), Purpose::Check).await?;
+        self.warn(&defined.notices, before);
         let cut = Arc::new(with(&undrafted, defined));
         if let Some(transaction) = &mut self.state.lock().transaction {
             transaction.changes = all;
@@ -116,29 +131,39 @@ impl Session {
             Ddl::Drop { names, .. } => names.iter().map(|name| self.schema_of(name, cut)).collect(),
             Ddl::CreateSchema { name, .. } => vec![name.clone()],
             Ddl::DropSchema { names, .. } => names.clone(),
+            Ddl::Watch(watching) => return self.check_may_watch(watching, cut),
         };
         if schemas.iter().all(|schema| access.allows(&role, Action::Create(schema))) {
             return self.check_reads(ddl, cut);
         }
-        let message = format!("permission denied: user \"{role}\" may not {}", ddl.tag());
-        Err(Error::new("42501", message).with_hint(format!(
-            "Write may_define = true under [users.{role}] in catalog/warehouse.toml, GRANT CREATE ON SCHEMA {} TO {role}, or \
-             define the model in a file of sql/.",
-            schemas.join(", ")
-        )))
+        Err(self.may_not_define(ddl, &schemas))
     }
 
-    fn schema_of(&self, name: &Named, cut: &Cut) -> String {
+    pub(super) fn may_not_define(&self, ddl: &Ddl, schemas: &[String]) -> Error {
+        let role = self.role();
+        let message = format!("permission denied: user \"{role}\" may not {}", ddl.tag());
+        Error::new("42501", message).with_hint(format!(
+            "Write may_define = true under [users.{role}] in catalog/warehouse.toml, GRANT CREATE ON SCHEMA {} TO {role}, or \
+             define it in a file of sql/.",
+            schemas.join(", ")
+        ))
+    }
+
+    pub(super) fn schema_of(&self, name: &Named, cut: &Cut) -> String {
         let found = self.find(name, cut).ok().map(|table| table.relation.name.schema.clone());
         found.or_else(|| name.schema.clone()).unwrap_or_default()
     }
 
     /// Whoever reads what is made need not be allowed to read what it is made of: who makes it has to be.
-    fn check_reads(&self, ddl: &Ddl, cut: &Cut) -> Result<(), Error> {
+    pub(super) fn check_reads(&self, ddl: &Ddl, cut: &Cut) -> Result<(), Error> {
         for change in self.changes(ddl, cut)? {
-            let Change::Create { model, .. } = change else { continue };
             // What does not read is refused when it is planned.
-            for input in model.inputs() {
+            let inputs = match change {
+                Change::Create { model, .. } => model.inputs(),
+                Change::Watch { watch, .. } => watch.inputs(),
+                _ => continue,
+            };
+            for input in inputs {
                 self.check_may(Action::Select(&input), &input, cut)?;
             }
         }
@@ -158,7 +183,7 @@ impl Session {
                     Object::View => TypedKind::View,
                     Object::Table | Object::MaterializedView => TypedKind::MaterializedView,
                 };
-                let body = qualified(body, |parts| self.written_out(parts, cut));
+                let body = qualified(body, Behind::As, |parts| self.written_out(parts, cut));
                 let (comment, column_comments) = (None, BTreeMap::new());
                 let (changed_by, changed_at) = (self.user().to_string(), clock::now());
                 let model = Typed { name, kind, body, comment, column_comments, changed_by, changed_at };
@@ -193,6 +218,7 @@ impl Session {
                 let text = text.clone().filter(|text| !text.is_empty());
                 Ok(vec![Change::Comment { on, column: column.clone(), text }])
             }
+            Ddl::Watch(watching) => self.watch_changes(watching, cut),
             Ddl::CreateSchema { name, if_not_exists } => {
                 if is_schema(name, cut) && !if_not_exists {
                     return Err(Error::new("42P06", format!("schema \"{name}\" already exists")));
@@ -277,7 +303,7 @@ impl Session {
     }
 
     /// A name of a query with its schema, and without its database.
-    fn written_out(&self, parts: &[String], cut: &Cut) -> Option<String> {
+    pub(super) fn written_out(&self, parts: &[String], cut: &Cut) -> Option<String> {
         let name = match parts {
             [name] => self.find(&Named { schema: None, name: name.clone() }, cut).ok()?.relation.name.clone(),
             [database, schema, name] if database == DATABASE => TableName::new(schema, name),

@@ -20,6 +20,7 @@ mod replay;
 mod scope;
 mod search_path;
 mod unit_tests;
+mod watches;
 
 pub use cursors::Cursors;
 pub(super) use define::DRAFT_SHAPES;

@@ -1,8 +1,9 @@
 //! The statements that define: CREATE VIEW, CREATE MATERIALIZED VIEW, CREATE TABLE ... AS, ALTER ... RENAME TO, DROP,
-//! COMMENT ON, CREATE SCHEMA. Only their heads are read here: what stands behind a name is kept as it was written.
+//! COMMENT ON, CREATE SCHEMA, and what watches.rs reads. Only their heads are read here: what stands behind a name is kept as it was written.
 
 use super::models::{Named, named};
 use super::utility::Cursor;
+use super::watches::{self, Watching};
 use super::{Statement, text_of};
 use crate::engine::DATABASE;
 use crate::serve::Error;
@@ -93,6 +94,8 @@ pub enum Ddl {
         /// `CASCADE`
         cascade: bool,
     },
+    /// `CREATE` and `DROP` of an audit or an alert.
+    Watch(Watching),
 }
 
 impl Ddl {
@@ -116,12 +119,16 @@ impl Ddl {
             Ddl::Comment { .. } => "COMMENT",
             Ddl::CreateSchema { .. } => "CREATE SCHEMA",
             Ddl::DropSchema { .. } => "DROP SCHEMA",
+            Ddl::Watch(watching) => watching.tag(),
         }
     }
 }
 
 /// Reads a statement that begins with `first`; `None` if it defines nothing that a connection may define.
 pub(super) fn parse(sql: &str, first: &str, tokens: &[TokenWithSpan]) -> Option<Result<Statement, Error>> {
+    if let Some(watching) = watches::parse(sql, first, tokens.get(1..)?) {
+        return Some(watching.map(|watching| Statement::Define(Ddl::Watch(watching))));
+    }
     let mut cursor = Cursor::new(sql, tokens.get(1..)?);
     let ddl = match first {
         "CREATE" if cursor.take_word("SCHEMA") => create_schema(&mut cursor),
@@ -251,7 +258,7 @@ fn comment(cursor: &mut Cursor<'_>) -> Option<Result<Ddl, Error>> {
     Some(comment(cursor))
 }
 
-fn if_exists(cursor: &mut Cursor<'_>) -> Result<bool, Error> {
+pub(super) fn if_exists(cursor: &mut Cursor<'_>) -> Result<bool, Error> {
     let conditional = cursor.take_word("IF");
     if conditional {
         cursor.expect_word("EXISTS")?;
@@ -274,7 +281,7 @@ fn cascade(cursor: &mut Cursor<'_>) -> bool {
     cascade
 }
 
-fn listed<T>(
+pub(super) fn listed<T>(
     cursor: &mut Cursor<'_>,
     one: impl Fn(&mut Cursor<'_>) -> Result<T, Error>,
 ) -> Result<Vec<T>, Error> {
@@ -286,7 +293,7 @@ fn listed<T>(
 }
 
 /// `[[sluice.]schema.]name`
-fn relation(cursor: &mut Cursor<'_>) -> Result<Named, Error> {
+pub(super) fn relation(cursor: &mut Cursor<'_>) -> Result<Named, Error> {
     of_parts(parts(cursor)?).ok_or_else(|| cursor.unexpected())?
 }
 

@@ -14,6 +14,7 @@ mod models;
 mod qualify;
 mod refused;
 mod utility;
+mod watches;
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,8 @@ pub use cursors::{Declaration, Direction};
 pub use definitions::{Ddl, Object};
 pub use insert::Insert;
 pub use models::Named;
-pub use qualify::qualified;
+pub use qualify::{Behind, qualified};
+pub use watches::Watching;
 
 use super::Error;
 use crate::catalog::definer::Files;

@@ -12,9 +12,27 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use std::ops::{ControlFlow, Range};
 
+/// What stands before the query of a definition, the first time outside of parentheses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// `AS query`
+    As,
+    /// `EXISTS (query)`, be it in parentheses itself
+    Exists,
+}
+
+impl Behind {
+    fn word(self) -> &'static str {
+        match self {
+            Behind::As => "AS",
+            Behind::Exists => "EXISTS",
+        }
+    }
+}
+
 /// Writes names out: `resolve` gives what stands for the parts of a name, if something else is to.
-pub fn qualified(body: &str, resolve: impl Fn(&[String]) -> Option<String>) -> String {
-    let Some(query) = query_of(body) else { return body.to_string() };
+pub fn qualified(body: &str, behind: Behind, resolve: impl Fn(&[String]) -> Option<String>) -> String {
+    let Some(query) = query_of(body, behind) else { return body.to_string() };
     let mut names = Names { scopes: vec![], found: vec![] };
     let _ = query.visit(&mut names);
     let place = |name: &Found| {
@@ -34,8 +52,7 @@ pub fn qualified(body: &str, resolve: impl Fn(&[String]) -> Option<String>) -> S
     text
 }
 
-/// The query behind the first `AS` that stands outside of parentheses.
-fn query_of(body: &str) -> Option<Box<Query>> {
+fn query_of(body: &str, behind: Behind) -> Option<Box<Query>> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, body).tokenize_with_location().ok()?;
     let mut depth = 0;
@@ -45,10 +62,18 @@ fn query_of(body: &str) -> Option<Box<Query>> {
             Token::RParen => depth -= 1,
             _ => {}
         }
-        depth == 0
-            && matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("AS"))
+        let is_outside = depth == 0 || behind == Behind::Exists;
+        is_outside
+            && matches!(&token.token, Token::Word(word)
+                if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(behind.word()))
     })?;
-    let tokens = tokens.get(start + 1..)?.to_vec();
+    // What stands in parentheses, behind EXISTS, is read up to where they close.
+    let is_opening = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_) | Token::LParen);
+    let skipped = match behind {
+        Behind::As => 0,
+        Behind::Exists => tokens.get(start + 1..)?.iter().take_while(|token| is_opening(token)).count(),
+    };
+    let tokens = tokens.get(start + 1 + skipped..)?.to_vec();
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
     parser.parse_query().ok()

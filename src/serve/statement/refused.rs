@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{self, SetExpr, Visit, Visitor};
 use std::ops::ControlFlow;
 
 const DEFINED_IN_FILES: &str = "Definitions are read from the project's files: change catalog/ or sql/, and the warehouse \
-     follows. A connection may define views, materialized views and tables by their query (CREATE TABLE ... AS).";
+     follows. A connection may define views, materialized views, tables by their query (CREATE TABLE ... AS), audits and alerts.";
 
 const SOURCES: &str = "A table without a query is a source: declare it in catalog/, with connector = 'http' for INSERT and COPY ... FROM STDIN, \
      or with connector = 'files' for CSV files in a folder (a dbt seed's, for one).";

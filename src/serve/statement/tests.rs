@@ -1,4 +1,4 @@
-use super::{Ddl, Discarded, Named, Object, Statement, parse, qualified};
+use super::{Behind, Ddl, Discarded, Named, Object, Statement, Watching, parse, qualified};
 use crate::refresh::Extent;
 
 fn one(sql: &str) -> Statement {
@@ -193,9 +193,33 @@ fn definitions() {
 }
 
 #[test]
+fn audits_and_alerts() {
+    let on = Some(Named { schema: Some("s".into()), name: "T".into() });
+    let watching = |on, name: &str, body: &str, replace| {
+        let (names, body) = ([name.to_string()], body.to_string());
+        Statement::Define(Ddl::Watch(Watching::Create { on, names, body, replace }))
+    };
+    let audit = watching(on.clone(), "a", "blocking unique (\"B\")", true);
+    assert_eq!(one("create or replace audit A on s.\"T\" blocking unique (\"B\")"), audit);
+    let alert = watching(None, "a", "IF (EXISTS (SELECT 1))", false);
+    assert_eq!(one("CREATE ALERT a IF (EXISTS (SELECT 1))"), alert);
+    let drop = |on, names: &[&str], if_exists| {
+        let names = names.iter().map(ToString::to_string).collect();
+        Statement::Define(Ddl::Watch(Watching::Drop { on, names, if_exists }))
+    };
+    assert_eq!(one("DROP AUDIT IF EXISTS a, b ON s.\"T\""), drop(on, &["a", "b"], true));
+    assert_eq!(one("drop alert a"), drop(None, &["a"], false));
+    let tags = ["CREATE AUDIT a ON b UNIQUE (c)", "DROP ALERT a"].map(|sql| one(sql).tag());
+    assert_eq!(tags, ["CREATE AUDIT", "DROP ALERT"]);
+    for wrong in ["CREATE AUDIT a UNIQUE (b)", "CREATE AUDIT a ON b", "CREATE ALERT a", "DROP ALERT a b"] {
+        assert_eq!(refused(wrong).0, "42601", "{wrong}");
+    }
+}
+
+#[test]
 fn names_are_written_out() {
     let written = |body: &str| {
-        qualified(body, |parts| match parts {
+        qualified(body, Behind::As, |parts| match parts {
             [name] => Some(format!("s.{name}")),
             [_, schema, name] => Some(format!("{schema}.{name}")),
             _ => None,
@@ -216,6 +240,9 @@ fn names_are_written_out() {
     ] {
         assert_eq!(written(body), expected, "{body}");
     }
+    let body = "LABELS (a = 'AS') IF ((EXISTS ((SELECT * FROM a JOIN b.c USING (d))))) THEN NOTIFY (WEBHOOK a URL SECRET b)";
+    let expected = body.replace("FROM a", "FROM s.a");
+    assert_eq!(qualified(body, Behind::Exists, |parts| (parts == ["a"]).then(|| "s.a".into())), expected);
 }
 
 #[test]

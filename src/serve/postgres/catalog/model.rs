@@ -54,6 +54,8 @@ pub struct Role {
     pub superuser: bool,
     /// Whether policies are not for it.
     pub bypass: bool,
+    /// Whether it may make others.
+    pub create_role: bool,
 }
 
 /// A column of a relation.
@@ -250,6 +252,7 @@ fn roles(access: &Access, oids: &mut Oids) -> Vec<Role> {
         login: attributes.login,
         superuser: attributes.superuser,
         bypass: attributes.bypass,
+        create_role: attributes.create_role,
     };
     let owner = access.roles().get(OWNER).cloned().unwrap_or_default();
     // All that there is belongs to it.

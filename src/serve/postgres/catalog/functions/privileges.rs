@@ -5,10 +5,15 @@ use super::row::{Cell, RowFunction, boolean};
 use crate::catalog::access::{Access, Action, Decision};
 use crate::lake::TableName;
 use crate::serve::postgres::catalog::model::{Class, Model};
-use crate::sql::Privilege;
+use crate::sql::{GrantedOn, Privilege};
 use arrow::datatypes::DataType::Boolean;
 use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
+
+/// What stands behind a privilege that is to be passed on.
+const GRANT_OPTION: &str = " WITH GRANT OPTION";
+/// The same of a role.
+const ADMIN_OPTION: &str = " WITH ADMIN OPTION";
 
 /// The functions.
 pub fn functions(model: &Arc<Model>, path: &SearchPath) -> Vec<RowFunction> {
@@ -34,7 +39,7 @@ pub fn functions(model: &Arc<Model>, path: &SearchPath) -> Vec<RowFunction> {
             Some(any(row.last(), |privilege| match privilege {
                 "USAGE" => asked.access().uses(&asked.role, &schema),
                 "CREATE" => asked.access().allows(&asked.role, Action::Create(&schema)),
-                _ => false,
+                privilege => asked.may_grant(privilege, &GrantedOn::Schema(schema.clone()), None),
             }))
         }),
         asked(model, path, "has_database_privilege", 1, |asked, row| {
@@ -45,7 +50,10 @@ pub fn functions(model: &Arc<Model>, path: &SearchPath) -> Vec<RowFunction> {
         }),
         asked(model, path, "pg_has_role", 1, |asked, row| {
             let other = asked.role_of(&row[0])?;
-            Some(asked.access().is_member(&asked.role, &other))
+            Some(any(row.last(), |privilege| match privilege.ends_with(ADMIN_OPTION) {
+                true => asked.access().is_admin(&asked.role, &other),
+                false => asked.access().is_member(&asked.role, &other),
+            }))
         }),
     ];
     // What is not granted here is everyone's to use, and nobody's to change.
@@ -169,7 +177,14 @@ impl Asked {
             },
             "INSERT" if column.is_none() => self.access().allows(&self.role, Action::Insert(table)),
             "MAINTAIN" if column.is_none() => self.access().allows(&self.role, Action::Maintain(table)),
-            _ => false,
+            privilege => self.may_grant(privilege, &GrantedOn::Table(table.clone()), column),
         }
+    }
+
+    /// True for `SELECT WITH GRANT OPTION` and the like that the role has.
+    fn may_grant(&self, privilege: &str, on: &GrantedOn, column: Option<&String>) -> bool {
+        let privilege = privilege.strip_suffix(GRANT_OPTION);
+        let known = Privilege::ALL.into_iter().find(|known| Some(known.as_str()) == privilege);
+        known.is_some_and(|privilege| self.access().may_grant(&self.role, privilege, on, column))
     }
 }

@@ -1,39 +1,61 @@
 //! Roles' memberships, rights and policies: what `\du`, `\dp` and `information_schema`'s views of privileges read.
 
 use super::Writer;
-use crate::catalog::access::{Access, Key};
+use crate::catalog::access::{Access, Given, Key, Rule};
 use crate::engine::DATABASE;
 use crate::serve::postgres::catalog::model::{Class, Model, OWNER, OWNER_OID};
 use crate::serve::postgres::catalog::rows::Value;
 use crate::sql::{GrantedOn, PUBLIC, Privilege};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// Rights on relations, by who has them, with the column if they are on one.
-type Rights<'a> = BTreeMap<(Option<&'a str>, &'a str), BTreeSet<Privilege>>;
+/// Rights on relations, by who has them from whom, with the column if they are on one.
+type Rights<'a> = BTreeMap<(Option<&'a str>, Holder<'a>), Privileges>;
+
+/// Privileges; true for those that may be passed on.
+type Privileges = BTreeMap<Privilege, bool>;
+
+/// Who has a right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Holder<'a> {
+    name: &'a str,
+    /// Who gave it.
+    by: &'a str,
+}
+
+impl<'a> Holder<'a> {
+    fn of(name: &'a str, given: &'a Given) -> Self {
+        Self { name, by: given.by.as_deref().unwrap_or(OWNER) }
+    }
+}
 
 /// The rights that were given on a relation, those on its schema included.
 fn rights<'a>(access: &'a Access, class: &Class) -> Rights<'a> {
     let mut rights = Rights::new();
-    for key in access.rules().0.keys() {
-        let Key::Grant { to, on, column, privilege } = key else { continue };
+    for (key, held) in &access.rules().0 {
+        let (Key::Grant { to, on, column, privilege }, Rule::Given(given)) = (key, &held.rule) else {
+            continue;
+        };
         let is_here = match on {
             GrantedOn::Table(table) => *table == class.name,
             GrantedOn::Schema(schema) => *schema == class.name.schema && privilege.is_of_tables(),
         };
         if is_here && !class.builtin {
-            rights.entry((column.as_deref(), to)).or_default().insert(*privilege);
+            let privileges = rights.entry((column.as_deref(), Holder::of(to, given))).or_default();
+            *privileges.entry(*privilege).or_default() |= given.option;
         }
     }
     rights
 }
 
-/// `{sluice=arm/sluice,reader=r/sluice}`; NULL where nothing was given.
-fn access_list<'a>(given: impl Iterator<Item = (&'a str, &'a BTreeSet<Privilege>)>) -> Value {
-    let letters =
-        |privileges: &BTreeSet<Privilege>| privileges.iter().map(|p| p.letter()).collect::<String>();
-    let entries = given.map(|(to, privileges)| {
-        let to = if to == PUBLIC { "" } else { to };
-        format!("{to}={}/{OWNER}", letters(privileges))
+/// `{sluice=arm/sluice,reader=r*/sluice}`; NULL where nothing was given.
+fn access_list<'a>(given: impl Iterator<Item = (Holder<'a>, &'a Privileges)>) -> Value {
+    let letter = |(privilege, option): (&Privilege, &bool)| {
+        let star = if *option { "*" } else { "" };
+        format!("{}{star}", privilege.letter())
+    };
+    let entries = given.map(|(Holder { name, by }, privileges)| {
+        let name = if name == PUBLIC { "" } else { name };
+        format!("{name}={}/{by}", privileges.iter().map(letter).collect::<String>())
     });
     let entries: Vec<String> = entries.collect();
     if entries.is_empty() { Value::Null } else { Value::Texts(entries) }
@@ -45,9 +67,10 @@ pub(super) fn relation_list(model: &Model, class: &Class) -> Value {
     if rights.is_empty() {
         return Value::Null;
     }
-    let owner = BTreeSet::from([Privilege::Select, Privilege::Insert, Privilege::Maintain]);
+    let all = [Privilege::Select, Privilege::Insert, Privilege::Maintain];
+    let (owner, owns) = (Holder { name: OWNER, by: OWNER }, all.map(|privilege| (privilege, false)).into());
     let given = rights.iter().filter(|((column, _), _)| column.is_none());
-    access_list(std::iter::once((OWNER, &owner)).chain(given.map(|((_, to), privileges)| (*to, privileges))))
+    access_list(std::iter::once((owner, &owns)).chain(given.map(|((_, to), privileges)| (*to, privileges))))
 }
 
 /// `pg_attribute.attacl`
@@ -59,15 +82,17 @@ pub(super) fn column_list(model: &Model, class: &Class, column: &str) -> Value {
 
 /// `pg_namespace.nspacl`
 pub(super) fn schema_list(model: &Model, schema: &str) -> Value {
-    let mut given: BTreeMap<&str, BTreeSet<Privilege>> = BTreeMap::new();
-    for key in model.access.rules().0.keys() {
-        if let Key::Grant { to, on: GrantedOn::Schema(on), privilege, .. } = key
+    let mut given: BTreeMap<Holder<'_>, Privileges> = BTreeMap::new();
+    for (key, held) in &model.access.rules().0 {
+        if let (Key::Grant { to, on: GrantedOn::Schema(on), privilege, .. }, Rule::Given(how)) =
+            (key, &held.rule)
             && on == schema
         {
-            let privileges = given.entry(to).or_default();
+            let privileges = given.entry(Holder::of(to, how)).or_default();
+            *privileges.entry(*privilege).or_default() |= how.option;
             // What is given on all that is in a schema lets it be found there.
-            privileges.extend([*privilege, Privilege::Usage]);
-            privileges.retain(|privilege| !privilege.is_of_tables());
+            privileges.entry(Privilege::Usage).or_default();
+            privileges.retain(|privilege, _| !privilege.is_of_tables());
         }
     }
     access_list(given.iter().map(|(to, privileges)| (*to, privileges)))
@@ -86,10 +111,10 @@ pub(super) fn write(model: &Model, writer: &mut Writer) {
     }
     for class in model.classes.iter().filter(|class| !class.builtin) {
         for ((column, to), privileges) in
-            rights(&model.access, class).into_iter().filter(|((_, to), _)| is_enabled(to))
+            rights(&model.access, class).into_iter().filter(|((_, to), _)| is_enabled(to.name))
         {
-            for privilege in privileges {
-                write_right(class, column, to, privilege, writer);
+            for right in privileges {
+                write_right(class, column, to, right, writer);
             }
         }
         for policy in model.access.policies(&class.name) {
@@ -132,44 +157,55 @@ pub(super) fn write(model: &Model, writer: &mut Writer) {
 
 fn write_members(model: &Model, writer: &mut Writer) {
     let number = |name: &str| model.roles.iter().find(|role| role.name == name).map(|role| role.oid);
-    for key in model.access.rules().0.keys() {
-        let Key::Member { member, of } = key else { continue };
+    for (key, held) in &model.access.rules().0 {
+        let (Key::Member { member, of }, Rule::Given(given)) = (key, &held.rule) else { continue };
         let Some((role, member_oid)) = number(of).zip(number(member)) else { continue };
         writer.catalog(
             "pg_auth_members",
             [
                 ("roleid", role.into()),
                 ("member", member_oid.into()),
-                ("grantor", OWNER_OID.into()),
-                ("admin_option", false.into()),
+                ("grantor", given.by.as_deref().and_then(number).unwrap_or(OWNER_OID).into()),
+                ("admin_option", given.option.into()),
             ],
         );
         if model.access.is_member(&model.reader, member) {
             writer.schema_view(
                 "applicable_roles",
-                [("grantee", member.into()), ("role_name", of.into()), ("is_grantable", "NO".into())],
+                [("grantee", member.into()), ("role_name", of.into()), ("is_grantable", yes(given.option))],
             );
         }
     }
 }
 
-fn write_right(class: &Class, column: Option<&str>, to: &str, privilege: Privilege, writer: &mut Writer) {
+/// A truth as `information_schema` tells it.
+fn yes(is_so: bool) -> Value {
+    if is_so { "YES" } else { "NO" }.into()
+}
+
+fn write_right(
+    class: &Class,
+    column: Option<&str>,
+    Holder { name: to, by }: Holder<'_>,
+    (privilege, option): (Privilege, bool),
+    writer: &mut Writer,
+) {
     let to = if to == PUBLIC { "PUBLIC" } else { to };
     let common = || {
         [
-            ("grantor", Value::from(OWNER)),
+            ("grantor", Value::from(by)),
             ("grantee", to.into()),
             ("table_catalog", DATABASE.into()),
             ("table_schema", (&class.name.schema).into()),
             ("table_name", (&class.name.name).into()),
             ("privilege_type", privilege.as_str().into()),
-            ("is_grantable", "NO".into()),
+            ("is_grantable", yes(option)),
         ]
     };
     if column.is_none() {
-        let hierarchy = if privilege == Privilege::Select { "YES" } else { "NO" };
         for view in ["table_privileges", "role_table_grants"] {
-            writer.schema_view(view, common().into_iter().chain([("with_hierarchy", hierarchy.into())]));
+            let hierarchy = yes(privilege == Privilege::Select);
+            writer.schema_view(view, common().into_iter().chain([("with_hierarchy", hierarchy)]));
         }
     }
     if privilege != Privilege::Select {

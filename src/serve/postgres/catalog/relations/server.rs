@@ -124,12 +124,13 @@ fn write_roles(model: &Model, writer: &mut Writer) {
                 ("rolconnlimit", (-1).into()),
             ]
         };
-        writer.catalog("pg_authid", shared());
+        let creates_roles = role.superuser || role.create_role;
+        writer.catalog("pg_authid", shared().into_iter().chain([("rolcreaterole", creates_roles.into())]));
         // Views have no NOT NULL columns: what pg_authid leaves at false must be said here.
         let unused = ["rolcreatedb", "rolreplication"];
         let rest = unused.into_iter().map(|column| (column, Value::from(false)));
         let rest = rest.chain([
-            ("rolcreaterole", role.superuser.into()),
+            ("rolcreaterole", creates_roles.into()),
             ("rolbypassrls", (role.superuser || role.bypass).into()),
         ]);
         writer.catalog(
