@@ -29,6 +29,7 @@ pub mod settings;
 mod shelf;
 mod sqlstate;
 pub mod statement;
+mod terminate;
 pub mod tls;
 pub mod users;
 
