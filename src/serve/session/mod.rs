@@ -14,6 +14,7 @@ mod incoming;
 mod insert;
 mod manage;
 mod models;
+mod place;
 mod plans;
 mod prepared;
 mod replay;
@@ -268,7 +269,7 @@ impl Session {
         declared: &[Option<DataType>],
     ) -> Result<Prepared, Error> {
         self.check_transaction(&statement)?;
-        let statement = self.with_types(statement).await?;
+        let statement = self.as_assigned(statement, declared).await?;
         let mut planned = None;
         if let Some(query) = statement.query() {
             let cut = self.cut(self.deadline()).await?;
@@ -389,7 +390,12 @@ impl Session {
             Statement::Execute { name, arguments } => {
                 let inner = self.kept(name)?;
                 let values = self.arguments(&inner, arguments, deadline).await?;
-                within(deadline, self.query(&inner, values, deadline)).await
+                match inner.statement() {
+                    Statement::Insert(insert) => {
+                        within(deadline, self.insert(insert, &inner, values, deadline)).await
+                    }
+                    _ => within(deadline, self.query(&inner, values, deadline)).await,
+                }
             }
             Statement::CopyIn(copy) => {
                 let target = async {
@@ -413,7 +419,9 @@ impl Session {
                 defined.and(ended)
             }
             Statement::Empty => Ok(Answer::Empty),
-            Statement::Prepare { name, types, query } => self.sql_prepare(name, types, query).await,
+            Statement::Prepare { name, types, statement, text } => {
+                self.sql_prepare(name, types, statement, text).await
+            }
             statement => self.manage(statement),
         }
     }
