@@ -20,6 +20,7 @@ mod prepared;
 mod replay;
 mod scope;
 mod search_path;
+mod shared;
 mod unit_tests;
 
 pub use cursors::Cursors;
@@ -28,6 +29,7 @@ pub use incoming::{Target, null_violation, too_large};
 pub use prepared::{Listed, Prepared};
 pub(super) use scope::Scope;
 pub(super) use search_path::SCHEMA as SEARCH_PATH;
+pub(super) use shared::Shared;
 
 use super::audit::AuditLog;
 use super::backends::{Activity, Peer};
@@ -324,11 +326,11 @@ impl Session {
     pub async fn parts(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Option<Parts>, Error> {
         let Statement::Query(_) = prepared.statement else { return Ok(None) };
         let parts_max = self.settings().lock().get("sluice.endpoints_max")?.parse().unwrap_or(1);
-        let cut = self.cut(self.deadline()).await?;
-        let planned = self.planned(prepared, &values, &cut).await?;
-        let parts = Parts::plan(&self.scope(&cut)?, &planned, values, parts_max).await?;
-        if parts.is_none() {
+        let (scope, planned, values) = self.ready(prepared, values, self.deadline()).await?;
+        let parts = Parts::plan(&scope, &planned, values, parts_max).await?;
+        if parts.is_none() && !planned.is_optimized {
             // For the execution that follows.
+            let cut = self.cut(self.deadline()).await?;
             *prepared.planned.lock() = Some((self.seen(&cut), planned));
         }
         Ok(parts)
