@@ -2,7 +2,9 @@
 
 use crate::copy_in::warehouse;
 use crate::support::pg::code;
-use crate::support::{needs, trial, trial_of};
+use crate::support::{Pg, needs, trial, trial_of};
+use bytes::Bytes;
+use futures::SinkExt as _;
 use libtest_mimic::Trial;
 use std::process::Command;
 
@@ -20,6 +22,9 @@ pub fn trials() -> Vec<Trial> {
         trial("insert::parameters_have_the_columns_types", parameters_have_the_columns_types),
         trial("insert::a_transaction_keeps_all_or_nothing", a_transaction_keeps_all_or_nothing),
         trial("insert::what_is_wrong_keeps_nothing", what_is_wrong_keeps_nothing),
+        trial("insert::values_are_assigned_as_in_postgresql", values_are_assigned_as_in_postgresql),
+        trial("insert::is_prepared_and_follows_with", is_prepared_and_follows_with),
+        trial("insert::a_token_is_taken_once", a_token_is_taken_once),
     ];
     for (driver, modules) in PYTHON {
         let inserts = move || python(driver);
@@ -116,6 +121,121 @@ fn what_is_wrong_keeps_nothing() {
         pg.run(pg.client().execute("INSERT INTO bronze.meters (id) VALUES ($1) RETURNING id", &[&1_i64]));
     assert_eq!(code(&error.unwrap_err()), "0A000");
     assert_eq!(pg.text("SELECT count(*) FROM bronze.meters"), "0");
+}
+
+/// What PostgreSQL 15 says to the same statements over a table of the same columns.
+fn values_are_assigned_as_in_postgresql() {
+    let (_warehouse, server) = warehouse();
+    let pg = server.connect();
+    let hint = "; hint: You will need to rewrite or cast the expression.";
+    for (sql, column, wanted, found) in [
+        ("INSERT INTO bronze.meters (id) SELECT 'a' || 'b'", "id", "bigint", "text"),
+        ("INSERT INTO bronze.meters (id) VALUES (1), (lower('7'))", "id", "bigint", "text"),
+        ("INSERT INTO bronze.meters (id, d) VALUES (1, 5)", "d", "date", "integer"),
+        ("INSERT INTO bronze.meters (id, ok) VALUES (1, 1)", "ok", "boolean", "integer"),
+        ("INSERT INTO bronze.meters (id) VALUES (true)", "id", "bigint", "boolean"),
+        ("INSERT INTO bronze.meters (id) SELECT note FROM bronze.meters", "id", "bigint", "text"),
+        ("INSERT INTO bronze.meters (id, d) SELECT 1, '2026-01-01'::text", "d", "date", "text"),
+        ("PREPARE p (text) AS INSERT INTO bronze.meters (id) VALUES ($1)", "id", "bigint", "text"),
+    ] {
+        let (code, said) = pg.refusal(sql);
+        let expected =
+            format!("column \"{column}\" is of type {wanted} but expression is of type {found}{hint}");
+        assert_eq!(code, "42804", "{sql}: {said}");
+        assert!(said.ends_with(&expected), "{sql}: {said}");
+    }
+    for taken in [
+        "INSERT INTO bronze.meters (id, note) SELECT 1, ARRAY['a']",
+        "INSERT INTO bronze.meters (id, note) VALUES (2.5, 7)",
+        "INSERT INTO bronze.meters (id, d) SELECT 4, timestamp '2026-01-02 03:04'",
+        "INSERT INTO bronze.meters (id, note) SELECT '5', NULL",
+        "INSERT INTO bronze.meters (id, note) SELECT 6.5, true",
+        "INSERT INTO bronze.meters (id, amount) VALUES (8, 1.25::float8), (9, '2.345')",
+        "INSERT INTO bronze.meters (id, note) SELECT 10, date '2026-01-03'",
+    ] {
+        pg.text(taken);
+    }
+    assert_eq!(
+        pg.text("SELECT id, amount, note, d FROM bronze.meters ORDER BY id"),
+        "1||{a}|\n3||7|\n4|||2026-01-02\n5|||\n7||true|\n8|1.25||\n9|2.35||\n10||2026-01-03|"
+    );
+}
+
+fn is_prepared_and_follows_with() {
+    let (_warehouse, server) = warehouse();
+    let pg = server.connect();
+    let prepare = "PREPARE add (bigint, text) AS INSERT INTO bronze.meters (id, note) VALUES ($1, upper($2))";
+    pg.text(prepare);
+    let count = |sql: &str| pg.run(pg.client().execute(sql, &[])).unwrap();
+    assert_eq!(count("EXECUTE add (1, 'one')"), 1);
+    assert_eq!(pg.text("EXECUTE add (2, NULL); SELECT 1"), "1");
+    assert_eq!(pg.text("SELECT statement FROM pg_prepared_statements WHERE name = 'add'"), prepare);
+    assert_eq!(pg.refusal("EXECUTE add (1)").0, "42601");
+    assert_eq!(pg.refusal("EXECUTE add (NULL, 'x')").0, "23502");
+    assert_eq!(pg.refusal("PREPARE s AS SET search_path = gold").0, "0A000");
+
+    assert_eq!(count("WITH new AS (SELECT 3 AS id) INSERT INTO bronze.meters (id) SELECT id FROM new"), 1);
+    let nested = "WITH a AS (SELECT 4 AS n) INSERT INTO bronze.meters (id) \
+                  WITH b AS (SELECT n + 1 AS n FROM a) SELECT n FROM a UNION ALL SELECT n FROM b";
+    assert_eq!(count(nested), 2);
+    let values =
+        "WITH a AS (SELECT 'x' AS t) INSERT INTO bronze.meters (id, note) VALUES (6, (SELECT t FROM a))";
+    assert_eq!(count(values), 1);
+    pg.text(
+        "PREPARE more AS WITH a AS (SELECT $1::bigint AS n) INSERT INTO bronze.meters (id) SELECT n FROM a",
+    );
+    assert_eq!(count("EXECUTE more (7)"), 1);
+    assert_eq!(pg.text("SELECT id, note FROM bronze.meters ORDER BY 1"), "1|ONE\n2|\n3|\n4|\n5|\n6|x\n7|");
+    let changing = "WITH a AS (SELECT 1) DELETE FROM bronze.meters";
+    assert_eq!(pg.refusal(changing).0, "42501");
+}
+
+fn a_token_is_taken_once() {
+    let (warehouse, server) = warehouse();
+    let pg = server.connect();
+    let count = |pg: &Pg, sql: &str| pg.run(pg.client().execute(sql, &[])).unwrap();
+    pg.text("SET sluice.channel = 'etl'");
+    // Each push has a token of its own.
+    let (code, said) = pg.refusal("INSERT INTO bronze.meters VALUES (1)");
+    assert!(code == "22023" && said.contains("sluice.token is not"), "{said}");
+    for (token, id, taken) in [(1, 1, 1), (1, 91, 0), (2, 2, 1), (1, 92, 0)] {
+        pg.text(&format!("SET sluice.token = {token}"));
+        assert_eq!(count(&pg, &format!("INSERT INTO bronze.meters VALUES ({id})")), taken, "{token}");
+        assert_eq!(pg.text("SHOW sluice.token"), "");
+    }
+    for (token, taken) in [(1, 2), (1, 0)] {
+        pg.text(&format!("SELECT set_config('sluice.token', '{token}', false)"));
+        assert_eq!(copied(&pg, b"a\t1\nb\t2\n"), taken);
+    }
+    pg.text("RESET sluice.channel");
+
+    // A transaction is one push for each source, whichever columns its rows have; one that is rolled back is none.
+    let load = "BEGIN; SET LOCAL sluice.channel = 'etl'; SET LOCAL sluice.token = 7; \
+                INSERT INTO bronze.meters (id, note) VALUES (3, 'a'); INSERT INTO bronze.meters (id, amount) VALUES (4, 1); \
+                INSERT INTO bronze.readings VALUES ('c', 3)";
+    pg.text(&format!("{load}; ROLLBACK"));
+    pg.text(&format!("{load}; COMMIT"));
+    server.kill9();
+    let server = warehouse.serve();
+    let pg = server.connect();
+    pg.text(&format!("{load}; COMMIT"));
+    pg.text("INSERT INTO bronze.meters VALUES (5)");
+    assert_eq!(
+        pg.text("SELECT id, amount, note FROM bronze.meters ORDER BY 1"),
+        "1||\n2||\n3||a\n4|1.00|\n5||"
+    );
+    server.wait_until("SELECT count(*), count(DISTINCT sensor) FROM bronze.readings", "3|3");
+    let places = "SELECT DISTINCT _partition FROM bronze.meters WHERE id < 5";
+    assert_eq!(pg.text(places), "etl");
+}
+
+fn copied(pg: &Pg, data: &'static [u8]) -> u64 {
+    pg.run(async {
+        let sink = pg.client().copy_in::<_, Bytes>("COPY bronze.readings FROM STDIN").await.unwrap();
+        futures::pin_mut!(sink);
+        sink.send(Bytes::from_static(data)).await.unwrap();
+        sink.finish().await.unwrap()
+    })
 }
 
 fn python(driver: &str) {

@@ -1,11 +1,13 @@
 //! What Power BI does, with the driver that it does it with: Npgsql 4.0's connect and type loading, metadata, previews,
-//! DirectQuery's shapes, cancel, the pool's reset; plain, and encrypted.
+//! DirectQuery's shapes, cancel, the pool's reset; plain, and encrypted. And how all later versions load types.
 
 use crate::encryption;
 use crate::support::cache::cache;
-use crate::support::{Server, Warehouse, needs, trial};
+use crate::support::postgres::{self, Postgres};
+use crate::support::{Server, Warehouse, needs, shared, trial};
 use libtest_mimic::Trial;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,7 +16,28 @@ pub fn trials() -> Vec<Trial> {
     let plain = trial("npgsql::does_as_power_bi_does", does_as_power_bi_does);
     let encrypted = trial("npgsql::encrypted", is_encrypted);
     let encrypted = needs::openssl(needs::file(&client(), fetched, vec![encrypted]));
-    needs::file(&client(), fetched, vec![plain]).into_iter().chain(encrypted).collect()
+    let loading = trial("npgsql::every_version_loads_types_as_from_postgresql", loads_types);
+    let loading = needs::file(&postgres::program("initdb"), "Debian: postgresql", vec![loading]);
+    let loading = needs::python("psycopg", loading);
+    needs::file(&client(), fetched, vec![plain]).into_iter().chain(encrypted).chain(loading).collect()
+}
+
+/// What each version sends when it opens a connection, as its source has it (`PostgresDatabaseInfo.cs`).
+const LOADING: [&str; 7] = ["4.0", "4.1", "5", "6-7", "8", "9", "9-schemas"];
+
+fn loads_types() {
+    let (server, other) = (shared::server(), Postgres::start(&[]));
+    let at = |address: SocketAddr, database: &str| {
+        format!("host={} port={} user=sluice dbname={database}", address.ip(), address.port())
+    };
+    let (sluice, postgresql) = (at(server.pg, "sluice"), at(other.address, "postgres"));
+    for version in LOADING {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/npgsql_loading.py");
+        let mut python = Command::new(needs::python_path());
+        let output = python.args([script, version, &sluice, &postgresql]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.trim_end() == "PASS", "Npgsql {version}: {said}");
+    }
 }
 
 /// `SLUICE_TEST_NPGSQL`, or where `.ci/fetch-npgsql` puts it.

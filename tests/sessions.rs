@@ -198,8 +198,18 @@ fn another_is_terminated() {
         });
         assert_eq!(watcher.text(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {number}")), "0");
     }
-    // With the time to wait for that PostgreSQL 14 added.
-    assert_eq!(watcher.text("SELECT pg_terminate_backend(2147483647, 100)"), "f");
+    // With the time to wait that PostgreSQL 14 added, it has ended when the answer comes.
+    for _ in 0..5 {
+        let other = server.connect();
+        let number = pid(&other);
+        let waiting = format!("SELECT pg_terminate_backend({number}, 60000)");
+        assert_eq!(watcher.text(&waiting), "t");
+        assert_eq!(watcher.text(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {number}")), "0");
+        assert_eq!(watcher.text(&waiting), "f");
+    }
+    assert_eq!(watcher.refusal("SELECT pg_terminate_backend(pg_backend_pid(), -1)").0, "22003");
+    let own = server.connect();
+    assert_eq!(own.refusal("SELECT pg_terminate_backend(pg_backend_pid(), 60000)").0, "57P01");
     let messages = watcher.run(watcher.client().simple_query("SELECT 1")).unwrap();
     assert!(messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_))));
 }

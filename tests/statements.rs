@@ -2,12 +2,16 @@
 //! its columns have the names and types that PostgreSQL gave them, which stand above it.
 
 use crate::support::pg::describe;
-use crate::support::{Pg, Warehouse, trial};
+use crate::support::{Pg, Warehouse, shared, trial};
 use libtest_mimic::Trial;
 use std::path::Path;
+use tokio_postgres::types::Type;
 
 pub fn trials() -> Vec<Trial> {
-    vec![trial("statements::of_clients_give_postgresqls_columns", of_clients_give_postgresqls_columns)]
+    vec![
+        trial("statements::of_clients_give_postgresqls_columns", of_clients_give_postgresqls_columns),
+        trial("statements::parameters_have_postgresqls_types", parameters_have_postgresqls_types),
+    ]
 }
 
 /// Starts the line with a statement's columns.
@@ -51,6 +55,32 @@ fn of_clients_give_postgresqls_columns() {
         }
     }
     assert!(wrong.is_empty(), "{} of {count} statements:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Parameters have the type that they are cast to, or that the client declares.
+fn parameters_have_postgresqls_types() {
+    let server = shared::server();
+    let session = server.connect();
+    let types = |sql: &str, declared: &[Type]| {
+        let statement = session.run(session.client().prepare_typed(sql, declared));
+        let statement = statement.unwrap_or_else(|error| panic!("{sql}: {}", describe(&error)));
+        let names = statement.params().iter().map(Type::name).map(str::to_string);
+        (names.collect::<Vec<_>>().join(" "), statement.columns()[0].type_().name().to_string())
+    };
+    for (sql, declared, parameters, column) in [
+        ("SELECT $1::timestamp(6) with time zone", None, "timestamptz", "timestamptz"),
+        ("SELECT $1::timestamp(3)", None, "timestamp", "timestamp"),
+        ("SELECT $1::numeric(10,2) + $2::varchar(5)::int", None, "numeric varchar", "numeric"),
+        ("SELECT date '2026-01-01' + $1", Some(Type::INT4), "int4", "date"),
+        ("SELECT date '2026-01-01' - $1::int", None, "int4", "date"),
+        ("SELECT date '2026-01-01' - $1", Some(Type::DATE), "date", "int4"),
+    ] {
+        let declared = declared.into_iter().collect::<Vec<_>>();
+        assert_eq!(types(sql, &declared), (parameters.to_string(), column.to_string()), "{sql}");
+    }
+    let sql = "SELECT (date '2026-01-01' + $1)::text";
+    let rows = session.run(session.client().query_typed(sql, &[(&7_i32, Type::INT4)])).unwrap();
+    assert_eq!(rows[0].get::<_, &str>(0), "2026-01-08");
 }
 
 /// Prepares a statement, compares its columns, and runs it if it has no parameters.

@@ -54,8 +54,19 @@ impl Pushed {
 
 /// Pushes records to a source, whose only sender this is; panics unless all of them are taken.
 pub fn push(server: &Server, source: &str, token: i64, body: impl Into<Vec<u8>>) -> Pushed {
+    push_from(server, "bench", source, token, body)
+}
+
+/// The same, of a sender that goes by a name.
+pub fn push_from(
+    server: &Server,
+    channel: &str,
+    source: &str,
+    token: i64,
+    body: impl Into<Vec<u8>>,
+) -> Pushed {
     let token = token.to_string();
-    let headers = [("channel", "bench"), ("token", token.as_str())];
+    let headers = [("channel", channel), ("token", token.as_str())];
     let reply = Http::new(PUSH).post(server.http, &format!("/ingest/{source}"), &headers, body).unwrap();
     assert_eq!(reply.status, 200, "{source}: {reply:?}");
     let reply = reply.json();

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that panics has failed")]
 #![allow(dead_code, unused_imports, reason = "no bench needs all of it")]
 
+pub mod drain;
 pub mod events;
 pub mod feed;
 pub mod harness;
 pub mod usage;
+pub mod wide;
 pub mod wire;
 
 pub use harness::http::Http;

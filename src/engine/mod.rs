@@ -186,13 +186,19 @@ pub fn laid_out<'a>(
 pub fn physical_plan_in_parts<'a>(
     state: &'a Opaque<SessionState>,
     plan: &'a Opaque<LogicalPlan>,
+    is_optimized: bool,
 ) -> BoxFuture<'a, Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)>> {
     async move {
         let mut state = SessionState::clone(state);
         let options = state.config_mut().options_mut();
         options.optimizer.enable_round_robin_repartition = false;
         options.execution.enable_file_stream_work_stealing = false;
-        Ok((state.create_physical_plan(plan).await?, state.task_ctx()))
+        let state = Opaque::new(state);
+        let physical = match is_optimized {
+            true => laid_out(&state, plan).await?,
+            false => physical_plan(&state, plan).await?,
+        };
+        Ok((physical, state.task_ctx()))
     }
     .boxed()
 }

@@ -110,7 +110,9 @@ mod tests {
             let plan = engine.state().create_logical_plan(sql).await.unwrap();
             let is_row_by_row = is_row_by_row(&plan);
             let (physical, _) =
-                physical_plan_in_parts(&Opaque::new(engine.state()), &Opaque::new(plan)).await.unwrap();
+                physical_plan_in_parts(&Opaque::new(engine.state()), &Opaque::new(plan), false)
+                    .await
+                    .unwrap();
             let parts = parts(physical.as_ref(), parts_max).unwrap();
             // What is not planned for it must not be what could be split.
             assert!(is_row_by_row || parts.len() == 1, "{sql}");
@@ -165,7 +167,7 @@ mod tests {
         catalog.register_schema("public", schema).unwrap();
         let state = Opaque::new(Engine::new(1 << 30, 4).unwrap().session(catalog).state());
         let plan = state.create_logical_plan("SELECT n FROM t WHERE n > 0").await.unwrap();
-        let (plan, context) = physical_plan_in_parts(&state, &Opaque::new(plan)).await.unwrap();
+        let (plan, context) = physical_plan_in_parts(&state, &Opaque::new(plan), false).await.unwrap();
         let parts = parts(plan.as_ref(), 64).unwrap();
         assert_eq!(parts, [0..2, 2..4]);
         let mut seen = Vec::new();

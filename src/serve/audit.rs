@@ -219,8 +219,8 @@ fn named(statement: &Statement) -> Option<Names> {
         Statement::Query(query)
         | Statement::Explain { query, .. }
         | Statement::Copy(Copy { query, .. })
-        | Statement::Declare(Declaration { query, .. })
-        | Statement::Prepare { query, .. } => Names::of(in_query(query)),
+        | Statement::Declare(Declaration { query, .. }) => Names::of(in_query(query)),
+        Statement::Prepare { statement, .. } => return named(statement),
         Statement::Verify(name)
         | Statement::Refresh { name, .. }
         | Statement::Backfill { name, .. }

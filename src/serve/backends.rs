@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of a statement that are shown, as `track_activity_query_size` says.
@@ -20,22 +20,38 @@ pub const QUERY_BYTES_MAX: usize = 1024;
 
 /// The sessions of all protocols, by number.
 #[derive(Debug, Default)]
-pub struct Backends(Mutex<BTreeMap<i32, Weak<Surroundings>>>);
+pub struct Backends {
+    sessions: Mutex<BTreeMap<i32, Weak<Surroundings>>>,
+    /// Told of each that leaves.
+    leaving: Notify,
+}
 
 impl Backends {
     /// A session begins.
     pub(super) fn enter(&self, session: &Arc<Surroundings>) {
-        self.0.lock().insert(session.process_id, Arc::downgrade(session));
+        self.sessions.lock().insert(session.process_id, Arc::downgrade(session));
     }
 
     /// A session has ended.
     pub(super) fn leave(&self, process_id: i32) {
-        self.0.lock().remove(&process_id);
+        self.sessions.lock().remove(&process_id);
+        self.leaving.notify_waiters();
+    }
+
+    /// Resolves when a session has ended.
+    pub(super) async fn left(&self, process_id: i32) {
+        loop {
+            let leaving = self.leaving.notified();
+            if !self.sessions.lock().contains_key(&process_id) {
+                return;
+            }
+            leaving.await;
+        }
     }
 
     /// The open sessions, by number.
     pub fn open(&self) -> Vec<OpenSession> {
-        let sessions: Vec<_> = self.0.lock().values().filter_map(Weak::upgrade).collect();
+        let sessions: Vec<_> = self.sessions.lock().values().filter_map(Weak::upgrade).collect();
         sessions.iter().map(|session| OpenSession::of(session)).collect()
     }
 
@@ -47,7 +63,9 @@ impl Backends {
         role: &str,
         access: &Access,
     ) -> Result<bool, Error> {
-        let Some(session) = self.0.lock().get(&process_id).and_then(Weak::upgrade) else { return Ok(false) };
+        let Some(session) = self.sessions.lock().get(&process_id).and_then(Weak::upgrade) else {
+            return Ok(false);
+        };
         may_signal(signal, role, &session.user, access)?;
         match signal {
             Signal::Cancel => session.activity.cancel(),

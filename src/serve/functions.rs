@@ -5,6 +5,7 @@ use super::backends::{Activity, Backends, Peer, Signal};
 use super::postgres::catalog::types::PG_TYPE_KEY;
 use super::session::{Cursors, Listed};
 use super::settings::{NO_ROLE, SERVER_VERSION, Settings};
+use super::terminate::terminate;
 use crate::catalog::access::Access;
 use crate::engine::DATABASE;
 use arc_swap::ArcSwap;
@@ -76,21 +77,9 @@ pub fn all(surroundings: &Arc<Surroundings>) -> Vec<ScalarUDF> {
     functions.push(function(surroundings, "pg_backend_pid", &[vec![]], DataType::Int32, |s, _, _| {
         Ok(ColumnarValue::Scalar(ScalarValue::Int32(Some(s.process_id))))
     }));
-    let (pid, pid_and_wait) = (vec![DataType::Int32], vec![DataType::Int32, DataType::Int64]);
-    functions.push(function(
-        surroundings,
-        "pg_cancel_backend",
-        std::slice::from_ref(&pid),
-        DataType::Boolean,
-        |s, arguments, _| signal(s, arguments, Signal::Cancel),
-    ));
-    functions.push(function(
-        surroundings,
-        "pg_terminate_backend",
-        &[pid, pid_and_wait],
-        DataType::Boolean,
-        |s, arguments, _| signal(s, arguments, Signal::Terminate),
-    ));
+    let pid = vec![DataType::Int32];
+    functions.push(function(surroundings, "pg_cancel_backend", &[pid], DataType::Boolean, cancel));
+    functions.push(terminate(surroundings));
     for name in ["pg_is_in_recovery", "pg_is_wal_replay_paused"] {
         functions.push(function(surroundings, name, &[vec![]], DataType::Boolean, |_, _, _| {
             Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(false))))
@@ -183,10 +172,10 @@ fn set_config(surroundings: &Surroundings, arguments: &[ArrayRef], rows: usize) 
 }
 
 /// True for each session that was there to be told.
-fn signal(surroundings: &Surroundings, arguments: &[ArrayRef], signal: Signal) -> Result<ColumnarValue> {
+fn cancel(surroundings: &Surroundings, arguments: &[ArrayRef], _: usize) -> Result<ColumnarValue> {
     let (role, access) = (surroundings.role(), surroundings.access.load());
     let told = arguments[0].as_primitive::<Int32Type>().iter().map(|process_id| {
-        let told = process_id.map(|id| surroundings.backends.signal(id, signal, &role, &access));
+        let told = process_id.map(|id| surroundings.backends.signal(id, Signal::Cancel, &role, &access));
         told.transpose().map_err(external)
     });
     Ok(ColumnarValue::Array(Arc::new(told.collect::<Result<BooleanArray>>()?)))
@@ -197,7 +186,7 @@ fn named(field: Field, typname: &str) -> Field {
     field.with_metadata([(PG_TYPE_KEY.to_string(), typname.to_string())].into())
 }
 
-fn external(error: Error) -> DataFusionError {
+pub(super) fn external(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
@@ -212,7 +201,7 @@ fn function(
         if types.is_empty() { TypeSignature::Nullary } else { TypeSignature::Exact(types.clone()) }
     });
     // Settings change between two statements; what changes them itself, or acts on others, is run once for each row.
-    let acts = ["set_config", "pg_cancel_backend", "pg_terminate_backend"].contains(&name);
+    let acts = ["set_config", "pg_cancel_backend"].contains(&name);
     let volatility = if acts { Volatility::Volatile } else { Volatility::Stable };
     ScalarUDF::new_from_impl(SessionFunction {
         name,

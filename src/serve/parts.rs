@@ -37,7 +37,8 @@ impl Parts {
             return Ok(None);
         }
         let plan = query::with_values(planned.plan.clone(), values)?;
-        let (plan, context) = engine::physical_plan_in_parts(&scope.state, &plan).await?;
+        let (plan, context) =
+            engine::physical_plan_in_parts(&scope.state, &plan, planned.is_optimized).await?;
         let partitions = engine::parts(plan.as_ref(), parts_max)?;
         let columns = query::as_told(&planned.columns, &plan.schema());
         Ok((partitions.len() > 1).then_some(Self { plan, context, columns, partitions }))

@@ -474,7 +474,7 @@ pub(super) async fn evaluate(
 }
 
 /// `SELECT expression, ...`.
-fn select(expressions: Vec<Expr>) -> Result<Opaque<Query>, Error> {
+pub(super) fn select(expressions: Vec<Expr>) -> Result<Opaque<Query>, Error> {
     use super::statement::{Statement, parse};
     let Some(Statement::Query(query)) = parse("SELECT 1")?.pop() else {
         return Err(Error::internal("SELECT 1 is no query"));

@@ -142,6 +142,12 @@ pub static DEFINITIONS: &[Definition] = &[
     define("server_version_num", "130014", Kind::Fixed, "Version that is spoken, as a number."),
     reported("session_authorization", "", Kind::Fixed, "Current session's user."),
     define(
+        CHANNEL,
+        "",
+        Kind::Text,
+        "Who puts rows into sources: with it and a token each push is taken once.",
+    ),
+    define(
         "sluice.compression",
         "none",
         Kind::Enum(&["none", "lz4", "zstd"]),
@@ -156,6 +162,12 @@ pub static DEFINITIONS: &[Definition] = &[
     ),
     define("sluice.read_after", "", Kind::Text, "Token of a push: wait for the epoch that holds it."),
     define("sluice.staleness_max", "0", Kind::Duration, "Fail rather than read an older epoch; 0 reads any."),
+    define(
+        TOKEN,
+        "",
+        Kind::Integer(0, i64::MAX),
+        "Number of the channel's next push; given again, it changes nothing.",
+    ),
     define("ssl", "off", Kind::Fixed, "Connections may be encrypted."),
     define("ssl_renegotiation_limit", "0", Kind::Integer(0, 0), "Npgsql sets it where it encrypts."),
     reported("standard_conforming_strings", "on", Kind::Enum(&["on"]), "Backslashes are plain characters."),
@@ -173,6 +185,11 @@ pub static DEFINITIONS: &[Definition] = &[
     define("work_mem", "4MB", Kind::Text, "Kept for clients."),
     define("xmloption", "content", Kind::Text, "Kept for clients."),
 ];
+
+/// Who a session is to the sources that it puts rows into.
+pub const CHANNEL: &str = "sluice.channel";
+/// The number of the session's next push.
+pub const TOKEN: &str = "sluice.token";
 
 /// What `role` is while a session has the rights of who logged in.
 pub const NO_ROLE: &str = "none";

@@ -128,7 +128,7 @@ def psycopg3():
         with psycopg.connect(target) as connection:
             connection.execute("PREPARE total (int) AS SELECT $1 + 1")
             listed = connection.execute("SELECT name, statement, from_sql FROM pg_prepared_statements").fetchall()
-            same(listed, [("total", "PREPARE total (INT) AS SELECT $1 + 1", True)])
+            same(listed, [("total", "PREPARE total (int) AS SELECT $1 + 1", True)])
             stop = threading.Timer(0.2, connection.cancel_safe)
             stop.start()
             try:

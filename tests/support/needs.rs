@@ -25,8 +25,7 @@ pub fn openssl(trials: Vec<Trial>) -> Vec<Trial> {
     if !found {
         eprintln!("tests with certificates are ignored: no openssl on the PATH (Debian: openssl)");
     }
-    // What is ignored for another reason stays so.
-    if found { trials } else { ignored_unless(false, trials) }
+    ignored_unless(found, trials)
 }
 
 /// Marks tests that run Python with these modules.
@@ -68,8 +67,9 @@ pub fn python_path() -> PathBuf {
     if cached.exists() { cached } else { "python3".into() }
 }
 
+/// What is ignored for another reason stays so.
 fn ignored_unless(found: bool, trials: Vec<Trial>) -> Vec<Trial> {
-    trials.into_iter().map(|trial| trial.with_ignored_flag(!found)).collect()
+    if found { trials } else { trials.into_iter().map(|trial| trial.with_ignored_flag(true)).collect() }
 }
 
 fn runs(command: &mut Command) -> bool {

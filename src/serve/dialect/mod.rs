@@ -7,6 +7,7 @@
 mod arithmetic;
 mod common_type;
 mod correlated;
+mod dimensions;
 mod numbers;
 mod operators;
 mod result_types;
@@ -48,6 +49,7 @@ pub(super) fn as_postgresql(plan: LogicalPlan) -> Result<LogicalPlan> {
             let name = names.save(&expr);
             let rewritten = expr.transform_up(|expr| {
                 let expr = whole_rows::of_expr(expr, &schema)?.data;
+                let expr = dimensions::of_expr(expr, &schema)?.data;
                 numbers::of_expr(expr, &schema)?.transform_data(|expr| texts::of_expr(expr, &schema))
             })?;
             Ok(rewritten.update_data(|expr| name.restore(expr)))

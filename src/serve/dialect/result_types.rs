@@ -5,6 +5,7 @@
 //! functions through everything above them by PostgreSQL's rules. What is computed does not depend on it.
 
 use super::common_type::common_type;
+use super::dimensions;
 use crate::serve::postgres::catalog::types::{
     PG_TYPE_KEY, arrow_type, column_type, data_column_type, oid, types,
 };
@@ -184,7 +185,7 @@ impl Scope<'_> {
         let arguments = || function.args.iter().map(|argument| self.of(argument));
         match function.name() {
             "coalesce" | "greatest" | "least" => common_type(arguments()),
-            "nullif" | "array_or_empty" => arguments().next().unwrap_or(oid::TEXT),
+            "nullif" | "array_or_empty" | dimensions::NAME => arguments().next().unwrap_or(oid::TEXT),
             "make_array" => array_of(common_type(arguments())).unwrap_or_else(|| self.plain(expr)),
             "array_element" => arguments().next().and_then(element_of).unwrap_or_else(|| self.plain(expr)),
             _ => self.plain(expr),

@@ -8,11 +8,12 @@
 use super::outgoing::{plain_schema, with_dictionaries};
 use super::parameters::{Values, check_count};
 use super::placeholders::numbered;
+use super::statements::Prepared as Known;
 use super::status::status;
 use crate::catalog::access::Access;
 use crate::serve::audit::Audited;
 use crate::serve::backends::{Peer, Run, Signals};
-use crate::serve::session::{Answer, Prepared, Session};
+use crate::serve::session::{Answer, Prepared, Session, Shared};
 use crate::serve::settings::Settings;
 use crate::serve::statement::{Statement, parse};
 use crate::serve::{Error, Parts, Readers, RowStream};
@@ -113,6 +114,48 @@ pub(super) async fn describe(
     Ok((columns(&prepared, caller)?, prepared.parameters))
 }
 
+/// What a client asks for.
+pub(super) struct Wanted {
+    statement: Statement,
+    /// Those of each run, of which there is one at least.
+    values: Vec<Values>,
+    /// Of a prepared statement: how many parameters it has, and its plan.
+    again: Option<(usize, Shared)>,
+}
+
+impl Wanted {
+    /// A statement that is run once.
+    pub(super) fn once(statement: Statement) -> Self {
+        Self { statement, values: vec![Vec::new()], again: None }
+    }
+
+    /// A prepared statement, with the values that are bound.
+    pub(super) fn again(known: Known) -> Self {
+        let Known { statement, parameters, mut values, shared } = known;
+        if values.is_empty() {
+            values.push(Vec::new());
+        }
+        Self { statement, values, again: Some((parameters.len(), shared)) }
+    }
+
+    /// Planned for the types that the values really have: none is bent to an inferred type.
+    async fn prepared(&self, session: &Session) -> Result<Arc<Prepared>, Error> {
+        match (&self.statement, &self.again) {
+            (query @ Statement::Query(_), Some((count, shared))) => {
+                self.values.iter().try_for_each(|run| check_count(run.len(), *count))?;
+                let types: Vec<_> = self.values[0].iter().map(|value| value.data_type()).collect();
+                session.prepare_shared(query.clone(), &types, shared).await
+            }
+            (statement, _) => {
+                let prepared = session.prepare(statement.clone(), &[]).await?;
+                let count = prepared.parameters.len();
+                self.values.iter().try_for_each(|run| check_count(run.len(), count))?;
+                Ok(Arc::new(prepared))
+            }
+        }
+    }
+}
+
 /// A query planned on one cut, with its values; whole, or a part of it.
 #[derive(Clone)]
 pub(super) struct Query {
@@ -131,20 +174,15 @@ pub(super) struct Query {
 
 impl Query {
     /// Plans a statement on the newest cut, which it keeps: the parts in which it may be read side by side, or one, the
-    /// whole. `values` has those of each run, and none where none are bound.
-    pub(super) async fn plan(
-        readers: &Readers,
-        caller: &Caller,
-        statement: Statement,
-        values: Vec<Values>,
-    ) -> Result<Vec<Self>, Error> {
+    /// whole.
+    pub(super) async fn plan(readers: &Readers, caller: &Caller, wanted: Wanted) -> Result<Vec<Self>, Error> {
         let session = caller.session(readers)?;
         let signals = session.activity().signals();
         tokio::select! {
             biased;
             () = signals.cancelled() => Err(Error::cancelled()),
             () = signals.terminated() => Err(terminated()),
-            planned = Self::plan_in(session, readers, caller, statement, values) => planned,
+            planned = Self::plan_in(session, readers, caller, wanted) => planned,
         }
     }
 
@@ -152,33 +190,21 @@ impl Query {
         session: Session,
         readers: &Readers,
         caller: &Caller,
-        statement: Statement,
-        mut values: Vec<Values>,
+        wanted: Wanted,
     ) -> Result<Vec<Self>, Error> {
         let access = (Arc::downgrade(&readers.access.load()), Arc::clone(&readers.access));
         manage(&session, Statement::Begin).await?;
         manage(&session, Statement::Savepoint(PINNED.to_string())).await?;
-        let text = statement_text(&statement);
+        let text = statement_text(&wanted.statement);
         let _running = session.activity().run(&text);
-        let audited = session.audited(&statement, &text);
-        let prepared = session.prepare(statement, &[]).await;
+        let audited = session.audited(&wanted.statement, &text);
+        let prepared = wanted.prepared(&session).await;
         match &prepared {
             // It is noted when its rows are read.
             Ok(_) => audited.forget(),
             Err(error) => audited.end(Some(error)),
         }
-        let mut prepared = prepared?;
-        if values.is_empty() {
-            values.push(Vec::new());
-        }
-        for run in &values {
-            check_count(run.len(), prepared.parameters.len())?;
-        }
-        if !values[0].is_empty() {
-            // Planned anew with the types that are really there: no value is bent to an inferred type.
-            let types: Vec<_> = values[0].iter().map(|value| Some(value.data_type())).collect();
-            prepared = session.prepare(prepared.statement().clone(), &types).await?;
-        }
+        let (prepared, values) = (prepared?, wanted.values);
         let parts = match values.as_slice() {
             [run] => session.parts(&prepared, run.clone()).await?,
             _ => None,
@@ -186,7 +212,7 @@ impl Query {
         let whole = Self {
             schema: columns(&prepared, caller)?,
             session: Arc::new(session),
-            prepared: Arc::new(prepared),
+            prepared,
             values,
             part: None,
             access,

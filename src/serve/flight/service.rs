@@ -9,7 +9,7 @@ use super::keys::{self, Asked};
 use super::metadata;
 use super::outgoing::{self, Compression};
 use super::parameters;
-use super::query::{self, Caller, Query, refuse_transaction};
+use super::query::{self, Caller, Query, Wanted, refuse_transaction};
 use super::statements::Statements;
 use super::status::status;
 use crate::catalog::cut::Cut;
@@ -85,7 +85,7 @@ impl Service {
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = caller(&request)?;
         let statement = query::read(sql).map_err(status)?;
-        let parts = Query::plan(&self.readers, &caller, statement, Vec::new()).await.map_err(status)?;
+        let parts = Query::plan(&self.readers, &caller, Wanted::once(statement)).await.map_err(status)?;
         self.query_info(&caller, parts, request.into_inner())
     }
 
@@ -152,7 +152,7 @@ impl Service {
 
     async fn plan_prepared(&self, handle: &[u8], caller: &Caller) -> Result<Vec<Query>, Status> {
         let prepared = self.statements.prepared(&caller.user, handle).map_err(status)?;
-        Query::plan(&self.readers, caller, prepared.statement, prepared.values).await.map_err(status)
+        Query::plan(&self.readers, caller, Wanted::again(prepared)).await.map_err(status)
     }
 }
 

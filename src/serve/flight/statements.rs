@@ -7,6 +7,7 @@ use super::parameters::Values;
 use super::query::Query;
 use crate::ops::clock;
 use crate::serve::Error;
+use crate::serve::session::Shared;
 use crate::serve::shelf::{Shelf, random_key};
 use crate::serve::statement::Statement;
 use arrow::datatypes::DataType;
@@ -47,6 +48,8 @@ pub(super) struct Prepared {
     pub(super) parameters: Vec<DataType>,
     /// The values bound last, of each run.
     pub(super) values: Vec<Values>,
+    /// Its plan, for all runs.
+    pub(super) shared: Shared,
 }
 
 impl Statements {
@@ -100,7 +103,7 @@ impl Statements {
     /// Keeps a statement; its handle goes out.
     pub(super) fn prepare(&self, user: &str, statement: Statement, parameters: Vec<DataType>) -> Bytes {
         let key = random_key();
-        let prepared = Prepared { statement, parameters, values: Vec::new() };
+        let prepared = Prepared { statement, parameters, values: Vec::new(), shared: Shared::default() };
         let owned = Owned { owner: user.to_string(), value: prepared };
         self.prepared.lock().put(key.clone(), owned, clock::instant());
         key.into()

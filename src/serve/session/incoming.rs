@@ -1,17 +1,22 @@
 //! Rows that a session puts into sources: at once, or all that a transaction has when it commits.
 //!
 //! The rows of a source are one push, and one commit: COMMIT of a transaction that has rows for several sources makes
-//! them durable one source after the other. Statements that follow see what their session has put in.
+//! them durable one source after the other. Statements that follow see what their session has put in. A push may have a
+//! place: the channel and the token that the session's settings name. It is taken once, and the token is used up, so that
+//! what is put in next cannot be mistaken for the same.
 
 use super::Session;
+use super::place::Place;
 use crate::catalog::access::Action;
 use crate::ingest::{Committed, row_bytes};
 use crate::lake::TableName;
 use crate::serve::statement::Named;
 use crate::serve::{Error, incoming};
 use crate::sql::ColumnDefinition;
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
 use arrow::compute::concat_batches;
+use arrow::datatypes::{FieldRef, Schema};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A source that takes rows.
@@ -58,6 +63,7 @@ impl Session {
     /// Takes rows for a source; tells how many.
     pub async fn take_rows(&self, target: &Target, rows: RecordBatch) -> Result<u64, Error> {
         let count = u64::try_from(rows.num_rows()).unwrap_or(u64::MAX);
+        let place = Place::of(&self.settings().lock())?;
         if let Some(transaction) = &mut self.state.lock().transaction {
             let of_source = transaction.rows.iter().filter(|(table, _)| *table == target.table);
             let before: usize = of_source.map(|(_, rows)| row_bytes(rows)).sum();
@@ -67,10 +73,12 @@ impl Session {
             transaction.rows.push((target.table.clone(), rows));
             return Ok(count);
         }
-        if rows.num_rows() > 0 {
-            self.push(&target.table, rows).await?;
+        if rows.num_rows() == 0 {
+            return Ok(0);
         }
-        Ok(count)
+        let is_new = self.push(&target.table, place.as_ref(), rows).await?;
+        self.use_up(place)?;
+        Ok(if is_new { count } else { 0 })
     }
 
     /// Hands over the rows of the transaction, if it is about to commit.
@@ -79,45 +87,69 @@ impl Session {
             Some(transaction) if !transaction.failed => std::mem::take(&mut transaction.rows),
             _ => return Ok(()),
         };
+        rows.retain(|(_, batch)| batch.num_rows() > 0);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let place = Place::of(&self.settings().lock())?;
         while let Some((table, _)) = rows.first() {
             let table = table.clone();
             let (of_table, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(of, _)| *of == table);
             rows = others;
-            for batch in
-                alike(of_table.into_iter().map(|(_, batch)| batch).filter(|batch| batch.num_rows() > 0))?
-            {
-                self.push(&table, batch).await?;
-            }
+            let batches: Vec<_> = of_table.into_iter().map(|(_, batch)| batch).collect();
+            self.push(&table, place.as_ref(), together(&batches)?).await?;
         }
-        Ok(())
+        self.use_up(place)
     }
 
-    async fn push(&self, table: &TableName, rows: RecordBatch) -> Result<(), Error> {
+    /// A push is done: its token is not the next one's.
+    fn use_up(&self, place: Option<Place>) -> Result<(), Error> {
+        match place {
+            Some(place) => place.use_up(&mut self.settings().lock()),
+            None => Ok(()),
+        }
+    }
+
+    /// Hands over rows, and returns when they are durable; tells whether they are new, and not a push that was taken before.
+    async fn push(&self, table: &TableName, place: Option<&Place>, rows: RecordBatch) -> Result<bool, Error> {
         let Some(inbox) = incoming::inbox(&self.readers, &table.name) else {
             return Err(Error::new("57P03", format!("source \"{table}\" is gone")));
         };
-        let taken = incoming::push(inbox.as_ref(), &table.name, None, rows).await?;
+        let channel = place.map(|place| (place.channel.clone(), place.token));
+        let taken = incoming::push(inbox.as_ref(), &table.name, channel, rows).await?;
         if taken.rejected > 0 {
             let message = format!("{} rows are in {table}__quarantine", taken.rejected);
             self.notice(Error::new("01000", message));
         }
-        if let Some(Committed { version, .. }) = taken.committed {
-            self.settings().lock().set("sluice.read_after", Some(&format!("{table}@{version}")), false)?;
+        match (taken.committed, place) {
+            (Some(Committed { version, .. }), _) => {
+                let token = format!("{table}@{version}");
+                self.settings().lock().set("sluice.read_after", Some(&token), false)?;
+                Ok(true)
+            }
+            (None, Some(place)) => {
+                self.notice(place.taken_before(table));
+                Ok(false)
+            }
+            (None, None) => Ok(true),
         }
-        Ok(())
     }
 }
 
-/// Batches with the same columns as one.
-fn alike(batches: impl Iterator<Item = RecordBatch>) -> Result<Vec<RecordBatch>, Error> {
-    let mut groups: Vec<Vec<RecordBatch>> = vec![];
-    for batch in batches {
-        match groups.iter_mut().find(|group| group[0].schema() == batch.schema()) {
-            Some(group) => group.push(batch),
-            None => groups.push(vec![batch]),
-        }
-    }
-    groups.iter().map(|group| Ok(concat_batches(&group[0].schema(), group)?)).collect()
+/// Batches as one; the columns that only some have are NULL in the others.
+fn together(batches: &[RecordBatch]) -> Result<RecordBatch, Error> {
+    let all = Schema::try_merge(batches.iter().map(|batch| batch.schema().as_ref().clone()))?;
+    let fields = all.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let whole = |batch: &RecordBatch| {
+        let column = |field: &FieldRef| {
+            let found = batch.column_by_name(field.name()).cloned();
+            found.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
+        };
+        RecordBatch::try_new(Arc::clone(&schema), schema.fields().iter().map(column).collect())
+    };
+    let wholes = batches.iter().map(whole).collect::<Result<Vec<_>, _>>()?;
+    Ok(concat_batches(&schema, &wholes)?)
 }
 
 /// The error of more rows than a push may have.

@@ -1,35 +1,96 @@
 //! `INSERT` into a source: its rows are one push, as those of `COPY ... FROM STDIN` are.
 //!
-//! Values take the type of the column that they are for, parameters too; what a query gives is cast to it.
+//! Values are assigned to the columns that they are for as [`assignment`] has it.
 
 use super::{Answer, Prepared, Session, Target, null_violation, too_large};
 use crate::ingest::row_bytes;
 use crate::ops::opaque::Opaque;
+use crate::serve::postgres::catalog::types::{column_type, data_column_type};
+use crate::serve::query::Planned;
 use crate::serve::statement::{Insert, Statement};
-use crate::serve::{Error, query};
-use crate::sql::{ColumnDefinition, schema_of};
+use crate::serve::{Error, assignment, query};
+use crate::sql::schema_of;
 use arrow::array::RecordBatch;
 use arrow::compute::{CastOptions, cast_with_options, concat_batches};
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::sql::sqlparser::ast::{self, Expr, SetExpr};
+use datafusion::sql::sqlparser::ast::{self, SetExpr};
 use futures::StreamExt as _;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 impl Session {
-    /// The statement with its values cast to the columns that they are for.
-    pub(super) async fn with_types(&self, statement: Statement) -> Result<Statement, Error> {
+    /// The statement with its values cast to the columns that they are for; refused if they may not be.
+    pub(super) async fn as_assigned(
+        &self,
+        statement: Statement,
+        declared: &[Option<DataType>],
+    ) -> Result<Statement, Error> {
         let Statement::Insert(insert) = statement else { return Ok(statement) };
         let target = self.target(&insert.table, insert.columns.as_deref(), self.deadline()).await?;
-        let mut query = ast::Query::clone(&insert.query);
-        if let SetExpr::Values(values) = query.body.as_mut() {
-            for row in &mut values.rows {
-                check_width(row.len(), &target, &insert)?;
-                for (value, column) in row.iter_mut().zip(&target.columns) {
-                    *value = cast(std::mem::replace(value, null()), column);
+        let query = ast::Query::clone(&insert.query);
+        let query = match matches!(*query.body, SetExpr::Values(_)) {
+            true => self.values_assigned(query, &insert, &target, declared).await?,
+            false => self.query_assigned(query, &insert, &target, declared).await?,
+        };
+        Ok(Statement::Insert(Insert { query: Opaque::new(query), ..insert }))
+    }
+
+    async fn values_assigned(
+        &self,
+        mut query: ast::Query,
+        insert: &Insert,
+        target: &Target,
+        declared: &[Option<DataType>],
+    ) -> Result<ast::Query, Error> {
+        let SetExpr::Values(values) = query.body.as_mut() else { return Ok(query) };
+        let mut typed = BTreeSet::new();
+        for row in &mut values.rows {
+            check_width(row.len(), target, insert)?;
+            for (place, (value, column)) in row.iter_mut().zip(&target.columns).enumerate() {
+                if !assignment::is_untyped(value, declared) {
+                    typed.insert((place, assignment::of_its_type(value)));
                 }
+                *value = assignment::cast(std::mem::replace(value, assignment::null()), column);
             }
         }
-        Ok(Statement::Insert(Insert { query: Opaque::new(query), ..insert }))
+        let (places, values): (Vec<_>, Vec<_>) = typed.into_iter().unzip();
+        if values.is_empty() {
+            return Ok(query);
+        }
+        let mut asked = ast::Query::clone(&*query::select(values)?);
+        asked.with.clone_from(&query.with);
+        let planned = self.planned_now(asked, declared).await?;
+        for (place, field) in places.into_iter().zip(planned.columns.fields()) {
+            assignment::check(&target.columns[place], column_type(field).oid)?;
+        }
+        Ok(query)
+    }
+
+    async fn query_assigned(
+        &self,
+        mut query: ast::Query,
+        insert: &Insert,
+        target: &Target,
+        declared: &[Option<DataType>],
+    ) -> Result<ast::Query, Error> {
+        assignment::cast_untyped(&mut query, &target.columns, declared);
+        let planned = self.planned_now(query.clone(), declared).await?;
+        let fields = planned.columns.fields();
+        check_width(fields.len(), target, insert)?;
+        let columns = &target.columns[..fields.len()];
+        let mut fits = true;
+        for (column, field) in columns.iter().zip(fields) {
+            let found = column_type(field);
+            assignment::check(column, found.oid)?;
+            fits &= found == data_column_type(&column.data_type);
+        }
+        if fits { Ok(query) } else { assignment::cast_columns(query, columns) }
+    }
+
+    async fn planned_now(&self, query: ast::Query, declared: &[Option<DataType>]) -> Result<Planned, Error> {
+        let cut = self.cut(self.deadline()).await?;
+        query::plan(&self.scope(&cut)?, &Opaque::new(query), declared).await
     }
 
     /// Puts the rows into the source, or among those that the transaction has for it.
@@ -77,27 +138,6 @@ fn check_width(width: usize, target: &Target, insert: &Insert) -> Result<(), Err
         return Err(Error::new("42601", "INSERT has more target columns than expressions"));
     }
     Ok(())
-}
-
-/// A value as its column has it; the word DEFAULT stands for NULL, as no column has another default.
-fn cast(value: Expr, column: &ColumnDefinition) -> Expr {
-    let is_default = matches!(&value, Expr::Identifier(word)
-        if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default"));
-    let value = if is_default { null() } else { value };
-    match query::written(&column.data_type) {
-        Some(data_type) => Expr::Cast {
-            kind: ast::CastKind::Cast,
-            expr: Box::new(value),
-            data_type,
-            array: false,
-            format: None,
-        },
-        None => value,
-    }
-}
-
-fn null() -> Expr {
-    Expr::value(ast::Value::Null)
 }
 
 /// Rows with the source's columns.

@@ -14,11 +14,13 @@ mod incoming;
 mod insert;
 mod manage;
 mod models;
+mod place;
 mod plans;
 mod prepared;
 mod replay;
 mod scope;
 mod search_path;
+mod shared;
 mod unit_tests;
 mod watches;
 
@@ -28,6 +30,7 @@ pub use incoming::{Target, null_violation, too_large};
 pub use prepared::{Listed, Prepared};
 pub(super) use scope::Scope;
 pub(super) use search_path::SCHEMA as SEARCH_PATH;
+pub(super) use shared::Shared;
 
 use super::audit::AuditLog;
 use super::backends::{Activity, Peer};
@@ -269,7 +272,7 @@ impl Session {
         declared: &[Option<DataType>],
     ) -> Result<Prepared, Error> {
         self.check_transaction(&statement)?;
-        let statement = self.with_types(statement).await?;
+        let statement = self.as_assigned(statement, declared).await?;
         let mut planned = None;
         if let Some(query) = statement.query() {
             let cut = self.cut(self.deadline()).await?;
@@ -324,11 +327,11 @@ impl Session {
     pub async fn parts(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Option<Parts>, Error> {
         let Statement::Query(_) = prepared.statement else { return Ok(None) };
         let parts_max = self.settings().lock().get("sluice.endpoints_max")?.parse().unwrap_or(1);
-        let cut = self.cut(self.deadline()).await?;
-        let planned = self.planned(prepared, &values, &cut).await?;
-        let parts = Parts::plan(&self.scope(&cut)?, &planned, values, parts_max).await?;
-        if parts.is_none() {
+        let (scope, planned, values) = self.ready(prepared, values, self.deadline()).await?;
+        let parts = Parts::plan(&scope, &planned, values, parts_max).await?;
+        if parts.is_none() && !planned.is_optimized {
             // For the execution that follows.
+            let cut = self.cut(self.deadline()).await?;
             *prepared.planned.lock() = Some((self.seen(&cut), planned));
         }
         Ok(parts)
@@ -390,7 +393,12 @@ impl Session {
             Statement::Execute { name, arguments } => {
                 let inner = self.kept(name)?;
                 let values = self.arguments(&inner, arguments, deadline).await?;
-                within(deadline, self.query(&inner, values, deadline)).await
+                match inner.statement() {
+                    Statement::Insert(insert) => {
+                        within(deadline, self.insert(insert, &inner, values, deadline)).await
+                    }
+                    _ => within(deadline, self.query(&inner, values, deadline)).await,
+                }
             }
             Statement::CopyIn(copy) => {
                 let target = async {
@@ -414,7 +422,9 @@ impl Session {
                 defined.and(ended)
             }
             Statement::Empty => Ok(Answer::Empty),
-            Statement::Prepare { name, types, query } => self.sql_prepare(name, types, query).await,
+            Statement::Prepare { name, types, statement, text } => {
+                self.sql_prepare(name, types, statement, text).await
+            }
             statement => self.manage(statement),
         }
     }

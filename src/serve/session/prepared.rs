@@ -169,19 +169,18 @@ impl Session {
         Ok(planned)
     }
 
-    /// `PREPARE name (types) AS query`.
+    /// `PREPARE name (types) AS query or INSERT`, whose whole text this is.
     pub(super) async fn sql_prepare(
         &self,
         name: &str,
         types: &Opaque<Vec<ast::DataType>>,
-        query: &Opaque<ast::Query>,
+        statement: &Statement,
+        text: &str,
     ) -> Result<Answer, Error> {
         let cut = self.cut(self.deadline()).await?;
         let declared = query::declared_types(&self.scope(&cut)?, types).await?;
-        let mut prepared = Box::pin(self.prepare(Statement::Query(query.clone()), &declared)).await?;
-        let spelt: Vec<String> = types.iter().map(ToString::to_string).collect();
-        let spelt = if spelt.is_empty() { String::new() } else { format!(" ({})", spelt.join(", ")) };
-        prepared.text = format!("PREPARE {name}{spelt} AS {}", **query);
+        let mut prepared = Box::pin(self.prepare(statement.clone(), &declared)).await?;
+        prepared.text = text.to_string();
         prepared.parameter_ids = prepared.parameters.iter().map(type_number).collect();
         self.keep_from(name, prepared, true)?;
         Ok(Answer::Tag("PREPARE".into()))

@@ -32,16 +32,32 @@ pub(super) fn insert(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement,
         return Err(near(sql, Some(&rest)));
     }
     let ast::Statement::Insert(insert) = parsed else { return Err(unsupported("INSERT in this form")) };
+    of(sql, insert, None)
+}
+
+/// The statement, with the queries that stood before it (`WITH`).
+pub(super) fn of(sql: &str, insert: ast::Insert, with: Option<ast::With>) -> Result<Statement, Error> {
     refuse_what_is_more(&insert)?;
     let ast::Insert { table: TableObject::TableName(table), columns, source: Some(mut query), .. } = insert
     else {
         return Err(unsupported("INSERT without VALUES or a query"));
     };
+    if let Some(with) = with {
+        query.with = Some(one_after_the_other(with, query.with.take()));
+    }
     checked(sql, &mut query)?;
     let columns =
         columns.iter().map(|name| parts(name).pop()).collect::<Option<Vec<_>>>().unwrap_or_default();
     let columns = (!columns.is_empty()).then_some(columns);
     Ok(Statement::Insert(Insert { table: table_named(&table)?, columns, query: Opaque::new(*query) }))
+}
+
+/// The queries before `INSERT` are in sight of those that its own query has.
+fn one_after_the_other(before: ast::With, own: Option<ast::With>) -> ast::With {
+    let Some(own) = own else { return before };
+    let recursive = before.recursive || own.recursive;
+    let cte_tables = before.cte_tables.into_iter().chain(own.cte_tables).collect();
+    ast::With { recursive, cte_tables, ..before }
 }
 
 /// What sources cannot do, by name.

@@ -33,7 +33,7 @@ use crate::catalog::definer::Files;
 use crate::ops::opaque::Opaque;
 use crate::refresh::{Extent, Range};
 use crate::sql::{AccessStatement, bind_as_written, bind_expression_as_written, expand_windows};
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::ast::{self, SetExpr};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -169,14 +169,16 @@ pub enum Statement {
     Close(Option<String>),
     /// `UNLISTEN`.
     Unlisten,
-    /// `PREPARE <name> AS <query>`.
+    /// `PREPARE <name> AS <query or INSERT>`.
     Prepare {
         /// The name it is executed by.
         name: String,
         /// Declared parameter types.
         types: Opaque<Vec<ast::DataType>>,
         /// What is prepared.
-        query: Opaque<ast::Query>,
+        statement: Box<Statement>,
+        /// The whole text.
+        text: String,
     },
     /// `EXECUTE <name>`.
     Execute {
@@ -297,9 +299,10 @@ fn parse_one(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> 
     let (first, second) = (words.next().unwrap_or_default(), words.next());
     match first.as_str() {
         // A parenthesis opens a query, too.
-        "" | "SELECT" | "WITH" | "VALUES" | "TABLE" => {
+        "" | "SELECT" | "VALUES" | "TABLE" => {
             query(sql, tokens).map(|query| Statement::Query(Opaque::new(*query)))
         }
+        "WITH" => with(sql, tokens),
         "EXPLAIN" => explain(sql, tokens),
         "COPY" => copy::copy(sql, &tokens),
         "INSERT" => insert::insert(sql, tokens),
@@ -323,18 +326,35 @@ fn parse_one(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> 
     }
 }
 
+/// `WITH ... query` and `WITH ... INSERT INTO source query`.
+fn with(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
+    let mut query = *unchecked(sql, tokens)?;
+    match *query.body {
+        SetExpr::Insert(ast::Statement::Insert(inserted)) => insert::of(sql, inserted, query.with),
+        _ => {
+            checked(sql, &mut query)?;
+            Ok(Statement::Query(Opaque::new(query)))
+        }
+    }
+}
+
 fn query(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Box<ast::Query>, Error> {
+    let mut query = unchecked(sql, tokens)?;
+    checked(sql, &mut query)?;
+    Ok(query)
+}
+
+fn unchecked(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Box<ast::Query>, Error> {
     let dialect = PostgreSqlDialect {};
     let last = tokens.last().map(|token| token.span.end);
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
-    let mut query = parser.parse_query().map_err(|error| syntax_error(sql, error, &mut parser, last))?;
+    let query = parser.parse_query().map_err(|error| syntax_error(sql, error, &mut parser, last))?;
     let rest = parser.peek_token();
-    if rest.token != Token::EOF {
-        return Err(near(sql, Some(&rest)));
+    match rest.token {
+        Token::EOF => Ok(query),
+        _ => Err(near(sql, Some(&rest))),
     }
-    checked(sql, &mut query)?;
-    Ok(query)
 }
 
 /// A query that was read, as it is meant; refused if it hides what readers may not say.
@@ -392,7 +412,7 @@ fn explain(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
     }
 }
 
-/// `PREPARE name [(type, ...)] AS query`.
+/// `PREPARE name [(type, ...)] AS query or INSERT`.
 fn prepare(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
     let mut cursor = utility::Cursor::new(sql, &tokens[1..]);
     let name = cursor.name()?;
@@ -411,8 +431,12 @@ fn prepare(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Statement, Error> {
     }
     let consumed = parser.peek_token().span;
     let rest = tokens.iter().skip_while(|token| token.span != consumed).cloned().collect();
+    let text = text_of(sql, &tokens).unwrap_or_default();
     match parse_one(sql, rest)? {
-        Statement::Query(query) => Ok(Statement::Prepare { name, types: Opaque::new(types), query }),
+        statement @ (Statement::Query(_) | Statement::Insert(_)) => {
+            let (types, statement) = (Opaque::new(types), Box::new(statement));
+            Ok(Statement::Prepare { name, types, statement, text })
+        }
         other => Err(Error::new("0A000", format!("PREPARE of {} is not supported", other.tag()))),
     }
 }

@@ -101,15 +101,19 @@ impl Types {
             return self.by_oid(oid::CHAR);
         }
         let lower = name.to_lowercase();
-        let bare = match lower.find('(') {
-            Some(open) => lower[..open].trim_end(),
-            None => lower.as_str(),
+        // Modifiers stand behind the first word: `timestamp(6) with time zone`.
+        let bare = match lower.split_once('(') {
+            Some((word, rest)) => {
+                let rest = rest.split_once(')').map_or("", |(_, rest)| rest.trim());
+                format!("{} {rest}", word.trim_end()).trim_end().to_string()
+            }
+            None => lower,
         };
         // `char` is the SQL name of bpchar; the one-byte type must be quoted.
-        if let Some((typname, _)) = SQL_NAMES.iter().find(|(_, sql)| *sql == bare) {
+        if let Some((typname, _)) = SQL_NAMES.iter().find(|(_, sql)| *sql == bare.as_str()) {
             return self.by_name.get(*typname).and_then(|oid| self.by_oid.get(oid));
         }
-        self.by_name.get(bare).and_then(|oid| self.by_oid.get(oid))
+        self.by_name.get(bare.as_str()).and_then(|oid| self.by_oid.get(oid))
     }
 
     /// Every type, ordered by number.

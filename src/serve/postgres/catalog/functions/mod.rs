@@ -11,6 +11,7 @@ mod json;
 mod lists;
 mod objects;
 mod privileges;
+mod records;
 mod row;
 mod server;
 mod session;
@@ -29,6 +30,7 @@ pub fn of_model(model: &Arc<Model>, started_at: DateTime<Utc>) -> Vec<Arc<Scalar
     let mut functions = objects::functions(model);
     functions.extend(server::functions(started_at));
     functions.extend(lists::functions());
+    functions.extend(records::functions());
     let mut functions = finished(functions);
     functions.extend([
         Arc::new(ScalarUDF::new_from_impl(server::TypeOf::default())),

@@ -14,6 +14,7 @@ mod membership;
 mod names;
 mod nested;
 mod operators;
+mod records;
 mod relations;
 mod selects;
 mod tableoids;
@@ -81,7 +82,8 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         membership::rewrite(select);
-        whole_rows::rewrite(select);
+        whole_rows::rewrite(select, self);
+        records::rewrite(select, self);
         lateral::rewrite(select);
         self.oids.push(tableoids::of_select(select, self.model, self.search_path));
         ControlFlow::Continue(())
@@ -96,6 +98,7 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         membership::rewrite_order(query);
         relations::table_to_select(&mut query.body);
+        selects::values_to_selects(&mut query.body);
         selects::fetch_to_limit(query);
         ControlFlow::Continue(())
     }

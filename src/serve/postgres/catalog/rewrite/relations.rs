@@ -101,7 +101,8 @@ fn without_rows(function: &str, alias: Option<&TableAlias>) -> Option<TableFacto
 }
 
 /// `pg_class` is `pg_catalog.pg_class`. Names of the cut's own relations are the session's to look up.
-fn qualify(name: &mut ObjectName, model: &Model, search_path: &[String], common: &HashSet<String>) {
+/// The whole name of a relation of PostgreSQL's own.
+pub fn qualify(name: &mut ObjectName, model: &Model, search_path: &[String], common: &HashSet<String>) {
     let [part] = name.0.as_slice() else {
         return;
     };

@@ -1,13 +1,14 @@
 //! Select lists and row limits.
 
-use super::fragments::{call, cast, take};
+use super::fragments::{call, cast, query, take};
 use super::names::{in_catalog, normalized};
 use super::operators::numeric;
 use datafusion::sql::sqlparser::ast::{
-    DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause,
-    Query, Select, SelectItem, Value,
+    self, DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause,
+    Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Value,
 };
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 /// Functions that return rows in PostgreSQL and a list here.
 pub const SET_RETURNING: [&str; 8] = [
@@ -31,6 +32,39 @@ pub fn rewrite(select: &mut Select) {
         }
         make_distinct(item, position, &mut seen);
     }
+}
+
+/// The engine's `VALUES` have no subqueries: rows with some become SELECTs, one behind the other.
+pub fn values_to_selects(body: &mut SetExpr) {
+    let SetExpr::Values(values) = body else { return };
+    let asks = ast::visit_expressions(&values.rows, |expr| match expr {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    if asks.is_continue() {
+        return;
+    }
+    let rows = values.rows.iter_mut().filter_map(|row| select_of_row(row.iter_mut().map(take).collect()));
+    let all = rows.reduce(|left, right| SetExpr::SetOperation {
+        op: SetOperator::Union,
+        set_quantifier: SetQuantifier::All,
+        left: Box::new(left),
+        right: Box::new(right),
+    });
+    if let Some(all) = all {
+        *body = all;
+    }
+}
+
+fn select_of_row(row: Vec<Expr>) -> Option<SetExpr> {
+    let mut body = *query("SELECT 1")?.body;
+    let SetExpr::Select(select) = &mut body else { return None };
+    let column = |(at, expr): (usize, Expr)| SelectItem::ExprWithAlias {
+        expr,
+        alias: Ident::new(format!("column{}", at + 1)),
+    };
+    select.projection = row.into_iter().enumerate().map(column).collect();
+    Some(body)
 }
 
 /// What `extract` gives is numeric, what `date_part` gives a float: the engine has whole numbers for both.

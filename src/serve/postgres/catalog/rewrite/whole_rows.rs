@@ -2,8 +2,10 @@
 //!
 //! The name of a table as a value is `t.*`, of which [`crate::serve::dialect`] makes a struct where columns are known.
 
+use super::Rewriter;
 use super::fragments::{argument_of, call, literal, outside_subqueries, take};
 use super::names::{in_catalog, normalized};
+use super::relations::qualify;
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Select, TableFactor,
 };
@@ -12,12 +14,12 @@ use datafusion::sql::sqlparser::ast::{
 const OF_ROWS: [&str; 5] = ["row_to_json", "to_json", "to_jsonb", "json_agg", "jsonb_agg"];
 
 /// Applies the rule to one SELECT.
-pub fn rewrite(select: &mut Select) {
+pub fn rewrite(select: &mut Select, around: &Rewriter<'_>) {
     let factors = select
         .from
         .iter()
         .flat_map(|from| [&from.relation].into_iter().chain(from.joins.iter().map(|join| &join.relation)));
-    let tables: Vec<Ident> = factors.filter_map(name_of).collect();
+    let tables: Vec<(Ident, ObjectName)> = factors.filter_map(|factor| around.row_of(factor)).collect();
     let from = std::mem::take(&mut select.from);
     outside_subqueries(select, |expr| of_rows(expr, &tables));
     select.from = from;
@@ -37,7 +39,24 @@ fn name_of(factor: &TableFactor) -> Option<Ident> {
     }
 }
 
-fn of_rows(expr: &mut Expr, tables: &[Ident]) {
+impl Rewriter<'_> {
+    /// The name that rows go by, and the one that their columns are found by.
+    pub fn row_of(&self, factor: &TableFactor) -> Option<(Ident, ObjectName)> {
+        let name = name_of(factor)?;
+        let table = match factor {
+            TableFactor::Table { name: table, alias: None, .. } if table.0.len() > 1 => table.clone(),
+            TableFactor::Table { name: table, alias: None, .. } => {
+                let mut table = table.clone();
+                qualify(&mut table, self.model, self.search_path, &self.common);
+                table
+            }
+            _ => ObjectName::from(vec![name.clone()]),
+        };
+        Some((name, table))
+    }
+}
+
+fn of_rows(expr: &mut Expr, tables: &[(Ident, ObjectName)]) {
     if let Expr::Function(function) = expr
         && in_catalog(&function.name).is_some_and(|name| OF_ROWS.contains(&name.as_str()))
         && let FunctionArguments::List(list) = &mut function.args
@@ -47,11 +66,13 @@ fn of_rows(expr: &mut Expr, tables: &[Ident]) {
     }
 }
 
-fn as_row(argument: &mut FunctionArgExpr, tables: &[Ident]) {
+fn as_row(argument: &mut FunctionArgExpr, tables: &[(Ident, ObjectName)]) {
     let FunctionArgExpr::Expr(expr) = argument else { return };
     match expr {
-        Expr::Identifier(name) if tables.iter().any(|table| normalized(table) == normalized(name)) => {
-            *argument = FunctionArgExpr::QualifiedWildcard(ObjectName::from(vec![name.clone()]));
+        Expr::Identifier(name) => {
+            if let Some((_, table)) = tables.iter().find(|(row, _)| normalized(row) == normalized(name)) {
+                *argument = FunctionArgExpr::QualifiedWildcard(table.clone());
+            }
         }
         Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("row") => {
             if let FunctionArguments::List(list) = &function.args
