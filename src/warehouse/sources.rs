@@ -58,8 +58,9 @@ pub(super) async fn open(
     lake: &Arc<Lake>,
     definition: &Arc<SourceDefinition>,
     values: &Values,
+    retries_max: u32,
 ) -> (RunningSource, Resume) {
-    let status = StatusCell::default();
+    let status = StatusCell::new(retries_max);
     // Without its key a source opens and does not start: starting it says why.
     let unlocked = unlocked(definition, &|value| look_up(values, value));
     let definition = &unlocked.unwrap_or_else(|_| Arc::clone(definition));
@@ -69,7 +70,7 @@ pub(super) async fn open(
         Err(error) => {
             let reason = unopened::reason("source", &error);
             tracing::error!(source = %definition.name, error = reason, "source could not be opened");
-            status.set(SourceState::Failed, Some(reason));
+            status.fail(reason);
             (None, Resume::default())
         }
     };
@@ -96,7 +97,7 @@ pub(super) fn start(
         Ok(opened) => opened,
         Err(error) => {
             tracing::error!(source = %source.definition.name, %error, "source cannot start");
-            source.status.set(SourceState::Failed, Some(error.to_string()));
+            source.status.fail(error.to_string());
             return None;
         }
     };
@@ -112,11 +113,11 @@ pub(super) fn start(
     let run = async move {
         status.healthy();
         match reader.run(resume, outlet).await {
-            Ok(()) if stop.is_cancelled() => status.set(SourceState::Stopped, None),
-            Ok(()) => status.set(SourceState::Finished, None),
+            Ok(()) if stop.is_cancelled() => status.end(SourceState::Stopped),
+            Ok(()) => status.end(SourceState::Finished),
             Err(error) => {
                 tracing::error!(source = %name, %error, "source stopped");
-                status.set(SourceState::Failed, Some(error.to_string()));
+                status.fail(error.to_string());
             }
         }
     };

@@ -5,7 +5,7 @@
 //! to push again.
 
 use super::{Peer, Refusal, Shared, admit};
-use crate::ingest::{Body as PushBody, Committed, Push, PushOutcome};
+use crate::ingest::{Body as PushBody, Committed, Push, PushOutcome, TurnedAway};
 use crate::serve::incoming;
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
@@ -76,10 +76,14 @@ async fn take(
         return Err(refusal);
     };
     incoming::check_may(&state.readers, &role, &source).map_err(Refusal::forbidden)?;
-    let channel = channel(headers)?;
+    let Admitted { channel, body, room: _room } = match admitted(state, headers, body).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            inbox.turned_away(turned_away(&refusal));
+            return Err(refusal);
+        }
+    };
     let exactly_once = channel.is_some();
-    let limit = state.readers.limits.push_bytes_max;
-    let (body, _room) = read_body(headers, body, limit, &state.room).await?;
     match inbox.push(Push { channel, body: PushBody::Text(body) }).await {
         PushOutcome::Taken { rows, rejected, committed } => Ok(Taken {
             rows,
@@ -100,6 +104,30 @@ async fn take(
         )
         .retry_after(RETRY_AFTER_SECONDS)),
         PushOutcome::Refused(why) => Err(Refusal::new(StatusCode::BAD_REQUEST, why)),
+    }
+}
+
+/// What of a push is there before its source takes it.
+struct Admitted {
+    channel: Option<(String, i64)>,
+    body: Bytes,
+    room: OwnedSemaphorePermit,
+}
+
+async fn admitted(
+    state: &Shared,
+    headers: &HeaderMap,
+    body: &mut BodyDataStream,
+) -> Result<Admitted, Refusal> {
+    let channel = channel(headers)?;
+    let (body, room) = read_body(headers, body, state.readers.limits.push_bytes_max, &state.room).await?;
+    Ok(Admitted { channel, body, room })
+}
+
+fn turned_away(refusal: &Refusal) -> TurnedAway<'_> {
+    match refusal.status {
+        StatusCode::TOO_MANY_REQUESTS => TurnedAway::Limit,
+        _ => TurnedAway::Refused(&refusal.error),
     }
 }
 
