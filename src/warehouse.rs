@@ -385,7 +385,15 @@ impl House {
         let start = |(source, resume): (&RunningSource, _)| {
             let journals = self.journals.clone();
             let log = move |load: crate::bronze::LoadRecord| journals.note_load(&load);
-            sources::start(source, resume, (&project, &values), &self.inboxes, flush_age, log, stop)
+            sources::start(
+                source,
+                resume,
+                (&project, &values, &self.secrets),
+                &self.inboxes,
+                flush_age,
+                log,
+                stop,
+            )
         };
         let sources = running.iter().zip(resumes).filter_map(start).collect();
         let follow = |foreign: &Arc<RunningForeign>| {

@@ -4,12 +4,15 @@ use super::secrets::Values;
 use super::unopened;
 use crate::bronze::{FlushLimits, LoadRecord, SourceState, StatusCell, Stream, run_writer};
 use crate::catalog::project::Project;
-use crate::ingest::open::{Opened, open_source, unlocked};
+use crate::ingest::open::{Opened, Renew, open_source, unlocked};
 use crate::ingest::{Inboxes, Outlet, Reporter, Resume, SourceError};
 use crate::lake::Lake;
 use crate::ops::clock;
-use crate::sql::{OptionValue, SourceDefinition};
+use crate::ops::secret::Secrets;
+use crate::sql::{ConnectionDefinition, OptionValue, SourceDefinition};
 use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -83,7 +86,7 @@ pub(super) async fn open(
 pub(super) fn start(
     source: &RunningSource,
     resume: Resume,
-    (project, values): (&Project, &Values),
+    (project, values, secrets): (&Project, &Values, &Arc<Secrets>),
     inboxes: &Inboxes,
     flush_age_max: Duration,
     log: impl Fn(LoadRecord) + Send + Sync + 'static,
@@ -92,7 +95,9 @@ pub(super) fn start(
     let stream = Arc::clone(source.stream.as_ref()?);
     let resolve = |value: &OptionValue| look_up(values, value);
     let connection = source.definition.connection.as_ref().and_then(|name| project.connections.get(name));
-    let opened = open_source(&source.definition, &project.folder, &resolve, connection.map(Arc::as_ref));
+    let renew = renew(&source.definition, connection, secrets);
+    let connection = connection.map(Arc::as_ref);
+    let opened = open_source(&source.definition, &project.folder, &resolve, connection, Some(renew));
     let Opened { source: reader, inbox } = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -122,6 +127,35 @@ pub(super) fn start(
         }
     };
     Some(SourceTasks { source: tokio::spawn(run), writer: tokio::spawn(writer), abandon })
+}
+
+/// Reads a source's options once more: secrets as they are then.
+fn renew(
+    source: &Arc<SourceDefinition>,
+    connection: Option<&Arc<ConnectionDefinition>>,
+    secrets: &Arc<Secrets>,
+) -> Renew {
+    let (source, connection, secrets) = (Arc::clone(source), connection.cloned(), Arc::clone(secrets));
+    Arc::new(move || {
+        let (source, connection, secrets) = (Arc::clone(&source), connection.clone(), Arc::clone(&secrets));
+        let read = async move {
+            let given = connection.iter().flat_map(|connection| &connection.options).chain(&source.options);
+            let mut options = BTreeMap::new();
+            for (key, value) in given {
+                let value = match value {
+                    OptionValue::Text(text) => text.clone(),
+                    OptionValue::Secret(name) => {
+                        secrets.doubt(name);
+                        let value = secrets.get(name).await.map_err(|error| error.to_string())?;
+                        value.reveal().to_string()
+                    }
+                };
+                options.insert(key.clone(), value);
+            }
+            Ok(options)
+        };
+        read.boxed()
+    })
 }
 
 /// An option's value; secrets were read when the project started.
