@@ -21,5 +21,5 @@ pub use incidents::{Health, Incident, Incidents};
 pub use picked::{Picked, Place, Predicate, Replayed, TakenOut, take_out};
 pub use quarantine::{ApartState, Entry, Trace};
 pub use rows::shown;
-pub use subject::{blotted, set_apart, told, without};
+pub use subject::{LOOKED_AT, blotted, set_apart, told, without};
 pub use verdict::{Audited, Verdict};
