@@ -204,6 +204,7 @@ pub(super) fn quarantine_schema() -> SchemaRef {
         ("state", TEXT),
         ("definition_hash", TEXT),
         ("quarantined_at", timestamp()),
+        ("untraced_because", TEXT),
     ])
 }
 
