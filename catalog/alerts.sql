@@ -17,9 +17,12 @@ IF (EXISTS (
      OR source IN ('bronze.sales', 'bronze.streaming_clickstream') AND rate > 0 AND last_event_at < now() - INTERVAL '15' MINUTE
 ));
 
--- A sender sends more, in rows a second, than was agreed on.
+-- A sender sends more, in rows a second, than was agreed on, or than can be taken: pushes were answered 429.
 CREATE ALERT ingest_limit_exceeded SCHEDULE EVERY 1 MINUTE LABELS (severity = 'warning') BY (source)
-IF (EXISTS (SELECT source, rate FROM sluice.sources WHERE rate > 10000));
+IF (EXISTS (
+  SELECT source, rate, pushes_limited FROM sluice.sources
+  WHERE rate > 10000 OR last_limited_at > now() - INTERVAL '2' MINUTE
+));
 
 -- Models that trying again has not mended.
 CREATE ALERT refresh_failing SCHEDULE EVERY 1 MINUTE KEEP FIRING FOR INTERVAL '5' MINUTE LABELS (severity = 'critical') BY (object)
@@ -41,7 +44,7 @@ IF (EXISTS (
 CREATE ALERT storage_write_errors SCHEDULE EVERY 1 MINUTE KEEP FIRING FOR INTERVAL '5' MINUTE LABELS (severity = 'critical') BY (source)
 IF (EXISTS (
   SELECT source, count(*) AS loads, max(error) AS error FROM sluice.ingest_log
-  WHERE outcome = 'failed' AND started_at > now() - INTERVAL '10' MINUTE GROUP BY source
+  WHERE outcome = 'failed' AND batch IS NOT NULL AND started_at > now() - INTERVAL '10' MINUTE GROUP BY source
 ));
 
 -- Somebody who is told of things cannot be reached.

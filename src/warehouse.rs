@@ -312,7 +312,8 @@ impl House {
             Arc::clone(&self.reload),
             stop.clone(),
         ));
-        let open = |source| sources::open(&self.lake, source, &values);
+        let retries_max = self.settings.limits.retries_max;
+        let open = |source| sources::open(&self.lake, source, &values, retries_max);
         let opened = join_all(project.sources.values().map(open)).await;
         let (running, resumes): (Vec<RunningSource>, Vec<_>) = opened.into_iter().unzip();
         let running = Arc::new(running);
@@ -326,7 +327,7 @@ impl House {
         let models = self.open_models(&project, planned.clone(), &others, &board).await?;
         let foreign = project.foreign.values();
         let foreign: Vec<Arc<RunningForeign>> =
-            foreign.map(|f| Arc::new(RunningForeign::new(f, &others[&f.name]))).collect();
+            foreign.map(|f| Arc::new(RunningForeign::new(f, &others[&f.name], retries_max))).collect();
         let shape = self.shape(&project, &planned, &running, &foreign, &models, &board);
         self.follow_erasures(&project, &planned, shape.number, stop);
 
@@ -334,7 +335,7 @@ impl House {
             board: board.clone(),
             sources: Arc::clone(&running),
             journals: self.journals.clone(),
-            retries_max: self.settings.limits.retries_max,
+            retries_max,
             incidents: Arc::clone(&self.incidents),
             alerts: Arc::clone(&self.alerts),
             unwatched,
@@ -393,7 +394,15 @@ impl House {
         let start = |(source, resume): (&RunningSource, _)| {
             let journals = self.journals.clone();
             let log = move |load: crate::bronze::LoadRecord| journals.note_load(&load);
-            sources::start(source, resume, (&project, &values), &self.inboxes, flush_age, log, stop)
+            sources::start(
+                source,
+                resume,
+                (&project, &values, &self.secrets),
+                &self.inboxes,
+                flush_age,
+                log,
+                stop,
+            )
         };
         let sources = running.iter().zip(resumes).filter_map(start).collect();
         let follow = |foreign: &Arc<RunningForeign>| {
@@ -553,9 +562,10 @@ impl House {
 async fn write_journals(journals: Journals, watch: incidents::Watch, stop: CancellationToken) {
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return watch.log_failed_loads(true),
             () = tokio::time::sleep(JOURNAL_PERIOD) => {
                 watch.look();
+                watch.log_failed_loads(false);
                 journals.flush().await;
             }
         }

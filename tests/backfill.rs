@@ -1,13 +1,16 @@
 //! BACKFILL: a range of time of a streaming table is made anew by the present definition, once, whatever is killed when.
 
+use crate::push::{READINGS, push};
 use crate::support::{Server, Warehouse, trial};
 use libtest_mimic::Trial;
 use std::fs;
+use std::time::{Duration, Instant};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("backfill::a_range_is_made_anew_and_no_more", a_range),
         trial("backfill::a_kill_neither_loses_rows_nor_doubles_them", killed),
+        trial("backfill::a_long_slice_holds_up_no_other_table", long_slice),
         trial("backfill::what_cannot_be_backfilled_is_refused", refused),
         trial("backfill::lost_history_is_not_backfilled_unasked", history),
     ]
@@ -168,6 +171,58 @@ fn killed() {
     assert_eq!(server.query(prices), format!("1|{bad}\n21|{good}"));
     let copies = format!("{0}|{0}", of_days(1..=DAYS).0 + bad);
     server.wait_until("SELECT count(*), count(DISTINCT sale_id) FROM silver.copies", &copies);
+}
+
+/// An expression over a sale that takes about so long to compute on this machine.
+fn slow(server: &Server, time: Duration) -> String {
+    let hash = |who: &str, length: u64| format!("length(sha256(repeat(CAST({who} AS TEXT), {length})))");
+    let (probe, started) = (20_000_000, Instant::now());
+    server.query(&format!("SELECT {} FROM bronze.sales WHERE sale_id = 301", hash("sale_id", probe)));
+    // One text alone would take much memory.
+    let parts = 32;
+    let length = (time.as_secs_f64() / started.elapsed().as_secs_f64() * probe as f64) as u64 / parts;
+    let length = length.clamp(1, 60_000_000);
+    (0..parts).map(|part| hash(&format!("(s.sale_id + {part})"), length)).collect::<Vec<_>>().join(" + ")
+}
+
+fn long_slice() {
+    let warehouse = sales("s.amount");
+    warehouse.write("catalog/readings.sql", READINGS);
+    warehouse.write(
+        "sql/silver/readings.sql",
+        "CREATE OR REFRESH STREAMING TABLE silver.readings AS SELECT sensor, value FROM STREAM bronze.readings;\n",
+    );
+    warehouse.write(
+        "sql/gold/readings.sql",
+        "CREATE MATERIALIZED VIEW gold.readings AS SELECT sensor, count(*) AS readings FROM silver.readings GROUP BY sensor;\n",
+    );
+    let server = warehouse.serve();
+    all_is_there(&server);
+    let price = slow(&server, Duration::from_secs(8));
+    server.terminate();
+    model(&warehouse, &price);
+    let server = warehouse.serve();
+    all_is_there(&server);
+    // One hour, one sale, one slice.
+    assert_eq!(
+        server.query("BACKFILL silver.sales FROM '2026-01-03 01:00:00Z' TO '2026-01-03 02:00:00Z'"),
+        ""
+    );
+    for token in 1..=3 {
+        let body = "{\"sensor\": \"a\", \"value\": 1}";
+        assert_eq!(push(&server, "readings", Some(("one", token)), body).unwrap().status, 200);
+        server.wait_until("SELECT readings FROM gold.readings", &token.to_string());
+        let untouched = "SELECT b.state, b.done_to = b.from_time, s.state FROM sluice.backfills AS b, sluice.freshness AS s \
+                         WHERE s.table_name = 'silver.sales'";
+        assert_eq!(server.query(untouched), "running|t|fresh", "after {token} readings");
+    }
+    // What comes for the table itself, and who asks for it, waits for the slice.
+    warehouse.write("input/sales/new.csv", "sale_id,amount,sold_at\n105,1,2026-01-04T12:30:00Z\n");
+    server.query("REFRESH TABLE silver.sales");
+    let hour = "SELECT price FROM silver.sales WHERE sold_at = '2026-01-03 01:00:00Z'";
+    server.wait_until("SELECT state, rows_taken, rows_made FROM sluice.backfills", "done|1|1");
+    assert_eq!(server.query(hour), (32 * 64).to_string());
+    server.wait_until(MISSING, "0|0");
 }
 
 fn refused() {

@@ -11,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
         trial("erasure::a_person_is_in_no_row_and_no_file", nowhere),
         trial("erasure::whatever_is_killed_when", killed),
         trial("erasure::while_everything_flows", flowing),
+        trial("erasure::lines_set_apart_go_by_their_field", lines),
         trial("erasure::what_cannot_be_erased_is_refused", refused),
         trial("erasure::definitions_keep_their_meaning", definitions_keep_their_meaning),
     ];
@@ -455,4 +456,33 @@ fn refused() {
     let guest = Pg::connect(server.pg, "guest", None).unwrap();
     assert_eq!(guest.refusal("ERASE SUBJECT '42' DRY RUN").0, "42501");
     assert_eq!(server.query("SELECT count(*) FROM sluice.erasures"), "0");
+}
+
+/// A short id stands in many lines as a word: those go in which it stands in the column's field, and torn ones.
+fn lines() {
+    let warehouse = Warehouse::new();
+    warehouse.write("catalog/warehouse.toml", "[users.sluice]\ntrust_loopback = true\nmay_define = true\n");
+    warehouse.write(
+        "catalog/visits.sql",
+        "CREATE SOURCE bronze.visits (visit_id BIGINT, customer_id BIGINT TAG subject, page TEXT)\n\
+         WITH (connector = 'files', path = 'input/visits') FORMAT PLAIN ENCODE CSV;\n\
+         CREATE SOURCE bronze.pushed (visit_id BIGINT, customer_id BIGINT TAG subject, page TEXT)\n\
+         WITH (connector = 'http') FORMAT PLAIN ENCODE CSV (header = false);\n",
+    );
+    // The header has another order than the columns.
+    let lines = "x,front,7\nx,front 7,8\n7,front,x\n\"7\",front,x,7\nx,\"front, 7\",7\n1,front,7\n";
+    warehouse.write("input/visits/1.csv", format!("visit_id,page,customer_id\n{lines}"));
+    let server = warehouse.serve();
+    let pushed = push(&server, "pushed", None, "x,7,a\nx,8,7\n7,x,b\n").unwrap();
+    assert_eq!(pushed.status, 200, "{pushed:?}");
+    let apart = |source: &str| {
+        format!("SELECT CAST(raw AS TEXT) FROM bronze.{source}__quarantine ORDER BY \"offset\"")
+    };
+    let visits = "x,front,7\nx,front 7,8\n7,front,x\n\"7\",front,x,7\nx,\"front, 7\",7";
+    server.wait_until(&apart("visits"), visits);
+    server.wait_until(&apart("pushed"), "x,7,a\nx,8,7\n7,x,b");
+    server.query("ERASE SUBJECT '7'");
+    assert_eq!(server.query(&apart("visits")), "x,front 7,8\n7,front,x");
+    assert_eq!(server.query(&apart("pushed")), "x,8,7\n7,x,b");
+    assert_eq!(server.query("SELECT count(*) FROM bronze.visits"), "0");
 }

@@ -48,7 +48,7 @@ fn holds_back_and_goes_on() {
     let mut waiting = vec![send("sender-0".to_string())];
     server.wait_until(
         "SELECT state, error LIKE '%No space left%' FROM sluice.sources WHERE source = 'bronze.readings'",
-        "troubled|t",
+        "paused|t",
     );
     // Alerts need no room.
     server.wait_until(
@@ -69,6 +69,9 @@ fn holds_back_and_goes_on() {
             other => Err(format!("{other:?} after {next} pushes")),
         }
     });
+
+    let limited = "SELECT pushes_limited > 0, last_limited_at IS NOT NULL FROM sluice.sources WHERE source = 'bronze.readings'";
+    assert_eq!(server.query(limited), "t|t");
 
     fs::remove_file(ballast).unwrap();
     let mut taken = 0;

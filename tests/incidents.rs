@@ -2,12 +2,14 @@
 
 use crate::support::{Server, Warehouse, trial};
 use libtest_mimic::Trial;
+use std::fs;
 
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("incidents::a_rejected_view_is_one_until_its_data_is_mended", rejected),
         trial("incidents::a_failing_model_is_one_after_its_retries_and_over_a_restart", failing),
         trial("incidents::a_source_that_stops_is_one", stopped),
+        trial("incidents::a_source_is_paused_until_it_can_read", paused),
     ]
 }
 
@@ -95,4 +97,30 @@ fn stopped() {
     server.wait_until(INCIDENTS, "bronze.sales|ingest|open|f");
     assert_eq!(server.query("SELECT error LIKE '%1.csv%' FROM sluice.incidents"), "t");
     server.wait_until("SELECT state FROM sluice.sources", "failed");
+}
+
+fn paused() {
+    let warehouse = Warehouse::new();
+    warehouse.write(
+        "catalog/sales.sql",
+        "CREATE SOURCE bronze.sales (sale_id BIGINT) WITH (connector = 'files', path = 'input/sales', poll_ms = 20)\n\
+         FORMAT PLAIN ENCODE PARQUET;\n",
+    );
+    warehouse.write("input/sales/1.parquet", "this is no parquet");
+    let limits = ["env", "SLUICE_LIMITS_RETRIES_MAX=1"];
+    let server = Server::launch_within(&limits, &warehouse, &[]).ready().unwrap();
+    server.wait_until("SELECT state, error LIKE '%1.parquet%' FROM sluice.sources", "paused|t");
+    server.wait_until(INCIDENTS, "bronze.sales|ingest|open|f");
+    // Each look has failed, and few rows tell so.
+    let failed = "SELECT sum(attempts) > 20, count(*) < 10, bool_and(batch IS NULL), bool_and(error LIKE '%1.parquet%') \
+                  FROM sluice.ingest_log WHERE outcome = 'failed'";
+    server.wait_until(failed, "t|t|t|t");
+    fs::remove_file(warehouse.project().join("input/sales/1.parquet")).unwrap();
+    server.wait_until("SELECT state, error FROM sluice.sources", "running|");
+    server.wait_until(INCIDENTS, "bronze.sales|ingest|closed|t");
+    // What waited to be told is told before the end.
+    let told = server.query("SELECT count(*) FROM sluice.ingest_log").parse::<u32>().unwrap();
+    assert!(server.terminate().0.success());
+    let server = warehouse.serve();
+    server.wait_until(&format!("SELECT count(*) >= {told} FROM sluice.ingest_log"), "t");
 }

@@ -1,6 +1,7 @@
 //! A real Kafka broker (SASL_SSL, PLAIN, user `$ConnectionString`, as Azure Event Hubs has) and the real server.
 
 use crate::support::kafka::{Broker, BrokerOptions, PASSWORD, USER, missing};
+use crate::support::traces::traces;
 use crate::support::{FLOW, Server, Warehouse, trial};
 use libtest_mimic::Trial;
 use std::sync::OnceLock;
@@ -23,6 +24,8 @@ pub fn trials() -> Vec<Trial> {
             offsets_that_were_removed_stop_their_source,
         ),
         trial("kafka::a_wrong_password_is_named_and_not_shown", a_wrong_password_is_named_and_not_shown),
+        trial("kafka::a_rotated_password_needs_no_restart", a_rotated_password_needs_no_restart),
+        trial("kafka::masked_keys_and_headers_are_kept_nowhere", masked_keys_and_headers_are_kept_nowhere),
         trial("kafka::csv_lines_become_rows", csv_lines_become_rows),
         trial(
             "kafka::latest_holds_and_new_partitions_start_early",
@@ -245,6 +248,79 @@ fn a_wrong_password_is_named_and_not_shown() {
     the_other_source_goes_on(&warehouse, &server);
     let told = server.query("SELECT error FROM sluice.sources WHERE source = 'bronze.orders'");
     assert!(!told.contains("niagara-falls") && !server.log().contains("niagara-falls"), "{told}");
+}
+
+fn a_rotated_password_needs_no_restart() {
+    let mut broker = Broker::start(BrokerOptions::default());
+    broker.create_topic("rotated", PARTITIONS, &[]);
+    produce(&broker, "rotated", 0..300);
+    let warehouse = warehouse(&broker, "rotated", PASSWORD);
+    let server = warehouse.serve();
+    server.wait_until("SELECT count(*) FROM bronze.orders", "300");
+    broker.stop();
+    broker.set_password("rotated-since");
+    broker.start_again();
+    produce(&broker, "rotated", 300..600);
+    server.wait_until_within(
+        "SELECT error LIKE 'login to Kafka%refused%' FROM sluice.sources WHERE source = 'bronze.orders'",
+        "t",
+        FLOW,
+    );
+    assert_eq!(server.query("SELECT count(*) FROM bronze.orders"), "300");
+    server.wait_until(
+        "SELECT count(*) > 0 FROM sluice.ingest_log WHERE outcome = 'failed' AND batch IS NULL AND error LIKE 'login to%'",
+        "t",
+    );
+    warehouse.write("catalog/hub.password", "rotated-since\n");
+    server.wait_until_within("SELECT count(*), sum(id) FROM bronze.orders", "600|179700", RESUMED);
+    server.wait_until(
+        "SELECT state, error IS NULL FROM sluice.sources WHERE source = 'bronze.orders'",
+        "running|t",
+    );
+    assert!(!server.log().contains("rotated-since"), "secrets are never logged");
+}
+
+/// A key that says who somebody is, and a header: neither is in any file as it came, nor is it in the rows set apart.
+fn masked_keys_and_headers_are_kept_nowhere() {
+    let broker = broker();
+    broker.create_topic("masked", 1, &[]);
+    let producer = broker.producer();
+    let headers: [(&str, &[u8]); 2] = [("trace", b"caller-5550198877"), ("other", b"unasked-5550198866")];
+    let key: Option<&[u8]> = Some(b"wilhelmina@example.com");
+    for payload in ["{\"id\": 1}", "{\"id\": \"many\"}", "torn wilhelmina@example.com"] {
+        producer.send_with("masked", 0, Some(payload.as_bytes()), key, &headers);
+    }
+    producer.flush();
+    let warehouse = warehouse(broker, "masked", PASSWORD);
+    warehouse.write(
+        "catalog/orders.sql",
+        "CREATE SOURCE bronze.orders (id BIGINT)\nINCLUDE key AS _key, header 'trace' AS _trace\n\
+         MASK (_key WITH mask_email, _trace WITH sha256)\n\
+         WITH (connector = 'kafka', connection = hub, topic = 'masked', scan.startup.mode = 'earliest')\n\
+         FORMAT PLAIN ENCODE JSON;\n",
+    );
+    warehouse.write(
+        "sql/gold/totals.sql",
+        "CREATE VIEW gold.totals AS SELECT count(*) AS orders FROM bronze.orders;\n",
+    );
+    let server = warehouse.serve();
+    // Asked for as it came it would stand in the audit log.
+    let hash = "5ba47d6e060566a7d43819b80b91db4eede91dfd86ea22275bf9e6caaf9c2cb7";
+    let kept = "SELECT id, CAST(_key AS TEXT), _trace FROM bronze.orders ORDER BY id";
+    server.wait_until(kept, &format!("1|w***@example.com|{hash}"));
+    let apart = "SELECT rule, CAST(raw AS TEXT), beside LIKE '%' || encode('w***@example.com', 'hex') || '%' \
+                 FROM bronze.orders__quarantine ORDER BY \"offset\"";
+    server.wait_until(apart, "type|{\"id\":\"many\"}|t\nsyntax||");
+    // Decoded once more, what is masked is not masked again.
+    assert_eq!(server.query("REPLAY QUARANTINE bronze.orders"), "bronze.orders|1|0|1|1");
+    server.wait_until(apart, "type|{\"id\":\"many\"}|t\nsyntax||");
+    drop(server);
+    for text in ["wilhelmina", "5550198877", "5550198866"] {
+        let (found, looked_at) = traces(&warehouse.data(), text);
+        assert!(looked_at > 5, "{looked_at} files");
+        assert!(found.is_empty(), "{text:?} is in {found:?}");
+    }
+    assert!(!traces(&warehouse.data(), "w***@example.com").0.is_empty(), "what is there is found");
 }
 
 fn csv_lines_become_rows() {

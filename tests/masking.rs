@@ -92,6 +92,8 @@ fn what_is_masked_is_nowhere() {
         server.query("SELECT rule, state, length(raw) > 0, reason LIKE '%bytes are not kept%' FROM sluice.quarantine ORDER BY 1"),
         "known|open|t|f\nsyntax|untraced|f|t\ntype|open|t|f"
     );
+    let because = "SELECT untraced_because FROM sluice.quarantine WHERE state = 'untraced'";
+    assert_eq!(server.query(because), "its bytes are not kept as they came");
     assert_eq!(
         server.query(
             "SELECT field, method FROM sluice.source_masks WHERE source = 'bronze.members' ORDER BY 1"

@@ -1,8 +1,11 @@
 //! HTTP push: durable before it is acknowledged, once for each channel and token, refused in clear words.
 
+use crate::alerts::shipped;
 use crate::support::http::{Http, Reply};
-use crate::support::{Server, Warehouse, trial};
+use crate::support::{FLOW, Server, Warehouse, trial, until};
 use libtest_mimic::Trial;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +16,8 @@ pub fn trials() -> Vec<Trial> {
         trial("push::without_a_token_the_reply_promises_less", without_a_token_the_reply_promises_less),
         trial("push::bad_records_are_kept_apart", bad_records_are_kept_apart),
         trial("push::what_cannot_be_taken_is_refused", what_cannot_be_taken_is_refused),
+        trial("push::what_is_refused_is_logged_and_counted", what_is_refused_is_logged_and_counted),
+        trial("push::too_much_at_a_time_is_counted_and_alarms", too_much_at_a_time_is_counted_and_alarms),
         trial("push::many_senders_at_once", many_senders_at_once),
         trial("push::a_read_token_makes_reads_wait", a_read_token_makes_reads_wait),
         trial("push::ready_and_metrics", ready_and_metrics),
@@ -136,6 +141,68 @@ fn what_cannot_be_taken_is_refused() {
 
     assert_eq!(post("/ingest/readings", &[], "{\"sensor\": \"z\", \"value\": 1}").status, 200);
     server.wait_until("SELECT string_agg(sensor, ',') FROM bronze.readings", "z");
+}
+
+/// A load that fails before there is anything to commit is one row for each reason, however often it is repeated.
+fn what_is_refused_is_logged_and_counted() {
+    let warehouse = Warehouse::of("events");
+    let server = warehouse.serve();
+    let post = |headers: &[(&str, &str)], body: &str| {
+        Http::new(PUSH).post(server.http, "/ingest/readings", headers, body).unwrap().status
+    };
+    for _ in 0..20 {
+        assert_eq!(post(&[("channel", "anonymous-1"), ("token", "1")], "{\"sensor\": \"a\"}"), 400);
+    }
+    assert_eq!(post(&[("channel", "one")], "{\"sensor\": \"a\"}"), 400);
+    let logged = "SELECT sum(attempts), count(*) < 10, bool_and(batch IS NULL AND rows = 0 AND outcome = 'failed') \
+                  FROM sluice.ingest_log WHERE source = 'bronze.readings' AND error LIKE ";
+    server.wait_until(&format!("{logged} 'push refused: a channel''s name must not start%'"), "20|t|t");
+    server.wait_until(&format!("{logged} 'push refused: header \"channel\" needs%'"), "1|t|t");
+    assert_eq!(
+        server.query("SELECT state, error FROM sluice.sources WHERE source = 'bronze.readings'"),
+        "running|"
+    );
+    assert_eq!(post(&[], "{\"sensor\": \"a\", \"value\": 1}"), 200);
+    server.wait_until(
+        "SELECT attempts, rows, error IS NULL FROM sluice.ingest_log WHERE outcome = 'ok' AND source = 'bronze.readings'",
+        "1|1|t",
+    );
+}
+
+fn too_much_at_a_time_is_counted_and_alarms() {
+    let warehouse = Warehouse::of("events");
+    warehouse.write("catalog/alerts.sql", shipped(Some("ingest_limit_exceeded")));
+    warehouse.write(
+        "catalog/warehouse.toml",
+        "[users.sluice]\ntrust_loopback = true\n[limits]\npush_bytes_max = 1024\n",
+    );
+    let server = warehouse.serve();
+    let count = "SELECT pushes_limited, last_limited_at IS NOT NULL FROM sluice.sources WHERE source = 'bronze.readings'";
+    assert_eq!(server.query(count), "0|f");
+    // Senders that are slow with their bodies hold all the room there is.
+    let slow: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.http).unwrap();
+            stream
+                .write_all(b"POST /ingest/readings HTTP/1.1\r\nHost: x\r\nContent-Length: 1024\r\n\r\n{")
+                .unwrap();
+            stream
+        })
+        .collect();
+    until("429", FLOW, || {
+        // Nothing is taken of these, so that the rate does not alarm.
+        match push(&server, "readings", None, " ").unwrap().status {
+            429 => Ok(()),
+            other => Err(other.to_string()),
+        }
+    });
+    server.wait_until(count, "1|t");
+    let fired = "SELECT count(*) > 0 FROM sluice.alert_instances WHERE alert = 'ingest_limit_exceeded' AND state = 'firing' \
+                 AND labels LIKE '%bronze.readings%'";
+    server.wait_until(fired, "t");
+    let metrics = Http::new(PUSH).get(server.http, "/metrics").unwrap().body;
+    assert!(metrics.contains("sluice_sources_pushes_limited{source=\"bronze.readings\"} 1\n"), "{metrics}");
+    drop(slow);
 }
 
 /// More pushes at a time than the queue holds: some are told to come back, none that was taken is lost.

@@ -287,9 +287,21 @@ fn untraced() {
         "CREATE OR REFRESH STREAMING TABLE silver.totals (\n  store INT NOT NULL, total DECIMAL(28,2)\n)\n\
          AS SELECT store, sum(amount) AS total FROM STREAM bronze.sales GROUP BY store;\n",
     );
+    warehouse.write(
+        "sql/silver/parts.sql",
+        "CREATE OR REFRESH STREAMING TABLE silver.parts (\n  store INT NOT NULL, part BIGINT\n)\n\
+         AS SELECT store, unnest(make_array(1, 2)) AS part FROM STREAM bronze.sales;\n",
+    );
     let server = warehouse.serve();
     all_is_there(&server);
     server.wait_until("SELECT count(*) > 0 FROM silver.totals__quarantine", "t");
+    server.wait_until("SELECT count(*) > 0 FROM silver.parts__quarantine", "t");
+    let because = "SELECT DISTINCT table_name, untraced_because FROM sluice.quarantine WHERE state = 'untraced' ORDER BY 1";
+    assert_eq!(
+        server.query(because),
+        "silver.parts|the record that it comes from gives several rows, and which of them were kept is not known\n\
+         silver.totals|it comes of no single record of a source"
+    );
     let apart =
         "SELECT DISTINCT source, state, CAST(raw AS TEXT) LIKE '{\"total\":%' FROM silver.totals__quarantine";
     assert_eq!(server.query(apart), "silver.totals|untraced|t");

@@ -7,6 +7,7 @@
 //! into the quarantine table beside it), so that a restart resumes from Delta alone. Failure: a full disk or a failed
 //! write keeps the batch and tries again; nothing is acknowledged before it is durable.
 
+mod failed_loads;
 mod replay;
 mod resume;
 mod schema;
@@ -15,6 +16,7 @@ mod stream;
 mod watermark;
 mod writer;
 
+pub use failed_loads::FailedLoad;
 pub use replay::{ReplayError, replay};
 pub use resume::watermark_at;
 pub use schema::quarantine_batch;

@@ -63,16 +63,18 @@ pub async fn replay(
         if *is_closed {
             return Ok(None);
         }
+        let batch = stream.batch() + 1;
         let mut load = LoadRecord {
             source: stream.definition.name.to_string(),
-            batch: stream.batch() + 1,
+            batch: Some(batch),
             started_at: clock::now(),
             rows: 0,
             bytes: 0,
+            attempts: 1,
             error: None,
         };
         let places = chunk.iter().cloned().collect();
-        let replayed = replay_some(stream, places, &mut done, &mut load).await;
+        let replayed = replay_some(stream, places, batch, &mut done, &mut load).await;
         load.error = replayed.as_ref().err().map(|error| crate::lake::chain(error));
         log(load);
         replayed?;
@@ -83,6 +85,7 @@ pub async fn replay(
 async fn replay_some(
     stream: &Arc<Stream>,
     places: HashSet<Place>,
+    batch: i64,
     done: &mut Replayed,
     load: &mut LoadRecord,
 ) -> Result<(), ReplayError> {
@@ -100,7 +103,6 @@ async fn replay_some(
     let decode = move || decode(&definition, receiver.into_iter());
     let decoded = tokio::task::spawn_blocking(decode).await;
     let decoded = decoded.map_err(|error| ReplayError::Source(error.to_string()))??;
-    let batch = load.batch;
     let mut rows = Vec::new();
     let mut rejected = Vec::new();
     for Decoded { rows: good, rejected: bad } in decoded {

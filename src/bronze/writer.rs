@@ -6,13 +6,14 @@
 //!                                                                        number; the main commit makes them count)
 //! ```
 
+use super::failed_loads::FailedLoad;
 use super::resume::{BATCH, NEWEST, POSITION, WATERMARK};
 use super::schema::{manifest_schema, quarantine_batch};
-use super::status::{SourceState, StatusCell};
+use super::status::StatusCell;
 use super::stream::{BronzeCut, Stream};
 use super::watermark::{Watermarks, newest_events};
-use crate::ingest::{Batch, Committed, FileProgress, Position, Rejected, Reporter as _};
-use crate::lake::{Commit, DataFile, Effort, Error, Snapshot, Table, chain};
+use crate::ingest::{Batch, Committed, FileProgress, Position, Rejected};
+use crate::lake::{Commit, DataFile, Effort, Error, Snapshot, Table, TableName, chain};
 use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
 use crate::quality::ApartState;
@@ -41,16 +42,27 @@ pub struct FlushLimits {
 pub struct LoadRecord {
     /// The source's table.
     pub source: String,
-    /// The commit's number.
-    pub batch: i64,
+    /// The commit's number; `None` when there was nothing to commit.
+    pub batch: Option<i64>,
     /// When its first batch came.
     pub started_at: DateTime<Utc>,
     /// Rows committed.
     pub rows: i64,
     /// Payload bytes.
     pub bytes: i64,
+    /// How often it was tried, as far as no earlier record tells.
+    pub attempts: u32,
     /// What went wrong, if anything.
     pub error: Option<String>,
+}
+
+impl LoadRecord {
+    /// Loads that failed before there was anything to commit.
+    pub fn failed(source: &TableName, load: FailedLoad) -> Self {
+        let FailedLoad { since, attempts, error } = load;
+        let source = source.to_string();
+        Self { source, batch: None, started_at: since, rows: 0, bytes: 0, attempts, error: Some(error) }
+    }
 }
 
 /// First and longest pause before a failed commit is tried again.
@@ -71,7 +83,7 @@ pub async fn run_writer(
     loop {
         let moves = watermarks.as_ref().and_then(Watermarks::next_move);
         let Some(pending) = next_commit(&mut batches, limits, moves).await else { return };
-        let mut pause = RETRY_FIRST;
+        let (mut pause, mut failures) = (RETRY_FIRST, 0u32);
         loop {
             if let Some(watermarks) = &mut watermarks {
                 watermarks.expect(status.take_awaited(), clock::instant());
@@ -85,7 +97,8 @@ pub async fn run_writer(
                     let reason = chain(&error);
                     tracing::error!(source = %stream.definition.name, error = reason, "could not commit; will try again");
                     log(pending.record(&stream, stream.batch() + 1, Some(reason.clone())));
-                    status.set(SourceState::Troubled, Some(reason));
+                    failures = failures.saturating_add(1);
+                    status.commit_failed(reason, failures);
                     tokio::select! {
                         // What failed together is not tried again together.
                         () = tokio::time::sleep(pause.mul_f64(1.0 - rand::random::<f64>() / 4.0)) => {}
@@ -164,10 +177,11 @@ impl Pending {
     fn record(&self, stream: &Stream, batch: i64, error: Option<String>) -> LoadRecord {
         LoadRecord {
             source: stream.definition.name.to_string(),
-            batch,
+            batch: Some(batch),
             started_at: self.started_at,
             rows: self.row_count(),
             bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
+            attempts: 1,
             error,
         }
     }
@@ -311,7 +325,7 @@ fn settle(stream: &Stream, mut pending: Pending, done: Done, status: &StatusCell
     let committed = Committed { batch: done.batch, version: done.cut.main.version };
     stream.note_files(&pending.files);
     stream.cuts.send_replace(done.cut);
-    status.healthy();
+    status.commit_succeeded();
     if pending.is_nothing() {
         return;
     }

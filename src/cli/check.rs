@@ -100,7 +100,7 @@ fn source_errors(project: &Project) -> Vec<Error> {
     let mut errors = vec![];
     for source in project.sources.values() {
         let connection = source.connection.as_ref().and_then(|name| project.connections.get(name));
-        let opened = open_source(source, &project.folder, &resolve, connection.map(Arc::as_ref));
+        let opened = open_source(source, &project.folder, &resolve, connection.map(Arc::as_ref), None);
         let Err(error) = opened else { continue };
         let message = error.to_string();
         let quoted = message.split('"').skip(1).step_by(2);

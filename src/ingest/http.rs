@@ -17,7 +17,8 @@ mod rows;
 use super::decode::split::{Piece, RECORD_BYTES_MAX, Shape, Splitter};
 use super::decode::{Decoded, Record, RecordBuffer, is_one_json_value};
 use super::{
-    Batch, Body, Committed, Inbox, Outlet, Position, Push, PushOutcome, Resume, Source, SourceError,
+    Batch, Body, Committed, Inbox, Outlet, Position, Push, PushOutcome, Reporter, Resume, Source,
+    SourceError, TurnedAway,
 };
 use crate::sql::{ColumnDefinition, Encode, SourceDefinition};
 use async_trait::async_trait;
@@ -25,7 +26,7 @@ use futures::future::{BoxFuture, FutureExt, Shared};
 use futures::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 /// Pushes that may wait to become durable.
@@ -47,7 +48,6 @@ const ANONYMOUS: &str = "anonymous-";
 const DECODE_INLINE_BYTES_MAX: usize = 64 << 10;
 
 /// Takes what is pushed to `POST /ingest/<source>`.
-#[derive(Debug)]
 pub struct HttpSource {
     definition: Arc<SourceDefinition>,
     door: Arc<Door>,
@@ -55,7 +55,6 @@ pub struct HttpSource {
 }
 
 /// The side of an HTTP source that pushes come to.
-#[derive(Debug)]
 struct Door {
     definition: Arc<SourceDefinition>,
     queue: mpsc::Sender<Queued>,
@@ -64,6 +63,8 @@ struct Door {
     state: Mutex<State>,
     /// True once the source has run.
     settled: watch::Sender<bool>,
+    /// Who is told of pushes that were not taken, once the source runs.
+    reporter: OnceLock<Arc<dyn Reporter>>,
 }
 
 #[derive(Debug)]
@@ -121,6 +122,7 @@ impl HttpSource {
             bytes: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
             state: Mutex::new(State::Closed(format!("source {} is starting", definition.name))),
             settled: watch::Sender::new(false),
+            reporter: OnceLock::new(),
         });
         let source = Self { definition, door: Arc::clone(&door), pushes };
         Ok((source, door))
@@ -132,6 +134,7 @@ impl Source for HttpSource {
     async fn run(mut self: Box<Self>, resume: Resume, outlet: Outlet) -> Result<(), SourceError> {
         // Closes the door however this ends.
         let _closing = Closing { door: Arc::clone(&self.door) };
+        self.door.reporter.get_or_init(|| Arc::clone(&outlet.reporter));
         self.door.open(&resume.positions);
         outlet.reporter.healthy();
         outlet.reporter.lag_records(0);
@@ -184,8 +187,20 @@ impl Drop for Closing {
 #[async_trait]
 impl Inbox for Door {
     async fn push(&self, push: Push) -> PushOutcome {
-        match self.take(push).await {
-            Ok(outcome) | Err(outcome) => outcome,
+        let (Ok(outcome) | Err(outcome)) = self.take(push).await;
+        match &outcome {
+            PushOutcome::Busy => self.turned_away(TurnedAway::Limit),
+            PushOutcome::Refused(why) => self.turned_away(TurnedAway::Refused(why)),
+            PushOutcome::Taken { .. } | PushOutcome::Stopped(_) => {}
+        }
+        outcome
+    }
+
+    fn turned_away(&self, why: TurnedAway<'_>) {
+        let Some(reporter) = self.reporter.get() else { return };
+        match why {
+            TurnedAway::Limit => reporter.limited(),
+            TurnedAway::Refused(why) => reporter.load_failed(&format!("push refused: {why}")),
         }
     }
 

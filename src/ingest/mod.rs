@@ -145,6 +145,10 @@ pub trait Reporter: Send + Sync {
     fn lag_records(&self, records: i64);
     /// Partitions of which records wait outside: until they come nothing is known of them.
     fn awaited(&self, _partitions: Vec<String>) {}
+    /// Something was not taken, and the source is as well as before: a push that is refused.
+    fn load_failed(&self, _error: &str) {}
+    /// A push was asked to come again later.
+    fn limited(&self) {}
 }
 
 /// Everything a running source is given.
@@ -222,11 +226,23 @@ pub enum PushOutcome {
     Refused(String),
 }
 
+/// Why a push was turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnedAway<'a> {
+    /// A limit was reached: it may come again later.
+    Limit,
+    /// It can never be taken.
+    Refused(&'a str),
+}
+
 /// The door through which pushes reach an HTTP source.
 #[async_trait]
 pub trait Inbox: Send + Sync {
     /// Takes a push and answers when it is durable.
     async fn push(&self, push: Push) -> PushOutcome;
+
+    /// A push to it was turned away before it came here.
+    fn turned_away(&self, _why: TurnedAway<'_>) {}
 
     /// The columns that its rows have.
     fn columns(&self) -> &[crate::sql::ColumnDefinition];

@@ -10,6 +10,7 @@ use super::http::HttpSource;
 use super::kafka::KafkaSource;
 use super::{Inbox, Source, SourceError};
 use crate::sql::{ConnectionDefinition, Connector, Encode, MaskKey, OptionValue, Options, SourceDefinition};
+use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
@@ -27,17 +28,22 @@ pub struct Opened {
 /// Looks up an option's value: a secret's, or the text itself.
 pub type Resolve<'a> = &'a dyn Fn(&OptionValue) -> Result<String, SourceError>;
 
+/// Gives a source's options once more, with its secrets read anew.
+pub type Renew = Arc<dyn Fn() -> BoxFuture<'static, Result<BTreeMap<String, String>, String>> + Send + Sync>;
+
 /// How often a files source looks at its folder.
 const POLL_MS: u64 = 1_000;
 /// How seldom it may: a day.
 const POLL_MS_MAX: u64 = 86_400_000;
 
-/// Makes the source that a definition describes. Relative paths start at the project folder.
+/// Makes the source that a definition describes. Relative paths start at the project folder. Whoever logs in somewhere asks
+/// `renew` when the login is refused.
 pub fn open_source(
     definition: &Arc<SourceDefinition>,
     project_folder: &Path,
     resolve: Resolve<'_>,
     connection: Option<&ConnectionDefinition>,
+    renew: Option<Renew>,
 ) -> Result<Opened, SourceError> {
     let definition = &unlocked(definition, resolve)?;
     let settings = Settings { definition, resolve };
@@ -52,7 +58,7 @@ pub fn open_source(
         Connector::Kafka => {
             settings.refuse_parquet()?;
             let options = settings.with_connection(connection)?;
-            (Box::new(KafkaSource::new(Arc::clone(definition), &options)?), None)
+            (Box::new(KafkaSource::new(Arc::clone(definition), &options, renew)?), None)
         }
         Connector::Datagen => {
             settings.refuse_connection(connection)?;

@@ -21,5 +21,5 @@ pub use incidents::{Health, Incident, Incidents};
 pub use picked::{Picked, Place, Predicate, Replayed, TakenOut, take_out};
 pub use quarantine::{ApartState, Entry, Trace};
 pub use rows::shown;
-pub use subject::{blotted, blotted_remarks, blotted_text, mentions, set_apart, told, without};
+pub use subject::{LOOKED_AT, blotted, blotted_remarks, blotted_text, mentions, set_apart, told, without};
 pub use verdict::{Audited, Verdict};

@@ -1,15 +1,16 @@
 //! Whether a row is a person's: by the columns that say so, or by its bytes. Pure.
 //!
-//! Of a record that is JSON the fields are looked at, whatever is around them. What is not may hold the value anywhere: it
-//! is the person's when the value stands in it as a word.
+//! Of a record that is JSON the fields are looked at, whatever is around them, and of a CSV record those of the column. What is
+//! torn may hold the value anywhere: it is the person's when the value stands in it as a word.
 
+use crate::ingest::decode::{Beside, CsvLayout};
 use crate::lake::Reworked;
 use crate::sql::remarks;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::{cast, filter_record_batch, not};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What stands in the place of the value in texts that must stay.
@@ -28,15 +29,27 @@ pub fn told(rows: &RecordBatch, columns: &[String], value: &str) -> Result<Boole
     Ok(found.into())
 }
 
-/// Which of these rows of a quarantine are records that are the person's.
+/// What is looked at of the rows of a quarantine.
+pub const LOOKED_AT: [&str; 3] = ["source", "raw", "beside"];
+
+/// Which of these rows of a quarantine are records that are the person's; `layouts` are those of sources whose records are
+/// CSV.
 pub fn set_apart(
     rows: &RecordBatch,
     fields: &BTreeSet<String>,
     value: &str,
+    layouts: &BTreeMap<String, CsvLayout>,
 ) -> Result<BooleanArray, ArrowError> {
     let raw = rows.column_by_name("raw").and_then(|column| column.as_binary_opt::<i32>());
+    let text = |name: &str, row: usize| {
+        let column = rows.column_by_name(name)?.as_string_opt::<i32>()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
     let found = (0..rows.num_rows()).map(|row| {
-        raw.filter(|raw| raw.is_valid(row)).is_some_and(|raw| is_of(raw.value(row), fields, value))
+        let Some(raw) = raw.filter(|raw| raw.is_valid(row)).map(|raw| raw.value(row)) else { return false };
+        let layout = text("source", row).and_then(|source| layouts.get(source));
+        let beside = || text("beside", row).and_then(Beside::from_text);
+        is_of(raw, value, fields, || layout?.values(raw, beside().as_ref(), fields))
     });
     Ok(found.map(Some).collect())
 }
@@ -96,13 +109,22 @@ fn blotted_at(text: &str, value: &str, goes: impl Fn(usize) -> bool) -> String {
     kept
 }
 
-/// Whether a record is the person's.
-fn is_of(record: &[u8], fields: &BTreeSet<String>, value: &str) -> bool {
+/// Whether a record is the person's; `of_csv` gives what stands in the fields, should it be CSV that is whole.
+fn is_of(
+    record: &[u8],
+    value: &str,
+    fields: &BTreeSet<String>,
+    of_csv: impl FnOnce() -> Option<Vec<String>>,
+) -> bool {
+    let is_in = |bytes: &[u8]| !words(bytes, value.as_bytes()).is_empty();
     match serde_json::from_slice::<serde_json::Value>(record) {
         Ok(json @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) => {
             holds(&json, fields, value)
         }
-        _ => !words(record, value.as_bytes()).is_empty(),
+        _ => match of_csv() {
+            Some(values) => values.iter().any(|field| is_in(field.as_bytes())),
+            None => is_in(record),
+        },
     }
 }
 
@@ -155,8 +177,17 @@ mod tests {
             ("42", true),
             ("", false),
         ] {
-            assert_eq!(is_of(record.as_bytes(), &fields, "42"), is_persons, "{record}");
+            assert_eq!(is_of(record.as_bytes(), "42", &fields, || None), is_persons, "{record}");
         }
+    }
+
+    #[test]
+    fn lines_are_known_by_the_field_of_the_column() {
+        let fields = BTreeSet::from(["customer_id".to_string()]);
+        let is_persons = |values: Option<&str>| {
+            is_of(b"7,42,x", "42", &fields, || values.map(|value| vec![value.to_string()]))
+        };
+        assert_eq!([Some("42"), Some("42.0"), Some("7"), None].map(is_persons), [true, true, false, true]);
     }
 
     #[test]
@@ -169,7 +200,7 @@ mod tests {
         let reworked = without(&rows, &found).unwrap().unwrap();
         assert_eq!((reworked.kept.num_rows(), reworked.went.num_rows()), (2, 1));
         assert!(without(&rows, &told(&rows, &["id".to_string()], "4").unwrap()).unwrap().is_none());
-        let apart = set_apart(&rows, &BTreeSet::new(), "42").unwrap();
+        let apart = set_apart(&rows, &BTreeSet::new(), "42", &BTreeMap::new()).unwrap();
         assert_eq!(apart, BooleanArray::from(vec![true, false, false]));
     }
 

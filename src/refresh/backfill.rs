@@ -1,5 +1,5 @@
 //! Taking a range of time again: a streaming table's rows of it are made anew by the present definition, slice by slice,
-//! between the waves.
+//! beside the waves.
 //!
 //! A row is of a time by the column that its source declares a watermark for, which the table must show as it is. Input
 //! rows of a slice that were taken go through the query again, and what comes of them stands in the place of the rows of

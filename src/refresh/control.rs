@@ -116,9 +116,10 @@ impl Asked {
         extents.max().unwrap_or(Extent::Changes)
     }
 
-    /// The epoch stands.
-    pub(super) fn answer(&mut self) {
-        self.0.drain(..).for_each(|ask| ask.answer(Ok(())));
+    /// The epoch stands; who asked for the model that the waves leave alone just now still waits.
+    pub(super) fn answer(&mut self, left_alone: Option<&TableName>) {
+        let answered = self.0.extract_if(.., |ask| Some(&ask.model) != left_alone);
+        answered.for_each(|ask| ask.answer(Ok(())));
     }
 
     /// A model's refresh failed.

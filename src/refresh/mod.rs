@@ -16,8 +16,8 @@
 //! A result is judged before its commit: by its rules and its blocking audits, over the table as it would stand. What they
 //! reject stays unseen, and what reads the model waits; other audits look at what readers see.
 //!
-//! What was set apart is taken again on demand, and so is a range of time of a streaming table: in a wave, before it takes
-//! what is new.
+//! What was set apart is taken again on demand, in a wave, before what is new is taken. A range of time of a streaming table is
+//! taken again beside the waves, slice by slice; they leave the table alone while a slice of it is computed.
 //!
 //! Rows that are erased everywhere went out of a streaming table's input after it took them: it goes on behind that, see
 //! [`carry_over`].

@@ -22,7 +22,7 @@ use crate::catalog::cut::{Cut, Freshness, Relation};
 use crate::engine::Engine;
 use crate::lake::{Lake, Snapshot, Table, TableName};
 use crate::ops::clock;
-use backfills::Backfill;
+use backfills::{Backfill, Slicing, slice_done};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use futures::future::{BoxFuture, join_all};
@@ -142,6 +142,10 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
                 run.begin_backfill(ask).await;
                 None
             }
+            done = slice_done(&mut run.slicing) => {
+                run.take_slice(done);
+                None
+            }
             () = tokio::time::sleep(wait) => None,
         };
         let started = clock::instant();
@@ -150,6 +154,7 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
             run.take_report(Some(report));
         }
         run.wave().await;
+        run.begin_slice();
         let rest = pace.rest(started, clock::instant());
         tokio::select! {
             () = stop.cancelled() => break,
@@ -162,6 +167,7 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
     while let Ok(report) = reported.try_recv() {
         run.take_report(Some(report));
     }
+    run.finish_slice().await;
     run.wave().await;
     Ok(())
 }
@@ -196,6 +202,8 @@ struct Run {
     /// Who asked for rows that were set apart to be taken again.
     replays: Replays,
     backfills: Vec<Backfill>,
+    /// The slice that is computed beside the waves.
+    slicing: Option<Slicing>,
     /// How far they have come with an epoch that is to be.
     backfills_noted: Vec<BackfillRecord>,
     /// Something stands that no epoch names yet.
@@ -208,12 +216,12 @@ impl Run {
         let now = clock::now();
         let due = self.levels.iter().flatten().filter(|model| self.has_moved(model)).filter_map(|model| {
             // What is held back goes on when something else moves, and that wakes the waves.
-            let is_free = !self.held_back.contains(&model.name);
+            let is_free = !self.held_back.contains(&model.name) && !self.is_sliced(&model.name);
             let last = self.last_refresh.get(&model.name).copied();
             let retry = self.setbacks.get(&model.name).map(|setback| setback.retry_at);
             trigger::next_try(&model.trigger, last, retry).filter(|_| is_free)
         });
-        let next = due.chain(self.backfills.iter().map(|backfill| backfill.due)).min();
+        let next = due.chain(self.slice_due()).min();
         match next {
             Some(time) => (time - now).to_std().unwrap_or(self.waves.settings.period_min),
             None if self.unpublished => self.waves.settings.period_min,
@@ -238,13 +246,13 @@ impl Run {
         self.wave_time = clock::now();
         self.take_sources();
         self.hold_back();
-        self.backfill().await;
         for level in 0..self.levels.len() {
             self.replay(level).await;
             let is_due = |m: &&Arc<Model>| {
                 let is_asked = self.asked.of(&m.name) || self.is_due(m);
                 let is_full = self.asked.extent(&m.name) > Extent::Changes;
-                (is_full || is_asked && self.has_moved(m)) && !self.held_back.contains(&m.name)
+                let is_free = !self.held_back.contains(&m.name) && !self.is_sliced(&m.name);
+                (is_full || is_asked && self.has_moved(m)) && is_free
             };
             let due: Vec<_> = self.levels[level].iter().filter(is_due).cloned().collect();
             if due.is_empty() {
@@ -260,7 +268,7 @@ impl Run {
         }
         // What could not be published is answered with the epoch that can.
         if !self.unpublished {
-            self.asked.answer();
+            self.asked.answer(self.slicing.as_ref().map(Slicing::table));
             self.replays.answer();
             self.note_backfills().await;
         }

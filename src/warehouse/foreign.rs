@@ -1,7 +1,7 @@
 //! Tables that others write, while they run: opened before the models are planned, then looked at for new versions.
 
 use super::system::{optional_text, seconds_since, text, time};
-use crate::bronze::{SourceState, StatusCell};
+use crate::bronze::StatusCell;
 use crate::catalog::foreign::{column_errors, folder_of};
 use crate::catalog::live::Row;
 use crate::catalog::plan::ForeignColumns;
@@ -86,14 +86,18 @@ pub(super) struct RunningForeign {
 }
 
 impl RunningForeign {
-    pub(super) fn new(definition: &Arc<ForeignDefinition>, opened: &Result<Arc<Table>, Vec<Error>>) -> Self {
-        let status = StatusCell::default();
+    pub(super) fn new(
+        definition: &Arc<ForeignDefinition>,
+        opened: &Result<Arc<Table>, Vec<Error>>,
+        retries_max: u32,
+    ) -> Self {
+        let status = StatusCell::new(retries_max);
         match opened {
             Ok(_) => status.healthy(),
             Err(errors) => {
                 let reason = errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ");
                 tracing::error!(source = %definition.name, error = reason, "table of others cannot be read");
-                status.set(SourceState::Troubled, Some(reason));
+                status.trouble(&reason);
             }
         }
         let table = opened.as_ref().ok().cloned();

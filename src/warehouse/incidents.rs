@@ -3,7 +3,7 @@
 
 use super::sources::RunningSource;
 use super::system::{Journals, optional_text, text, time};
-use crate::bronze::SourceState;
+use crate::bronze::{LoadRecord, SourceState};
 use crate::catalog::cut::Freshness;
 use crate::catalog::definitions::WatchName;
 use crate::catalog::live::Journal;
@@ -71,6 +71,15 @@ impl Watch {
             note(&self.journals.incidents, &incident);
         }
     }
+
+    /// Notes loads that failed before there was anything to commit; all of them before nothing more is noted.
+    pub(super) fn log_failed_loads(&self, is_last: bool) {
+        for source in self.sources.iter() {
+            for load in source.status.take_failed_loads(is_last) {
+                self.journals.note_load(&LoadRecord::failed(&source.definition.name, load));
+            }
+        }
+    }
 }
 
 fn health_of_model(status: ModelStatus) -> Health {
@@ -91,7 +100,7 @@ fn health_of_source(source: &RunningSource) -> Health {
     match status.state {
         SourceState::Starting | SourceState::Stopped => Health::Unknown,
         SourceState::Running | SourceState::Finished => Health::Well,
-        SourceState::Troubled | SourceState::Failed => Health::Troubled {
+        SourceState::Troubled | SourceState::Paused | SourceState::Failed => Health::Troubled {
             kind: "ingest",
             attempts: status.failures,
             is_lasting: status.state == SourceState::Failed,

@@ -27,11 +27,19 @@ pub(super) fn query(
         return "SELECT CAST(NULL AS TEXT) AS table_name, CAST(NULL AS TEXT) AS source, CAST(NULL AS TEXT) AS position, \
                 CAST(NULL AS TEXT) AS rule, CAST(NULL AS TEXT) AS reason, CAST(NULL AS BYTEA) AS raw, \
                 CAST(NULL AS BIGINT) AS epoch, CAST(NULL AS TEXT) AS state, CAST(NULL AS TEXT) AS definition_hash, \
-                CAST(NULL AS TIMESTAMPTZ) AS quarantined_at WHERE false"
+                CAST(NULL AS TIMESTAMPTZ) AS quarantined_at, CAST(NULL AS TEXT) AS untraced_because WHERE false"
             .to_string();
     }
     parts.join(" UNION ALL ")
 }
+
+/// Why a row cannot be replayed: a source's record is not kept whole, or a model's row has a position that others may have,
+/// too, or it has none.
+const UNTRACED_BECAUSE: &str = "CASE WHEN coalesce(state, 'untraced') <> 'untraced' THEN NULL \
+     WHEN definition IS NULL THEN 'it was set apart by a release that kept no positions' \
+     WHEN input_batch IS NOT NULL THEN 'the record that it comes from gives several rows, and which of them were kept is not known' \
+     WHEN origin IS NOT NULL THEN 'its bytes are not kept as they came' \
+     ELSE 'it comes of no single record of a source' END";
 
 /// The rows of a quarantine table. Those from before positions were kept cannot be replayed.
 fn set_apart(table: &TableName) -> String {
@@ -40,7 +48,7 @@ fn set_apart(table: &TableName) -> String {
     format!(
         "SELECT CAST('{beside}' AS TEXT) AS table_name, source, concat_ws(':', partition, CAST(\"offset\" AS TEXT)) AS \
          position, rule, reason, raw, batch AS epoch, coalesce(state, 'untraced') AS state, definition AS \
-         definition_hash, quarantined_at FROM {}",
+         definition_hash, quarantined_at, {UNTRACED_BECAUSE} AS untraced_because FROM {}",
         quoted_table(table)
     )
 }
@@ -58,7 +66,8 @@ fn late_rows(kept_in: &TableName, view: &TableName, columns: &Schema, definition
         "SELECT CAST('{view}' AS TEXT) AS table_name, {source} AS source, concat_ws(':', {partition}, {offset}) AS \
          position, CAST('late' AS TEXT) AS rule, concat('the watermark had passed the end of its window, ', \
          CAST(window_end AS TEXT)) AS reason, {raw} AS raw, {} AS epoch, CAST('late' AS TEXT) AS state, \
-         CAST('{definition}' AS TEXT) AS definition_hash, {at} AS quarantined_at FROM {}",
+         CAST('{definition}' AS TEXT) AS definition_hash, {at} AS quarantined_at, CAST(NULL AS TEXT) AS \
+         untraced_because FROM {}",
         column("_batch", "BIGINT"),
         quoted_table(kept_in)
     )

@@ -4,12 +4,15 @@ use super::secrets::Values;
 use super::unopened;
 use crate::bronze::{FlushLimits, LoadRecord, SourceState, StatusCell, Stream, run_writer};
 use crate::catalog::project::Project;
-use crate::ingest::open::{Opened, open_source, unlocked};
+use crate::ingest::open::{Opened, Renew, open_source, unlocked};
 use crate::ingest::{Inboxes, Outlet, Reporter, Resume, SourceError};
 use crate::lake::Lake;
 use crate::ops::clock;
-use crate::sql::{OptionValue, SourceDefinition};
+use crate::ops::secret::Secrets;
+use crate::sql::{ConnectionDefinition, OptionValue, SourceDefinition};
 use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -58,8 +61,9 @@ pub(super) async fn open(
     lake: &Arc<Lake>,
     definition: &Arc<SourceDefinition>,
     values: &Values,
+    retries_max: u32,
 ) -> (RunningSource, Resume) {
-    let status = StatusCell::default();
+    let status = StatusCell::new(retries_max);
     // Without its key a source opens and does not start: starting it says why.
     let unlocked = unlocked(definition, &|value| look_up(values, value));
     let definition = &unlocked.unwrap_or_else(|_| Arc::clone(definition));
@@ -69,7 +73,7 @@ pub(super) async fn open(
         Err(error) => {
             let reason = unopened::reason("source", &error);
             tracing::error!(source = %definition.name, error = reason, "source could not be opened");
-            status.set(SourceState::Failed, Some(reason));
+            status.fail(reason);
             (None, Resume::default())
         }
     };
@@ -82,7 +86,7 @@ pub(super) async fn open(
 pub(super) fn start(
     source: &RunningSource,
     resume: Resume,
-    (project, values): (&Project, &Values),
+    (project, values, secrets): (&Project, &Values, &Arc<Secrets>),
     inboxes: &Inboxes,
     flush_age_max: Duration,
     log: impl Fn(LoadRecord) + Send + Sync + 'static,
@@ -91,12 +95,14 @@ pub(super) fn start(
     let stream = Arc::clone(source.stream.as_ref()?);
     let resolve = |value: &OptionValue| look_up(values, value);
     let connection = source.definition.connection.as_ref().and_then(|name| project.connections.get(name));
-    let opened = open_source(&source.definition, &project.folder, &resolve, connection.map(Arc::as_ref));
+    let renew = renew(&source.definition, connection, secrets);
+    let connection = connection.map(Arc::as_ref);
+    let opened = open_source(&source.definition, &project.folder, &resolve, connection, Some(renew));
     let Opened { source: reader, inbox } = match opened {
         Ok(opened) => opened,
         Err(error) => {
             tracing::error!(source = %source.definition.name, %error, "source cannot start");
-            source.status.set(SourceState::Failed, Some(error.to_string()));
+            source.status.fail(error.to_string());
             return None;
         }
     };
@@ -112,15 +118,44 @@ pub(super) fn start(
     let run = async move {
         status.healthy();
         match reader.run(resume, outlet).await {
-            Ok(()) if stop.is_cancelled() => status.set(SourceState::Stopped, None),
-            Ok(()) => status.set(SourceState::Finished, None),
+            Ok(()) if stop.is_cancelled() => status.end(SourceState::Stopped),
+            Ok(()) => status.end(SourceState::Finished),
             Err(error) => {
                 tracing::error!(source = %name, %error, "source stopped");
-                status.set(SourceState::Failed, Some(error.to_string()));
+                status.fail(error.to_string());
             }
         }
     };
     Some(SourceTasks { source: tokio::spawn(run), writer: tokio::spawn(writer), abandon })
+}
+
+/// Reads a source's options once more: secrets as they are then.
+fn renew(
+    source: &Arc<SourceDefinition>,
+    connection: Option<&Arc<ConnectionDefinition>>,
+    secrets: &Arc<Secrets>,
+) -> Renew {
+    let (source, connection, secrets) = (Arc::clone(source), connection.cloned(), Arc::clone(secrets));
+    Arc::new(move || {
+        let (source, connection, secrets) = (Arc::clone(&source), connection.clone(), Arc::clone(&secrets));
+        let read = async move {
+            let given = connection.iter().flat_map(|connection| &connection.options).chain(&source.options);
+            let mut options = BTreeMap::new();
+            for (key, value) in given {
+                let value = match value {
+                    OptionValue::Text(text) => text.clone(),
+                    OptionValue::Secret(name) => {
+                        secrets.doubt(name);
+                        let value = secrets.get(name).await.map_err(|error| error.to_string())?;
+                        value.reveal().to_string()
+                    }
+                };
+                options.insert(key.clone(), value);
+            }
+            Ok(options)
+        };
+        read.boxed()
+    })
 }
 
 /// An option's value; secrets were read when the project started.

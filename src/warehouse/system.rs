@@ -23,7 +23,7 @@ use crate::refresh::{EpochTable, RefreshRecord, StatusBoard, definition_id, epoc
 use crate::serve::audit::AuditRecord;
 use crate::serve::backends::Backends;
 use crate::serve::failed_logins::{FailedLogin, FailedLogins, Noted};
-use crate::sql::{History, Trigger};
+use crate::sql::{Connector, History, Trigger};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use columns::{
@@ -175,6 +175,7 @@ impl Journals {
             load.bytes.into(),
             text(if load.error.is_some() { "failed" } else { "ok" }),
             optional_text(load.error.as_deref()),
+            i64::from(load.attempts).into(),
         ]);
     }
 
@@ -480,6 +481,8 @@ fn source_row(source: &RunningSource) -> Row {
         time(status.last_event_at),
         time(status.last_commit_at),
         time(source.stream.as_ref().and_then(|s| s.watermark()).and_then(DateTime::from_timestamp_micros)),
+        (source.definition.connector == Connector::Http).then_some(status.pushes_limited).into(),
+        time(status.last_limited_at),
     ]
 }
 

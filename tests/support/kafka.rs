@@ -77,6 +77,8 @@ pub struct Broker {
     #[allow(dead_code, reason = "benches use it")]
     pub plain_port: u16,
     process: Option<Child>,
+    controller_port: u16,
+    password: String,
 }
 
 impl Broker {
@@ -85,13 +87,9 @@ impl Broker {
         let folder = tempfile::Builder::new().prefix("sluice-kafka-").tempdir().unwrap();
         let [port, plain_port, controller_port] = free_ports();
         make_certificate(folder.path());
-        let data = folder.path().join("data");
-        fs::write(
-            folder.path().join("server.properties"),
-            properties(folder.path(), &data, [port, plain_port, controller_port]),
-        )
-        .unwrap();
-        let mut broker = Self { folder, options, port, plain_port, process: None };
+        let password = PASSWORD.to_string();
+        let mut broker = Self { folder, options, port, plain_port, process: None, controller_port, password };
+        broker.write_properties();
         let format = broker
             .java("kafka.tools.StorageTool")
             .args(["format", "-t", CLUSTER, "-c", "server.properties"])
@@ -100,6 +98,21 @@ impl Broker {
         assert!(format.status.success(), "storage not formatted: {format:?}");
         broker.start_again();
         broker
+    }
+
+    /// Has a broker that was stopped take another password.
+    #[allow(dead_code, reason = "benches have no need")]
+    pub fn set_password(&mut self, password: &str) {
+        assert!(self.process.is_none(), "it reads its settings when it starts");
+        self.password = password.to_string();
+        self.write_properties();
+    }
+
+    fn write_properties(&self) {
+        let (folder, data) = (self.folder.path(), self.folder.path().join("data"));
+        let ports = [self.port, self.plain_port, self.controller_port];
+        fs::write(folder.join("server.properties"), properties(folder, &data, ports, &self.password))
+            .unwrap();
     }
 
     /// Starts a broker that was stopped: same ports, same data.
@@ -161,7 +174,7 @@ impl Broker {
             .set("security.protocol", "SASL_SSL")
             .set("sasl.mechanisms", "PLAIN")
             .set("sasl.username", USER)
-            .set("sasl.password", PASSWORD)
+            .set("sasl.password", &self.password)
             .set("ssl.ca.location", self.ca().to_string_lossy());
         config
     }
@@ -347,7 +360,12 @@ fn make_certificate(folder: &Path) {
     keytool(&["-exportcert", "-rfc", "-file", "ca.pem"]);
 }
 
-fn properties(folder: &Path, data: &Path, [port, plain_port, controller_port]: [u16; 3]) -> String {
+fn properties(
+    folder: &Path,
+    data: &Path,
+    [port, plain_port, controller_port]: [u16; 3],
+    password: &str,
+) -> String {
     let (folder, data) = (folder.display(), data.display());
     format!(
         r#"process.roles=broker,controller
@@ -359,7 +377,7 @@ listener.security.protocol.map=SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,CONTROLLER:
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 sasl.enabled.mechanisms=PLAIN
-listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";
+listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{password}";
 listener.name.sasl_ssl.ssl.keystore.type=PKCS12
 listener.name.sasl_ssl.ssl.keystore.location={folder}/broker.p12
 listener.name.sasl_ssl.ssl.keystore.password={STORE_PASSWORD}

@@ -29,6 +29,7 @@ mod csv;
 mod cursor;
 mod fault;
 mod json;
+mod layout;
 mod lookup;
 mod mask;
 mod masked_columns;
@@ -42,6 +43,7 @@ mod tests;
 pub use beside::Beside;
 pub use buffer::RecordBuffer;
 pub(crate) use cast::Caster;
+pub use layout::CsvLayout;
 pub(crate) use mask::Masker;
 
 use super::Rejected;

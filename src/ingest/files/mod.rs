@@ -143,8 +143,8 @@ struct Watcher {
     folder: Folder,
     poll: Duration,
     taker: Taker,
-    /// What was last told; `None` before the first look.
-    told: Option<Vec<String>>,
+    /// Whether the last look met no trouble; `None` before the first.
+    is_well: Option<bool>,
 }
 
 impl Watcher {
@@ -157,7 +157,7 @@ impl Watcher {
         let caster = Caster::new(&definition)?;
         let arrivals = Arrivals::new(resume.files, settings.poll);
         let taker = Taker::new(definition, settings.on_change, buffer, caster, arrivals, way_out);
-        Ok(Self { folder, poll: settings.poll, taker, told: None })
+        Ok(Self { folder, poll: settings.poll, taker, is_well: None })
     }
 
     fn run(mut self) -> Result<(), SourceError> {
@@ -184,25 +184,23 @@ impl Watcher {
             }
         }
         self.taker.flush(None)?;
-        self.report(troubles);
+        self.report(&troubles);
         Ok(())
     }
 
-    /// Tells troubles when they change.
-    fn report(&mut self, troubles: Vec<String>) {
+    /// Tells troubles each time, that they are over once.
+    fn report(&mut self, troubles: &[String]) {
         let reporter = &self.taker.way_out.outlet.reporter;
-        if self.told.as_ref() != Some(&troubles) {
-            if troubles.is_empty() {
-                reporter.healthy();
-            } else {
-                let shown = troubles.iter().take(TROUBLES_SHOWN_MAX).cloned().collect::<Vec<_>>().join("; ");
-                let more = troubles.len().saturating_sub(TROUBLES_SHOWN_MAX);
-                let more = if more == 0 { String::new() } else { format!("; and {more} more") };
-                reporter.trouble(&format!("{shown}{more}"));
-            }
-            self.told = Some(troubles);
+        if !troubles.is_empty() {
+            let shown = troubles.iter().take(TROUBLES_SHOWN_MAX).cloned().collect::<Vec<_>>().join("; ");
+            let more = troubles.len().saturating_sub(TROUBLES_SHOWN_MAX);
+            let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+            reporter.trouble(&format!("{shown}{more}"));
+        } else if self.is_well != Some(true) {
+            reporter.healthy();
         }
-        if self.told.as_ref().is_some_and(Vec::is_empty) {
+        self.is_well = Some(troubles.is_empty());
+        if troubles.is_empty() {
             reporter.lag_records(0);
         }
     }

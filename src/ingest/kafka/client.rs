@@ -156,6 +156,11 @@ impl Observer {
         Some(trouble::describe(&self.settings, *code, reason))
     }
 
+    /// True when the broker took the login for wrong.
+    pub(super) fn refused_login(&self) -> bool {
+        self.seen.lock().cause.as_ref().is_some_and(|(_, code, _)| trouble::refuses_login(*code))
+    }
+
     /// Forgets errors: they are over.
     pub(super) fn forget(&self) {
         self.seen.lock().cause = None;

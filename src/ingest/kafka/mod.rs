@@ -12,7 +12,8 @@
 //!
 //! Guarantee: every record from the start offset on is in exactly one batch, in order within its partition. A partition
 //! is only continued when its log is still the one that was read: see [`continuity`]. Failure: what passes by itself
-//! (broker away, login refused, topic missing) is reported and retried for ever; lost offsets and a topic made anew
+//! (broker away, login refused, topic missing) is reported and retried for ever, a
+//! login with the secrets as they are then; lost offsets and a topic made anew
 //! end the source with a named error.
 //!
 //! [`Batch`]: super::Batch
@@ -29,6 +30,7 @@ mod trouble;
 #[cfg(test)]
 mod tests;
 
+use super::open::Renew;
 use super::{Outlet, Resume, Source, SourceError};
 use crate::sql::SourceDefinition;
 use async_trait::async_trait;
@@ -43,19 +45,22 @@ use tokio::sync::oneshot;
 pub struct KafkaSource {
     definition: Arc<SourceDefinition>,
     settings: Settings,
+    renew: Option<Renew>,
 }
 
 impl KafkaSource {
     /// A source that is not connected yet; settings are checked here, so this fails before anything runs.
     ///
-    /// `options` are those of the connection and, over them, those of the source, with secrets looked up.
+    /// `options` are those of the connection and, over them, those of the source, with secrets looked up;
+    /// `renew` gives them once more when the broker refuses the login.
     pub fn new(
         definition: Arc<SourceDefinition>,
         options: &BTreeMap<String, String>,
+        renew: Option<Renew>,
     ) -> Result<Self, SourceError> {
         let settings = Settings::new(&definition.name.name, options)?;
         client::check(&settings)?;
-        Ok(Self { definition, settings })
+        Ok(Self { definition, settings, renew })
     }
 }
 
@@ -66,13 +71,14 @@ impl Source for KafkaSource {
         let stop = outlet.stop.child_token();
         let _stop_on_drop = stop.clone().drop_guard();
         let outlet = Outlet { stop, ..outlet };
+        let Self { definition, settings, renew } = *self;
         let runtime = Handle::current();
         let (done, ended) = oneshot::channel();
         std::thread::Builder::new()
-            .name(format!("kafka-{}", self.definition.name.name))
+            .name(format!("kafka-{}", definition.name.name))
             .spawn(move || {
-                let outcome = Reader::new(self.definition, self.settings, resume, outlet, runtime)
-                    .and_then(Reader::run);
+                let reader = Reader::new(definition, settings, resume, outlet, runtime);
+                let outcome = reader.and_then(|reader| reader.renewing(renew).run());
                 // Nobody listens any more when the future was dropped.
                 let _ = done.send(outcome);
             })

@@ -8,6 +8,7 @@
 //!                                                                        ▼
 //! ```
 
+mod login;
 mod placing;
 
 use super::client::{self, Consumer, View};
@@ -16,8 +17,10 @@ use super::intake::{Intake, Taken};
 use super::pipeline::{Closed, Pipeline};
 use super::settings::Settings;
 use super::trouble;
+use crate::ingest::open::Renew;
 use crate::ingest::{Outlet, Resume, SourceError};
 use crate::sql::SourceDefinition;
+use login::Login;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -50,6 +53,7 @@ pub(super) struct Reader {
     intake: Intake,
     pipeline: Pipeline,
     health: Health,
+    login: Login,
     /// True until the partitions of a first start have their places.
     first: bool,
     /// How often in a row a log was found shorter than it was.
@@ -99,9 +103,15 @@ impl Reader {
             intake,
             pipeline,
             health,
+            login: Login::default(),
             first,
             doubts: 0,
         })
+    }
+
+    /// The same, with secrets that are read anew when the login is refused.
+    pub(super) fn renewing(self, renew: Option<Renew>) -> Self {
+        Self { login: Login::new(renew), ..self }
     }
 
     /// Reads until stopped or until the topic cannot be continued.
@@ -178,6 +188,10 @@ impl Reader {
         }
         if self.consumer.client().context().was_made_anew() {
             return Err(Halt::Failed(self.recreated("it got a new identity while it was read")));
+        }
+        if self.log_in_anew()? {
+            self.flush()?;
+            return Err(Halt::Again);
         }
         match self.consumer.client().context().view() {
             Some(view) => self.heed(&view),

@@ -142,7 +142,7 @@ impl Running {
         let listener = Arc::new(Listener::default());
         let stop = CancellationToken::new();
         let outlet = Outlet { batches: sender, reporter: listener.clone(), stop: stop.clone() };
-        let source = Box::new(KafkaSource::new(Arc::new(definition()), options).unwrap());
+        let source = Box::new(KafkaSource::new(Arc::new(definition()), options, None).unwrap());
         let task = tokio::spawn(source.run(resume, outlet));
         Self { batches, listener, stop, task, taken: Taken::default() }
     }
@@ -365,7 +365,7 @@ async fn a_full_channel_holds_the_reader_and_a_stop_frees_it() {
 #[test]
 fn wrong_settings_are_refused_before_anything_runs() {
     let refused = |more: &[(&str, &str)]| {
-        let error = KafkaSource::new(Arc::new(definition()), &options("127.0.0.1:1", more));
+        let error = KafkaSource::new(Arc::new(definition()), &options("127.0.0.1:1", more), None);
         error.err().expect("is refused").to_string()
     };
     let text = refused(&[("fetch.wait.max.ms", "soon")]);

@@ -39,6 +39,11 @@ pub(super) fn describe(settings: &Settings, code: Code, reason: &str) -> String 
     }
 }
 
+/// True when it is the login that is refused.
+pub(super) fn refuses_login(code: Code) -> bool {
+    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed)
+}
+
 /// How much an error tells about the cause: of several that come together the one that tells most is shown.
 pub(super) fn weight(code: Code) -> u8 {
     match code {

@@ -27,7 +27,7 @@ fn open(definition: &Arc<SourceDefinition>) -> Result<Opened, String> {
         OptionValue::Text(text) => Ok(text.clone()),
         OptionValue::Secret(name) => Err(SourceError::Setting(format!("no secret \"{name}\""))),
     };
-    open_source(definition, Path::new("/project"), &resolve, None).map_err(|error| error.to_string())
+    open_source(definition, Path::new("/project"), &resolve, None, None).map_err(|error| error.to_string())
 }
 
 #[track_caller]
@@ -128,7 +128,7 @@ fn kafka_options_are_the_connections_and_over_them_the_sources() {
     let postgres = ConnectionDefinition { kind: "postgres".to_string(), ..hub.clone() };
     let error = settings.with_connection(Some(&postgres)).unwrap_err().to_string();
     assert_eq!(error, "source bronze.orders: connection \"hub\" is to postgres, not to kafka");
-    let opened = open_source(&orders, Path::new("/project"), &resolve, Some(&hub));
+    let opened = open_source(&orders, Path::new("/project"), &resolve, Some(&hub), None);
     assert!(opened.map_err(|error| panic!("{error}")).is_ok_and(|opened| opened.inbox.is_none()));
 }
 

@@ -1,22 +1,29 @@
-//! Backfills between the waves: a slice, then a rest as long as it took, so that what is live has its turn.
+//! Backfills beside the waves: a slice, then a rest as long as it took. While a slice of a table is computed, waves leave that
+//! table alone; all others go on.
 
-use super::super::backfill::{BackfillRecord, Range, done_us, refresh_slice, shown, time_column};
+use super::super::backfill::{BackfillRecord, Range, Slice, done_us, refresh_slice, shown, time_column};
 use super::super::control::BackfillAsk;
 use super::super::model::Model;
+use super::super::streaming::Ground;
 use super::super::{Error, trigger};
 use super::Run;
-use crate::lake::chain;
+use crate::bronze::Stream;
+use crate::catalog::cut::Cut;
+use crate::engine::Engine;
+use crate::lake::{Lake, Snapshot, Table, TableName, chain};
 use crate::ops::clock;
 use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// A first slice, and the shortest.
 const SLICE_FIRST_US: i64 = 3_600_000_000;
 const SLICE_SHORTEST_US: i64 = 1_000_000;
-/// Slices become longer while they take less, and shorter when they take more.
-const SLICE_QUICK: Duration = Duration::from_millis(250);
-const SLICE_SLOW: Duration = Duration::from_secs(1);
+/// Slices become longer while they take less, and shorter when they take more: the table's own new rows wait for them.
+const SLICE_QUICK: Duration = Duration::from_millis(500);
+const SLICE_SLOW: Duration = Duration::from_secs(2);
 
 /// A backfill that runs.
 pub(super) struct Backfill {
@@ -24,7 +31,53 @@ pub(super) struct Backfill {
     slice_us: i64,
     failures: u32,
     /// When its next slice is due.
-    pub(super) due: DateTime<Utc>,
+    due: DateTime<Utc>,
+}
+
+/// A slice that is being computed.
+pub(super) struct Slicing {
+    backfill: Backfill,
+    to_us: i64,
+    as_of: DateTime<Utc>,
+    task: JoinHandle<(Duration, Result<Slice, Error>)>,
+}
+
+impl Slicing {
+    /// The table that the waves leave alone meanwhile.
+    pub(super) fn table(&self) -> &TableName {
+        &self.backfill.record.model
+    }
+}
+
+/// Resolves when the slice that is being computed is done.
+pub(super) async fn slice_done(slicing: &mut Option<Slicing>) -> (Duration, Result<Slice, Error>) {
+    let Some(slicing) = slicing else { return std::future::pending().await };
+    let stopped = |_| {
+        let table = slicing.backfill.record.model.clone();
+        (Duration::ZERO, Err(Error::Lake(crate::lake::Error::Stopped { table })))
+    };
+    (&mut slicing.task).await.unwrap_or_else(stopped)
+}
+
+/// What a slice is computed over: its own, since waves go on meanwhile.
+struct SliceGround {
+    lake: Arc<Lake>,
+    engine: Engine,
+    cut: Arc<Cut>,
+    snapshots: BTreeMap<TableName, Arc<Snapshot>>,
+    tables: BTreeMap<TableName, Arc<Table>>,
+    streams: Vec<Arc<Stream>>,
+    time: DateTime<Utc>,
+}
+
+impl SliceGround {
+    async fn take(&self, model: &Model, record: &BackfillRecord, slice: Range) -> Result<Slice, Error> {
+        let Self { lake, engine, cut, snapshots, tables, streams, time } = self;
+        let ground = Ground { lake, engine, cut, snapshots, tables, time: *time };
+        let column = time_column(model, &ground, streams).await?;
+        let names = (record.id.as_str(), column.as_str());
+        refresh_slice(model, &ground, names, slice, record.history_may_be_lost).await
+    }
 }
 
 impl Run {
@@ -91,72 +144,111 @@ impl Run {
         }
     }
 
-    /// A slice of the backfill that has waited longest, if one is due.
-    pub(super) async fn backfill(&mut self) {
-        let due = self.backfills.iter().enumerate().filter(|(_, backfill)| backfill.due <= self.wave_time);
-        let Some(place) = due.min_by_key(|(_, backfill)| backfill.due).map(|(place, _)| place) else {
+    /// True while a slice of a table is computed.
+    pub(super) fn is_sliced(&self, model: &TableName) -> bool {
+        self.slicing.as_ref().map(Slicing::table) == Some(model)
+    }
+
+    /// When the next slice is due; never while one is computed, whose end wakes the waves.
+    pub(super) fn slice_due(&self) -> Option<DateTime<Utc>> {
+        let due = self.backfills.iter().map(|backfill| backfill.due);
+        due.min().filter(|_| self.slicing.is_none())
+    }
+
+    /// Begins a slice of the backfill that has waited longest, if one is due and none is computed.
+    pub(super) fn begin_slice(&mut self) {
+        let now = clock::now();
+        if self.slice_due().is_none_or(|due| due > now) {
             return;
-        };
+        }
+        let due = self.backfills.iter().enumerate().min_by_key(|(_, backfill)| backfill.due);
+        let Some(place) = due.map(|(place, _)| place) else { return };
         let mut backfill = self.backfills.swap_remove(place);
         let model = self.waves.shape.models.iter().find(|model| model.name == backfill.record.model).cloned();
         let Some(model) = model else { return };
         if self.held_back.contains(&model.name) {
-            backfill.due = self.wave_time + chrono::Duration::seconds(1);
+            backfill.due = now + chrono::Duration::seconds(1);
             self.backfills.push(backfill);
             return;
         }
-        let started = clock::instant();
-        let outcome = self.take_slice(&model, &mut backfill).await;
-        let spent = started.elapsed();
-        let pause = match outcome {
-            Ok(()) => {
-                backfill.failures = 0;
-                backfill.record.error = None;
-                if spent < SLICE_QUICK {
-                    backfill.slice_us = backfill.slice_us.saturating_mul(2);
-                } else if spent > SLICE_SLOW {
-                    backfill.slice_us = (backfill.slice_us / 2).max(SLICE_SHORTEST_US);
+        let record = backfill.record.clone();
+        let to_us = record.range.to_us.min(record.done_us.saturating_add(backfill.slice_us));
+        let slice = Range { from_us: record.done_us, to_us };
+        let ground = SliceGround {
+            lake: Arc::clone(&self.waves.lake),
+            engine: self.waves.engine.clone(),
+            cut: Arc::new(self.cut(self.epoch)),
+            snapshots: self.snapshots(),
+            tables: self.tables.clone(),
+            streams: self.waves.shape.streams.clone(),
+            time: now,
+        };
+        let task = tokio::spawn(async move {
+            let started = clock::instant();
+            let taken = ground.take(&model, &record, slice).await;
+            (started.elapsed(), taken)
+        });
+        self.slicing = Some(Slicing { backfill, to_us, as_of: now, task });
+    }
+
+    /// Waits for the slice that is being computed.
+    pub(super) async fn finish_slice(&mut self) {
+        if self.slicing.is_some() {
+            let done = slice_done(&mut self.slicing).await;
+            self.take_slice(done);
+        }
+    }
+
+    /// Takes what a slice came to; it joins the next epoch.
+    pub(super) fn take_slice(&mut self, (spent, taken): (Duration, Result<Slice, Error>)) {
+        let Some(Slicing { mut backfill, to_us, as_of, .. }) = self.slicing.take() else { return };
+        let model = backfill.record.model.clone();
+        let pause = match taken {
+            Ok(done) => {
+                tracing::debug!(model = %model, to = shown(to_us), rows = done.taken, "a slice of a backfill");
+                backfill.take(&done, to_us, spent);
+                if let Some(refreshed) = done.refreshed {
+                    self.take_refreshed(&model, refreshed, as_of);
                 }
                 spent
             }
             Err(error) => {
-                backfill.failures = backfill.failures.saturating_add(1);
-                backfill.record.error = Some(chain(&error));
-                tracing::warn!(model = %model.name, error = chain(&error), "a slice of a backfill failed");
-                let is_lasting = matches!(error, Error::HistoryLost { .. } | Error::Backfill { .. });
-                if is_lasting {
-                    backfill.record.state = "failed";
-                }
+                tracing::warn!(model = %model, error = chain(&error), "a slice of a backfill failed");
+                backfill.fail(&error);
                 trigger::spread(trigger::backoff(backfill.failures), rand::random())
             }
         };
-        if backfill.record.done_us >= backfill.record.range.to_us {
-            backfill.record.state = "done";
-        }
         self.backfills_noted.push(backfill.record.clone());
         if backfill.record.state == "running" {
             backfill.due = clock::now() + chrono::Duration::from_std(pause).unwrap_or_default();
             self.backfills.push(backfill);
         }
     }
+}
 
-    async fn take_slice(&mut self, model: &Arc<Model>, backfill: &mut Backfill) -> Result<(), Error> {
-        let record = &mut backfill.record;
-        let to_us = record.range.to_us.min(record.done_us.saturating_add(backfill.slice_us));
-        let slice = Range { from_us: record.done_us, to_us };
-        let cut = Arc::new(self.cut(self.epoch));
-        let snapshots = self.snapshots();
-        let ground = self.ground(&cut, &snapshots);
-        let column = time_column(model, &ground, &self.waves.shape.streams).await?;
-        let names = (record.id.as_str(), column.as_str());
-        let done = refresh_slice(model, &ground, names, slice, record.history_may_be_lost).await?;
-        tracing::debug!(model = %model.name, to = shown(to_us), rows = done.taken, "a slice of a backfill");
+impl Backfill {
+    fn take(&mut self, done: &Slice, to_us: i64, spent: Duration) {
+        self.failures = 0;
+        if spent < SLICE_QUICK {
+            self.slice_us = self.slice_us.saturating_mul(2);
+        } else if spent > SLICE_SLOW {
+            self.slice_us = (self.slice_us / 2).max(SLICE_SHORTEST_US);
+        }
+        let record = &mut self.record;
+        record.error = None;
         record.done_us = to_us;
         record.rows_taken += done.taken;
         record.rows_made += done.made;
-        if let Some(refreshed) = done.refreshed {
-            self.take_refreshed(&model.name, refreshed, self.wave_time);
+        if record.done_us >= record.range.to_us {
+            record.state = "done";
         }
-        Ok(())
+    }
+
+    fn fail(&mut self, error: &Error) {
+        self.failures = self.failures.saturating_add(1);
+        self.record.error = Some(chain(error));
+        if matches!(error, Error::HistoryLost { .. } | Error::Backfill { .. }) {
+            self.record.state = "failed";
+        }
     }
 }

@@ -71,6 +71,7 @@ impl Run {
             asked: Asked::default(),
             replays: Replays::default(),
             backfills: Vec::new(),
+            slicing: None,
             backfills_noted: Vec::new(),
             unpublished,
         })

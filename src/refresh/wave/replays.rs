@@ -9,6 +9,10 @@ impl Run {
     /// Does what is asked of the streaming tables of a level.
     pub(super) async fn replay(&mut self, level: usize) {
         for model in self.levels[level].clone() {
+            // It is replayed once its slice is done.
+            if self.is_sliced(&model.name) {
+                continue;
+            }
             for ask in self.replays.take(&model.name) {
                 let started = clock::instant();
                 let cut = Arc::new(self.cut(self.epoch));

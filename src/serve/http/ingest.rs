@@ -5,7 +5,7 @@
 //! to push again.
 
 use super::{PROTOCOL, Peer, Refusal, Shared, admit};
-use crate::ingest::{Body as PushBody, Committed, Inbox, Push, PushOutcome};
+use crate::ingest::{Body as PushBody, Committed, Inbox, Push, PushOutcome, TurnedAway};
 use crate::serve::audit::Pushed;
 use crate::serve::incoming;
 use axum::Json;
@@ -118,10 +118,14 @@ async fn put(
     inbox: Arc<dyn Inbox>,
 ) -> Result<Taken, Refusal> {
     incoming::check_may(&state.readers, role, source).map_err(Refusal::forbidden)?;
-    let channel = channel?;
+    let Admitted { channel, body, room: _room } = match admitted(state, channel, headers, body).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            inbox.turned_away(turned_away(&refusal));
+            return Err(refusal);
+        }
+    };
     let exactly_once = channel.is_some();
-    let limit = state.readers.limits.push_bytes_max;
-    let (body, _room) = read_body(headers, body, limit, &state.room).await?;
     match inbox.push(Push { channel, body: PushBody::Text(body) }).await {
         PushOutcome::Taken { rows, rejected, committed } => Ok(Taken {
             rows,
@@ -142,6 +146,31 @@ async fn put(
         )
         .retry_after(RETRY_AFTER_SECONDS)),
         PushOutcome::Refused(why) => Err(Refusal::new(StatusCode::BAD_REQUEST, why)),
+    }
+}
+
+/// What of a push is there before its source takes it.
+struct Admitted {
+    channel: Option<(String, i64)>,
+    body: Bytes,
+    room: OwnedSemaphorePermit,
+}
+
+async fn admitted(
+    state: &Shared,
+    channel: Result<Option<(String, i64)>, Refusal>,
+    headers: &HeaderMap,
+    body: &mut BodyDataStream,
+) -> Result<Admitted, Refusal> {
+    let channel = channel?;
+    let (body, room) = read_body(headers, body, state.readers.limits.push_bytes_max, &state.room).await?;
+    Ok(Admitted { channel, body, room })
+}
+
+fn turned_away(refusal: &Refusal) -> TurnedAway<'_> {
+    match refusal.status {
+        StatusCode::TOO_MANY_REQUESTS => TurnedAway::Limit,
+        _ => TurnedAway::Refused(&refusal.error),
     }
 }
 

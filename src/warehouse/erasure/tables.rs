@@ -4,8 +4,9 @@ use super::{found, known_by};
 use crate::catalog::definer::Erased;
 use crate::catalog::project::{Model, Project};
 use crate::catalog::subject::{Told, Whereabouts};
+use crate::ingest::decode::CsvLayout;
 use crate::lake::{Error, Lake, Reworked, Table, TableName};
-use crate::quality::{blotted, set_apart, told, without};
+use crate::quality::{LOOKED_AT, blotted, set_apart, told, without};
 use crate::refresh::{ERASED_FROM, ERASED_ROWS, carry_over, consumed, hidden_tables};
 use anyhow::bail;
 use arrow::array::{BooleanArray, RecordBatch};
@@ -28,6 +29,8 @@ type Finds = Arc<dyn Fn(&RecordBatch) -> Result<BooleanArray, ArrowError> + Send
 pub(super) struct Tables {
     lake: Arc<Lake>,
     found: Whereabouts,
+    /// How the records of sources are laid out that are CSV.
+    layouts: Arc<BTreeMap<String, CsvLayout>>,
     /// The streaming tables, with the streams that they take.
     streaming: Vec<(TableName, Vec<TableName>)>,
     /// Every stored model.
@@ -73,7 +76,11 @@ impl Tables {
             [name.clone(), name.quarantine(), files]
         };
         let defined = tables.flat_map(beside).collect();
-        Self { lake: Arc::clone(lake), found, streaming: streaming.collect(), stored, defined }
+        let sources = project.sources.values();
+        let layouts =
+            sources.filter_map(|source| Some((source.name.to_string(), CsvLayout::of(source)?))).collect();
+        let (lake, layouts, streaming) = (Arc::clone(lake), Arc::new(layouts), streaming.collect());
+        Self { lake, found, layouts, streaming, stored, defined }
     }
 
     /// The rows of a person in each table.
@@ -196,11 +203,12 @@ impl Tables {
         for (beside, fields) in &self.found.apart {
             for table in self.open(&[beside.quarantine()]).await? {
                 let (fields, subject) = (fields.clone(), subject.to_string());
+                let layouts = Arc::clone(&self.layouts);
                 places.push(Place {
                     table,
-                    columns: vec!["raw".to_string()],
+                    columns: LOOKED_AT.map(str::to_string).to_vec(),
                     by: "raw".to_string(),
-                    finds: Arc::new(move |rows| set_apart(rows, &fields, &subject)),
+                    finds: Arc::new(move |rows| set_apart(rows, &fields, &subject, &layouts)),
                     follows: false,
                 });
             }
@@ -223,7 +231,10 @@ impl Tables {
             }
             let (told_by, fields) = (columns.clone(), fields.clone());
             let finds: Finds = match of_records {
-                true => Arc::new(move |rows| set_apart(rows, &fields, &subject)),
+                true => {
+                    let layouts = Arc::clone(&self.layouts);
+                    Arc::new(move |rows| set_apart(rows, &fields, &subject, &layouts))
+                }
                 false => Arc::new(move |rows| told(rows, &told_by, &subject)),
             };
             let by = if of_records { "raw".to_string() } else { known_by(&columns) };

@@ -30,6 +30,8 @@ pub(super) fn sources_schema() -> SchemaRef {
         ("last_event_at", timestamp()),
         ("last_commit_at", timestamp()),
         ("watermark", timestamp()),
+        ("pushes_limited", LONG),
+        ("last_limited_at", timestamp()),
     ])
 }
 
@@ -46,6 +48,7 @@ pub(super) fn ingest_log_schema() -> SchemaRef {
         ("bytes", LONG),
         ("outcome", TEXT),
         ("error", TEXT),
+        ("attempts", LONG),
     ])
 }
 
@@ -201,6 +204,7 @@ pub(super) fn quarantine_schema() -> SchemaRef {
         ("state", TEXT),
         ("definition_hash", TEXT),
         ("quarantined_at", timestamp()),
+        ("untraced_because", TEXT),
     ])
 }
 

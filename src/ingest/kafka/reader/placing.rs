@@ -54,6 +54,7 @@ impl Reader {
                 Err(Misplaced::Text(text)) => self.health.trouble(&text),
             }
             self.sleep(backoff)?;
+            self.log_in_anew()?;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
