@@ -3,13 +3,13 @@
 //! The first failure for a reason is told at once, those that repeat it counted, with pauses that double to a minute: what
 //! fails ten times a second fills no log.
 
+use crate::ops::retry::backoff;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// First and longest pause between two that are told.
-const PAUSE_FIRST: Duration = Duration::from_secs(1);
-const PAUSE_LONGEST: Duration = Duration::from_secs(60);
+/// A reason that has not come again for so long begins anew.
+const FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// Reasons that are told apart; what fails for more of them at a time counts as one.
 const REASONS_MAX: usize = 64;
@@ -40,12 +40,6 @@ struct Reason {
     due: Option<Instant>,
 }
 
-/// How long what has failed so often waits.
-pub(super) fn pause(failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(PAUSE_LONGEST.as_secs().ilog2() + 1);
-    PAUSE_FIRST.saturating_mul(1 << doublings).min(PAUSE_LONGEST)
-}
-
 impl FailedLoads {
     /// A load has failed.
     pub(super) fn note(&mut self, error: &str, now: DateTime<Utc>) {
@@ -60,15 +54,14 @@ impl FailedLoads {
 
     /// What is due to be told.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<FailedLoad> {
-        // A reason that has not come again begins anew.
         self.reasons.retain(|_, reason| {
-            reason.untold.is_some() || reason.due.is_some_and(|due| now < due + PAUSE_LONGEST)
+            reason.untold.is_some() || reason.due.is_some_and(|due| now < due + FORGOTTEN)
         });
         let due = self.reasons.values_mut().filter(|reason| reason.due.is_none_or(|due| due <= now));
         due.filter_map(|reason| {
             let load = reason.untold.take()?;
             reason.told = reason.told.saturating_add(1);
-            reason.due = Some(now + pause(reason.told));
+            reason.due = Some(now + backoff(reason.told));
             Some(load)
         })
         .collect()
@@ -111,13 +104,13 @@ mod tests {
         loads.note("away", at);
         loads.note("refused", at);
         assert_eq!(told(loads.take_due(start)), [(1, "refused".to_string())]);
-        assert_eq!(told(loads.take_due(start + PAUSE_FIRST)), [(1, "away".to_string())]);
-        let later = start + PAUSE_LONGEST * 3;
+        assert_eq!(told(loads.take_due(start + backoff(1))), [(1, "away".to_string())]);
+        let later = start + FORGOTTEN * 3;
         assert_eq!(loads.take_due(later), []);
         loads.note("away", at);
         assert_eq!(loads.take_due(later).len(), 1);
         loads.note("away", at);
-        assert_eq!(loads.take_due(later + PAUSE_FIRST).len(), 1, "its pauses began anew");
+        assert_eq!(loads.take_due(later + backoff(1)).len(), 1, "its pauses began anew");
     }
 
     #[test]
@@ -128,11 +121,5 @@ mod tests {
         let rows = told(loads.take_due(start));
         assert_eq!(rows.len(), REASONS_MAX + 1);
         assert_eq!(rows[0], (10_000 - 64, "record 9999".to_string()));
-    }
-
-    #[test]
-    fn pauses_double_to_a_minute() {
-        let pauses = [1, 2, 3, 6, 7, u32::MAX].map(|failures| pause(failures).as_secs());
-        assert_eq!(pauses, [1, 2, 4, 32, 60, 60]);
     }
 }

@@ -1,8 +1,9 @@
 //! How a source is doing, as `sluice.sources` shows it.
 
-use super::failed_loads::{FailedLoad, FailedLoads, pause};
+use super::failed_loads::{FailedLoad, FailedLoads};
 use crate::ingest::Reporter;
 use crate::ops::clock;
+use crate::ops::retry::backoff;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -200,7 +201,7 @@ impl Reporter for StatusCell {
         trouble.error = message.to_string();
         if trouble.counts_from <= now {
             trouble.failures = trouble.failures.saturating_add(1);
-            trouble.counts_from = now + pause(trouble.failures);
+            trouble.counts_from = now + backoff(trouble.failures);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::ingest::{Batch, Committed, FileProgress, Position, Rejected};
 use crate::lake::{Commit, DataFile, Effort, Error, Snapshot, Table, TableName, chain};
 use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
+use crate::ops::retry::spread;
 use crate::quality::ApartState;
 use crate::sql::table_schema;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -100,8 +101,7 @@ pub async fn run_writer(
                     failures = failures.saturating_add(1);
                     status.commit_failed(reason, failures);
                     tokio::select! {
-                        // What failed together is not tried again together.
-                        () = tokio::time::sleep(pause.mul_f64(1.0 - rand::random::<f64>() / 4.0)) => {}
+                        () = tokio::time::sleep(spread(pause, rand::random())) => {}
                         () = abandon.cancelled() => return,
                     }
                     pause = (pause * 2).min(RETRY_LONGEST);

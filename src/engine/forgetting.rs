@@ -36,7 +36,7 @@ use datafusion::physical_plan::{
 use std::fmt;
 use std::sync::Arc;
 
-/// Hides what does not hold in padded rows. Has to come before sorts and partitions are decided.
+/// Hides what does not hold above an operator. Has to come before sorts and partitions are decided.
 #[derive(Debug)]
 pub(super) struct Forgetting;
 

@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod failpoint;
 pub mod opaque;
+pub mod retry;
 pub mod secret;
 pub mod shutdown;

@@ -11,7 +11,7 @@ use super::{Error, recompute, trigger};
 use crate::catalog::cut::{Cut, Freshness};
 use crate::engine::Engine;
 use crate::lake::{Lake, Table, TableName, chain};
-use crate::ops::clock;
+use crate::ops::{clock, retry};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ impl Lane {
                     consumed = self.model.consumed();
                     base = None;
                     failures = failures.saturating_add(1);
-                    trigger::spread(trigger::backoff(failures), rand::random())
+                    retry::spread(retry::backoff(failures), rand::random())
                 }
             };
             let report = LaneReport {

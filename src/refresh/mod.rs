@@ -81,7 +81,7 @@ pub use explain::{explain, why_not};
 pub use model::{
     Model, ModelStatus, Reads, RefreshRecord, StatusBoard, consumed, definition_id, hidden_tables, open_model,
 };
-pub use trigger::{backoff, next_due, spread};
+pub use trigger::next_due;
 pub use unit_test::{Subject, Tested, unit_test_failure};
 pub use verify::{EXAMPLES_MAX, Verified};
 pub use wave::{ForeignTable, Shape, WaveSettings, Waves, run_waves};

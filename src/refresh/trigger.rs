@@ -3,11 +3,6 @@
 use crate::sql::Trigger;
 use chrono::{DateTime, Utc};
 use std::str::FromStr as _;
-use std::time::Duration;
-
-/// First and longest pause after a failed refresh.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-const RETRY_LONGEST: Duration = Duration::from_secs(60);
 
 /// The earliest time of the next refresh, given that something changed. `None`: at once.
 pub fn next_due(trigger: &Trigger, last: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
@@ -30,19 +25,6 @@ pub(super) fn next_try(
     next_due(trigger, last).max(retry)
 }
 
-/// The pause after `failures` failures in a row: doubling, bounded.
-pub fn backoff(failures: u32) -> Duration {
-    let doubled =
-        RETRY_FIRST.saturating_mul(1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
-    doubled.min(RETRY_LONGEST)
-}
-
-/// A pause made shorter by chance, `chance` being of 0 to 1, by a quarter at most: what failed together is not tried
-/// again together.
-pub fn spread(pause: Duration, chance: f64) -> Duration {
-    pause.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 4.0)
-}
-
 fn next_cron(expression: &str, zone: &str, last: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let cron = croner::Cron::from_str(expression).ok()?;
     let zone: chrono_tz::Tz = zone.parse().ok()?;
@@ -53,6 +35,7 @@ fn next_cron(expression: &str, zone: &str, last: DateTime<Utc>) -> Option<DateTi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -79,19 +62,5 @@ mod tests {
         assert_eq!(next_try(&at_once, Some(last), None), Some(last));
         let hourly = Trigger::Every(Duration::from_secs(3600));
         assert_eq!(next_try(&hourly, Some(last), Some(retry)), Some(at("2026-03-28T13:00:00Z")));
-    }
-
-    #[test]
-    fn backoff_doubles_to_a_minute() {
-        assert_eq!(backoff(1), Duration::from_secs(1));
-        assert_eq!(backoff(3), Duration::from_secs(4));
-        assert_eq!(backoff(100), Duration::from_secs(60));
-    }
-
-    #[test]
-    fn pauses_are_spread_by_a_quarter_at_most() {
-        assert_eq!(spread(Duration::from_secs(4), 0.0), Duration::from_secs(4));
-        assert_eq!(spread(Duration::from_secs(4), 0.5), Duration::from_millis(3500));
-        assert_eq!(spread(Duration::from_secs(4), 1.0), Duration::from_secs(3));
     }
 }

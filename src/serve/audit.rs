@@ -81,7 +81,11 @@ impl AuditLog {
 
     /// A push that begins now.
     pub(super) fn pushed(&self, push: Pushed<'_>) -> Audited {
-        let Pushed { role, address, protocol, statement, table } = push;
+        let Pushed { role, address, protocol, said, channel, table } = push;
+        let statement = match channel {
+            Some((channel, token)) => format!("{said} (channel {channel}, token {token})"),
+            None => said,
+        };
         let record = AuditRecord {
             at: clock::now(),
             role: role.to_string(),
@@ -107,8 +111,10 @@ pub(super) struct Pushed<'a> {
     pub(super) address: IpAddr,
     /// Over which protocol.
     pub(super) protocol: &'static str,
-    /// What is asked for, and as what.
-    pub(super) statement: String,
+    /// What is asked for.
+    pub(super) said: String,
+    /// The sender's channel and token.
+    pub(super) channel: Option<&'a (String, i64)>,
     /// The table that the rows are for.
     pub(super) table: String,
 }

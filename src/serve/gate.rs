@@ -63,9 +63,7 @@ impl Credentials {
         let (user, password) = text.split_once(':').ok_or_else(malformed)?;
         Ok(Self::Basic { user: user.to_string(), password: password.to_string() })
     }
-}
 
-impl Credentials {
     /// Who the caller says to be; nobody without a name.
     pub(crate) fn user(&self) -> &str {
         match self {

@@ -7,8 +7,9 @@
 //! PURGE     nothing else runs    files, log and memory of what was go; looked through once more: the certificate
 //! ```
 //!
-//! What is said of the person in definitions is looked after first (`definitions`). The first phase and the last change what others count on (a streaming table's input loses rows, versions lose their
-//! files), so they are done while the warehouse starts anew, before anything that runs has opened a table.
+//! What is said of the person in definitions is looked after first (`definitions`). The first phase and the last change what
+//! others count on (a streaming table's input loses rows, versions lose their files), so they are done while the warehouse
+//! starts anew, before anything that runs has opened a table.
 
 mod definitions;
 mod tables;

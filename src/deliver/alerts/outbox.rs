@@ -1,7 +1,7 @@
 //! The messages that a target is still to be told, in their order. Pure.
 
 use super::message::Message;
-use crate::refresh::{backoff, spread};
+use crate::ops::retry::{backoff, spread};
 use chrono::{DateTime, Utc};
 use std::collections::VecDeque;
 use std::sync::Arc;

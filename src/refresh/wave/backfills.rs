@@ -1,17 +1,17 @@
 //! Backfills beside the waves: a slice, then a rest as long as it took. While a slice of a table is computed, waves leave that
 //! table alone; all others go on.
 
+use super::super::Error;
 use super::super::backfill::{BackfillRecord, Range, Slice, done_us, refresh_slice, shown, time_column};
 use super::super::control::BackfillAsk;
 use super::super::model::Model;
 use super::super::streaming::Ground;
-use super::super::{Error, trigger};
 use super::Run;
 use crate::bronze::Stream;
 use crate::catalog::cut::Cut;
 use crate::engine::Engine;
 use crate::lake::{Lake, Snapshot, Table, TableName, chain};
-use crate::ops::clock;
+use crate::ops::{clock, retry};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -215,7 +215,7 @@ impl Run {
             Err(error) => {
                 tracing::warn!(model = %model, error = chain(&error), "a slice of a backfill failed");
                 backfill.fail(&error);
-                trigger::spread(trigger::backoff(backfill.failures), rand::random())
+                retry::spread(retry::backoff(backfill.failures), rand::random())
             }
         };
         self.backfills_noted.push(backfill.record.clone());

@@ -1,14 +1,15 @@
 //! What refreshes come to: rows that stand from now on, or a failure that leaves the last good ones.
 
+use super::super::Error;
 use super::super::control::Extent;
 use super::super::lane::LaneReport;
 use super::super::model::{Model, ModelStatus, RefreshRecord};
 use super::super::standing::Standing;
 use super::super::streaming::Refreshed;
-use super::super::{Error, trigger};
 use super::{Run, Setback};
 use crate::catalog::cut::Freshness;
 use crate::lake::{TableName, chain};
+use crate::ops::retry;
 use crate::quality::Verdict;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -37,7 +38,7 @@ impl Run {
             Err(error) => {
                 let failures = self.setbacks.get(&model.name).map_or(0, |s| s.failures) + 1;
                 let pause =
-                    chrono::Duration::from_std(trigger::spread(trigger::backoff(failures), rand::random()))
+                    chrono::Duration::from_std(retry::spread(retry::backoff(failures), rand::random()))
                         .unwrap_or_default();
                 self.setbacks
                     .insert(model.name.clone(), Setback { failures, retry_at: self.wave_time + pause });

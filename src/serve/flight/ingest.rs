@@ -38,13 +38,14 @@ pub(super) async fn audited(
 ) -> Result<i64, Status> {
     let table = format!("{}.{}", command.schema.as_deref().unwrap_or(SCHEMA), command.table);
     let channel = channel(metadata);
-    let statement = match &channel {
-        Ok(Some((channel, token))) => format!("INGEST {table} (channel {channel}, token {token})"),
-        _ => format!("INGEST {table}"),
-    };
-    let push =
-        Pushed { role: &caller.user, address: caller.address.ip(), protocol: PROTOCOL, statement, table };
-    let audited = readers.audit.pushed(push);
+    let audited = readers.audit.pushed(Pushed {
+        role: &caller.user,
+        address: caller.address.ip(),
+        protocol: PROTOCOL,
+        said: format!("INGEST {table}"),
+        channel: channel.as_ref().ok().and_then(Option::as_ref),
+        table,
+    });
     let taken = ingest(readers, &caller.user, command, channel, stream).await;
     audited.end_with(taken.as_ref().err().map(|failed| failed.code));
     taken.map_err(|failed| failed.status)

@@ -81,20 +81,13 @@ async fn take(
         role: &role,
         address: peer.0.ip(),
         protocol: PROTOCOL,
-        statement: said(&source, channel.as_ref().ok().and_then(Option::as_ref)),
+        said: format!("POST /ingest/{source}"),
+        channel: channel.as_ref().ok().and_then(Option::as_ref),
         table: format!("{}.{source}", incoming::SCHEMA),
     });
     let taken = put(state, &role, &source, (headers, body), channel, inbox).await;
     audited.end_with(taken.as_ref().err().map(sqlstate));
     taken
-}
-
-/// A push as the audit log tells it.
-fn said(source: &str, channel: Option<&(String, i64)>) -> String {
-    match channel {
-        Some((channel, token)) => format!("POST /ingest/{source} (channel {channel}, token {token})"),
-        None => format!("POST /ingest/{source}"),
-    }
 }
 
 /// What the other protocols would say.
