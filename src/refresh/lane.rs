@@ -1,6 +1,5 @@
 //! A materialized view's lane, or a change feed's: it is refreshed beside the waves and joins an epoch when done, so
-//! that one slow view
-//! never holds up the rest.
+//! that one slow view never holds up the rest.
 
 use super::control::{Ask, Asks, Extent};
 use super::incremental::{self, Attempt, Base};
@@ -54,6 +53,63 @@ pub(super) struct Lane {
     pub(super) stop: CancellationToken,
 }
 
+/// What a lane does next.
+enum Step {
+    /// Whoever asked is told why not.
+    Refuse(Error),
+    /// Until there is a newer cut, or so long.
+    Wait(Duration),
+    /// So long, whatever cuts come.
+    Rest(Duration),
+    Refresh,
+}
+
+/// How far a lane has come.
+struct Progress {
+    /// A version that a kill kept out of the last epoch is nobody's news: the view is gone over once, and reported.
+    is_published: bool,
+    consumed: BTreeMap<TableName, i64>,
+    /// The cut that `consumed` is of: its tables are the old versions that changes are derived from.
+    base: Option<Arc<Cut>>,
+    /// When it was last refreshed. What has failed stays due, whatever its schedule.
+    last: Option<DateTime<Utc>>,
+    /// The first cut that it has not followed, and since when.
+    due: Option<(Arc<Cut>, Instant)>,
+    failures: u32,
+}
+
+impl Progress {
+    fn new(model: &Model, is_published: bool) -> Self {
+        let consumed = if is_published { model.consumed() } else { BTreeMap::new() };
+        Self { is_published, consumed, base: None, last: None, due: None, failures: 0 }
+    }
+
+    /// Takes in how a refresh over `cut` ended.
+    fn take_in(&mut self, model: &Model, cut: &Arc<Cut>, result: &Result<Refreshed, Error>) {
+        self.due = None;
+        match result {
+            Ok(done) => {
+                self.is_published = true;
+                self.consumed = done.consumed.clone();
+                self.base = Some(Arc::clone(cut));
+                self.last = Some(clock::now());
+                self.failures = 0;
+            }
+            Err(_) => {
+                // Only the table knows whether a commit that looked failed has landed.
+                self.consumed = model.consumed();
+                self.base = None;
+                self.failures = self.failures.saturating_add(1);
+            }
+        }
+    }
+
+    /// How long what has failed waits.
+    fn backoff(&self) -> Option<Duration> {
+        (self.failures > 0).then(|| retry::spread(retry::backoff(self.failures), rand::random()))
+    }
+}
+
 impl Lane {
     /// Runs until stopped.
     pub(super) async fn run(mut self) {
@@ -65,101 +121,97 @@ impl Lane {
     }
 
     async fn follow(&mut self) {
-        // A version that a kill kept out of the last epoch is nobody's news: the view is gone over once, and reported.
-        let mut is_published = self.is_published().await;
-        let mut consumed = if is_published { self.model.consumed() } else { BTreeMap::new() };
-        // The cut that `consumed` is of: its tables are the old versions that changes are derived from.
-        let mut base: Option<Arc<Cut>> = None;
-        let mut last: Option<DateTime<Utc>> = None;
-        // The first cut that it has not followed, and since when.
-        let mut due: Option<(Arc<Cut>, Instant)> = None;
-        let mut failures = 0u32;
+        let mut progress = Progress::new(&self.model, self.is_published().await);
         loop {
             let cut = Arc::clone(&self.cuts.borrow_and_update());
-            let moved = !is_published || !self.model.is_up_to(&cut, &consumed) || self.model.is_outdated();
-            let clock_owes = self.depends_on_clock
-                && last.is_none_or(|last| (clock::now() - last).to_std().unwrap_or_default() >= CLOCK_PERIOD);
-            let is_asked = self.asks.are_there();
-            let waits = self.waits(&cut);
-            if is_asked && let Some(error) = waits {
-                self.asks.refuse(error);
-                continue;
-            }
-            if !(moved || clock_owes || is_asked) || waits.is_some() {
-                let pause = if self.depends_on_clock { CLOCK_PERIOD } else { Duration::MAX };
-                if !self.wait(pause).await {
-                    return;
+            let goes_on = match self.next(&mut progress, &cut) {
+                Step::Refuse(error) => {
+                    self.asks.refuse(error);
+                    true
                 }
-                continue;
-            }
-            if let Some(wait) = trigger::next_due(&self.model.trigger, last)
-                .and_then(|due| (due - clock::now()).to_std().ok())
-                .filter(|wait| !wait.is_zero() && !is_asked)
-            {
-                self.rest(wait).await;
-                continue;
-            }
-            let (since, began) = due.get_or_insert_with(|| (Arc::clone(&cut), clock::instant()));
-            let gathering = GATHER_MAX.saturating_sub(began.elapsed());
-            let is_settled = || self.maintained.is_settled(&self.model.name, since, &cut);
-            if !is_asked && !gathering.is_zero() && !is_settled() {
-                if !self.wait(gathering).await {
-                    return;
+                Step::Wait(pause) => self.wait(pause).await,
+                Step::Rest(pause) => {
+                    self.rest(pause).await;
+                    true
                 }
-                continue;
-            }
-            let Ok(_permit) = self.permits.acquire().await else { return };
-            // The cut may have moved on while waiting for a turn: the newest is computed.
-            let mut cut = Arc::clone(&self.cuts.borrow_and_update());
-            if self.depends_on_clock {
-                // Time passes although no epoch comes.
-                cut = Arc::new(Cut { wave_time: clock::now(), ..Cut::clone(&cut) });
-            }
-            due = None;
-            let asks = self.asks.take();
-            let is_full = asks.iter().any(|ask| ask.extent > Extent::Changes);
-            let started = clock::instant();
-            let result = self.refresh(&cut, &consumed, base.as_ref(), is_full).await;
-            let spent = started.elapsed();
-            let pause = match &result {
-                Ok(done) => {
-                    // What has failed stays due, whatever its schedule.
-                    last = Some(clock::now());
-                    consumed = done.consumed.clone();
-                    base = Some(Arc::clone(&cut));
-                    is_published = true;
-                    failures = 0;
-                    // As long a rest as the work took: views never take more than half of the processors.
-                    spent
-                }
-                Err(_) => {
-                    // Only the table knows whether a commit that looked failed has landed.
-                    consumed = self.model.consumed();
-                    base = None;
-                    failures = failures.saturating_add(1);
-                    retry::spread(retry::backoff(failures), rand::random())
-                }
+                Step::Refresh => self.take_turn(&mut progress).await,
             };
-            let report = LaneReport {
-                model: self.model.name.clone(),
-                as_of: cut.wave_time,
-                seconds: spent.as_secs_f64(),
-                result,
-                asks,
-            };
-            drop(_permit);
-            let is_rejected = matches!(report.result, Err(Error::Rejected { .. }));
-            if self.reports.send(report).await.is_err() {
+            if !goes_on {
                 return;
             }
-            if is_rejected {
-                // The same rows would be rejected again.
-                self.rest(spent).await;
-                self.rest_until_moved(&cut, pause).await;
-            } else {
-                self.rest(pause).await;
-            }
         }
+    }
+
+    /// What to do now that `cut` is the newest.
+    fn next(&mut self, progress: &mut Progress, cut: &Arc<Cut>) -> Step {
+        let is_asked = self.asks.are_there();
+        match self.waits(cut) {
+            Some(error) if is_asked => return Step::Refuse(error),
+            None if is_asked => return Step::Refresh,
+            None if self.is_due(progress, cut) => {}
+            _ => return Step::Wait(if self.depends_on_clock { CLOCK_PERIOD } else { Duration::MAX }),
+        }
+        let due = trigger::next_due(&self.model.trigger, progress.last);
+        if let Some(wait) =
+            due.and_then(|due| (due - clock::now()).to_std().ok()).filter(|wait| !wait.is_zero())
+        {
+            return Step::Rest(wait);
+        }
+        let (since, began) = progress.due.get_or_insert_with(|| (Arc::clone(cut), clock::instant()));
+        let gathering = GATHER_MAX.saturating_sub(began.elapsed());
+        if gathering.is_zero() || self.maintained.is_settled(&self.model.name, since, cut) {
+            return Step::Refresh;
+        }
+        Step::Wait(gathering)
+    }
+
+    /// True when something has moved that the rows are made of, or time has.
+    fn is_due(&self, progress: &Progress, cut: &Cut) -> bool {
+        let has_rested =
+            |last: DateTime<Utc>| (clock::now() - last).to_std().unwrap_or_default() >= CLOCK_PERIOD;
+        !progress.is_published
+            || !self.model.is_up_to(cut, &progress.consumed)
+            || self.model.is_outdated()
+            || self.depends_on_clock && progress.last.is_none_or(has_rested)
+    }
+
+    /// Refreshes when it is this lane's turn, reports, and rests; false when nobody listens any more.
+    async fn take_turn(&mut self, progress: &mut Progress) -> bool {
+        let Ok(permit) = self.permits.acquire().await else { return false };
+        // The cut may have moved on while waiting for a turn: the newest is computed.
+        let mut cut = Arc::clone(&self.cuts.borrow_and_update());
+        if self.depends_on_clock {
+            // Time passes although no epoch comes.
+            cut = Arc::new(Cut { wave_time: clock::now(), ..Cut::clone(&cut) });
+        }
+        let asks = self.asks.take();
+        let is_full = asks.iter().any(|ask| ask.extent > Extent::Changes);
+        let started = clock::instant();
+        let result = self.refresh(&cut, progress, is_full).await;
+        let spent = started.elapsed();
+        drop(permit);
+        progress.take_in(&self.model, &cut, &result);
+        let is_rejected = matches!(result, Err(Error::Rejected { .. }));
+        let report = LaneReport {
+            model: self.model.name.clone(),
+            as_of: cut.wave_time,
+            seconds: spent.as_secs_f64(),
+            result,
+            asks,
+        };
+        if self.reports.send(report).await.is_err() {
+            return false;
+        }
+        // As long a rest as the work took: views never take more than half of the processors.
+        let pause = progress.backoff().unwrap_or(spent);
+        if is_rejected {
+            // The same rows would be rejected again.
+            self.rest(spent).await;
+            self.rest_until_moved(&cut, pause).await;
+        } else {
+            self.rest(pause).await;
+        }
+        true
     }
 
     /// True when the last epoch has the newest refresh: what upkeep has folded since holds the same rows.
@@ -206,14 +258,9 @@ impl Lane {
     }
 
     /// Computes the changes where that can be done, else the whole view.
-    async fn refresh(
-        &self,
-        cut: &Arc<Cut>,
-        consumed: &BTreeMap<TableName, i64>,
-        base: Option<&Arc<Cut>>,
-        is_full: bool,
-    ) -> Result<Refreshed, Error> {
-        let base = Base { lake: &self.lake, tables: &self.tables, consumed, cut: base };
+    async fn refresh(&self, cut: &Arc<Cut>, progress: &Progress, is_full: bool) -> Result<Refreshed, Error> {
+        let Progress { consumed, base, .. } = progress;
+        let base = Base { lake: &self.lake, tables: &self.tables, consumed, cut: base.as_ref() };
         if self.model.why_not.get().is_none() {
             let why_not = incremental::why_not(&self.model.outline(), &self.engine, cut).await?;
             self.model.why_not.get_or_init(|| why_not);

@@ -18,6 +18,11 @@ use chrono::DateTime;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often it is looked, and journals are written.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// The query behind `sluice.incidents`: an incident is noted when it opens, when there is news of it, when it closes.
 pub(super) const QUERY: &str = "SELECT id, object, kind, opened_at, max(closed_at) AS closed_at, max(attempts) AS attempts, \
@@ -39,8 +44,22 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// Looks, and writes the journals, until stopped.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return self.log_failed_loads(true),
+                () = tokio::time::sleep(PERIOD) => {
+                    self.look();
+                    self.log_failed_loads(false);
+                    self.journals.flush().await;
+                }
+            }
+        }
+    }
+
     /// Notes what has changed.
-    pub(super) fn look(&self) {
+    fn look(&self) {
         let models = self.board.all().into_iter();
         let models = models.map(|(name, status)| (name.to_string(), health_of_model(status)));
         let sources = self.sources.iter();
@@ -73,7 +92,7 @@ impl Watch {
     }
 
     /// Notes loads that failed before there was anything to commit; all of them before nothing more is noted.
-    pub(super) fn log_failed_loads(&self, is_last: bool) {
+    fn log_failed_loads(&self, is_last: bool) {
         for source in self.sources.iter() {
             for load in source.status.take_failed_loads(is_last) {
                 self.journals.note_load(&LoadRecord::failed(&source.definition.name, load));
