@@ -10,17 +10,18 @@
 use super::Error;
 use super::apply::{Applied, Target, apply};
 use super::continued::{continued, of_feed};
+use super::cost::Task;
 use super::derive::{self, Source, Sources, Split, ruled};
 use super::evaluate::Evaluator;
 use super::ground::{Ground, SMALL_ROWS, gather};
 use super::judge::Bench;
-use super::model::{Model, Outline, RefreshRecord};
+use super::model::{Model, Outline, RefreshRecord, files_in};
 use super::output::judge_all;
 use super::streaming::Refreshed;
 use super::ways::{Way, derive_for, drops_rows, of_change, of_first, of_keys, of_merge};
 use crate::catalog::cut::{Cut, RelationKind};
 use crate::engine::{Engine, logical_plan};
-use crate::lake::{self, FilesProvider, Lake, Table, TableDefinition, TableKind, TableName};
+use crate::lake::{self, Lake, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
 use crate::ops::opaque::Opaque;
@@ -31,7 +32,6 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalTableSource, TableSource};
 use parking_lot::Mutex;
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -76,8 +76,8 @@ pub(super) async fn refresh(
         Ok(chain) => chain,
         Err(why) => return Ok(Attempt::Refused(why)),
     };
-    let changed_rows = weighed(model, &base, cut).await?;
-    if let Some(why) = changed_rows.and_then(|rows| model.past.lock().why_whole(rows)) {
+    let task = weighed(model, &base, cut).await?;
+    if let Some(why) = task.as_ref().and_then(|task| model.past.lock().why_whole(task)) {
         return Ok(Attempt::Refused(why));
     }
     let evaluator = Evaluator::new(&state, &model.plans);
@@ -133,10 +133,11 @@ pub(super) async fn refresh(
         }
     };
     failpoint::pass(Point::ViewCommitted, || model.name.to_string());
-    if let Some(rows) = changed_rows.filter(|rows| mode != "recompute" && *rows > 0) {
-        model.past.lock().took_change(rows, started.elapsed().as_secs_f64());
-    }
     rows_compared += applied.rows_compared;
+    let rows_read = evaluator.rows_read() + rows_compared;
+    if let Some(task) = task.filter(|task| mode != "recompute" && task.changed_rows > 0) {
+        model.past.lock().took_change(&task, rows_read, started.elapsed().as_secs_f64());
+    }
     Ok(Attempt::Done(Box::new(Refreshed {
         snapshot: applied.snapshot,
         quarantine: None,
@@ -147,7 +148,7 @@ pub(super) async fn refresh(
             model: model.name.clone(),
             mode,
             reason: std::iter::once(reason).chain(below).collect::<Vec<_>>().join("; "),
-            rows_read: i64::try_from(evaluator.rows_read() + rows_compared).unwrap_or(i64::MAX),
+            rows_read: i64::try_from(rows_read).unwrap_or(i64::MAX),
             rows_inserted: applied.inserted,
             rows_deleted: applied.deleted,
             seconds: started.elapsed().as_secs_f64(),
@@ -158,24 +159,26 @@ pub(super) async fn refresh(
     })))
 }
 
-/// How many rows of a model's inputs have changed; `None` when that is not weighed, by its policy or for small inputs.
-async fn weighed(model: &Model, base: &Base<'_>, cut: &Cut) -> Result<Option<u64>, Error> {
-    let inputs = model.versions_in(cut).into_iter();
-    let inputs =
-        inputs.filter_map(|(name, to)| Some((base.tables.get(&name)?, *base.consumed.get(&name)?, to)));
-    let inputs: Vec<_> = inputs.map(|(table, from, to)| (table, table.snapshot(), from, to)).collect();
-    let all_rows: u64 = inputs.iter().map(|(_, snapshot, ..)| snapshot.rows().unwrap_or_default()).sum();
-    if model.policy != RefreshPolicy::Auto || all_rows <= SMALL_ROWS {
+/// What a refresh has before it; `None` when that is not weighed, by the view's policy or for small inputs.
+async fn weighed(model: &Model, base: &Base<'_>, cut: &Cut) -> Result<Option<Task>, Error> {
+    let mut task = Task { all_rows: model.rows_in(cut), ..Task::default() };
+    if model.policy != RefreshPolicy::Auto || task.all_rows <= SMALL_ROWS {
         return Ok(None);
     }
-    let mut changed_rows = 0;
-    for (table, snapshot, from, to) in inputs.into_iter().filter(|(.., from, to)| from < to) {
+    for (name, to) in model.versions_in(cut) {
+        let (Some(table), Some(from)) = (base.tables.get(&name), base.consumed.get(&name)) else { continue };
+        if *from >= to {
+            continue;
+        }
         // What cannot be told is refused, with its reason, further on.
-        let changes = table.changes(from, to).await?;
-        let (came, went) = changes.and_then(|changes| changes.rows(&snapshot)).unwrap_or_default();
-        changed_rows += came + went;
+        let changes = table.changes(*from, to).await?;
+        let (came, went) = changes.and_then(|changes| changes.rows(&table.snapshot())).unwrap_or_default();
+        if came + went > 0 {
+            task.changed_rows += came + went;
+            task.changed.insert(name);
+        }
     }
-    Ok(Some(changed_rows))
+    Ok(Some(task))
 }
 
 /// Why a view is never refreshed incrementally; `None` when it is as soon as that is worth it. Derived as if every input
@@ -262,8 +265,7 @@ pub(super) async fn chain_of(
 /// True when rows of a table may go. Of a table that does not stand yet its kind tells.
 fn loses(cut: &Cut, name: &TableName) -> bool {
     let Some(table) = cut.tables.get(name) else { return true };
-    let provider = table.provider.as_ref().map(|provider| provider.as_ref() as &dyn Any);
-    match provider.and_then(|provider| provider.downcast_ref::<FilesProvider>()) {
+    match files_in(cut, name) {
         Some(files) => files.kind() == TableKind::Maintained,
         None => table.relation.kind != RelationKind::Source || name.source_of_watermark().is_some(),
     }

@@ -6,7 +6,7 @@ use crate::catalog::cut::{Cut, Freshness};
 use crate::catalog::plan::PlannedModel;
 use crate::catalog::project::Model as Definition;
 use crate::engine::KeptPlans;
-use crate::lake::{Error, Lake, Snapshot, Table, TableDefinition, TableKind, TableName};
+use crate::lake::{Error, FilesProvider, Lake, Snapshot, Table, TableDefinition, TableKind, TableName};
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
 use crate::quality::Verdict;
@@ -16,6 +16,7 @@ use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
@@ -83,6 +84,12 @@ pub fn consumed(snapshot: &Snapshot) -> BTreeMap<TableName, i64> {
         Some((TableName::new(schema, name), version)).filter(|_| version >= 0)
     };
     snapshot.transactions_of(CONSUMED).filter_map(named).collect()
+}
+
+/// The files of a table in a cut.
+pub(super) fn files_in<'a>(cut: &'a Cut, table: &TableName) -> Option<&'a FilesProvider> {
+    let provider = cut.tables.get(table)?.provider.as_deref()?;
+    (provider as &dyn Any).downcast_ref()
 }
 
 /// What decides how a view is refreshed: known from its definition alone.
@@ -171,6 +178,11 @@ impl Model {
     pub(super) fn versions_in(&self, cut: &Cut) -> BTreeMap<TableName, i64> {
         let version = |input: &TableName| Some((input.clone(), cut.tables.get(input)?.version));
         self.inputs.iter().filter_map(version).collect()
+    }
+
+    /// How many rows its inputs have in a cut.
+    pub(super) fn rows_in(&self, cut: &Cut) -> u64 {
+        self.inputs.iter().filter_map(|input| files_in(cut, input)?.rows()).sum()
     }
 
     /// The versions in a cut of what its rows are made of and of what its audits compare them with.

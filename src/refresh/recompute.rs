@@ -44,7 +44,7 @@ pub(super) async fn refresh(
     let applied = apply(model, Target::All(rows), &recorded, never_computed, Some(&bench)).await?;
     let applied = applied.ok_or_else(|| lake::Error::Stopped { table: model.name.clone() })?;
     failpoint::pass(Point::RecomputeCommitted, || model.name.to_string());
-    model.past.lock().took_whole(started.elapsed().as_secs_f64());
+    model.past.lock().took_whole(model.rows_in(cut), never_computed, started.elapsed().as_secs_f64());
     Ok(Refreshed {
         snapshot: applied.snapshot,
         quarantine: None,
