@@ -12,7 +12,7 @@ use super::plan_error::{Place, errors_of};
 use super::project::{Model, Project};
 use super::tags::leaks;
 use super::watermarks::{Unmarked, unmarked};
-use crate::engine::{DATABASE, Engine};
+use crate::engine::{self, DATABASE, Engine};
 use crate::lake::{TableName, storable};
 use crate::sql::{
     AuditDefinition, AutoCdc, ColumnDefinition, Continuation, Error, Expectation, MaterializedViewDefinition,
@@ -312,7 +312,7 @@ impl Planner {
 
     /// The columns that a query gives. It is planned down to operators, since some mistakes show only there.
     async fn query(&self, statement: Statement) -> PlanResult<Output> {
-        let plan = self.state.statement_to_plan(statement).await?;
+        let plan = engine::plan(&self.state, statement).await?;
         refuse_volatile(&plan)?;
         let physical = self.state.create_physical_plan(&plan).await?;
         // Names are the logical plan's: operators below may have shortened theirs.

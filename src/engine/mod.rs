@@ -5,6 +5,7 @@
 
 mod alone;
 mod constants;
+mod copies;
 mod filters;
 mod forgetting;
 pub mod functions;
@@ -40,6 +41,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::num::NonZeroUsize;
@@ -97,14 +99,14 @@ impl Engine {
     /// Plans a query over one cut.
     pub fn plan_over(&self, cut: &Arc<Cut>, sql: &str) -> BoxFuture<'static, Result<Opaque<LogicalPlan>>> {
         let (context, sql) = (self.context_over(cut), sql.to_string());
-        async move { context.state().create_logical_plan(&sql).await.map(Opaque::new) }.boxed()
+        async move { plan_sql(&context.state(), &sql).await.map(Opaque::new) }.boxed()
     }
 
     /// Runs a query over one cut and collects its rows: for small results only.
     pub fn collect_over(&self, cut: &Arc<Cut>, sql: &str) -> BoxFuture<'static, Result<Vec<RecordBatch>>> {
         let (context, sql) = (self.context_over(cut), sql.to_string());
         async move {
-            let plan = context.state().create_logical_plan(&sql).await?;
+            let plan = plan_sql(&context.state(), &sql).await?;
             context.execute_logical_plan(plan).await?.collect().await
         }
         .boxed()
@@ -145,13 +147,23 @@ fn config(target_partitions: usize) -> SessionConfig {
     config
 }
 
+/// Plans a statement. Plans are made of SQL here alone.
+pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
+    copies::counted(state.statement_to_plan(statement).await?)
+}
+
+async fn plan_sql(state: &SessionState, sql: &str) -> Result<LogicalPlan> {
+    let dialect = state.config_options().sql_parser.dialect;
+    plan(state, state.sql_to_statement(sql, &dialect)?).await
+}
+
 /// Plans a query's text, down to what can be executed.
 pub fn plan_text<'a>(
     state: &'a Opaque<SessionState>,
     sql: &'a str,
 ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
     async move {
-        let plan = state.create_logical_plan(sql).await?;
+        let plan = plan_sql(state, sql).await?;
         state.create_physical_plan(&plan).await
     }
     .boxed()
@@ -162,7 +174,7 @@ pub fn logical_plan<'a>(
     state: &'a Opaque<SessionState>,
     sql: &'a str,
 ) -> BoxFuture<'a, Result<Opaque<LogicalPlan>>> {
-    async move { state.create_logical_plan(sql).await.map(Opaque::new) }.boxed()
+    async move { plan_sql(state, sql).await.map(Opaque::new) }.boxed()
 }
 
 /// What can be executed of a plan.

@@ -3,6 +3,7 @@
 use super::super::access::{Held, Key, Rule, RuleSource, mask_fits};
 use super::{Planner, Project};
 use crate::catalog::plan_error::{Place, errors_of};
+use crate::engine;
 use crate::lake::TableName;
 use crate::sql::{Error, GrantedOn, Origin, hint_did_you_mean, quoted, quoted_table, spell_for_engine};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -83,7 +84,7 @@ impl Planner {
         let planned = async {
             let state = self.with_sessions()?;
             let statement = Statement::Statement(Box::new(SqlStatement::Query(query)));
-            let plan = Box::pin(state.statement_to_plan(statement)).await?;
+            let plan = Box::pin(engine::plan(&state, statement)).await?;
             state.optimize(&plan)?;
             Ok(plan.schema().field(0).data_type().clone())
         };

@@ -285,10 +285,8 @@ impl Grammar<'_, '_> {
             lefts.push(("1".to_string(), Kind::Big));
         }
         let rights = lefts.iter().map(|(_, kind)| (self.of_kind(*kind, &right.columns), *kind)).collect();
-        // INTERSECT ALL and EXCEPT ALL do not count copies as the standard has it: they are functions of their inputs
-        // all the same, but not those that DuckDB computes.
         let all = ["UNION ALL", "UNION", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"];
-        let operator = all[self.tape.pick(if self.shared { 4 } else { 6 })];
+        let operator = all[self.tape.pick(all.len())];
         self.uses(operator);
         let filter = self.where_clause(&left.columns, 25);
         let (left_list, columns) = Self::list(lefts);

@@ -4,7 +4,7 @@ use super::barrier::Barrier;
 use super::{Guard, denied};
 use crate::catalog::access::{Action, Restriction, Rule, mask_fits};
 use crate::catalog::cut::Relation;
-use crate::engine::{CutCatalog, DATABASE};
+use crate::engine::{self, CutCatalog, DATABASE};
 use crate::ops::opaque::Opaque;
 use crate::serve::Error;
 use crate::sql::{quoted, quoted_table, spell_for_engine};
@@ -76,7 +76,7 @@ fn planned<'a>(
         catalogs.register_catalog(DATABASE.to_string(), Arc::new(tables));
         state.register_catalog_list(catalogs);
         let statement = EngineStatement::Statement(Box::new(query(relation, restriction)?));
-        let plan = state.statement_to_plan(statement).await?;
+        let plan = engine::plan(&state, statement).await?;
         let plan = as_stored(who_is(plan, &guard.role)?, relation)?;
         Ok(Opaque::new(plan))
     }

@@ -66,7 +66,7 @@ impl Scope {
         statement: ast::Statement,
     ) -> BoxFuture<'_, Result<Opaque<LogicalPlan>, Error>> {
         let statement = EngineStatement::Statement(Box::new(statement));
-        let planning = self.state.statement_to_plan(statement);
+        let planning = engine::plan(&self.state, statement);
         async { Ok(Opaque::new(dialect::as_postgresql(planning.await?)?)) }.boxed()
     }
 }
