@@ -296,8 +296,8 @@ fn what_knows_no_lateness_is_refused() {
     warehouse.sluice(&["check"]).expect(1, &["it has no LATE ROWS TO", "materialized view"]);
 }
 
-/// The slowest of two senders holds the watermark back until it has been silent for the set time, also after a restart,
-/// and one from the future does not run it away.
+/// The slowest of two senders holds the watermark back until it has been silent for the set time, also after a restart and
+/// for what follows the source, and one from the future does not run it away.
 fn a_silent_partition_holds_nobody_up() {
     let warehouse = Warehouse::new();
     warehouse.write(
@@ -310,6 +310,20 @@ fn a_silent_partition_holds_nobody_up() {
         "sql/gold/closed.sql",
         "CREATE MATERIALIZED VIEW gold.closed REFRESH POLICY INCREMENTAL STRICT\n\
          AS SELECT window_end, count(*) AS sales FROM TUMBLE(bronze.sales, sold_at, INTERVAL '5' MINUTE)\n\
+         GROUP BY window_end EMIT ON WINDOW CLOSE;\n",
+    );
+    warehouse.write(
+        "sql/silver/sales.sql",
+        "CREATE STREAMING TABLE silver.sales AS SELECT sold_at FROM STREAM bronze.sales;\n",
+    );
+    warehouse.write(
+        "sql/silver/copies.sql",
+        "CREATE STREAMING TABLE silver.copies AS SELECT sold_at FROM STREAM silver.sales;\n",
+    );
+    warehouse.write(
+        "sql/gold/followed.sql",
+        "CREATE MATERIALIZED VIEW gold.followed REFRESH POLICY INCREMENTAL STRICT\n\
+         AS SELECT window_end, count(*) AS sales FROM TUMBLE(silver.copies, sold_at, INTERVAL '5' MINUTE)\n\
          GROUP BY window_end EMIT ON WINDOW CLOSE;\n",
     );
     let sell = |server: &Server, sender: &str, token: i64, at: &str| {
@@ -334,6 +348,7 @@ fn a_silent_partition_holds_nobody_up() {
     // Nothing more comes.
     server.wait_until(&stands("10:30:00").0, "t");
     server.wait_until("SELECT sum(sales) FROM gold.closed", "1");
+    server.wait_until("SELECT sum(sales) FROM gold.followed", "1");
     drop(server);
     let server = warehouse.serve();
     assert_eq!(server.query(&stands("10:30:00").0), "t");
@@ -344,10 +359,17 @@ fn a_silent_partition_holds_nobody_up() {
     // The slow one is given the whole time again, and the watermark does not go back.
     assert_eq!(server.query(&stands("10:30:00").1), "t");
     server.wait_until(&stands("10:49:00").0, "t");
-    server.wait_until("SELECT sum(sales) FROM gold.closed", "4");
-    verified(&server, "gold.closed");
-    let shown = "SELECT watermark = TIMESTAMPTZ '2026-01-01 10:49:00Z' FROM bronze.sales__watermark";
-    assert_eq!(server.query(shown), "t");
+    for (view, table) in [("gold.closed", "bronze.sales"), ("gold.followed", "silver.copies")] {
+        server.wait_until(&format!("SELECT sum(sales) FROM {view}"), "4");
+        verified(&server, view);
+        let shown = format!("SELECT watermark = TIMESTAMPTZ '2026-01-01 10:49:00Z' FROM {table}__watermark");
+        assert_eq!(server.query(&shown), "t");
+    }
+    let explained = server.query(
+        "EXPLAIN CREATE MATERIALIZED VIEW gold.other AS SELECT window_end, count(*) AS sales\n\
+         FROM TUMBLE(silver.copies, sold_at, INTERVAL '5' MINUTE) GROUP BY window_end EMIT ON WINDOW CLOSE",
+    );
+    assert!(!explained.contains("refused"), "{explained}");
     sell(&server, "fast", 5, "2100-01-01T00:00:00Z");
     let ahead = "SELECT watermark BETWEEN now() + INTERVAL '8' MINUTE AND now() + INTERVAL '9' MINUTE FROM sluice.sources";
     assert_eq!(server.query(ahead), "t");

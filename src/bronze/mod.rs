@@ -18,7 +18,7 @@ mod writer;
 
 pub use failed_loads::FailedLoad;
 pub use replay::{ReplayError, replay};
-pub use resume::watermark_at;
+pub use resume::{mark, watermark_at};
 pub use schema::quarantine_batch;
 pub use status::{SourceState, SourceStatus, StatusCell};
 pub use stream::{BronzeCut, Stream};

@@ -9,15 +9,20 @@ use std::collections::BTreeMap;
 /// Application version: the number of the last commit, and the step that side tables are marked with.
 pub(super) const BATCH: &str = "sluice.batch";
 /// Application version: the watermark, microseconds since 1970.
-pub(super) const WATERMARK: &str = "sluice.watermark";
+const WATERMARK: &str = "sluice.watermark";
 /// Application versions, one a partition of a source with a watermark: its newest event, microseconds since 1970.
 pub(super) const NEWEST: &str = "sluice.newest.";
 /// Application versions, one a partition: the position.
 pub(super) const POSITION: &str = "sluice.position.";
 
-/// The watermark at a version of a source's table, microseconds since 1970.
+/// The watermark at a version of a source's table, or of one that follows it; microseconds since 1970.
 pub fn watermark_at(snapshot: &Snapshot) -> Option<i64> {
     snapshot.transaction(WATERMARK)
+}
+
+/// What a commit says of the watermark that the table has come to with it.
+pub fn mark(watermark: i64) -> (String, i64) {
+    (WATERMARK.to_string(), watermark)
 }
 
 /// Positions by partition.

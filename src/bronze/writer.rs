@@ -7,7 +7,7 @@
 //! ```
 
 use super::failed_loads::FailedLoad;
-use super::resume::{BATCH, NEWEST, POSITION, WATERMARK};
+use super::resume::{BATCH, NEWEST, POSITION, mark};
 use super::schema::{manifest_schema, quarantine_batch};
 use super::status::StatusCell;
 use super::stream::{BronzeCut, Stream};
@@ -259,7 +259,7 @@ fn tell(watermarks: &mut Watermarks, newest: &BTreeMap<String, Option<i64>>) -> 
     }
     watermarks.advance(now);
     let of_partition = |name: &String| Some((format!("{NEWEST}{name}"), watermarks.newest_of(name)?));
-    let watermark = watermarks.current().map(|us| (WATERMARK.to_string(), us));
+    let watermark = watermarks.current().map(mark);
     newest.keys().filter_map(of_partition).chain(watermark).collect()
 }
 

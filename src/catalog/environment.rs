@@ -6,6 +6,7 @@
 //! question: whether a table is there.
 
 use super::project::{Model, Project};
+use super::watermarks::followers;
 use crate::lake::TableName;
 use crate::sql::{
     ColumnTag, Definition, ForeignDefinition, Origin, ViewDefinition, parse_file, quoted_table,
@@ -47,6 +48,8 @@ impl Project {
     /// The project over production's tables.
     pub fn over(mut self, production: &Production) -> Self {
         let here = computed_here(&self, &production.project);
+        let followers = followers(&self);
+        let mut watermarks = vec![];
         for source in std::mem::take(&mut self.sources).into_values() {
             // A source that production does not have has no rows there: it is taken in here.
             if !is_there(&production.root, &source.name) {
@@ -56,7 +59,7 @@ impl Project {
             self.borrow(production, &source.name, source.tags.clone(), &source.origin);
             self.borrow(production, &source.name.quarantine(), vec![], &source.origin);
             if source.watermark.is_some() {
-                self.models.splice(0..0, watermark_view(&source.name));
+                watermarks.extend(watermark_view(&source.name.watermark(), &source.name, "_watermark"));
             }
         }
         let (kept, same): (Vec<Model>, Vec<Model>) =
@@ -66,7 +69,12 @@ impl Project {
                     || here.contains(model.name())
                     || !is_there(&production.root, model.name())
             });
-        self.models = kept;
+        for (table, source) in followers {
+            if same.iter().any(|model| *model.name() == table) {
+                watermarks.extend(watermark_view(&table.watermark(), &source.watermark(), "watermark"));
+            }
+        }
+        self.models = watermarks.into_iter().chain(kept).collect();
         for model in same {
             let name = model.name();
             self.borrow(production, name, model.tags().to_vec(), model.origin());
@@ -103,14 +111,14 @@ fn is_there(root: &Path, name: &TableName) -> bool {
     folder(root, name).join("_delta_log").is_dir()
 }
 
-/// A source's watermark, read from the rows that production took in.
-fn watermark_view(source: &TableName) -> Option<Model> {
-    let name = source.watermark();
+/// A watermark, read from what production took in.
+fn watermark_view(name: &TableName, from: &TableName, column: &str) -> Option<Model> {
     let text = format!(
-        "CREATE VIEW {} AS SELECT max(_watermark) AS watermark FROM {} HAVING max(_watermark) IS NOT NULL",
-        quoted_table(&name),
-        quoted_table(source)
+        "CREATE VIEW {} AS SELECT max({column}) AS watermark FROM {} HAVING max({column}) IS NOT NULL",
+        quoted_table(name),
+        quoted_table(from)
     );
+    let name = name.clone();
     match parse_file(Path::new(""), &text).ok()?.pop() {
         Some(Definition::View(view)) => Some(Model::View(Arc::new(ViewDefinition { name, ..view }))),
         _ => None,
@@ -155,8 +163,9 @@ mod tests {
 
     #[test]
     fn watermarks_are_read_from_rows() {
-        let view = watermark_view(&TableName::new("bronze", "a")).unwrap();
+        let source = TableName::new("bronze", "a");
+        let view = watermark_view(&source.watermark(), &source, "_watermark").unwrap();
         assert_eq!(view.name().to_string(), "bronze.a__watermark");
-        assert_eq!(view.query().inputs, [TableName::new("bronze", "a")]);
+        assert_eq!(view.query().inputs, [source]);
     }
 }

@@ -23,4 +23,4 @@ mod plan_error;
 pub mod project;
 pub mod subject;
 pub mod tags;
-mod watermarks;
+pub mod watermarks;

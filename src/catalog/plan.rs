@@ -11,7 +11,7 @@ use super::lineage::Lineage;
 use super::plan_error::{Place, errors_of};
 use super::project::{Model, Project};
 use super::tags::leaks;
-use super::watermarks::{Unmarked, unmarked};
+use super::watermarks::{Unmarked, followers, unmarked};
 use crate::engine::{self, DATABASE, Engine};
 use crate::lake::{TableName, storable};
 use crate::sql::{
@@ -88,6 +88,9 @@ pub async fn plan_each(project: &Project, foreign: &ForeignColumns, engine: &Eng
         planner.register(&source.name, table_schema(source));
         planner.register(&source.name.quarantine(), quarantine_schema());
         planner.register(&source.name.watermark(), watermark_schema());
+    }
+    for (table, _) in followers(project) {
+        planner.register(&table.watermark(), watermark_schema());
     }
     let mut plans = Plans::default();
     let mut failed: BTreeSet<&TableName> =
@@ -221,7 +224,7 @@ impl Planner {
             Some(table) => self.columns_of(table).await.map_err(|error| errors_of(&error, &place))?,
             None => None,
         };
-        if let Some(Unmarked { message, hint }) = unmarked(model.query(), windowed.as_deref(), project) {
+        if let Some(Unmarked { message, hint }) = unmarked(model, windowed.as_deref(), project) {
             let clause = ["EMIT", "LATE"].into_iter().find_map(|word| place.of_word(word));
             let origin = clause.unwrap_or_else(|| place.statement());
             return Err(vec![Error::new("42P16", origin, message).with_hint(hint)]);

@@ -25,15 +25,14 @@ impl TableName {
         Self::new(self.schema.clone(), format!("{}__quarantine", self.name))
     }
 
-    /// What shows a source's watermark.
+    /// What shows its watermark: a source's, or that of a streaming table, which follows its source's.
     pub fn watermark(&self) -> Self {
         Self::new(self.schema.clone(), format!("{}{WATERMARK_SUFFIX}", self.name))
     }
 
-    /// The source whose watermark this shows.
+    /// The table whose watermark this shows.
     pub fn source_of_watermark(&self) -> Option<Self> {
-        let name = self.name.strip_suffix(WATERMARK_SUFFIX).filter(|_| self.schema == "bronze")?;
-        Some(Self::new(self.schema.clone(), name))
+        Some(Self::new(self.schema.clone(), self.name.strip_suffix(WATERMARK_SUFFIX)?))
     }
 }
 

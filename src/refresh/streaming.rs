@@ -5,6 +5,7 @@ use super::control::Extent;
 use super::judge::Bench;
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH, RefreshRecord};
 use super::{Error, intake, redo};
+use crate::bronze::{mark, watermark_at};
 use crate::catalog::cut::{Cut, CutTable};
 use crate::engine::Engine;
 use crate::lake::{Commit, DataFile, Lake, Snapshot, Table, TableName};
@@ -92,7 +93,10 @@ pub(super) async fn refresh(
             *table = CutTable { provider: Some(provider), ..table.clone() };
         }
     }
-    if rows_read == 0 && redo.is_none() && model.streams.iter().all(|s| consumed.contains_key(s)) {
+    let watermark = watermark(model, ground.snapshots);
+    let has_moved = watermark > watermark_at(&model.table.snapshot());
+    let is_followed = model.streams.iter().all(|stream| consumed.contains_key(stream));
+    if rows_read == 0 && redo.is_none() && is_followed && !has_moved {
         return Ok(unshown(model, ground, inputs));
     }
     let number = model.table.snapshot().transaction(REFRESH).unwrap_or(0) + 1;
@@ -123,6 +127,7 @@ pub(super) async fn refresh(
         vec![(REFRESH.to_string(), number), (DEFINITION.to_string(), model.definition_hash)];
     transactions.extend(inputs.iter().map(|(name, version)| (format!("{CONSUMED}{name}"), *version)));
     transactions.extend(taken);
+    transactions.extend(watermark.map(mark));
     let (snapshot, deleted) = match redo {
         Some(_) => {
             let deleted = model.table.snapshot().rows().unwrap_or_default();
@@ -141,7 +146,7 @@ pub(super) async fn refresh(
             epoch: 0,
             model: model.name.clone(),
             mode: if redo.is_some() { "recompute" } else { "append" },
-            reason: redo.unwrap_or_else(|| "new input rows, each taken once".to_string()),
+            reason: redo.unwrap_or_else(|| appended(rows_read).to_string()),
             rows_read: i64::try_from(rows_read).unwrap_or(i64::MAX),
             rows_inserted: inserted,
             rows_deleted: i64::try_from(deleted).unwrap_or(i64::MAX),
@@ -151,6 +156,18 @@ pub(super) async fn refresh(
             at: clock::now(),
         },
     }))
+}
+
+/// The watermark of what is taken: the least of the streams' that have one.
+fn watermark(model: &Model, snapshots: &BTreeMap<TableName, Arc<Snapshot>>) -> Option<i64> {
+    model.streams.iter().filter_map(|stream| watermark_at(snapshots.get(stream)?)).min()
+}
+
+fn appended(rows: u64) -> &'static str {
+    match rows {
+        0 => "no row came; the watermark may have",
+        _ => "new input rows, each taken once",
+    }
 }
 
 /// The rows that a kill kept out of the last epoch, or a commit that looked failed: taken, and nobody's news yet.

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A row is late at the watermark that stood when its commit began, which the row has. Windows are closed by the one that
-//! the source's newest commit came to, or where they are over a streaming table, by that of its newest row. Either way the
-//! same versions of the inputs give the same result, however commits are cut into waves.
+//! the source's newest commit came to; where they are over a streaming table, the newest that it has followed. So the same
+//! versions of the inputs give the same result, however commits are cut into waves.
 
 use super::cursor::{Cursor, is_word};
 use super::query::normal;
@@ -65,13 +65,9 @@ pub(super) fn take_clauses<'a>(
 
 /// A query, its window functions not expanded yet, as one that shows closed windows alone.
 pub(super) fn on_close(query: Query, table: &TableName, at: Location) -> Result<Query, String> {
-    let (column, of) = match table.schema.as_str() {
-        "bronze" => ("watermark", table.watermark()),
-        _ => ("_watermark", table.clone()),
-    };
     let text = format!(
-        "SELECT * FROM __table AS __own WHERE window_end <= (SELECT max({column}) FROM {})",
-        quoted_table(&of)
+        "SELECT * FROM __table AS __own WHERE window_end <= (SELECT max(watermark) FROM {})",
+        quoted_table(&table.watermark())
     );
     let subquery = Box::new(query);
     filled_in(&text, at, names(TableFactor::Derived { lateral: false, subquery, alias: None, sample: None }))
@@ -219,7 +215,7 @@ mod tests {
         );
         let over = QUERY.replace("bronze", "silver");
         let text = view(&format!("{over} EMIT ON WINDOW CLOSE")).unwrap().query.ast.to_string();
-        assert!(text.ends_with("(SELECT max(_watermark) FROM \"silver\".\"a\")"), "{text}");
+        assert!(text.ends_with("(SELECT max(watermark) FROM \"silver\".\"a__watermark\")"), "{text}");
     }
 
     #[test]

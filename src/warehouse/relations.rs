@@ -60,9 +60,9 @@ pub(super) fn quarantine_relation(beside: &TableName) -> Relation {
     relation_beside(beside.quarantine(), quarantine_schema(), comment)
 }
 
-pub(super) fn watermark_relation(source: &TableName) -> Relation {
-    let comment = format!("The watermark of {source}: no event before it is awaited");
-    relation_beside(source.watermark(), watermark_schema(), comment)
+pub(super) fn watermark_relation(of: &TableName) -> Relation {
+    let comment = format!("The watermark of {of}: no event before it is awaited");
+    relation_beside(of.watermark(), watermark_schema(), comment)
 }
 
 fn relation_beside(name: TableName, schema: SchemaRef, comment: String) -> Relation {

@@ -8,6 +8,7 @@ use super::system;
 use crate::catalog::cut::{Relation, RelationKind};
 use crate::catalog::inputs::inputs_of;
 use crate::catalog::project::Model as Definition;
+use crate::catalog::watermarks::followers;
 use crate::lake::TableName;
 use crate::refresh::{Shape, Subject};
 use std::collections::BTreeMap;
@@ -88,6 +89,11 @@ fn relations(opened: &Opened) -> (BTreeMap<TableName, Arc<Relation>>, Vec<TableN
         let Some(plan) = planned.get(name) else { continue };
         if matches!(definition, Definition::View(_)) || models.iter().any(|m| m.name == *name) {
             add(model_relation(project, definition, plan));
+        }
+    }
+    for (table, _) in followers(project) {
+        if models.iter().any(|model| model.name == table) {
+            add(watermark_relation(&table));
         }
     }
     for model in models.iter().filter(|m| m.quarantine.is_some()) {

@@ -5,6 +5,7 @@ use super::Planned;
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::catalog::plan::ForeignColumns;
 use crate::catalog::project::{Model as Definition, Project};
+use crate::catalog::watermarks::followers;
 use crate::engine::Engine;
 use crate::lake::TableName;
 use crate::refresh;
@@ -79,6 +80,9 @@ fn empty_cut(project: &Project, planned: &Planned, foreign: &ForeignColumns) -> 
         add(source.name.clone(), RelationKind::Source, table_schema(source), None);
         add(source.name.quarantine(), RelationKind::Source, quarantine_schema(), None);
         add(source.name.watermark(), RelationKind::Source, watermark_schema(), None);
+    }
+    for (table, _) in followers(project) {
+        add(table.watermark(), RelationKind::Source, watermark_schema(), None);
     }
     for (name, schema) in foreign {
         add(name.clone(), RelationKind::Foreign, Arc::clone(schema), None);

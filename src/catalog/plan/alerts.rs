@@ -3,6 +3,7 @@
 use super::{ForeignColumns, PlannedModel, Planner, prefixed};
 use crate::catalog::plan_error::{Place, errors_of};
 use crate::catalog::project::{Model, Project};
+use crate::catalog::watermarks::followers;
 use crate::engine::Engine;
 use crate::lake::TableName;
 use crate::sql::{
@@ -37,6 +38,7 @@ pub async fn alert_errors(
         known.insert(source.name.quarantine(), quarantine_schema());
         known.insert(source.name.watermark(), watermark_schema());
     }
+    known.extend(followers(project).into_iter().map(|(table, _)| (table.watermark(), watermark_schema())));
     for (name, plan) in planned {
         known.insert(name.clone(), plan.schema.clone());
         let is_view = |model: &Model| model.name() == name && matches!(model, Model::View(_));

@@ -108,7 +108,7 @@ impl Loader {
                 "a materialized view, whose rows come and go with every refresh"
             }
             Some(Model::View(_)) => "a view, which is not stored",
-            None if name.source_of_watermark().is_some() => "a source's watermark",
+            None if name.source_of_watermark().is_some() => "a watermark",
             None => "a quarantine table",
         };
         let message = format!("STREAM \"{name}\" is {why}");
@@ -148,10 +148,12 @@ impl Loader {
         self.catalog_torn && (name.schema == "bronze" || !is_of_models())
     }
 
-    /// The stored table beside which a quarantine table stands, or the source whose watermark a name shows.
+    /// The stored table beside which a quarantine table stands, or the table whose watermark a name shows.
     pub(super) fn guarded(&self, name: &TableName) -> Option<TableName> {
         if let Some(source) = name.source_of_watermark() {
-            return self.sources.contains_key(&source).then_some(source);
+            let follows = |model: &Model| matches!(model, Model::StreamingTable(d) if d.auto_cdc.is_none());
+            let has_one = self.sources.contains_key(&source) || self.models.get(&source).is_some_and(follows);
+            return has_one.then_some(source);
         }
         let table = TableName::new(&name.schema, name.name.strip_suffix(QUARANTINE_SUFFIX)?);
         let stored = self.sources.contains_key(&table)
