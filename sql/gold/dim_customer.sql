@@ -26,7 +26,8 @@ AS WITH behaviour AS (
   GROUP BY customer_id
 )
 SELECT
-  -- A hash of who it is and since when: the same in every refresh, and in every table computed anew.
+  -- A hash of who it is and since when: the same in every refresh, and in every table computed anew. A late change that
+  -- moves a version's start makes it another version, with another key.
   surrogate_key(c.customer_id, c.__start_at) AS customer_key,
   c.customer_id,
   concat_ws(' ', c.first_name, c.last_name) AS customer_name,
@@ -49,7 +50,7 @@ FROM silver.customers c
 LEFT JOIN behaviour b ON b.customer_id = c.customer_id AND c.__end_at IS NULL;
 
 COMMENT ON TABLE gold.dim_customer IS 'Customers, a row a version; is_current for those of today';
-COMMENT ON COLUMN gold.dim_customer.customer_key IS 'Surrogate key of the version, a hash of customer_id and valid_from that never changes';
+COMMENT ON COLUMN gold.dim_customer.customer_key IS 'Surrogate key of the version, a hash of customer_id and valid_from: another only where a late change moves valid_from';
 COMMENT ON COLUMN gold.dim_customer.email_missing IS 'True for customers who left no e-mail address';
 COMMENT ON COLUMN gold.dim_customer.valid_to IS 'When the next version begins; NULL while this one is current';
 COMMENT ON COLUMN gold.dim_customer.order_count IS 'Orders of the customer so far, on the current version';
