@@ -19,6 +19,7 @@
 //! | `surrogate_key(any, ...)` | `7, 'abc'` | a BIGINT: 64 bits of a hash of all values |
 
 mod encodings;
+mod extremes;
 mod intervals;
 mod json;
 pub(crate) mod mask;
@@ -37,7 +38,8 @@ use text::{TextFunction, TextOperation};
 use to_char::ToChar;
 use windows::{SessionBound, WindowFloor};
 
-/// Makes the functions known to a session. `sha256` replaces DataFusion's, which gives bytes.
+/// Makes the functions known to a session. `sha256` replaces DataFusion's, which gives bytes; so do
+/// `min` and `max`.
 pub fn register(context: &SessionContext) {
     for operation in TextOperation::ALL {
         context.register_udf(ScalarUDF::from(TextFunction::new(operation)));
@@ -51,6 +53,9 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(to_char::ToNumber::new()));
     context.register_udf(ScalarUDF::from(SurrogateKey::new()));
     context.register_udf(ScalarUDF::from(WindowFloor::new()));
+    for extreme in extremes::extremes() {
+        context.register_udaf(extreme);
+    }
     for is_end in [false, true] {
         context.register_udwf(WindowUDF::from(SessionBound::new(is_end)));
     }
