@@ -41,6 +41,7 @@ mod masking;
 mod models;
 mod npgsql;
 mod openlineage;
+mod policies;
 mod psql;
 mod push;
 mod quality;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         backfill::trials(),
         smoke::trials(),
         roles::trials(),
+        policies::trials(),
         grants::trials(),
         sessions::trials(),
         shopsmart::trials(),
