@@ -153,6 +153,9 @@ impl Loader {
         if let Some(source) = name.source_of_watermark() {
             return self.sources.contains_key(&source).then_some(source);
         }
+        if self.models.contains_key(name) {
+            return None;
+        }
         let table = TableName::new(&name.schema, name.name.strip_suffix(QUARANTINE_SUFFIX)?);
         let stored = self.sources.contains_key(&table)
             || self.models.get(&table).is_some_and(|model| !matches!(model, Model::View(_)));
