@@ -58,6 +58,7 @@ mod support;
 mod system;
 mod tidy;
 mod time;
+mod told;
 mod unit_tests;
 mod watches;
 
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         replay::trials(),
         incidents::trials(),
         alerts::trials(),
+        told::trials(),
         backfill::trials(),
         smoke::trials(),
         roles::trials(),
