@@ -49,6 +49,7 @@ mod readers;
 mod readme;
 mod replay;
 mod roles;
+mod secrets;
 mod sessions;
 mod shopsmart;
 mod smoke;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         roles::trials(),
         policies::trials(),
         grants::trials(),
+        secrets::trials(),
         sessions::trials(),
         shopsmart::trials(),
         faults::trials(),
