@@ -204,7 +204,8 @@ fn processors() -> usize {
 
 fn all_errors(errors: Vec<sql::Error>) -> anyhow::Error {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    anyhow!("the project has {} errors\n{}", errors.len(), lines.join("\n"))
+    let plural = if errors.len() == 1 { "" } else { "s" };
+    anyhow!("the project has {} error{plural}\n{}", errors.len(), lines.join("\n"))
 }
 
 /// What stands while projects come and go.
@@ -334,6 +335,7 @@ impl House {
         let watch = incidents::Watch {
             board: board.clone(),
             sources: Arc::clone(&running),
+            foreign: foreign.clone(),
             journals: self.journals.clone(),
             retries_max,
             incidents: Arc::clone(&self.incidents),
