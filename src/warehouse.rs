@@ -202,7 +202,8 @@ fn processors() -> usize {
 
 fn all_errors(errors: Vec<sql::Error>) -> anyhow::Error {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    anyhow!("the project has {} errors\n{}", errors.len(), lines.join("\n"))
+    let plural = if errors.len() == 1 { "" } else { "s" };
+    anyhow!("the project has {} error{plural}\n{}", errors.len(), lines.join("\n"))
 }
 
 /// What stands while projects come and go.

@@ -309,7 +309,7 @@ fn mail_comes_once_with_its_key() {
     }
 }
 
-/// An alert of `catalog/alerts.sql`, or all of them, with figures that a test need not wait for.
+/// An alert of `catalog/alerts.sql`, or all of them, with times that a test need not wait for.
 pub fn shipped(name: Option<&str>) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalog/alerts.sql");
     let text = fs::read_to_string(file).unwrap();
@@ -324,15 +324,14 @@ pub fn shipped(name: Option<&str>) -> String {
         ("INTERVAL '15' MINUTE", "INTERVAL '0' MINUTE"),
         ("lag_seconds > 300", "lag_seconds > 1"),
         ("lag_seconds > 900", "lag_seconds > 0"),
-        ("rate > 10000", "rate > 0"),
-        ("free_percent < 10", "free_percent < 101"),
     ] {
         quick = quick.replace(slow, soon);
     }
     quick
 }
 
-/// All but what needs a disk that is full, which `full_disk` has.
+/// All but what needs a disk that is full, which `full_disk` has; the disk's own alert and that of pushes which are asked to
+/// come later fire there by their own figures.
 fn those_that_ship_fire() {
     let warehouse = Warehouse::new();
     let source = |name: &str| {
@@ -342,7 +341,9 @@ fn those_that_ship_fire() {
         )
     };
     warehouse.write("catalog/sources.sql", source("sales") + &source("streaming_clickstream"));
-    warehouse.write("catalog/alerts.sql", shipped(None));
+    let eager =
+        shipped(None).replace("rate > 10000", "rate > 0").replace("free_percent < 10", "free_percent < 101");
+    warehouse.write("catalog/alerts.sql", eager);
     warehouse.write(
         "catalog/away.sql",
         "CREATE ALERT told IF EXISTS (SELECT source FROM sluice.sources) THEN NOTIFY (WEBHOOK away URL 'http://127.0.0.1:9/');\n",

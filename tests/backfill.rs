@@ -135,6 +135,11 @@ fn a_range() {
     made_anew(&server);
     let refreshes = "SELECT count(*) > 1, sum(rows_read), sum(rows_deleted) FROM sluice.refreshes WHERE mode = 'backfill'";
     assert_eq!(server.query(refreshes), format!("t|72|{}", of_days(3..=5).0));
+    // Between two slices is a rest as long as the first of them took.
+    let rests = "SELECT count(*) > 0, bool_and(extract(epoch FROM at - before) + 0.001 >= seconds + seconds_before) FROM (SELECT at, seconds, \
+                 lag(at) OVER (ORDER BY at) AS before, lag(seconds) OVER (ORDER BY at) AS seconds_before FROM sluice.refreshes \
+                 WHERE mode = 'backfill') AS slices WHERE before IS NOT NULL";
+    assert_eq!(server.query(rests), "t|t");
     // What comes goes on.
     warehouse.write("input/sales/new.csv", "sale_id,amount,sold_at\n9999,1,2026-01-04T12:30:00Z\n");
     server.wait_until("SELECT price FROM silver.sales WHERE sale_id = 9999", "3");

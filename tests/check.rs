@@ -77,6 +77,16 @@ fn init_makes_a_project_that_runs() {
     let project = warehouse.folder().join("mine");
     warehouse.sluice(&["init", project.to_str().unwrap()]).expect(0, &[]);
     warehouse.sluice(&["check", "--project", project.to_str().unwrap()]).expect(0, &[]);
+    let tested = warehouse.sluice(&["test", "--project", project.to_str().unwrap()]);
+    tested.expect(
+        0,
+        &[
+            "ok      silver.orders ",
+            "ok      gold.daily_sales ",
+            "ok      gold.page_views ",
+            "3 passed, 0 failed",
+        ],
+    );
     let server = warehouse.serve_with(&["--project", project.to_str().unwrap()]);
     server.wait_until("SELECT count(*) > 0 FROM information_schema.tables WHERE table_schema = 'gold'", "t");
     server.wait_until(

@@ -8,6 +8,7 @@ use std::fs;
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("deploy::folders_are_compared", folders_are_compared),
+        trial("deploy::rights_are_planned_too", rights_are_planned_too),
         trial("deploy::plan_says_what_apply_does", plan_says_what_apply_does),
         trial("deploy::other_spaces_compute_nothing", other_spaces_compute_nothing),
         trial("deploy::there_is_a_way_back", there_is_a_way_back),
@@ -75,6 +76,65 @@ fn folders_are_compared() {
     plan(&["--json"]).expect(
         0,
         &["{\"name\":\"gold.customer_sales\",\"object\":\"materialized view\",\"change\":\"removed\""],
+    );
+
+    // Whom a loss reaches was read of what ran before.
+    fs::remove_dir_all(&before).unwrap();
+    copy(&warehouse.project(), &before);
+    warehouse.write(
+        DAILY,
+        "CREATE MATERIALIZED VIEW gold.daily_sales AS\n\
+         SELECT order_date, CAST(sum(amount) AS DOUBLE) AS revenue FROM silver.orders GROUP BY order_date;\n",
+    );
+    assert_eq!(
+        plan(&[]).expect(0, &[]).stdout,
+        "~ gold.daily_sales  materialized view, breaking, rebuilt\n    column orders is gone\n    \
+         column revenue was DECIMAL(28,2) and is DOUBLE\n    column revenue is computed otherwise\n    column largest is gone\n    \
+         reaches gold.new.largest, gold.new.orders, gold.new.revenue\n\
+         0 added, 1 changed, 0 removed; 1 to compute\n"
+    );
+
+    // A source's column that is lost reaches those that are made of it.
+    fs::remove_dir_all(&before).unwrap();
+    copy(&warehouse.project(), &before);
+    let source = fs::read_to_string(warehouse.project().join("catalog/customers.sql")).unwrap();
+    warehouse.write("catalog/customers.sql", source.replace("  joined DATE", "  joined TEXT"));
+    plan(&[]).expect(
+        0,
+        &[
+            "~ bronze.customers  source, breaking, from now on\n    column joined was DATE and is TEXT\n    reaches silver.customers.joined\n",
+        ],
+    );
+}
+
+/// Roles and rights are part of what a folder does.
+fn rights_are_planned_too() {
+    let warehouse = Warehouse::of("shop");
+    let roles = |more: &str| {
+        let text = "CREATE ROLE reader NOLOGIN;\nCREATE ROLE ann LOGIN IN ROLE reader;\n";
+        warehouse.write("catalog/roles.sql", format!("{text}{more}"));
+    };
+    roles(
+        "GRANT SELECT ON SCHEMA gold TO reader;\nCREATE POLICY few ON silver.orders TO reader USING (amount < 30);\n",
+    );
+    let before = warehouse.folder().join("before");
+    copy(&warehouse.project(), &before);
+    roles(
+        "GRANT SELECT (order_id) ON silver.orders TO ann;\nCREATE POLICY few ON silver.orders TO reader USING (amount < 50);\n\
+         ALTER TABLE silver.orders ALTER COLUMN status SET MASK ('x') EXCEPT ann;\n",
+    );
+    let plan = warehouse.sluice(&["plan", "--against", before.to_str().unwrap()]);
+    let shown = plan.expect(0, &["2 added, 1 changed, 1 removed; 0 to compute\n"]).stdout.clone();
+    let lines: Vec<String> =
+        shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        lines[..4],
+        [
+            "+ SELECT (order_id) on silver.orders to ann grant",
+            "- SELECT on schema gold to reader grant",
+            "~ few on silver.orders policy",
+            "+ status of silver.orders mask",
+        ]
     );
 }
 

@@ -12,6 +12,10 @@ pub fn trials() -> Vec<Trial> {
         trial("dev::what_differs_is_computed_beside_production", what_differs_is_computed_beside_production),
         trial("dev::production_is_left_as_it_is", production_is_left_as_it_is),
         trial("dev::mistakes_are_named", mistakes_are_named),
+        trial(
+            "dev::what_production_cleaned_up_is_said_to_be_gone",
+            what_production_cleaned_up_is_said_to_be_gone,
+        ),
     ]
 }
 
@@ -117,4 +121,42 @@ fn mistakes_are_named() {
     fs::create_dir(&own).unwrap();
     let own = own.to_str().unwrap();
     edited.sluice(&["dev", "--production", own, "--data", own]).expect(1, &["production's own folder"]);
+}
+
+/// Production knows nothing of who reads its versions, and cleans up as it does: who reads on in an old one is told so.
+fn what_production_cleaned_up_is_said_to_be_gone() {
+    let production = Warehouse::of("shop");
+    let live = production.serve();
+    live.wait_until("SELECT count(*) > 0 FROM gold.daily_sales", "t");
+    let edited = Warehouse::of("shop");
+    edited.write(DAILY, TWICE);
+    let server = dev(&edited, &production);
+    let revenue = "SELECT sum(revenue) FROM gold.daily_sales";
+    let twice = live.query("SELECT 2 * sum(revenue) FROM gold.daily_sales");
+    server.wait_until(revenue, &twice);
+
+    let pinned = server.connect();
+    pinned.text("BEGIN");
+    assert_eq!(pinned.text("SELECT count(*) FROM silver.orders"), "6");
+    // All rows are written anew, and what stood before is vacuumed.
+    let folder = production.data().join("silver/orders");
+    let is_data = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "parquet");
+    let before: Vec<PathBuf> = files(&folder).into_keys().filter(is_data).collect();
+    live.query("REFRESH TABLE silver.orders FULL");
+    assert!(!before.is_empty());
+    before.iter().for_each(|path| fs::remove_file(path).unwrap());
+
+    let (code, message) = pinned.refusal("SELECT sum(amount) FROM silver.orders");
+    assert_eq!(code, "72000", "{message}");
+    assert!(message.contains("not kept any more") && message.contains("Begin the transaction"), "{message}");
+    // What is there now is read, and what is computed here goes on from it.
+    let sum = live.query("SELECT sum(amount) FROM silver.orders");
+    server.wait_until("SELECT sum(amount) FROM silver.orders", &sum);
+    let (header, row) =
+        ("order_id,customer_id,amount,status,ordered_at", "50,10,1.00,paid,2026-01-02T00:00:00Z");
+    production.write("input/orders/later.csv", format!("{header}\n{row}\n"));
+    live.wait_until("SELECT count(*) FROM silver.orders", "7");
+    live.query("REFRESH TABLE gold.daily_sales");
+    let twice = live.query("SELECT 2 * sum(revenue) FROM gold.daily_sales");
+    server.wait_until(revenue, &twice);
 }

@@ -23,8 +23,9 @@ const RECORD_BYTES: usize = 64 << 10;
 
 fn holds_back_and_goes_on() {
     let warehouse = Warehouse::of("events");
-    warehouse
-        .write("catalog/alerts.sql", shipped(Some("storage_write_errors")) + &shipped(Some("disk_full")));
+    let alerts =
+        ["storage_write_errors", "disk_full", "ingest_limit_exceeded"].map(|name| shipped(Some(name)));
+    warehouse.write("catalog/alerts.sql", alerts.concat());
     let data = warehouse.data();
     let unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK];
     let outer: Vec<&str> = unshare.into_iter().chain([data.to_str().unwrap()]).collect();
@@ -35,6 +36,13 @@ fn holds_back_and_goes_on() {
 
     server.wait_until("SELECT count(*) FROM bronze.readings", "1");
 
+    server.wait_until("SELECT bool_and(evaluations > 1), sum(rows) FROM sluice.alerts", "t|0");
+    let firing = |alert: &str| {
+        let state = format!(
+            "SELECT count(*) > 0 FROM sluice.alert_instances WHERE alert = '{alert}' AND state = 'firing'"
+        );
+        server.wait_until(&state, "t");
+    };
     let ballast = fill(&server, &data);
     let body = format!("{{\"sensor\": \"a\", \"value\": 1, \"note\": \"{}\"}}\n", "x".repeat(RECORD_BYTES))
         .repeat(RECORDS);
@@ -51,10 +59,8 @@ fn holds_back_and_goes_on() {
         "paused|t",
     );
     // Alerts need no room.
-    server.wait_until(
-        "SELECT count(*) > 0 FROM sluice.alert_instances WHERE alert = 'storage_write_errors' AND state = 'firing'",
-        "t",
-    );
+    firing("storage_write_errors");
+    firing("disk_full");
     // What stands is answered while nothing can be written.
     assert_eq!(server.query("SELECT count(*) FROM bronze.readings"), "1");
     // Those that wait take up the limit: the next is asked to come again.
@@ -72,6 +78,7 @@ fn holds_back_and_goes_on() {
 
     let limited = "SELECT pushes_limited > 0, last_limited_at IS NOT NULL FROM sluice.sources WHERE source = 'bronze.readings'";
     assert_eq!(server.query(limited), "t|t");
+    firing("ingest_limit_exceeded");
 
     fs::remove_file(ballast).unwrap();
     let mut taken = 0;

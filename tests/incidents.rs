@@ -1,5 +1,6 @@
 //! Incidents: trouble that does not pass by itself is noted once, with its error and its tries, until it has healed.
 
+use crate::support::warehouse::copy;
 use crate::support::{Server, Warehouse, trial};
 use libtest_mimic::Trial;
 use std::fs;
@@ -10,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
         trial("incidents::a_failing_model_is_one_after_its_retries_and_over_a_restart", failing),
         trial("incidents::a_source_that_stops_is_one", stopped),
         trial("incidents::a_source_is_paused_until_it_can_read", paused),
+        trial("incidents::a_table_of_others_is_paused_until_it_is_there", a_table_of_others),
     ]
 }
 
@@ -74,6 +76,12 @@ fn failing() {
     assert_ne!(id, "");
     // It waits for its next try, and does not wake the warehouse meanwhile.
     server.wait_until(&format!("{failures} HAVING count(*) > 2"), "3");
+    // A second, then two, each shortened by chance by a quarter at most.
+    let pauses = "SELECT bool_and(CASE n WHEN 2 THEN began - before > INTERVAL '0.4 seconds' WHEN 3 THEN began - before > INTERVAL '1 second' \
+                  ELSE n = 1 END) FROM (SELECT began, lag(began) OVER (ORDER BY began) AS before, row_number() OVER (ORDER BY began) AS n \
+                  FROM (SELECT at - seconds * INTERVAL '1 second' AS began FROM sluice.refreshes WHERE model = 'silver.shares' AND \
+                  outcome = 'failed') AS tries) AS numbered WHERE n < 4";
+    assert_eq!(server.query(pauses), "t");
     // What was noted is written each second.
     server.wait_until("SELECT count(*) > 0 FROM sluice.incident_log", "t");
     assert!(server.terminate().0.success());
@@ -123,4 +131,31 @@ fn paused() {
     assert!(server.terminate().0.success());
     let server = warehouse.serve();
     server.wait_until(&format!("SELECT count(*) >= {told} FROM sluice.ingest_log"), "t");
+}
+
+fn a_table_of_others() {
+    let others = sales();
+    let writer = others.serve();
+    writer.wait_until("SELECT count(*) FROM bronze.sales", "2");
+    assert!(writer.terminate().0.success());
+
+    let warehouse = Warehouse::new();
+    let folder = warehouse.folder().join("lake");
+    warehouse.write(
+        "catalog/sales.sql",
+        "CREATE SOURCE lakehouse.sales WITH (connector = 'delta', path = '../lake', poll_ms = 20);\n",
+    );
+    let limits = ["env", "SLUICE_LIMITS_RETRIES_MAX=1"];
+    let server = Server::launch_within(&limits, &warehouse, &[]).ready().unwrap();
+    server.wait_until("SELECT state, error LIKE '%does not exist' FROM sluice.sources", "paused|t");
+    server.wait_until(INCIDENTS, "lakehouse.sales|ingest|open|f");
+    let failed = "SELECT sum(attempts) > 1, bool_and(batch IS NULL), bool_and(error LIKE '%does not exist') \
+                  FROM sluice.ingest_log WHERE source = 'lakehouse.sales' AND outcome = 'failed'";
+    server.wait_until(failed, "t|t|t");
+    let staged = warehouse.folder().join("staged");
+    copy(&others.data().join("bronze/sales"), &staged);
+    fs::rename(staged, folder).unwrap();
+    server.wait_until("SELECT count(*) FROM lakehouse.sales", "2");
+    server.wait_until("SELECT state, error FROM sluice.sources", "running|");
+    server.wait_until(INCIDENTS, "lakehouse.sales|ingest|closed|t");
 }

@@ -183,6 +183,10 @@ fn who_pushed_what_is_noted() {
     );
     assert_eq!(push("bob", &[], "{\"sensor\": \"b\"}"), 403);
     assert_eq!(push("ann", &[("channel", "boiler")], "{}"), 400);
+    let elsewhere = [("authorization", login("bob", "")), ("channel", "x".into()), ("token", "7".into())];
+    let elsewhere: Vec<(&str, &str)> =
+        elsewhere.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(http.post(server.http, "/ingest/raedings", &elsewhere, "{}").unwrap().status, 404);
     let sensors: ArrayRef = Arc::new(StringArray::from(vec!["c", "d"]));
     let rows = RecordBatch::try_from_iter([("sensor", sensors)]).unwrap();
     let ingest = |user: &str| {
@@ -205,6 +209,7 @@ fn who_pushed_what_is_noted() {
         "ann|ann|127.0.0.1|http|bronze.readings|ok|-|POST /ingest/readings (channel boiler, token 1)\n\
          bob|bob|127.0.0.1|http|bronze.readings|denied|42501|POST /ingest/readings\n\
          ann|ann|127.0.0.1|http|bronze.readings|failed|22023|POST /ingest/readings\n\
+         bob|bob|127.0.0.1|http||failed|42P01|POST /ingest/raedings (channel x, token 7)\n\
          ann|ann|127.0.0.1|flight|bronze.readings|ok|-|INGEST bronze.readings\n\
          bob|bob|127.0.0.1|flight|bronze.readings|denied|42501|INGEST bronze.readings"
     );

@@ -66,7 +66,7 @@ fn goes_encrypted_to_who_asks_for_a_login() {
     for name in ["later", "at_once"] {
         server.wait_until(
             &format!(
-                "SELECT DISTINCT error LIKE '127.0.0.1 does not take the login of connection \"{name}\": %535%wrong password%' \
+                "SELECT DISTINCT error LIKE 'catalog/alerts.sql:%127.0.0.1 does not take the login of connection \"{name}\": %535%wrong password%' \
                  FROM sluice.alert_log WHERE target = 'email a@example.com over {name}' AND error IS NOT NULL"
             ),
             "t",
@@ -116,7 +116,7 @@ fn goes_to_no_server_that_is_not_trusted() {
     {
         server.wait_until(
             &format!(
-                "SELECT DISTINCT error LIKE 'the certificate of 127.0.0.1 is not trusted: %{why}%SSL_CERT_FILE%' \
+                "SELECT DISTINCT error LIKE '%the certificate of 127.0.0.1 is not trusted: %{why}%SSL_CERT_FILE%' \
                  FROM sluice.alert_log WHERE target = 'email a@example.com over {name}' AND error IS NOT NULL"
             ),
             "t",

@@ -41,6 +41,7 @@ mod masking;
 mod models;
 mod npgsql;
 mod openlineage;
+mod policies;
 mod psql;
 mod push;
 mod quality;
@@ -48,6 +49,7 @@ mod readers;
 mod readme;
 mod replay;
 mod roles;
+mod secrets;
 mod sessions;
 mod shopsmart;
 mod smoke;
@@ -57,6 +59,7 @@ mod support;
 mod system;
 mod tidy;
 mod time;
+mod told;
 mod unit_tests;
 mod watches;
 
@@ -78,10 +81,13 @@ fn main() -> ExitCode {
         replay::trials(),
         incidents::trials(),
         alerts::trials(),
+        told::trials(),
         backfill::trials(),
         smoke::trials(),
         roles::trials(),
+        policies::trials(),
         grants::trials(),
+        secrets::trials(),
         sessions::trials(),
         shopsmart::trials(),
         faults::trials(),

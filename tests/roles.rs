@@ -250,7 +250,7 @@ fn rights_that_were_typed_outlast_the_server() {
     root.text("SET ROLE eve");
     assert_eq!(root.text("SELECT order_id FROM silver.orders ORDER BY 1"), "1\n2");
     assert_eq!(root.text("SELECT sum(orders) FROM gold.daily_sales"), "6");
-    root.text("RESET ROLE; DROP VIEW gold.two; DROP ROLE eve");
+    root.text("RESET ROLE; DROP VIEW gold.two; DROP POLICY few ON silver.orders; DROP ROLE eve");
     let left = root.text("SELECT statement FROM sluice.access_rules");
     assert!(left.contains("SET MASK") && left.lines().count() == 1, "{left}");
     root.text("CREATE ROLE eve LOGIN PASSWORD 'SCRAM-SHA-256$4096:hunter2$a:b'");

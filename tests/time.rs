@@ -209,9 +209,14 @@ fn late_rows_are_kept_apart() {
     let late = "SELECT item, sold_at = TIMESTAMPTZ '2026-01-01 10:02:00Z', window_start = TIMESTAMPTZ '2026-01-01 10:00:00Z', \
                 _watermark = TIMESTAMPTZ '2026-01-01 10:19:00Z', _partition, _offset FROM gold.tumbled__late WHERE qty = 100";
     assert_eq!(server.query(late), "tea|t|t|t|one|3000000");
-    let apart = "SELECT rule, reason LIKE '%end of its window, 2026-01-01%', raw IS NOT NULL, state FROM sluice.quarantine \
+    let apart = "SELECT source, rule, reason LIKE '%end of its window, 2026-01-01%', CAST(raw AS TEXT) LIKE '{\"item\": \"tea\"%\"qty\": \
+                 100}', epoch > 0, length(definition_hash), state FROM sluice.quarantine \
                  WHERE table_name = 'gold.tumbled' AND position = 'one:3000000'";
-    assert_eq!(server.query(apart), "late|t|t|late");
+    assert_eq!(server.query(apart), "bronze.sales|late|t|t|t|16|late");
+    // Where the record that a row comes from is not in it, it is kept as it is.
+    let apart = "SELECT source, rule, CAST(raw AS TEXT) LIKE '{\"item\":\"tea\",\"sold_at\":\"2026-01-01T10:02%\"qty\":100,%', length(definition_hash) \
+                 FROM sluice.quarantine WHERE table_name = 'gold.closed' AND CAST(raw AS TEXT) LIKE '%\"qty\":100,%'";
+    assert_eq!(server.query(apart), "silver.sales|late|t|16");
     // Of the two windows of 10:12 one ended at 10:15, the other ends at 10:20.
     assert_eq!(server.query(&sums("gold.hopped")), "1,1,111000,11010,10");
     // A sale at 10:17 alone would be a session until 10:20.

@@ -45,7 +45,8 @@ fn every_model_that_ships() {
 const SALES: (&str, &str) = (
     "catalog/sales.sql",
     "CREATE SOURCE bronze.sales (sale_id BIGINT, store INT, sold_at TIMESTAMPTZ, amount DECIMAL(18,2))\n\
-     WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n",
+     WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n\
+     CREATE SOURCE bronze.idle (id BIGINT) WITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n",
 );
 
 const RECENT: &str = "CREATE MATERIALIZED VIEW gold.recent AS\n\
@@ -100,6 +101,11 @@ fn differences() {
 fn mistakes() {
     for (test, place, says) in [
         ("MOCK bronze.sale(store INT) AS (VALUES (1))", "5:6", "Did you mean \"bronze.sales\"?"),
+        (
+            "MOCK bronze.idle(id BIGINT) AS (VALUES (1))",
+            "5:6",
+            "unit test \"t\": \"bronze.idle\" is mocked, which gold.recent does not read",
+        ),
         (
             "MOCK bronze.sales(stoer INT) AS (VALUES (1))",
             "5:6",

@@ -3,6 +3,7 @@
 //! Comes in: a project as it runs and one that is to run, both planned. Goes out: an [`ObjectChange`] for each object that
 //! is not as it was. Pure.
 
+use super::access::statement_of;
 use super::inputs::{by_name, read_through};
 use super::lineage::{Direction, Graph, TableColumn};
 use super::plan::PlannedModel;
@@ -119,22 +120,31 @@ impl ObjectChange {
 /// Everything that is not as it was, in the order in which it is computed; what is removed comes first.
 pub fn changes(before: Version<'_>, after: Version<'_>) -> Vec<ObjectChange> {
     let mut found = removed(before, after);
-    found.extend(outside(before.project, after.project));
-    let graph = Graph::of(after.planned);
+    let graphs = Graphs { before: Graph::of(before.planned), after: Graph::of(after.planned) };
+    found.extend(outside(before, after, &graphs.before));
     let (old, new) = (by_name(before.project), by_name(after.project));
-    for model in &after.project.models {
-        let Some(planned) = after.planned.get(model.name()) else { continue };
-        let change = match old.get(model.name()) {
+    let of_model = |model: &Model| {
+        let planned = after.planned.get(model.name())?;
+        match old.get(model.name()) {
             None => Some(added(model)),
             Some(was) => {
                 let was_planned = before.planned.get(model.name());
                 let views = read_through(model, &new).views != read_through(was, &old).views;
-                changed((was, was_planned), (model, planned), views, &graph)
+                let change = changed((was, was_planned), (model, planned), views, &graphs)?;
+                // What is gone itself is said to be gone, not to be reached.
+                let affects = change.affects.into_iter().filter(|column| new.contains_key(&column.table));
+                Some(ObjectChange { affects: affects.collect(), ..change })
             }
-        };
-        found.extend(change);
-    }
+        }
+    };
+    found.extend(after.project.models.iter().filter_map(of_model));
     found
+}
+
+/// What comes of what, as it was and as it is to be.
+struct Graphs {
+    before: Graph,
+    after: Graph,
 }
 
 fn removed(before: Version<'_>, after: Version<'_>) -> Vec<ObjectChange> {
@@ -184,7 +194,7 @@ fn changed(
     (was, was_planned): (&Model, Option<&PlannedModel>),
     (model, planned): (&Model, &PlannedModel),
     other_views: bool,
-    graph: &Graph,
+    graphs: &Graphs,
 ) -> Option<ObjectChange> {
     let content = was.content() != model.content();
     if was.sql() == model.sql() && !other_views {
@@ -211,8 +221,10 @@ fn changed(
         Model::StreamingTable(d) if d.auto_cdc.is_none() && was.kind() == model.kind() => Rows::FromNowOn,
         _ => Rows::Rebuilt,
     };
-    let Difference { details, impact, columns } = difference;
-    let affects = columns.iter().flat_map(|column| reached(graph, model.name(), column)).collect();
+    let Difference { details, impact, columns, lost } = difference;
+    let other = columns.iter().flat_map(|column| reached(&graphs.after, model.name(), column));
+    let lost = lost.iter().flat_map(|column| reached(&graphs.before, model.name(), column));
+    let affects = other.chain(lost).collect();
     Some(ObjectChange {
         name: model.name().to_string(),
         object: model.kind(),
@@ -230,11 +242,13 @@ struct Difference {
     impact: Impact,
     /// Columns whose values are others.
     columns: BTreeSet<String>,
+    /// Columns that are gone or have another type.
+    lost: BTreeSet<String>,
 }
 
 impl Default for Difference {
     fn default() -> Self {
-        Self { details: vec![], impact: Impact::None, columns: BTreeSet::new() }
+        Self { details: vec![], impact: Impact::None, columns: BTreeSet::new(), lost: BTreeSet::new() }
     }
 }
 
@@ -252,7 +266,7 @@ impl Difference {
         for (at, old) in was.schema.fields().iter().enumerate() {
             let name = old.name();
             let Ok(now) = is.schema.index_of(name) else {
-                self.note(Impact::Breaking, format!("column {name} is gone"));
+                self.lose(name);
                 continue;
             };
             self.of_types(name, old.data_type(), is.schema.field(now).data_type());
@@ -267,8 +281,14 @@ impl Difference {
         self.new_columns(&was.schema, &is.schema);
     }
 
+    fn lose(&mut self, column: &str) {
+        self.note(Impact::Breaking, format!("column {column} is gone"));
+        self.lost.insert(column.to_string());
+    }
+
     fn of_types(&mut self, column: &str, was: &DataType, is: &DataType) {
         if was != is {
+            self.lost.insert(column.to_string());
             let (was, is) = (type_name(was), type_name(is));
             self.note(Impact::Breaking, format!("column {column} was {was} and is {is}"));
         }
@@ -282,9 +302,9 @@ impl Difference {
 }
 
 /// What is changed of `catalog/`.
-fn outside(before: &Project, after: &Project) -> Vec<ObjectChange> {
-    let mut found = vec![];
-    found.extend(of_sources(before, after));
+fn outside(before: Version<'_>, after: Version<'_>, graph: &Graph) -> Vec<ObjectChange> {
+    let mut found = of_sources(before, after, graph);
+    let (before, after) = (before.project, after.project);
     let foreign =
         |project: &Project| texts(project.foreign.iter().map(|(name, d)| (name.to_string(), d.sql.clone())));
     found.extend(of_texts("table of others", &foreign(before), &foreign(after)));
@@ -306,7 +326,16 @@ fn outside(before: &Project, after: &Project) -> Vec<ObjectChange> {
         texts(audits.map(|audit| (format!("{} on {}", audit.name, audit.on), audit.sql.clone())))
     };
     found.extend(of_texts("audit", &audits(before), &audits(after)));
+    for object in ["role", "membership", "grant", "policy", "mask"] {
+        found.extend(of_texts(object, &rules(before, object), &rules(after, object)));
+    }
     found
+}
+
+/// What a project says of roles and rights, of one kind: by what it is about.
+fn rules(project: &Project, object: &str) -> BTreeMap<String, String> {
+    let rules = project.access.0.iter().filter(|(key, _)| key.object() == object);
+    texts(rules.map(|(key, held)| (key.to_string(), statement_of(key, &held.rule))))
 }
 
 fn texts(pairs: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
@@ -340,7 +369,9 @@ fn of_texts(
     names.into_iter().filter_map(change).collect()
 }
 
-fn of_sources(before: &Project, after: &Project) -> Vec<ObjectChange> {
+fn of_sources(before: Version<'_>, after: Version<'_>, graph: &Graph) -> Vec<ObjectChange> {
+    let names = by_name(after.project);
+    let (before, after) = (before.project, after.project);
     let sources =
         |project: &Project| texts(project.sources.iter().map(|(name, d)| (name.to_string(), d.sql.clone())));
     let mut found = of_texts("source", &sources(before), &sources(after));
@@ -365,6 +396,8 @@ fn of_sources(before: &Project, after: &Project) -> Vec<ObjectChange> {
         if was.columns != is.columns {
             change.rows = Rows::FromNowOn;
         }
+        let lost = difference.lost.iter().flat_map(|column| reached(graph, &is.name, column));
+        change.affects = lost.filter(|column| names.contains_key(&column.table)).collect();
         (change.impact, change.details) = (difference.impact, difference.details);
     }
     found
@@ -373,7 +406,7 @@ fn of_sources(before: &Project, after: &Project) -> Vec<ObjectChange> {
 fn of_declared(was: &[ColumnDefinition], is: &[ColumnDefinition], difference: &mut Difference) {
     for old in was {
         match is.iter().find(|new| new.name == old.name) {
-            None => difference.note(Impact::Breaking, format!("column {} is gone", old.name)),
+            None => difference.lose(&old.name),
             Some(new) => difference.of_types(&old.name, &old.data_type, &new.data_type),
         }
     }

@@ -36,7 +36,7 @@ pub fn computed_here(project: &Project, production: &Project) -> BTreeSet<TableN
     // Inputs come first.
     for model in &project.models {
         let is_same = there.get(model.name()).is_some_and(|content| *content == model.content());
-        let inputs = model.query().inputs.iter().chain(model.late_of());
+        let inputs = model.query().inputs.iter().chain(model.beside());
         if !is_same || inputs.into_iter().any(|input| here.contains(input)) {
             here.insert(model.name().clone());
         }

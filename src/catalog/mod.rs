@@ -17,6 +17,7 @@ mod keys;
 pub mod lineage;
 pub mod live;
 mod model;
+pub mod options;
 mod order;
 pub mod plan;
 mod plan_error;

@@ -89,6 +89,19 @@ impl Model {
         }
     }
 
+    /// The view whose rows that were set apart it keeps, if that is what it is for.
+    pub fn apart_of(&self) -> Option<&TableName> {
+        match self {
+            Model::MaterializedView(d) => d.apart_of.as_ref(),
+            Model::StreamingTable(_) | Model::View(_) => None,
+        }
+    }
+
+    /// The view that it stands beside, if it keeps rows of one.
+    pub fn beside(&self) -> Option<&TableName> {
+        self.late_of().or(self.apart_of())
+    }
+
     /// The statement that defines it.
     pub fn sql(&self) -> &str {
         match self {
@@ -103,6 +116,7 @@ impl Model {
         match self {
             Model::StreamingTable(_) => "streaming table",
             Model::MaterializedView(d) if d.late_of.is_some() => "late rows",
+            Model::MaterializedView(d) if d.apart_of.is_some() => "rows set apart",
             Model::MaterializedView(_) => "materialized view",
             Model::View(_) => "view",
         }

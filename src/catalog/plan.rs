@@ -98,7 +98,7 @@ pub async fn plan_each(project: &Project, foreign: &ForeignColumns, engine: &Eng
     for model in &project.models {
         let name = model.name();
         let reads_failed = |input: &&TableName| failed.contains(*input) || is_beside(&failed, input);
-        let beside = model.late_of().filter(|view| failed.contains(view));
+        let beside = model.beside().filter(|view| failed.contains(view));
         if let Some(input) = beside.or_else(|| model.query().inputs.iter().find(reads_failed)) {
             plans.unread.insert(name.clone(), input.clone());
             failed.insert(name);

@@ -14,8 +14,8 @@ use super::order::dependency_order;
 use crate::lake::TableName;
 use crate::sql::{
     AlertDefinition, AuditDefinition, CommentTarget, ConnectionDefinition, Definition, Error,
-    ForeignDefinition, Origin, SecretDefinition, SourceDefinition, UnitTestDefinition, did_you_mean,
-    late_view, parse_file, word_origin,
+    ForeignDefinition, Origin, SecretDefinition, SourceDefinition, UnitTestDefinition, apart_view,
+    did_you_mean, late_view, parse_file, word_origin,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -136,6 +136,7 @@ impl Loader {
             self.place(file, &definition, &mut objects);
             if let Definition::MaterializedView(view) = &definition {
                 objects.extend(view.query.late.iter().map(|late| late.to.clone()));
+                objects.extend(view.apart.iter().map(|_| view.name.quarantine()));
             }
             self.add(definition, &objects);
         }
@@ -253,10 +254,10 @@ impl Loader {
             }
             Definition::StreamingTable(d) => self.model(Model::StreamingTable(Arc::new(d))),
             Definition::MaterializedView(d) => {
-                let late = late_view(&d).map(Arc::new);
+                let beside = [late_view(&d), apart_view(&d)];
                 self.model(Model::MaterializedView(Arc::new(d)));
-                if let Some(late) = late {
-                    self.model(Model::MaterializedView(late));
+                for view in beside.into_iter().flatten() {
+                    self.model(Model::MaterializedView(Arc::new(view)));
                 }
             }
             Definition::View(d) => self.model(Model::View(Arc::new(d))),
@@ -336,7 +337,9 @@ impl Loader {
 
     fn model(&mut self, model: Model) {
         let (name, origin) = (model.name().clone(), named_at(&model));
-        if !self.is_reserved(&name, &origin) && self.is_new_table(&name, &origin) {
+        // What is set apart has a name of the server's own.
+        let may_be = model.apart_of().is_some() || self.is_new_table(&name, &origin);
+        if may_be && !self.is_reserved(&name, &origin) {
             self.models.insert(name, model);
         }
     }
@@ -413,8 +416,8 @@ impl Loader {
         let inputs = |model: &Model| -> BTreeSet<TableName> {
             let named = model.query().inputs.iter();
             let named = named.map(|input| self.guarded(input).unwrap_or_else(|| input.clone()));
-            // Where the view fails, nothing more is to be said of its late rows.
-            named.chain(model.late_of().cloned()).collect()
+            // Where the view fails, nothing more is to be said of the rows that are kept beside it.
+            named.chain(model.beside().cloned()).collect()
         };
         let dependencies: BTreeMap<TableName, BTreeSet<TableName>> =
             self.models.iter().map(|(name, model)| (name.clone(), inputs(model))).collect();

@@ -9,6 +9,7 @@ use crate::catalog::plan::PlannedModel;
 use crate::catalog::project::Model;
 use crate::config::OpenLineageSettings;
 use crate::lake::TableName;
+use crate::ops::retry::spread;
 use crate::ops::secret;
 use crate::refresh::RefreshRecord;
 use crate::sql::type_name;
@@ -262,7 +263,7 @@ async fn post(
         let Some(pause) = pauses.next().filter(|_| !stop.is_cancelled()) else { return Err(error) };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(*pause) => {}
+            () = tokio::time::sleep(spread(*pause, rand::random())) => {}
         }
     }
 }

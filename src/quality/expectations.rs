@@ -137,6 +137,11 @@ impl Rules {
         Ok(Judged { kept, quarantined })
     }
 
+    /// True when a row was NULL where its column is declared `NOT NULL`.
+    pub fn breaks_declared(&self) -> bool {
+        self.rules.iter().any(|rule| rule.declared && rule.count.failed > 0)
+    }
+
     /// How the named expectations fared.
     pub fn counts(&self) -> Vec<RuleCount> {
         self.rules.iter().filter(|r| !r.declared || r.count.failed > 0).map(|r| r.count.clone()).collect()

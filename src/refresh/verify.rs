@@ -13,7 +13,7 @@ use crate::engine::{Engine, logical_plan, physical_plan};
 use crate::lake::{self, Lake, Table, TableName};
 use crate::ops::opaque::Opaque;
 use crate::quality::shown;
-use crate::sql::{Expectation, ViolationAction};
+use crate::sql::Expectation;
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use chrono::DateTime;
@@ -131,7 +131,7 @@ fn counts(
     expectations: &[Expectation],
 ) -> Result<LogicalPlan, DataFusionError> {
     let given = typed(LogicalPlanBuilder::from(query.clone()), schema)?;
-    let kept = expectations.iter().filter(|rule| rule.action == ViolationAction::DropRow);
+    let kept = expectations.iter().filter(|rule| rule.action.keeps_rows_out());
     let kept = kept.map(|rule| state.create_logical_expr(&rule.predicate, given.schema()));
     let given =
         kept.collect::<Result<Vec<_>, _>>()?.into_iter().try_fold(given, LogicalPlanBuilder::filter)?;
@@ -214,6 +214,7 @@ fn take(verified: &mut Verified, batch: &RecordBatch, schema: &SchemaRef) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::ViolationAction;
     use arrow::array::{ArrayRef, Float64Array, StringArray};
     use arrow::datatypes::{DataType, Field, Schema};
     use datafusion::datasource::MemTable;

@@ -86,6 +86,7 @@ impl AuditLog {
             Some((channel, token)) => format!("{said} (channel {channel}, token {token})"),
             None => said,
         };
+        let statement = shortened(&statement);
         let record = AuditRecord {
             at: clock::now(),
             role: role.to_string(),
@@ -94,7 +95,7 @@ impl AuditLog {
             client: address.to_canonical().to_string(),
             protocol,
             statement,
-            objects: vec![table],
+            objects: table.into_iter().collect(),
             outcome: "ok",
             sqlstate: None,
             seconds: 0.0,
@@ -115,8 +116,8 @@ pub(super) struct Pushed<'a> {
     pub(super) said: String,
     /// The sender's channel and token.
     pub(super) channel: Option<&'a (String, i64)>,
-    /// The table that the rows are for.
-    pub(super) table: String,
+    /// The table that the rows are for, if there is one of that name.
+    pub(super) table: Option<String>,
 }
 
 /// The class of SQLSTATE that says that somebody was not let in.
@@ -352,9 +353,13 @@ pub(super) fn without_passwords(text: &str) -> String {
         Some(passwords) => passwords.replace_all(text, "$1'***'"),
         None => "".into(),
     };
+    shortened(&text)
+}
+
+fn shortened(text: &str) -> String {
     match text.char_indices().nth(STATEMENT_MAX) {
         Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.into_owned(),
+        None => text.to_string(),
     }
 }
 

@@ -180,7 +180,9 @@ pub fn late_view(view: &MaterializedViewDefinition) -> Option<MaterializedViewDe
         tags: Vec::new(),
         refresh_policy: view.refresh_policy,
         query,
+        apart: None,
         late_of: Some(view.name.clone()),
+        apart_of: None,
         sql: view.sql.clone(),
         origin: view.origin.clone(),
     })

@@ -495,8 +495,12 @@ pub struct MaterializedViewDefinition {
     pub refresh_policy: RefreshPolicy,
     /// What it computes.
     pub query: ModelQuery,
+    /// The rows that its rules set apart, if there are such rules.
+    pub apart: Option<Box<ModelQuery>>,
     /// The view whose late rows it keeps, if that is what it is for.
     pub late_of: Option<TableName>,
+    /// The view whose rows that were set apart it keeps, if that is what it is for.
+    pub apart_of: Option<TableName>,
     /// The whole statement, for display.
     pub sql: String,
     /// Where it is defined.

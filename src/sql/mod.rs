@@ -13,6 +13,7 @@
 
 mod access;
 mod alert;
+mod apart;
 mod audit;
 mod cdc;
 mod cdc_query;
@@ -49,6 +50,7 @@ pub use access::{
     PolicyDefinition, Privilege, RESERVED_ROLES, RoleAttributes,
 };
 pub use alert::{ALERT_NAME, AlertDefinition, Email, PayloadFormat, Target, Webhook};
+pub use apart::{APART_REASON, APART_RULE, apart_view};
 pub use cdc::{AutoCdc, ColumnName, DeleteCondition, History, Selection};
 pub use cdc_query::{Continuation, END_AT, START_AT, continuation, defining_query};
 pub use clock::asks_for_time;

@@ -1,5 +1,6 @@
 //! The statements of `sql/`: streaming tables, materialized views, views, comments.
 
+use super::apart::{Named, query_apart};
 use super::cdc::auto_cdc;
 use super::clauses::trigger;
 use super::columns::{ColumnList, Owner as ListOwner, column_list};
@@ -47,7 +48,7 @@ pub(super) fn streaming_table(cursor: &mut Cursor<'_>) -> Result<StreamingTableD
     }
     let list = Declared::new(body.list)?;
     if auto_cdc.is_some() {
-        reject_quarantine(&list, "a table kept by AUTO CDC")?;
+        reject_quarantine(&list)?;
     }
     Ok(StreamingTableDefinition {
         name: body.name,
@@ -78,7 +79,12 @@ pub(super) fn materialized_view(cursor: &mut Cursor<'_>) -> Result<MaterializedV
             .with_hint(format!("Name a table for them: LATE ROWS TO {}__late.", body.name)));
     }
     let list = Declared::new(body.list)?;
-    reject_quarantine(&list, "a materialized view")?;
+    let named = match (&list.columns, &list.names) {
+        (Some(columns), _) => Named::Columns(columns),
+        (None, Some(names)) => Named::Names(names),
+        (None, None) => Named::ByQuery,
+    };
+    let apart = query_apart(&query, named, &list.expectations)?;
     Ok(MaterializedViewDefinition {
         name: body.name,
         columns: list.columns,
@@ -91,7 +97,9 @@ pub(super) fn materialized_view(cursor: &mut Cursor<'_>) -> Result<MaterializedV
         tags: list.tags,
         refresh_policy: body.refresh_policy.unwrap_or_default(),
         query,
+        apart,
         late_of: None,
+        apart_of: None,
         sql: cursor.statement_text().to_string(),
         origin,
     })
@@ -125,10 +133,11 @@ pub(super) fn view(cursor: &mut Cursor<'_>) -> Result<ViewDefinition, Error> {
 }
 
 /// Rows that come and go cannot be set apart once and for all.
-fn reject_quarantine(list: &Declared, what: &str) -> Result<(), Error> {
+fn reject_quarantine(list: &Declared) -> Result<(), Error> {
     let sets_apart = |e: &&Expectation| e.action == ViolationAction::QuarantineRow;
     let Some(expectation) = list.expectations.iter().find(sets_apart) else { return Ok(()) };
-    let message = format!("QUARANTINE ROW in {what} is not supported: its rows come and go with its inputs");
+    let message =
+        "QUARANTINE ROW in a table kept by AUTO CDC is not supported: its rows come and go with its inputs";
     Err(Error::unsupported(expectation.origin.clone(), message).with_hint(
         "Write ON VIOLATION DROP ROW here, or QUARANTINE ROW in the streaming table that it reads.",
     ))

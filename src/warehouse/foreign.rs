@@ -9,12 +9,14 @@ use crate::catalog::project::Project;
 use crate::ingest::Reporter as _;
 use crate::lake::{self, Followed, Table, TableName, chain};
 use crate::ops::clock;
+use crate::ops::retry::{backoff, spread};
 use crate::refresh::ForeignTable;
 use crate::sql::{Error, ForeignDefinition, word_origin};
 use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -95,7 +97,7 @@ impl RunningForeign {
         match opened {
             Ok(_) => status.healthy(),
             Err(errors) => {
-                let reason = errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ");
+                let reason = said(errors);
                 tracing::error!(source = %definition.name, error = reason, "table of others cannot be read");
                 status.trouble(&reason);
             }
@@ -118,6 +120,11 @@ impl RunningForeign {
 
     pub(super) fn name(&self) -> &TableName {
         &self.definition.name
+    }
+
+    /// How it is doing.
+    pub(super) fn status(&self) -> &StatusCell {
+        &self.status
     }
 
     pub(super) fn table(&self) -> Option<&Arc<Table>> {
@@ -157,7 +164,7 @@ pub(super) async fn follow(
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(foreign.definition.poll) => {}
+            () = tokio::time::sleep(foreign.pause()) => {}
         }
         let (looked_at, its_project) = (Arc::clone(&foreign), Arc::clone(&project));
         let look = tokio::task::spawn_blocking(move || looked_at.look(&its_project)).await;
@@ -170,9 +177,21 @@ pub(super) async fn follow(
 }
 
 impl RunningForeign {
+    /// How long it is left alone: where it cannot be read, ever longer.
+    fn pause(&self) -> Duration {
+        match self.status.get().failures {
+            0 => self.definition.poll,
+            failures => self.definition.poll.max(spread(backoff(failures), rand::random())),
+        }
+    }
+
     /// Takes over what is new; true when models must be planned anew. Blocks.
     fn look(&self, project: &Project) -> bool {
-        let Some(table) = &self.table else { return open(project, &self.definition).is_ok() };
+        let Some(table) = &self.table else {
+            let opened = open(project, &self.definition);
+            opened.as_ref().inspect_err(|errors| self.status.trouble(&said(errors))).ok();
+            return opened.is_ok();
+        };
         match table.follow() {
             Ok(Followed::Rests) => self.status.healthy(),
             Ok(Followed::Moved) => {
@@ -181,13 +200,12 @@ impl RunningForeign {
                 self.moved.send_replace(table.snapshot().version);
             }
             Ok(Followed::Changed) => return true,
-            Err(error) => {
-                let reason = chain(&error);
-                if self.status.get().error.as_ref() != Some(&reason) {
-                    self.status.trouble(&reason);
-                }
-            }
+            Err(error) => self.status.trouble(&chain(&error)),
         }
         false
     }
+}
+
+fn said(errors: &[Error]) -> String {
+    errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>().join("; ")
 }

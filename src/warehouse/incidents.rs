@@ -1,14 +1,15 @@
 //! `sluice.incidents`: sources, models, alerts and whom these tell, when in trouble which does not pass by itself; noted
 //! while the project runs.
 
+use super::foreign::RunningForeign;
 use super::sources::RunningSource;
 use super::system::{Journals, optional_text, text, time};
-use crate::bronze::{LoadRecord, SourceState};
+use crate::bronze::{LoadRecord, SourceState, StatusCell};
 use crate::catalog::cut::Freshness;
 use crate::catalog::definitions::WatchName;
 use crate::catalog::live::Journal;
 use crate::deliver::alerts::Alerts;
-use crate::lake;
+use crate::lake::{self, TableName};
 use crate::ops::clock;
 use crate::quality::{Health, Incident, Incidents};
 use crate::refresh::{ModelStatus, StatusBoard};
@@ -35,6 +36,7 @@ pub(super) const QUERY: &str = "SELECT id, object, kind, opened_at, max(closed_a
 pub(super) struct Watch {
     pub(super) board: StatusBoard,
     pub(super) sources: Arc<Vec<RunningSource>>,
+    pub(super) foreign: Vec<Arc<RunningForeign>>,
     pub(super) journals: Journals,
     pub(super) retries_max: u32,
     pub(super) incidents: Arc<Mutex<Incidents>>,
@@ -62,8 +64,8 @@ impl Watch {
     fn look(&self) {
         let models = self.board.all().into_iter();
         let models = models.map(|(name, status)| (name.to_string(), health_of_model(status)));
-        let sources = self.sources.iter();
-        let sources = sources.map(|source| (source.definition.name.to_string(), health_of_source(source)));
+        let sources = self.statuses();
+        let sources = sources.map(|(name, status)| (name.to_string(), health_of_source(status)));
         // A source's table is on the board, too: what is known of the source says more.
         let sources: Vec<_> = sources.collect();
         let is_source = |name: &String| sources.iter().any(|(source, _)| source == name);
@@ -93,11 +95,17 @@ impl Watch {
 
     /// Notes loads that failed before there was anything to commit; all of them before nothing more is noted.
     fn log_failed_loads(&self, is_last: bool) {
-        for source in self.sources.iter() {
-            for load in source.status.take_failed_loads(is_last) {
-                self.journals.note_load(&LoadRecord::failed(&source.definition.name, load));
+        for (name, status) in self.statuses() {
+            for load in status.take_failed_loads(is_last) {
+                self.journals.note_load(&LoadRecord::failed(name, load));
             }
         }
+    }
+
+    /// How sources and tables of others are doing.
+    fn statuses(&self) -> impl Iterator<Item = (&TableName, &StatusCell)> {
+        let sources = self.sources.iter().map(|source| (&source.definition.name, &source.status));
+        sources.chain(self.foreign.iter().map(|foreign| (foreign.name(), foreign.status())))
     }
 }
 
@@ -114,8 +122,8 @@ fn health_of_model(status: ModelStatus) -> Health {
     }
 }
 
-fn health_of_source(source: &RunningSource) -> Health {
-    let status = source.status.get();
+fn health_of_source(status: &StatusCell) -> Health {
+    let status = status.get();
     match status.state {
         SourceState::Starting | SourceState::Stopped => Health::Unknown,
         SourceState::Running | SourceState::Finished => Health::Well,

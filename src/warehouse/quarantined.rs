@@ -5,23 +5,28 @@ use super::Planned;
 use crate::catalog::project::Model;
 use crate::lake::TableName;
 use crate::refresh;
-use crate::sql::quoted_table;
+use crate::sql::{APART_REASON, APART_RULE, quoted, quoted_table};
 use arrow::datatypes::Schema;
 use std::sync::Arc;
 
-/// The query behind `sluice.quarantine`, over the quarantine tables and the views of late rows that stand.
+/// The query behind `sluice.quarantine`, over the quarantine tables that stand, and the views of rows that are late or set apart.
 pub(super) fn query(
     quarantines: &[TableName],
     definitions: &[Model],
     open: &[Arc<refresh::Model>],
     planned: &Planned,
 ) -> String {
-    let late = |definition: &Model| {
-        let view = definition.name();
-        let model = open.iter().find(|model| model.name == *view)?;
-        Some(late_rows(view, definition.late_of()?, &planned.get(view)?.schema, &model.definition_id()))
+    let of_views = |definition: &Model| {
+        let view = Beside {
+            kept_in: definition.name(),
+            view: definition.beside()?,
+            input: definition.query().inputs.first(),
+            columns: &planned.get(definition.name())?.schema,
+            definition: &open.iter().find(|model| model.name == *definition.name())?.definition_id(),
+        };
+        Some(if definition.late_of().is_some() { view.late_rows() } else { view.rows_apart() })
     };
-    let parts = quarantines.iter().map(set_apart).chain(definitions.iter().filter_map(late));
+    let parts = quarantines.iter().map(set_apart).chain(definitions.iter().filter_map(of_views));
     let parts: Vec<String> = parts.collect();
     if parts.is_empty() {
         return "SELECT CAST(NULL AS TEXT) AS table_name, CAST(NULL AS TEXT) AS source, CAST(NULL AS TEXT) AS position, \
@@ -53,22 +58,51 @@ fn set_apart(table: &TableName) -> String {
     )
 }
 
-/// The rows that came too late for a view, in the same shape as far as they hold it.
-fn late_rows(kept_in: &TableName, view: &TableName, columns: &Schema, definition: &str) -> String {
-    let column = |name: &str, data_type: &str| match columns.field_with_name(name) {
-        Ok(_) => format!("CAST(\"{name}\" AS {data_type})"),
-        Err(_) => format!("CAST(NULL AS {data_type})"),
-    };
-    let (source, raw, at) =
-        (column("_source", "TEXT"), column("_raw", "BYTEA"), column("_ingested_at", "TIMESTAMPTZ"));
-    let (partition, offset) = (column("_partition", "TEXT"), column("_offset", "TEXT"));
-    format!(
-        "SELECT CAST('{view}' AS TEXT) AS table_name, {source} AS source, concat_ws(':', {partition}, {offset}) AS \
-         position, CAST('late' AS TEXT) AS rule, concat('the watermark had passed the end of its window, ', \
-         CAST(window_end AS TEXT)) AS reason, {raw} AS raw, {} AS epoch, CAST('late' AS TEXT) AS state, \
-         CAST('{definition}' AS TEXT) AS definition_hash, {at} AS quarantined_at, CAST(NULL AS TEXT) AS \
-         untraced_because FROM {}",
-        column("_batch", "BIGINT"),
-        quoted_table(kept_in)
-    )
+/// A view that keeps rows of another one, whose rows come and go with its inputs.
+struct Beside<'a> {
+    kept_in: &'a TableName,
+    view: &'a TableName,
+    input: Option<&'a TableName>,
+    columns: &'a Schema,
+    definition: &'a str,
+}
+
+impl Beside<'_> {
+    /// The rows that came too late, in the same shape as far as they hold it.
+    fn late_rows(&self) -> String {
+        let reason = "concat('the watermark had passed the end of its window, ', CAST(window_end AS TEXT))";
+        self.rows("'late'", reason, "late")
+    }
+
+    /// The rows that break a rule.
+    fn rows_apart(&self) -> String {
+        self.rows(APART_RULE, APART_REASON, "in view")
+    }
+
+    fn rows(&self, rule: &str, reason: &str, state: &str) -> String {
+        let Self { kept_in, view, input, columns, definition } = self;
+        let column = |name: &str, data_type: &str, otherwise: &str| match columns.field_with_name(name) {
+            Ok(_) => format!("CAST(\"{name}\" AS {data_type})"),
+            Err(_) => format!("CAST({otherwise} AS {data_type})"),
+        };
+        let source = input.map_or("NULL".to_string(), |input| format!("'{input}'"));
+        let (partition, offset) = (column("_partition", "TEXT", "NULL"), column("_offset", "TEXT", "NULL"));
+        let (raw, batch) = (column("_raw", "BYTEA", &self.as_json()), column("_batch", "BIGINT", "NULL"));
+        let at = column("_ingested_at", "TIMESTAMPTZ", "NULL");
+        format!(
+            "SELECT CAST('{view}' AS TEXT) AS table_name, CAST({source} AS TEXT) AS source, concat_ws(':', {partition}, {offset}) AS position, \
+             CAST({rule} AS TEXT) AS rule, CAST({reason} AS TEXT) AS reason, {raw} AS raw, {batch} AS epoch, \
+             CAST('{state}' AS TEXT) AS state, CAST('{definition}' AS TEXT) AS definition_hash, {at} AS quarantined_at, \
+             CAST(NULL AS TEXT) AS untraced_because FROM {}",
+            quoted_table(kept_in)
+        )
+    }
+
+    /// The row itself, where the record that it comes from is not in it.
+    fn as_json(&self) -> String {
+        let names = self.columns.fields().iter().map(|field| field.name().as_str());
+        let own = names.filter(|name| ![APART_RULE, APART_REASON].contains(name));
+        let fields = own.map(|name| format!("'{}', {}", name.replace('\'', "''"), quoted(name)));
+        format!("row_as_json(named_struct({}))", fields.collect::<Vec<_>>().join(", "))
+    }
 }

@@ -52,7 +52,10 @@ pub(super) fn relation(
 /// What a table is for that stands beside another.
 fn purpose(project: &Project, name: &TableName) -> Option<String> {
     let model = project.models.iter().find(|model| model.name() == name)?;
-    Some(format!("Rows that came too late for their windows in {}", model.late_of()?))
+    if let Some(view) = model.late_of() {
+        return Some(format!("Rows that came too late for their windows in {view}"));
+    }
+    Some(format!("Rows set apart from {}, with rule and reason", model.apart_of()?))
 }
 
 pub(super) fn quarantine_relation(beside: &TableName) -> Relation {

@@ -1,6 +1,7 @@
 //! Definitions of secrets become the places that they are kept in.
 
 use crate::catalog::project::Project;
+use crate::ops::retry::spread;
 use crate::ops::secret::{Error, Identity, KeyVault, Login, Place, Secrets, Value, Vault};
 use crate::sql::{OptionValue, SecretBackend, SecretDefinition};
 use futures::future::join_all;
@@ -108,7 +109,7 @@ pub(super) async fn come_back(
     while !names.is_empty() {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(spread(wait, rand::random())) => {}
         }
         wait = (wait * 2).min(WAIT_MAX);
         let found = join_all(names.iter().map(|name| secrets.get(name))).await;

@@ -3,6 +3,7 @@
 use super::secrets::Values;
 use super::unopened;
 use crate::bronze::{FlushLimits, LoadRecord, SourceState, StatusCell, Stream, run_writer};
+use crate::catalog::options::{doubt, value_of};
 use crate::catalog::project::Project;
 use crate::ingest::open::{Opened, Renew, open_source, unlocked};
 use crate::ingest::{Inboxes, Outlet, Reporter, Resume, SourceError};
@@ -142,14 +143,8 @@ fn renew(
             let given = connection.iter().flat_map(|connection| &connection.options).chain(&source.options);
             let mut options = BTreeMap::new();
             for (key, value) in given {
-                let value = match value {
-                    OptionValue::Text(text) => text.clone(),
-                    OptionValue::Secret(name) => {
-                        secrets.doubt(name);
-                        let value = secrets.get(name).await.map_err(|error| error.to_string())?;
-                        value.reveal().to_string()
-                    }
-                };
+                doubt(value, &secrets);
+                let value = value_of(value, &secrets).await.map_err(|error| error.to_string())?;
                 options.insert(key.clone(), value);
             }
             Ok(options)

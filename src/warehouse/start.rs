@@ -163,6 +163,7 @@ impl House {
         incidents::Watch {
             board: opened.board,
             sources: opened.sources,
+            foreign: opened.foreign,
             journals: self.journals.clone(),
             retries_max: self.settings.limits.retries_max,
             incidents: Arc::clone(&self.incidents),

@@ -4,7 +4,7 @@
 //! who has a role WITH ADMIN OPTION has others be members of it; who has CREATEROLE makes roles. Otherwise than there,
 //! CREATEROLE is no way to rights that one has not: it gives, and takes over, only roles whose rights its own cover.
 
-use super::rules::{Right, grant_keys, members, refusal};
+use super::rules::{Right, depended_on, grant_keys, members, refusal};
 use super::{Access, Attributes, Given, Key, MAINTAIN_ALL, READ_ALL, Rule, Rules, WRITE_ALL};
 use crate::catalog::definitions::Refusal;
 use crate::lake::TableName;
@@ -165,16 +165,12 @@ impl Access {
         if self.is_superuser(name) {
             return Err(denied("must be superuser to drop superusers"));
         }
-        // Without a policy's only role there would be no policy, and everybody would see its table whole.
-        let is_guarded = self.rules.0.values().any(|held| match &held.rule {
-            Rule::Policy(policy) => policy.roles.iter().any(|of| of == name),
+        let is_excepted = self.rules.0.values().any(|held| match &held.rule {
             Rule::Mask(mask) => mask.except.iter().any(|of| of == name),
-            Rule::Role(_) | Rule::Given(_) => false,
+            Rule::Policy(_) | Rule::Role(_) | Rule::Given(_) => false,
         });
-        if is_guarded {
-            let message = format!("role \"{name}\" cannot be dropped because some objects depend on it");
-            let hint = "A policy or a mask names it: a superuser drops that first.".to_string();
-            return Err(refusal("2BP01", message, Some(hint)));
+        if is_excepted {
+            return Err(depended_on(name).hinted("A mask names it: a superuser changes that first."));
         }
         Ok(())
     }
@@ -400,7 +396,8 @@ fn is_grantor(role: &str, by: Option<&str>) -> Result<(), Refusal> {
 }
 
 fn denied(message: &str) -> Refusal {
-    let hint = "Superusers may; who has CREATEROLE may for roles that have no more rights than it has.";
+    let hint = "Superusers may: roles with SUPERUSER, and users with may_define = true in catalog/warehouse.toml; who has \
+                CREATEROLE may for roles that have no more rights than it has.";
     refusal(DENIED, message.to_string(), Some(hint.to_string()))
 }
 
@@ -411,7 +408,7 @@ fn beyond(role: &str, other: &str, message: String) -> Refusal {
 }
 
 impl Refusal {
-    fn hinted(self, hint: &str) -> Self {
+    pub(super) fn hinted(self, hint: &str) -> Self {
         Self { hint: Some(hint.to_string()), ..self }
     }
 }

@@ -72,7 +72,8 @@ impl Restriction {
 }
 
 /// Tables of the server's own that show rows of others.
-const WITH_ROWS: &[&str] = &["audits", "incident_log", "incidents", "quarantine", "refreshes"];
+const WITH_ROWS: &[&str] =
+    &["alert_instances", "alert_log", "audits", "incident_log", "incidents", "quarantine", "refreshes"];
 /// What users did: not for who merely reads all data.
 const AUDIT_LOG: &str = "audit_log";
 
@@ -324,8 +325,11 @@ pub fn mask_fits(is: &DataType, column: &DataType) -> bool {
     let is_number = |ty: &DataType| ty.is_numeric();
     let is_time = |ty: &DataType| matches!(ty, DataType::Timestamp(..) | DataType::Date32);
     let is_text = |ty: &DataType| matches!(ty, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+    let is_binary =
+        |ty: &DataType| matches!(ty, DataType::Binary | DataType::BinaryView | DataType::LargeBinary);
     let both = |kind: &dyn Fn(&DataType) -> bool| kind(is) && kind(column);
-    is == column || is.is_null() || both(&is_number) || both(&is_time) || both(&is_text)
+    let is_alike = both(&is_number) || both(&is_time) || both(&is_text) || both(&is_binary);
+    is == column || is.is_null() || is_alike
 }
 
 impl From<Restriction> for Decision {

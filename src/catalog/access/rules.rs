@@ -11,6 +11,7 @@ use crate::sql::{
 };
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 /// What a rule is about.
@@ -50,6 +51,39 @@ pub enum Key {
         /// The column.
         column: String,
     },
+}
+
+impl Key {
+    /// What kind of thing a rule is about.
+    pub fn object(&self) -> &'static str {
+        match self {
+            Key::Role(_) => "role",
+            Key::Member { .. } => "membership",
+            Key::Grant { .. } => "grant",
+            Key::Policy { .. } => "policy",
+            Key::Mask { .. } => "mask",
+        }
+    }
+}
+
+/// What a rule is about, for people.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Role(name) => f.write_str(name),
+            Key::Member { member, of } => write!(f, "{member} in {of}"),
+            Key::Grant { to, on, column, privilege } => {
+                write!(f, "{}", privilege.as_str())?;
+                column.iter().try_for_each(|column| write!(f, " ({column})"))?;
+                match on {
+                    GrantedOn::Schema(schema) => write!(f, " on schema {schema} to {to}"),
+                    GrantedOn::Table(table) => write!(f, " on {table} to {to}"),
+                }
+            }
+            Key::Policy { on, name } => write!(f, "{name} on {on}"),
+            Key::Mask { on, column } => write!(f, "{column} of {on}"),
+        }
+    }
 }
 
 /// What a role is.
@@ -190,6 +224,11 @@ pub(super) fn grant_keys(grants: &Grants) -> impl Iterator<Item = Key> + '_ {
             })
         })
     })
+}
+
+/// The refusal to drop a role that something else needs.
+pub(super) fn depended_on(role: &str) -> Refusal {
+    refusal("2BP01", format!("role \"{role}\" cannot be dropped because some objects depend on it"), None)
 }
 
 pub(super) fn refusal(code: &'static str, message: String, hint: Option<String>) -> Refusal {
@@ -340,38 +379,51 @@ impl Rules {
 
     fn drop_role(&mut self, name: &str, if_exists: bool, others: &Rules) -> Result<(), Refusal> {
         let key = Key::Role(name.to_string());
-        if self.0.remove(&key).is_none() {
+        if !self.0.contains_key(&key) {
             return match if_exists && !others.0.contains_key(&key) {
                 true => Ok(()),
                 false => Err(others.not_typed(&key)),
             };
         }
         if let Some((_, held)) = others.0.iter().find(|(key, held)| names(key, held).contains(&name)) {
-            let message = format!("role \"{name}\" cannot be dropped because some objects depend on it");
-            return Err(refusal("2BP01", message, Some(others.where_it_is(held))));
+            return Err(depended_on(name).hinted(&others.where_it_is(held)));
         }
+        self.refuse_without_policies(name)?;
         let passed_on = |(key, held): (&Key, &Held)| match (key, &held.rule) {
             (Key::Grant { to, .. }, Rule::Given(Given { by: Some(by), .. })) => by == name && to != name,
             _ => false,
         };
         if self.0.iter().any(passed_on) {
-            let message = format!("role \"{name}\" cannot be dropped because some objects depend on it");
-            let hint = "Others have privileges from it: REVOKE these first.".to_string();
-            return Err(refusal("2BP01", message, Some(hint)));
+            return Err(depended_on(name).hinted("Others have privileges from it: REVOKE these first."));
         }
-        // A policy or a mask names several: it stays for the others, as long as there are any.
+        self.0.remove(&key);
         self.0.retain(|key, held| match &mut held.rule {
-            Rule::Policy(policy) => {
-                policy.roles.retain(|role| role != name);
-                !policy.roles.is_empty()
-            }
             Rule::Mask(mask) => {
                 mask.except.retain(|role| role != name);
                 true
             }
-            Rule::Role(_) | Rule::Given(_) => !names_of(key).contains(&name),
+            Rule::Policy(_) | Rule::Role(_) | Rule::Given(_) => !names_of(key).contains(&name),
         });
         Ok(())
+    }
+
+    /// Refuses that a policy loses a role that it is for. Without its only one there would be no policy, and everybody
+    /// would see the table whole; a restrictive one would not hold for the role's members any more.
+    fn refuse_without_policies(&self, name: &str) -> Result<(), Refusal> {
+        let of_role = self.0.values().filter_map(|held| match &held.rule {
+            Rule::Policy(policy) if policy.roles.iter().any(|role| role == name) => Some(policy),
+            _ => None,
+        });
+        let policies: Vec<&PolicyDefinition> = of_role.collect();
+        if policies.is_empty() {
+            return Ok(());
+        }
+        let targets =
+            policies.iter().map(|policy| format!("target of policy {} on table {}", policy.name, policy.on));
+        let drops = policies.iter().map(|policy| format!("DROP POLICY {} ON {};", policy.name, policy.on));
+        let detail = Some(targets.collect::<Vec<_>>().join("\n"));
+        let hint = format!("Say first {}", drops.collect::<Vec<_>>().join(" "));
+        Err(Refusal { detail, ..depended_on(name).hinted(&hint) })
     }
 
     /// Takes a rule away, if it is there.

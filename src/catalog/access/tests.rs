@@ -134,7 +134,8 @@ fn what_was_typed_can_be_taken_back_and_files_are_left_alone() {
     assert_eq!(change("ALTER ROLE filed LOGIN"), (Some("42501"), 7));
     assert_eq!(change("ALTER ROLE nobody LOGIN"), (Some("42704"), 7));
     assert_eq!(change("CREATE POLICY p ON gold.days TO a USING (true)"), (None, 8));
-    assert_eq!(change("DROP ROLE a"), (None, 1));
+    assert_eq!(change("DROP ROLE a"), (Some("2BP01"), 8));
+    assert_eq!(change("DROP POLICY p ON gold.days; DROP ROLE a"), (None, 1));
     assert_eq!(change("DROP ROLE filed"), (Some("42501"), 1));
     assert_eq!(change("DROP ROLE IF EXISTS nobody"), (None, 1));
 }

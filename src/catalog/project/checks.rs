@@ -155,6 +155,9 @@ impl Loader {
             let has_one = self.sources.contains_key(&source) || self.models.get(&source).is_some_and(follows);
             return has_one.then_some(source);
         }
+        if self.models.contains_key(name) {
+            return None;
+        }
         let table = TableName::new(&name.schema, name.name.strip_suffix(QUARANTINE_SUFFIX)?);
         let stored = self.sources.contains_key(&table)
             || self.models.get(&table).is_some_and(|model| !matches!(model, Model::View(_)));

@@ -57,7 +57,7 @@ impl Courier {
             tokio::time::sleep(END_MAX).await;
         };
         tokio::select! {
-            outcome = self.send(target, message) => Some(outcome),
+            outcome = self.send(target, message) => Some(placed(target, outcome)),
             () = end => None,
         }
     }
@@ -69,6 +69,22 @@ impl Courier {
                 Some(connection) => email::send(email, connection, &self.secrets, message).await,
                 None => Outcome::Failed(format!("connection \"{}\" does not exist", email.connection)),
             },
+        }
+    }
+}
+
+/// An outcome that says where the target stands and what to do.
+fn placed(target: &Target, outcome: Outcome) -> Outcome {
+    let way_out = match target {
+        Target::Webhook(_) => "mend what receives there, or change the target's URL",
+        Target::Email(_) => "mend the mail server, or change the target's connection",
+    };
+    let placed = |why: String, then: &str| format!("{}: {target}: {why}; {then}: {way_out}", target.origin());
+    match outcome {
+        Outcome::Delivered => Outcome::Delivered,
+        Outcome::Refused(why) => Outcome::Refused(placed(why, "it is not sent again")),
+        Outcome::Failed(why) => {
+            Outcome::Failed(placed(why, "it is sent again for a day, with growing pauses"))
         }
     }
 }

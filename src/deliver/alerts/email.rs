@@ -2,8 +2,9 @@
 
 use super::message::{Message, written};
 use super::outbox::Outcome;
+use crate::catalog::options::{doubt, value_of};
 use crate::lake::chain;
-use crate::ops::secret::Secrets;
+use crate::ops::secret::{self, Secrets};
 use crate::sql::{ConnectionDefinition, Email, OptionValue};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Mailboxes};
@@ -36,9 +37,7 @@ pub(super) async fn send(
             let code = error.status().map(|code| code.to_string());
             // 550 to 559: there is no such mailbox, or it takes no such mail. Others, a wrong password too, may be mended.
             let is_final = code.is_some_and(|code| code.starts_with("55"));
-            if let Some(OptionValue::Secret(name)) = connection.options.get("password") {
-                secrets.doubt(name);
-            }
+            connection.options.get("password").inspect(|password| doubt(password, secrets));
             let why = why(&error, connection);
             if is_final { Outcome::Refused(why) } else { Outcome::Failed(why) }
         }
@@ -67,9 +66,10 @@ async fn prepared(
         builder = builder.port(port);
     }
     if let Some(user) = connection.options.get("user") {
-        let user = value(user, secrets).await?;
+        let unknown = |error: secret::Error| error.to_string();
+        let user = value_of(user, secrets).await.map_err(unknown)?;
         let password = match connection.options.get("password") {
-            Some(password) => value(password, secrets).await?,
+            Some(password) => value_of(password, secrets).await.map_err(unknown)?,
             None => String::new(),
         };
         builder = builder.credentials(Credentials::new(user, password));
@@ -96,16 +96,6 @@ fn why(error: &smtp::Error, connection: &ConnectionDefinition) -> String {
         return format!("{host} does not take the login of connection \"{name}\": {said}");
     }
     said
-}
-
-async fn value(option: &OptionValue, secrets: &Secrets) -> Result<String, String> {
-    match option {
-        OptionValue::Text(text) => Ok(text.clone()),
-        OptionValue::Secret(name) => match secrets.get(name).await {
-            Ok(value) => Ok(value.reveal().to_string()),
-            Err(error) => Err(error.to_string()),
-        },
-    }
 }
 
 fn mail(email: &Email, from: &str, message: &Message) -> Result<lettre::Message, String> {

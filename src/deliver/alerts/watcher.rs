@@ -5,7 +5,7 @@ use crate::catalog::cut::Cut;
 use crate::engine::Engine;
 use crate::lake::chain;
 use crate::ops::clock;
-use crate::ops::retry::backoff;
+use crate::ops::retry::{backoff, spread};
 use crate::refresh::next_due;
 use crate::sql::{AlertDefinition, Trigger};
 use chrono::{DateTime, Utc};
@@ -82,7 +82,8 @@ impl Watcher {
         let standing = self.alerts.standing(&self.alert.name);
         let due = standing.instances.next_due(timing(&self.alert));
         let retry = standing.error.and_then(|_| {
-            clock::now().checked_add_signed(chrono::Duration::from_std(backoff(standing.failures)).ok()?)
+            let pause = spread(backoff(standing.failures), rand::random());
+            clock::now().checked_add_signed(chrono::Duration::from_std(pause).ok()?)
         });
         let due = due.into_iter().chain(retry).min();
         tokio::select! {

@@ -4,10 +4,11 @@
 use super::message::Message;
 use super::outbox::Outcome;
 use super::payload::payload;
+use crate::catalog::options::{doubt, value_of};
 use crate::lake::chain;
 use crate::ops::secret::{Secrets, Value};
 use crate::ops::{clock, secret};
-use crate::sql::{OptionValue, Webhook};
+use crate::sql::Webhook;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -46,9 +47,7 @@ pub(super) async fn post(
             }
             if matches!(status.as_u16(), 401 | 403 | 404 | 410) {
                 // The address, or what it is signed with, may have been changed.
-                if let OptionValue::Secret(name) = &webhook.url {
-                    secrets.doubt(name);
-                }
+                doubt(&webhook.url, secrets);
                 webhook.signed.iter().for_each(|name| secrets.doubt(name));
             }
             Outcome::Failed(error)
@@ -64,10 +63,7 @@ async fn tried(
     message: &Message,
 ) -> Result<StatusCode, String> {
     let unknown = |error: secret::Error| error.to_string();
-    let url = match &webhook.url {
-        OptionValue::Text(url) => url.clone(),
-        OptionValue::Secret(name) => secrets.get(name).await.map_err(unknown)?.reveal().to_string(),
-    };
+    let url = value_of(&webhook.url, secrets).await.map_err(unknown)?;
     let url = Url::parse(&url).map_err(|_| "its address is none of the web".to_string())?;
     let body = payload(message, webhook.format).to_string();
     let mut request = client

@@ -1,13 +1,16 @@
 //! PostgreSQL's JSON operators as functions: `->` is `json_get`, `->>` is `json_get_text`, `#>` and `#>>` take a path.
 
 use super::rowwise::RowWise;
-use arrow::datatypes::DataType;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Schema};
+use arrow::json::LineDelimitedWriter;
 use datafusion::common::{Result, exec_err};
 use datafusion::scalar::ScalarValue;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// The functions. JSON is text here.
-pub(super) const FUNCTIONS: [RowWise; 6] = [
+pub(super) const FUNCTIONS: [RowWise; 7] = [
     RowWise { name: "json_get", accepts: member, returns: text, body: |row| get(row, as_json) },
     RowWise { name: "json_get_text", accepts: member, returns: text, body: |row| get(row, as_text) },
     RowWise { name: "json_get_path", accepts: texts, returns: text, body: |row| get_path(row, as_json) },
@@ -37,7 +40,24 @@ pub(super) const FUNCTIONS: [RowWise; 6] = [
             Ok(ScalarValue::Utf8(Some(name.to_string())))
         },
     },
+    RowWise {
+        name: "row_as_json",
+        accepts: |types| matches!(types, [DataType::Struct(_)]).then(|| types.to_vec()),
+        returns: text,
+        body: |row| row_as_json(&row[0]),
+    },
 ];
+
+/// An object of a struct's fields, those left out that are NULL.
+fn row_as_json(row: &ScalarValue) -> Result<ScalarValue> {
+    let ScalarValue::Struct(fields) = row else { return exec_err!("row_as_json takes a struct") };
+    let schema = Arc::new(Schema::new(fields.fields().clone()));
+    let mut writer = LineDelimitedWriter::new(Vec::new());
+    writer.write(&RecordBatch::try_new(schema, fields.columns().to_vec())?)?;
+    writer.finish()?;
+    let text = String::from_utf8_lossy(&writer.into_inner()).trim_end().to_string();
+    Ok(ScalarValue::Utf8(Some(text)))
+}
 
 fn text(_: &[DataType]) -> DataType {
     DataType::Utf8

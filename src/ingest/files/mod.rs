@@ -14,6 +14,7 @@ mod arrivals;
 mod folder;
 mod parquet;
 mod records;
+mod resting;
 mod take;
 
 #[cfg(test)]

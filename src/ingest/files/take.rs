@@ -2,12 +2,13 @@
 
 use super::arrivals::{Arrival, Arrivals};
 use super::folder::{Found, Stamp};
+use super::resting::Resting;
 use super::{End, OnChange, WayOut, parquet, records};
 use crate::ingest::decode::{Caster, Decoded, RecordBuffer};
 use crate::ingest::{Batch, FileProgress, SourceError};
+use crate::ops::clock;
 use crate::sql::{Encode, SourceDefinition};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -30,15 +31,14 @@ pub(super) struct Taker {
     caster: Caster,
     /// Files taken whole whose last records are still in the buffer.
     finished: Vec<FileProgress>,
-    /// Files that cannot be read for their content's sake, with the reason.
-    unreadable: HashMap<String, (Stamp, String)>,
+    resting: Resting,
     pub(super) arrivals: Arrivals,
     pub(super) way_out: WayOut,
 }
 
 /// Why a file is not taken whole.
 pub(super) enum Trouble {
-    /// It may pass: the file is looked at again.
+    /// It may pass: the file is looked at again, after a pause.
     Passing(String),
     /// The content is at fault: the file is looked at again when it changes.
     Content(String),
@@ -75,23 +75,27 @@ impl Taker {
         arrivals: Arrivals,
         way_out: WayOut,
     ) -> Self {
-        let (finished, unreadable) = (Vec::new(), HashMap::new());
-        Self { definition, on_change, buffer, caster, finished, unreadable, arrivals, way_out }
+        let (finished, resting) = (Vec::new(), Resting::default());
+        Self { definition, on_change, buffer, caster, finished, resting, arrivals, way_out }
     }
 
     /// Takes a file that is due; what keeps it from being taken, if anything.
     pub(super) fn take(&mut self, found: &Found) -> Result<Option<String>, End> {
-        if let Some((stamp, why)) = self.unreadable.get(&found.path)
-            && *stamp == found.stamp
-        {
-            return Ok(Some(why.clone()));
+        let (path, stamp) = (&found.path, found.stamp);
+        if let Some(why) = self.resting.why(path, stamp, clock::instant()) {
+            return Ok(Some(why));
         }
-        self.unreadable.remove(&found.path);
         match self.try_take(found) {
-            Ok(()) => Ok(None),
-            Err(Trouble::Passing(why)) => Ok(Some(why)),
+            Ok(()) => {
+                self.resting.over(path);
+                Ok(None)
+            }
+            Err(Trouble::Passing(why)) => {
+                self.resting.until_later(path, stamp, why.clone(), clock::instant(), rand::random());
+                Ok(Some(why))
+            }
             Err(Trouble::Content(why)) => {
-                self.unreadable.insert(found.path.clone(), (found.stamp, why.clone()));
+                self.resting.until_changed(path, stamp, why.clone());
                 Ok(Some(why))
             }
             Err(Trouble::End(end)) => Err(end),

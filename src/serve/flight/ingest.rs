@@ -44,7 +44,7 @@ pub(super) async fn audited(
         protocol: PROTOCOL,
         said: format!("INGEST {table}"),
         channel: channel.as_ref().ok().and_then(Option::as_ref),
-        table,
+        table: incoming::inbox(readers, &command.table).map(|_| table),
     });
     let taken = ingest(readers, &caller.user, command, channel, stream).await;
     audited.end_with(taken.as_ref().err().map(|failed| failed.code));

@@ -69,13 +69,7 @@ async fn take(
     body: &mut BodyDataStream,
 ) -> Result<Taken, Refusal> {
     let role = admit(state, headers, peer).await?;
-    let inbox = state.readers.inboxes.read().get(&source).map(Arc::clone);
-    let Some(inbox) = inbox else {
-        let mut refusal =
-            Refusal::new(StatusCode::NOT_FOUND, format!("there is no source \"{source}\" that takes pushes"));
-        refusal.sources = Some(incoming::sources(&state.readers, &role));
-        return Err(refusal);
-    };
+    let inbox = incoming::inbox(&state.readers, &source);
     let channel = channel(headers);
     let audited = state.readers.audit.pushed(Pushed {
         role: &role,
@@ -83,17 +77,27 @@ async fn take(
         protocol: PROTOCOL,
         said: format!("POST /ingest/{source}"),
         channel: channel.as_ref().ok().and_then(Option::as_ref),
-        table: format!("{}.{source}", incoming::SCHEMA),
+        table: inbox.is_some().then(|| format!("{}.{source}", incoming::SCHEMA)),
     });
-    let taken = put(state, &role, &source, (headers, body), channel, inbox).await;
+    let taken = match inbox {
+        Some(inbox) => put(state, &role, &source, (headers, body), channel, inbox).await,
+        None => Err(unknown(state, &role, &source)),
+    };
     audited.end_with(taken.as_ref().err().map(sqlstate));
     taken
+}
+
+fn unknown(state: &Shared, role: &str, source: &str) -> Refusal {
+    let message = format!("there is no source \"{source}\" that takes pushes");
+    let sources = Some(incoming::sources(&state.readers, role));
+    Refusal { sources, ..Refusal::new(StatusCode::NOT_FOUND, message) }
 }
 
 /// What the other protocols would say.
 fn sqlstate(refusal: &Refusal) -> &'static str {
     match refusal.status {
         StatusCode::FORBIDDEN => "42501",
+        StatusCode::NOT_FOUND => "42P01",
         StatusCode::PAYLOAD_TOO_LARGE => "54000",
         StatusCode::TOO_MANY_REQUESTS => "53400",
         StatusCode::SERVICE_UNAVAILABLE => "57P03",

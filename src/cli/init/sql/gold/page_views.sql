@@ -5,3 +5,7 @@ FROM bronze.page_views
 GROUP BY page;
 
 COMMENT ON MATERIALIZED VIEW gold.page_views IS 'Views and visitors by page';
+
+EXECUTE UNIT TEST visitors_are_counted_once FOR gold.page_views
+  MOCK bronze.page_views(page TEXT, visitor TEXT) AS (VALUES ('/', 'v1'), ('/', 'v1'), ('/', 'v2'))
+  EXPECTED(page TEXT, views BIGINT, visitors BIGINT) AS (VALUES ('/', 3, 2));

@@ -23,3 +23,10 @@ FROM STREAM bronze.orders;
 
 COMMENT ON TABLE silver.orders IS 'Orders with amounts, checked';
 COMMENT ON COLUMN silver.orders.amount IS 'Quantity times price';
+
+-- What must come of some rows: `sluice test` runs it, also where no data is yet.
+EXECUTE UNIT TEST what_holds_nothing_is_set_apart FOR silver.orders
+  MOCK bronze.orders(order_id BIGINT, customer TEXT, product TEXT, quantity INT, price DECIMAL(10,2), ordered_at TIMESTAMPTZ)
+    AS (VALUES (1, ' Ada ', 'Tea', 2, 4.20, '2026-01-15 08:00:00+00'), (2, 'Alan', 'Tea', 0, 4.20, '2026-01-15 09:00:00+00'))
+  EXPECTED(order_id BIGINT, customer TEXT, product TEXT, amount DECIMAL(18,2), order_date DATE)
+    AS (VALUES (1, 'Ada', 'tea', 8.40, '2026-01-15'));
