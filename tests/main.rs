@@ -41,6 +41,8 @@ mod masking;
 mod models;
 mod npgsql;
 mod openlineage;
+mod postgresql;
+mod protocol;
 mod psql;
 mod push;
 mod quality;
@@ -114,6 +116,8 @@ fn main() -> ExitCode {
         foreign_history::trials(),
         npgsql::trials(),
         openlineage::trials(),
+        postgresql::trials(),
+        protocol::trials(),
         psql::trials(),
         sql::trials(),
         statements::trials(),
