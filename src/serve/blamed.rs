@@ -126,7 +126,7 @@ mod tests {
             ("42883", "operator does not exist: text + integer", "select a - b, t + 1", Some(17)),
             ("42704", "type \"nope\" does not exist", "select 1::nope", Some(11)),
             ("42703", "column \"n\" does not exist", "select n from t order by n", None),
-            ("42712", "WITH query name \"a\" specified more than once", "with a as (x), a as (y)", Some(15)),
+            ("42712", "WITH query name \"a\" specified more than once", "with a as (x), a as (y)", Some(16)),
             ("42846", "cannot cast type a to b", "select 1, x::b", Some(12)),
             ("42804", "argument of WHERE must be type boolean, not type text", "select 1 where a", Some(16)),
             (
