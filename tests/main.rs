@@ -42,6 +42,8 @@ mod models;
 mod npgsql;
 mod openlineage;
 mod policies;
+mod postgresql;
+mod protocol;
 mod psql;
 mod push;
 mod quality;
@@ -120,6 +122,8 @@ fn main() -> ExitCode {
         foreign_history::trials(),
         npgsql::trials(),
         openlineage::trials(),
+        postgresql::trials(),
+        protocol::trials(),
         psql::trials(),
         sql::trials(),
         statements::trials(),

@@ -11,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("statements::of_clients_give_postgresqls_columns", of_clients_give_postgresqls_columns),
         trial("statements::parameters_have_postgresqls_types", parameters_have_postgresqls_types),
+        trial("statements::power_bi_finds_relationships", power_bi_finds_relationships),
     ]
 }
 
@@ -81,6 +82,49 @@ fn parameters_have_postgresqls_types() {
     let sql = "SELECT (date '2026-01-01' + $1)::text";
     let rows = session.run(session.client().query_typed(sql, &[(&7_i32, Type::INT4)])).unwrap();
     assert_eq!(rows[0].get::<_, &str>(0), "2026-01-08");
+}
+
+/// Keys that models declare, as Power Query asks for them; and numbers of relations outlast the server and its files.
+fn power_bi_finds_relationships() {
+    let warehouse = Warehouse::of("orders");
+    warehouse.write(
+        "sql/sales/customers.sql",
+        "CREATE STREAMING TABLE sales.customers (id BIGINT, name STRING, PRIMARY KEY (id)) AS SELECT id, name FROM STREAM bronze.customers;\n",
+    );
+    warehouse.write(
+        "sql/sales/bills.sql",
+        "CREATE MATERIALIZED VIEW sales.bills (id BIGINT, customer_id BIGINT, PRIMARY KEY (id),
+         FOREIGN KEY (customer_id) REFERENCES sales.customers)
+         AS SELECT id, customer_id FROM sales.orders;\n",
+    );
+    let server = warehouse.serve();
+    let relationships = "
+        select pkcol.TABLE_NAME as PK_TABLE_NAME, pkcol.COLUMN_NAME as PK_COLUMN_NAME, fkcol.COLUMN_NAME as FK_COLUMN_NAME,
+          fkcol.ORDINAL_POSITION as ORDINAL
+        from (select distinct constraint_catalog, constraint_schema, unique_constraint_schema, constraint_name,
+                unique_constraint_name from INFORMATION_SCHEMA.REFERENTIAL_CONSTRAINTS) fkcon
+          inner join INFORMATION_SCHEMA.KEY_COLUMN_USAGE fkcol
+            on fkcon.CONSTRAINT_SCHEMA = fkcol.CONSTRAINT_SCHEMA and fkcon.CONSTRAINT_NAME = fkcol.CONSTRAINT_NAME
+          inner join INFORMATION_SCHEMA.KEY_COLUMN_USAGE pkcol
+            on fkcon.UNIQUE_CONSTRAINT_SCHEMA = pkcol.CONSTRAINT_SCHEMA and fkcon.UNIQUE_CONSTRAINT_NAME = pkcol.CONSTRAINT_NAME
+        where fkcol.TABLE_SCHEMA = 'sales' and fkcol.TABLE_NAME = 'bills' and pkcol.ORDINAL_POSITION = fkcol.ORDINAL_POSITION";
+    assert_eq!(server.query(relationships), "customers|id|customer_id|1");
+    let keys = "SELECT conname, contype, conrelid::regclass, confrelid::regclass, pg_get_constraintdef(oid) FROM pg_constraint
+                WHERE conrelid = 'sales.bills'::regclass ORDER BY conname";
+    assert_eq!(
+        server.query(keys),
+        "bills_customer_id_fkey|f|sales.bills|sales.customers|FOREIGN KEY (customer_id) REFERENCES sales.customers(id)\n\
+         bills_pkey|p|sales.bills|-|PRIMARY KEY (id)"
+    );
+    let numbers = "SELECT relname, oid, relnamespace, reltype FROM pg_class WHERE relnamespace = 'sales'::regnamespace \
+                   AND relname <> 'added' ORDER BY 1";
+    let before = server.query(numbers);
+    assert!(before.lines().count() >= 4, "{before}");
+    assert!(server.terminate().0.success());
+    warehouse.write("sql/sales/added.sql", "CREATE VIEW sales.added AS SELECT id FROM sales.orders;\n");
+    let server = warehouse.serve();
+    assert_eq!(server.query("SELECT count(*) FROM pg_class WHERE relname = 'added'"), "1");
+    assert_eq!(server.query(numbers), before);
 }
 
 /// Prepares a statement, compares its columns, and runs it if it has no parameters.

@@ -6,6 +6,7 @@
 //! computed anew each time (`random()`) differs below from what it was above (apache/datafusion issue 25415).
 
 use super::not_in::NotIn;
+use super::spans::Spans;
 use super::unnested::Unnested;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::Transformed;
@@ -56,11 +57,12 @@ fn passes(aggregate: &Aggregate) -> bool {
     !keys.is_empty() && !keys.iter().any(|key| matches!(key, Expr::GroupingSet(_)) || key.is_volatile())
 }
 
-/// DataFusion's rules in their order, with [`PushDown`] in its place, [`NotIn`] before all, [`Unnested`] around some.
+/// DataFusion's rules in their order, with [`PushDown`] in its place, [`NotIn`] and [`Spans`] before all, [`Unnested`]
+/// around some.
 pub(super) fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let first: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(NotIn);
+    let first: [Arc<dyn OptimizerRule + Send + Sync>; 2] = [Arc::new(NotIn), Arc::new(Spans)];
     let own: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(PushDown::default());
     let rules = Optimizer::new().rules.into_iter();
     let rules = rules.map(|rule| if rule.name() == own.name() { Arc::clone(&own) } else { rule });
-    std::iter::once(first).chain(rules.map(Unnested::guard)).collect()
+    first.into_iter().chain(rules.map(Unnested::guard)).collect()
 }

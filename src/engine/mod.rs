@@ -13,6 +13,7 @@ mod kept;
 mod not_in;
 mod pauses;
 mod planner;
+mod spans;
 mod split;
 mod tables;
 mod unnested;

@@ -264,10 +264,10 @@ fn named(statement: &Statement) -> Option<Names> {
         | Statement::Set { .. }
         | Statement::Reset(_)
         | Statement::ResetAll
-        | Statement::Begin
-        | Statement::SetTransaction
-        | Statement::Commit
-        | Statement::Rollback
+        | Statement::Begin(_)
+        | Statement::SetTransaction { .. }
+        | Statement::Commit { .. }
+        | Statement::Rollback { .. }
         | Statement::Savepoint(_)
         | Statement::RollbackTo(_)
         | Statement::Release(_)

@@ -1,5 +1,6 @@
 //! Errors as clients see them, in PostgreSQL's words.
 
+use super::blamed::{OPERATOR, blamed};
 use super::statement;
 use std::fmt;
 
@@ -53,11 +54,15 @@ impl Error {
         self
     }
 
-    /// Makes a position of a line and column in `sql`.
+    /// Makes a position of a line and column in `sql`, or of what the message names there.
     pub fn located(mut self, sql: &str) -> Self {
-        if let (None, Some((line, column))) = (self.position, self.place) {
-            self.position = statement::position_of(sql, line, column);
+        if self.position.is_some() || self.context.is_some() {
+            return self;
         }
+        let told = self.place.and_then(|(line, column)| statement::position_of(sql, line, column));
+        let is_told = told.is_some() && !self.message.starts_with(OPERATOR);
+        let named = || blamed(self.code, &self.message, sql, told);
+        self.position = if is_told { told } else { named().or(told) };
         self
     }
 

@@ -39,12 +39,21 @@ impl Labels {
     }
 }
 
+/// Which columns get names of their own inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// Those whose text is another's.
+    AsWritten,
+    /// All that are computed.
+    Apart,
+}
+
 /// Finds a query's labels, and gives clashing columns names of their own. Columns of queries in FROM and WITH get their
 /// labels as names, by which the query around them calls them.
-pub(super) fn label(query: &mut Query) -> Labels {
+pub(super) fn label(query: &mut Query, naming: Naming) -> Labels {
     let _ = query.visit(&mut Inner);
     match leftmost(&mut query.body) {
-        Some(select) => label_select(select),
+        Some(select) => label_select(select, naming),
         None => Labels { open: true, ..Labels::default() },
     }
 }
@@ -98,7 +107,7 @@ fn leftmost(body: &mut SetExpr) -> Option<&mut Select> {
     }
 }
 
-fn label_select(select: &mut Select) -> Labels {
+fn label_select(select: &mut Select, naming: Naming) -> Labels {
     let star =
         |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
     let open = select.projection.iter().any(star);
@@ -119,7 +128,9 @@ fn label_select(select: &mut Select) -> Labels {
             matches!(item, SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
         // The engine names every subquery alike, whatever its text.
         let nested = matches!(item, SelectItem::UnnamedExpr(expr) if holds_subquery(expr));
-        let clashes = nested | !seen.insert(key) | (plain && (!seen.insert(format!("{label} ")) || open));
+        let apart = naming == Naming::Apart && !plain && matches!(item, SelectItem::UnnamedExpr(_));
+        let clashes =
+            apart | nested | !seen.insert(key) | (plain && (!seen.insert(format!("{label} ")) || open));
         if clashes {
             let inside = Ident::with_quote('"', format!("{label} #{}", i + 1));
             let expr = match item {
@@ -274,7 +285,7 @@ fn type_label(data_type: &ast::DataType) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::label;
+    use super::{Naming, label};
     use crate::serve::statement::{Statement, parse};
     use arrow::datatypes::{DataType, Field, Schema};
 
@@ -282,7 +293,7 @@ mod tests {
         let Statement::Query(query) = parse(sql).unwrap().remove(0) else { panic!("{sql}") };
         let mut query = Clone::clone(&*query);
         let fields: Vec<_> = engine.iter().map(|name| Field::new(*name, DataType::Null, true)).collect();
-        label(&mut query)
+        label(&mut query, Naming::AsWritten)
             .apply(&Schema::new(fields))
             .fields()
             .iter()
@@ -324,7 +335,7 @@ mod tests {
             panic!()
         };
         let mut query = Clone::clone(&*query);
-        label(&mut query);
+        label(&mut query, Naming::AsWritten);
         assert_eq!(
             query.to_string(),
             "WITH w AS (SELECT lower(a) AS \"lower\", count(1) AS \"count\" FROM t) SELECT w.lower, count FROM w, \
@@ -339,7 +350,7 @@ mod tests {
             panic!()
         };
         let mut query = Clone::clone(&*query);
-        label(&mut query);
+        label(&mut query, Naming::AsWritten);
         assert_eq!(
             query.to_string(),
             "SELECT 1, 1 AS \"?column? #2\", id, id AS \"id #4\", 2 AS x, 3 AS \"x #6\" FROM t"

@@ -46,7 +46,13 @@ fn unreadable(value: &str, name: &str) -> Error {
         let parts: Vec<&str> = date.split('-').collect();
         let is_numbers = parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok());
         if is_numbers {
-            return Error::new("22008", format!("date/time field value out of range: \"{value}\""));
+            let error = Error::new("22008", format!("date/time field value out of range: \"{value}\""));
+            let above = |part: &str, most: u32| part.parse::<u32>().is_ok_and(|part| part > most);
+            // No month has that day, no year that month: as if the order were another.
+            return match above(parts[1], 12) || above(parts[2], 31) {
+                true => error.with_hint("Perhaps you need a different \"datestyle\" setting."),
+                false => error,
+            };
         }
         return Error::new("22007", format!("invalid input syntax for type {name}: \"{value}\""));
     }
@@ -54,7 +60,7 @@ fn unreadable(value: &str, name: &str) -> Error {
 }
 
 /// PostgreSQL's name of a type that Arrow prints.
-fn postgres_type(arrow: &str) -> &str {
+pub(super) fn postgres_type(arrow: &str) -> &str {
     match arrow.split(['(', '<']).next().unwrap_or(arrow) {
         "Int8" | "Int16" => "smallint",
         "Int32" => "integer",
@@ -62,11 +68,14 @@ fn postgres_type(arrow: &str) -> &str {
         "Float32" => "real",
         "Float64" => "double precision",
         "Decimal128" | "Decimal256" => "numeric",
+        "Utf8" | "Utf8View" | "LargeUtf8" => "text",
+        "Binary" | "BinaryView" | "LargeBinary" => "bytea",
+        "Null" => "unknown",
         "Boolean" => "boolean",
         "Date32" | "Date64" => "date",
         "Time32" | "Time64" => "time",
         "Timestamp" => "timestamp",
-        "Interval" => "interval",
+        "Interval" | "Duration" => "interval",
         _ => arrow,
     }
 }

@@ -6,7 +6,9 @@
 mod assignment;
 pub mod audit;
 pub mod backends;
+mod blamed;
 pub mod connections;
+mod datetime;
 mod dialect;
 mod error;
 mod explain;
@@ -24,6 +26,7 @@ mod lift;
 pub mod logins;
 mod misread;
 mod parts;
+mod phrases;
 pub mod postgres;
 mod query;
 pub mod session;

@@ -6,15 +6,17 @@
 
 use super::Error;
 use super::dialect;
-use super::labels;
+use super::labels::{self, Naming};
 use super::postgres::catalog;
+use super::postgres::catalog::types::ORIGIN_KEY;
 use super::session::Scope;
 use crate::engine;
 use crate::ops::opaque::Opaque;
 use crate::sql::spell_for_engine;
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::compute::cast;
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::context::SQLOptions;
@@ -54,11 +56,26 @@ pub(super) async fn plan(
     query: &Opaque<Query>,
     declared: &[Option<DataType>],
 ) -> Result<Planned, Error> {
+    match plan_named(scope, query, declared, Naming::AsWritten).await {
+        // What differs in its text may be the same to the engine: `mod(a, b)` and `a % b`.
+        Err(error) if error.message.contains("require unique expression names") => {
+            plan_named(scope, query, declared, Naming::Apart).await
+        }
+        planned => planned,
+    }
+}
+
+async fn plan_named(
+    scope: &Scope,
+    query: &Opaque<Query>,
+    declared: &[Option<DataType>],
+    naming: Naming,
+) -> Result<Planned, Error> {
     let mut query = Query::clone(query);
-    let labels = labels::label(&mut query);
+    let labels = labels::label(&mut query, naming);
     spell_for_engine(&mut query);
     let Collect { numbers: used, counts, casts, lists } = parameters_of(&mut query)?;
-    catalog::rewrite(&scope.state, &mut query);
+    catalog::rewrite(&scope.state, &mut query, scope.forms.order);
     let lists = lists.into_iter().filter(|n| !declared.get(n - 1).is_some_and(Option::is_some));
     let lists: Vec<usize> = lists.collect();
     let items = (!lists.is_empty()).then(|| one_item_each(&query));
@@ -102,10 +119,28 @@ pub(super) async fn plan(
         .with_allow_statements(false)
         .verify_plan(&plan)?;
     let types = dialect::result_types(&plan);
+    let origins = dialect::origins(&plan);
     let plan = dialect::identifiers_with_names(LogicalPlan::clone(&plan), &types, &*scope.state)?;
     let columns = types.apply(&labels.apply(&resolved(scope, &plan, &parameters)?));
+    let columns = from_relations(scope, &columns, &origins);
     let spelt = (1..=count).map(|number| casts.get(&number).cloned()).collect();
     Ok(Planned { plan: Opaque::new(plan), is_optimized: false, columns, parameters, spelt })
+}
+
+/// The columns with the numbers of those of relations that they are.
+fn from_relations(scope: &Scope, columns: &Schema, origins: &[dialect::Origin]) -> SchemaRef {
+    let fields = columns.fields().iter().zip(origins.iter().chain(std::iter::repeat(&None)));
+    let fields = fields.map(|(field, origin)| {
+        let mut metadata = field.metadata().clone();
+        metadata.remove(ORIGIN_KEY);
+        if let Some((table, place)) = origin
+            && let Some(number) = catalog::number_of(&scope.state, table)
+        {
+            metadata.insert(ORIGIN_KEY.to_string(), format!("{number}.{place}"));
+        }
+        field.as_ref().clone().with_metadata(metadata)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// The columns with the types that they have once all of the query's types are reconciled: those of CASE, for one.
@@ -268,10 +303,16 @@ pub(super) fn told(columns: SchemaRef, batches: SendableRecordBatchStream) -> Ro
         let batch = batch?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let arrays = batch.columns().iter().zip(columns.fields());
-        let arrays = arrays.map(|(array, field)| cast(array, field.data_type())).collect::<Result<_, _>>()?;
+        let arrays =
+            arrays.map(|(array, field)| strictly(array, field.data_type())).collect::<Result<_, _>>()?;
         Ok(RecordBatch::try_new_with_options(columns.clone(), arrays, &options)?)
     });
     rows.boxed()
+}
+
+/// Values of another type; what does not fit is an error and not NULL.
+fn strictly(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    cast_with_options(array, data_type, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
 /// The columns as rows carry them: of the types that the client was told of, as the plan lays them out (text has several
@@ -467,9 +508,11 @@ pub(super) async fn evaluate(
     let Some(batch) = rows.next().await.transpose()?.filter(|batch| batch.num_rows() == 1) else {
         return Err(Error::new("42601", "parameters must be constants"));
     };
-    let values = batch.columns().iter().zip(types).map(|(column, data_type)| {
-        Ok(ScalarValue::try_from_array(&arrow::compute::cast(column, data_type)?, 0)?)
-    });
+    let values = batch
+        .columns()
+        .iter()
+        .zip(types)
+        .map(|(column, data_type)| Ok(ScalarValue::try_from_array(&strictly(column, data_type)?, 0)?));
     values.collect()
 }
 

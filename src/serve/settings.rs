@@ -2,8 +2,7 @@
 //! defaults.
 //!
 //! Comes in: names and texts. Goes out: texts in the form `SHOW` prints. An unknown name is 42704, a value that does not
-//! fit 22023, what can only be read 55P02. Settings that would change what we send (`bytea_output`, `DateStyle`) accept
-//! only what is done.
+//! fit 22023, what can only be read 55P02.
 
 use super::Error;
 use arrow::array::timezone::Tz;
@@ -32,7 +31,7 @@ pub enum Kind {
     Text,
     /// A time zone's name or offset.
     TimeZone,
-    /// `ISO` and an order of day and month.
+    /// The form of dates, and an order of day and month.
     DateStyle,
     /// UTF-8 under one of its names.
     Encoding,
@@ -79,7 +78,7 @@ pub static DEFINITIONS: &[Definition] = &[
     define("array_nulls", "on", Kind::Bool, "Reads NULL in arrays as null."),
     define("backslash_quote", "safe_encoding", Kind::Text, "Kept for clients."),
     define("block_size", "8192", Kind::Fixed, "Size of a disk block."),
-    define("bytea_output", "hex", Kind::Enum(&["hex"]), "Output form of bytea."),
+    define("bytea_output", "hex", Kind::Enum(&["escape", "hex"]), "Output form of bytea."),
     define("check_function_bodies", "on", Kind::Bool, "Kept for clients."),
     reported("client_encoding", "UTF8", Kind::Encoding, "Character set of the client."),
     define("client_min_messages", "notice", Kind::Enum(MESSAGE_LEVELS), "Least notice that is sent."),
@@ -116,7 +115,7 @@ pub static DEFINITIONS: &[Definition] = &[
     define("idle_session_timeout", "0", Kind::Duration, "Longest idle time outside of a transaction."),
     reported("in_hot_standby", "off", Kind::Fixed, "This server is not a standby."),
     reported("integer_datetimes", "on", Kind::Fixed, "Times are whole microseconds."),
-    reported("IntervalStyle", "postgres", Kind::Enum(&["postgres"]), "Form of intervals."),
+    reported("IntervalStyle", "postgres", Kind::Enum(INTERVAL_STYLES), "Form of intervals."),
     reported("is_superuser", "off", Kind::Fixed, "Who logged in may do everything."),
     define("jit", "off", Kind::Bool, "Kept for clients."),
     define("join_collapse_limit", "8", Kind::Integer(1, 2_147_483_647), "Kept for clients."),
@@ -131,6 +130,7 @@ pub static DEFINITIONS: &[Definition] = &[
     define("max_identifier_length", "63", Kind::Fixed, "Length of names that is always kept."),
     define("max_index_keys", "32", Kind::Fixed, "Kept for clients."),
     define("max_parallel_workers_per_gather", "2", Kind::Integer(0, 1024), "Kept for clients."),
+    define("password_encryption", "scram-sha-256", Kind::Enum(&["scram-sha-256"]), "Form of kept passwords."),
     define("plan_cache_mode", "auto", Kind::Text, "Kept for clients."),
     define("quote_all_identifiers", "off", Kind::Bool, "Kept for clients."),
     define("random_page_cost", "4", Kind::Text, "Kept for clients."),
@@ -195,6 +195,7 @@ pub const TOKEN: &str = "sluice.token";
 pub const NO_ROLE: &str = "none";
 
 const LEVELS: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
+const INTERVAL_STYLES: &[&str] = &["postgres", "postgres_verbose", "sql_standard", "iso_8601"];
 const MESSAGE_LEVELS: &[&str] =
     &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
 
@@ -215,8 +216,11 @@ impl Settings {
     /// Gives a setting the value `RESET` goes back to; not checked when it is fixed.
     pub fn set_initial(&mut self, name: &str, value: &str) -> Result<(), Error> {
         let definition = find(name)?;
-        let value =
-            if definition.kind == Kind::Fixed { value.to_string() } else { check(definition, value)? };
+        let value = if definition.kind == Kind::Fixed {
+            value.to_string()
+        } else {
+            check(definition, value, definition.default)?
+        };
         self.initial.insert(definition.name.to_string(), value);
         self.generation += 1;
         Ok(())
@@ -248,7 +252,7 @@ impl Settings {
         };
         let value = match (value, find(name)) {
             (None, _) => None,
-            (Some(value), Ok(definition)) => Some(check(definition, value)?),
+            (Some(value), Ok(definition)) => Some(check(definition, value, &self.get(definition.name)?)?),
             (Some(value), Err(_)) => Some(value.to_string()),
         };
         if local {
@@ -334,8 +338,8 @@ pub fn find(name: &str) -> Result<&'static Definition, Error> {
         .ok_or_else(|| Error::new("42704", format!("unrecognized configuration parameter \"{name}\"")))
 }
 
-/// A value in the form in which it is kept, if it fits.
-fn check(definition: &Definition, value: &str) -> Result<String, Error> {
+/// A value in the form in which it is kept, if it fits; `now` is what it takes the place of.
+fn check(definition: &Definition, value: &str, now: &str) -> Result<String, Error> {
     let name = definition.name;
     let invalid = || Error::new("22023", format!("invalid value for parameter \"{name}\": \"{value}\""));
     match definition.kind {
@@ -369,9 +373,7 @@ fn check(definition: &Definition, value: &str) -> Result<String, Error> {
             )
         }),
         Kind::TimeZone => time_zone(value).ok_or_else(invalid),
-        Kind::DateStyle => {
-            date_style(value).ok_or_else(|| invalid().with_hint("Only the ISO style is supported."))
-        }
+        Kind::DateStyle => date_style(value, now).map_err(|detail| invalid().with_detail(detail)),
         Kind::Encoding => {
             let folded: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
             match folded.to_uppercase().as_str() {
@@ -402,18 +404,32 @@ fn time_zone(value: &str) -> Option<String> {
     value.parse::<Tz>().is_ok().then(|| value.to_string())
 }
 
-fn date_style(value: &str) -> Option<String> {
-    let mut order = "MDY";
-    for word in value.split(',').map(|word| word.trim().to_uppercase()) {
-        match word.as_str() {
-            "ISO" | "DEFAULT" => {}
-            "MDY" | "US" | "NONEURO" | "NONEUROPEAN" => order = "MDY",
-            "DMY" | "EURO" | "EUROPEAN" => order = "DMY",
-            "YMD" => order = "YMD",
-            _ => return None,
+/// The form of dates and the order of day and month; what is not said stays as it is. Else what is wrong.
+fn date_style(value: &str, now: &str) -> Result<String, String> {
+    let (mut form, mut order) = (None, None);
+    for word in value.split(',').map(str::trim) {
+        let upper = word.to_uppercase();
+        let (place, said) = match upper.as_str() {
+            "ISO" => (&mut form, "ISO"),
+            "SQL" => (&mut form, "SQL"),
+            "GERMAN" => (&mut form, "German"),
+            other if other.starts_with("POSTGRES") => (&mut form, "Postgres"),
+            "MDY" => (&mut order, "MDY"),
+            "DMY" => (&mut order, "DMY"),
+            "YMD" => (&mut order, "YMD"),
+            "US" => (&mut order, "MDY"),
+            other if other.starts_with("NONEURO") => (&mut order, "MDY"),
+            other if other.starts_with("EURO") => (&mut order, "DMY"),
+            "DEFAULT" => continue,
+            _ => return Err(format!("Unrecognized key word: \"{}\".", word.to_lowercase())),
+        };
+        if place.replace(said).is_some_and(|before| before != said) {
+            return Err("Conflicting \"datestyle\" specifications.".to_string());
         }
     }
-    Some(format!("ISO, {order}"))
+    let (form_now, order_now) = now.split_once(", ").unwrap_or(("ISO", "MDY"));
+    let order = order.unwrap_or(if form == Some("German") { "DMY" } else { order_now });
+    Ok(format!("{}, {order}", form.unwrap_or(form_now)))
 }
 
 /// `250`, `5s`, `1.5 min` in milliseconds.
@@ -459,6 +475,12 @@ mod tests {
             ("timezone", "Europe/Berlin", "Europe/Berlin"),
             ("TimeZone", "-3.5", "-03:30"),
             ("datestyle", "iso, dmy", "ISO, DMY"),
+            ("datestyle", "SQL", "SQL, DMY"),
+            ("datestyle", "postgresql, us", "Postgres, MDY"),
+            ("datestyle", "german", "German, DMY"),
+            ("datestyle", "YMD", "German, YMD"),
+            ("IntervalStyle", "ISO_8601", "iso_8601"),
+            ("bytea_output", "escape", "escape"),
             ("client_encoding", "utf-8", "UTF8"),
             ("jit", "TRUE", "on"),
             ("extra_float_digits", "3", "3"),
@@ -473,7 +495,9 @@ mod tests {
             ("server_version", "1", "55P02"),
             ("extra_float_digits", "4", "22023"),
             ("TimeZone", "Mars/Olympus", "22023"),
-            ("DateStyle", "German", "22023"),
+            ("DateStyle", "Swiss", "22023"),
+            ("DateStyle", "SQL, ISO", "22023"),
+            ("DateStyle", "DMY, MDY", "22023"),
             ("client_encoding", "LATIN1", "22023"),
         ] {
             assert_eq!(settings.set(name, Some(value), false).unwrap_err().code, code, "{name}");

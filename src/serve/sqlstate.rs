@@ -4,6 +4,7 @@
 
 use super::Error;
 use super::misread::misread;
+use super::phrases::phrased;
 use super::session::SEARCH_PATH;
 use crate::engine::DATABASE;
 use arrow::error::ArrowError;
@@ -92,7 +93,9 @@ fn translate(error: &DataFusionError) -> Error {
             Error::new("0A000", "IN with a subquery is not supported outside of WHERE and HAVING")
                 .with_hint("Write it into WHERE, or LEFT JOIN the subquery and test for NULL.")
         }
-        DataFusionError::NotImplemented(message) => Error::new("0A000", tidy(message)),
+        DataFusionError::NotImplemented(message) => {
+            phrased(message).unwrap_or_else(|| Error::new("0A000", tidy(message)))
+        }
         DataFusionError::Plan(message) => plan(message),
         DataFusionError::Configuration(message) => Error::new("22023", tidy(message)),
         DataFusionError::Execution(message) => execution(message),
@@ -157,7 +160,7 @@ fn cast(message: &str) -> Error {
 }
 
 /// What our own functions say, which say it as PostgreSQL does.
-const KNOWN: [(&str, &str); 9] = [
+const KNOWN: [(&str, &str); 10] = [
     ("unrecognized encoding: ", "22023"),
     ("invalid hexadecimal ", "22023"),
     (" while decoding base64 sequence", "22023"),
@@ -167,10 +170,11 @@ const KNOWN: [(&str, &str); 9] = [
     ("invalid byte sequence for encoding ", "22021"),
     (" has no equivalent in encoding ", "22P05"),
     ("invalid input syntax for type ", "22P02"),
+    (" not recognized for type ", "22023"),
 ];
 
 fn execution(message: &str) -> Error {
-    if let Some(error) = misread(message) {
+    if let Some(error) = misread(message).or_else(|| phrased(message)) {
         return error;
     }
     if let Some((_, code)) = KNOWN.iter().find(|(known, _)| message.contains(known)) {
@@ -285,6 +289,9 @@ fn plan(message: &str) -> Error {
             "column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"
         );
         return Error::new("42803", message);
+    }
+    if let Some(error) = phrased(message) {
+        return error;
     }
     let lower = message.to_lowercase();
     let code = if lower.contains("group by") {

@@ -1,5 +1,6 @@
 //! `a IS DISTINCT FROM b AND c` means `(a IS DISTINCT FROM b) AND c`. The parser reads everything behind `FROM` as the
-//! right side; here the tree is turned so that AND, OR and NOT bind as PostgreSQL says.
+//! right side, and the power behind a sign before the sign; here the tree is turned so that AND, OR, NOT and signs bind
+//! as PostgreSQL says.
 
 use super::syntax::take;
 use datafusion::sql::sqlparser::ast::{
@@ -24,6 +25,7 @@ impl VisitorMut for Turn {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        sign_first(expr);
         // The side that must not begin with an operator that binds weaker than this one.
         let side = match expr {
             Expr::IsDistinctFrom(_, right) | Expr::IsNotDistinctFrom(_, right) => Some((right, 2)),
@@ -40,6 +42,22 @@ impl VisitorMut for Turn {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `-2 ^ 2` is `(-2) ^ 2`: a sign binds stronger than a power.
+fn sign_first(expr: &mut Expr) {
+    let Expr::UnaryOp { op: UnaryOperator::Minus, expr: of } = expr else { return };
+    if !matches!(of.as_ref(), Expr::BinaryOp { op: BinaryOperator::PGExp, .. }) {
+        return;
+    }
+    let mut tree = take(of.as_mut());
+    let mut base = &mut tree;
+    while let Expr::BinaryOp { left, op: BinaryOperator::PGExp, .. } = base {
+        base = left.as_mut();
+    }
+    let bare = take(base);
+    *base = Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(bare) };
+    *expr = tree;
 }
 
 /// Puts `outer`, whose side is a hole, around the leftmost part of `tree` that binds as strongly as it.
@@ -97,6 +115,31 @@ mod tests {
             Expr::IsNotDistinctFrom(a, b) => format!("({} == {})", shown(a), shown(b)),
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => format!("(not {})", shown(expr)),
             Expr::Nested(inner) => format!("[{}]", shown(inner)),
+            other => other.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_sign_binds_stronger_than_a_power() {
+        for (sql, expected) in [
+            ("-2 ^ 2", "(-2 ^ 2)"),
+            ("-a ^ b ^ c + 1", "(((-a ^ b) ^ c) + 1)"),
+            ("2 ^ -1", "(2 ^ -1)"),
+            ("-(2 ^ 2)", "-[(2 ^ 2)]"),
+        ] {
+            let parser = Parser::new(&PostgreSqlDialect {});
+            let mut expr = parser.try_with_sql(sql).unwrap().parse_expr().unwrap();
+            bind_expression_as_written(&mut expr);
+            assert_eq!(grouped(&expr), expected, "{sql}");
+        }
+    }
+
+    /// With a parenthesis around every operator between two.
+    fn grouped(expr: &Expr) -> String {
+        match expr {
+            Expr::BinaryOp { left, op, right } => format!("({} {op} {})", grouped(left), grouped(right)),
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => format!("-{}", grouped(expr)),
+            Expr::Nested(inner) => format!("[{}]", grouped(inner)),
             other => other.to_string(),
         }
     }

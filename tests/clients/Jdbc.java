@@ -16,11 +16,48 @@ class Jdbc {
             }
         }
         try (Connection connection = DriverManager.getConnection(url)) {
+            metadata(connection.getMetaData());
             binaryAfterFive(connection);
             steps(connection);
             transactions(connection);
             limits(connection);
             copy(connection);
+        }
+    }
+
+    /** All rows, the columns' values apart by `|`. */
+    static String rows(ResultSet found, String... columns) throws SQLException {
+        List<String> lines = new ArrayList<>();
+        try (ResultSet rows = found) {
+            while (rows.next()) {
+                List<String> cells = new ArrayList<>();
+                for (String column : columns) {
+                    cells.add(rows.getString(column));
+                }
+                lines.add(String.join("|", cells));
+            }
+        }
+        return String.join("\n", lines);
+    }
+
+    static void metadata(DatabaseMetaData metadata) throws SQLException {
+        same(metadata.getDatabaseProductName(), "PostgreSQL");
+        same(rows(metadata.getCatalogs(), "TABLE_CAT"), "sluice");
+        same(rows(metadata.getSchemas(null, "gol_"), "TABLE_SCHEM"), "gold");
+        same(rows(metadata.getTables(null, "gold", "%", null), "TABLE_NAME", "TABLE_TYPE", "REMARKS").lines()
+            .map(line -> line.substring(0, line.lastIndexOf('|'))).sorted().toList(),
+            List.of("customer_sales|MATERIALIZED VIEW", "daily_sales|MATERIALIZED VIEW", "open_orders|VIEW"));
+        same(rows(metadata.getColumns(null, "silver", "orders", "%"), "COLUMN_NAME", "TYPE_NAME", "COLUMN_SIZE", "DECIMAL_DIGITS", "IS_NULLABLE"),
+            "order_id|int8|19|0|NO\ncustomer_id|int8|19|0|YES\namount|numeric|18|2|YES\nstatus|text|2147483647|0|YES\n"
+                + "order_date|date|13|0|YES\nordered_at|timestamptz|35|6|YES");
+        same(rows(metadata.getPrimaryKeys(null, "gold", "customer_sales"), "COLUMN_NAME"), "");
+        same(rows(metadata.getImportedKeys(null, "gold", "customer_sales"), "FKCOLUMN_NAME"), "");
+        same(rows(metadata.getIndexInfo(null, "silver", "orders", false, true), "INDEX_NAME"), "");
+        same(rows(metadata.getTypeInfo(), "TYPE_NAME").lines().filter(List.of("int4", "numeric", "timestamptz")::contains).count(), 3L);
+        for (ResultSet rows : List.of(metadata.getFunctions(null, null, "%"), metadata.getTablePrivileges(null, "silver", "orders"),
+            metadata.getColumnPrivileges(null, "silver", "orders", "%"), metadata.getClientInfoProperties())) {
+            while (rows.next()) {
+            }
         }
     }
 
@@ -46,6 +83,11 @@ class Jdbc {
             same(columns.getColumnTypeName(2), "numeric");
             same(columns.getPrecision(2), 18);
             same(columns.getScale(2), 2);
+            // Asked for by the number of the relation and the column's place in it.
+            same(columns.getTableName(2), "orders");
+            same(columns.unwrap(org.postgresql.PGResultSetMetaData.class).getBaseSchemaName(2), "silver");
+            same(columns.isNullable(1), ResultSetMetaData.columnNoNulls);
+            same(columns.isNullable(2), ResultSetMetaData.columnNullable);
             same(rows.next(), false);
         }
         try (PreparedStatement statement = connection.prepareStatement("SELECT ?::int + 1, ?::numeric(20,3), ?::date, ?::text IS NULL")) {
@@ -104,6 +146,7 @@ class Jdbc {
     static void transactions(Connection connection) throws SQLException {
         connection.setReadOnly(true);
         connection.setTransactionIsolation(Connection.TRANSACTION_REPEATABLE_READ);
+        same(connection.getTransactionIsolation(), Connection.TRANSACTION_REPEATABLE_READ);
         connection.setAutoCommit(false);
         try (Statement statement = connection.createStatement()) {
             statement.execute("SELECT 1");

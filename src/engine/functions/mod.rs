@@ -61,6 +61,16 @@ pub fn register(context: &SessionContext) {
     }
 }
 
+/// `timezone(zone, time)`, which AT TIME ZONE is.
+pub fn in_zone() -> ScalarUDF {
+    ScalarUDF::from(rowwise::Function::new(times::FUNCTIONS[0]))
+}
+
+/// `justify_hours(interval)`: days of what two timestamps are apart.
+pub fn justified() -> ScalarUDF {
+    ScalarUDF::from(rowwise::Function::new(intervals::FUNCTIONS[0]))
+}
+
 /// `interval * number`.
 pub fn interval_times() -> ScalarUDF {
     ScalarUDF::from(rowwise::Function::new(times::TIMES))

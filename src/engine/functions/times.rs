@@ -3,7 +3,7 @@
 use super::rowwise::RowWise;
 use arrow::array::timezone::Tz;
 use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit};
-use chrono::{DateTime, Datelike as _, Months, NaiveDate, NaiveDateTime, TimeZone as _};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, TimeZone as _};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::scalar::ScalarValue;
 
@@ -105,22 +105,25 @@ fn in_zone(zone: &ScalarValue, value: &ScalarValue) -> Result<ScalarValue> {
     Ok(ScalarValue::TimestampMicrosecond(moment.or_else(skipped), Some("UTC".into())))
 }
 
-/// Years, months, days and a time between two moments, counted as on a calendar.
+/// Years, months, days and a time between two moments, counted as on a calendar: what days are short of is made up by
+/// the days of the earlier moment's month, as in PostgreSQL.
 fn age(end: i64, start: i64) -> Result<ScalarValue> {
+    const DAY_US: i64 = 86_400_000_000;
     let (sign, early, late) = if end >= start { (1, start, end) } else { (-1, end, start) };
+    let clock = |us: i64| us.rem_euclid(DAY_US);
+    let mut time = clock(late) - clock(early);
     let (early, late) = (local(early)?, local(late)?);
-    let whole_months = |months: u32| early.checked_add_months(Months::new(months));
-    let apart = (late.year() - early.year()) * 12 + late.month0() as i32 - early.month0() as i32;
-    let mut months = u32::try_from(apart).unwrap_or(0);
-    if months > 0 && (late.day(), late.time()) < (early.day(), early.time()) {
+    let mut days = late.day() as i32 - early.day() as i32;
+    let mut months = (late.year() - early.year()) * 12 + late.month0() as i32 - early.month0() as i32;
+    if time < 0 {
+        time += DAY_US;
+        days -= 1;
+    }
+    while days < 0 {
+        days += i32::from(early.date().num_days_in_month());
         months -= 1;
     }
-    let from = whole_months(months).ok_or_else(|| exec_datafusion_err!("timestamp out of range"))?;
-    let rest = late - from;
-    let days = i32::try_from(rest.num_days()).unwrap_or(0);
-    let nanoseconds = (rest - chrono::TimeDelta::days(i64::from(days))).num_nanoseconds().unwrap_or(0);
-    let months = i32::try_from(months).unwrap_or(0);
-    let interval = IntervalMonthDayNano::new(sign * months, sign * days, i64::from(sign) * nanoseconds);
+    let interval = IntervalMonthDayNano::new(sign * months, sign * days, i64::from(sign) * time * 1000);
     Ok(ScalarValue::IntervalMonthDayNano(Some(interval)))
 }
 

@@ -7,16 +7,24 @@
 mod arithmetic;
 mod common_type;
 mod correlated;
+mod decimals;
 mod dimensions;
+mod jsonb;
+mod modifiers;
 mod numbers;
 mod operators;
+mod origins;
 mod result_types;
+mod scalar_rows;
 mod texts;
+mod times;
 mod type_names;
 mod whole_rows;
 
+pub(super) use origins::{Origin, origins};
 pub(super) use result_types::{identifiers_with_names, result_types};
 
+use crate::serve::postgres::encode::Forms;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::TreeNode as _;
 use datafusion::error::Result;
@@ -36,8 +44,17 @@ pub(super) fn equip(engine: SessionState) -> Result<SessionState> {
     Ok(engine)
 }
 
-/// A plan that has just been made of a query's text, computing as PostgreSQL does.
-pub(super) fn as_postgresql(plan: LogicalPlan) -> Result<LogicalPlan> {
+/// What a session says of its values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner<'a> {
+    /// In which form they become text, and dates are read.
+    pub(super) forms: Forms,
+    /// Whose clocks show moments.
+    pub(super) zone: &'a str,
+}
+
+/// A plan that has just been made of a query's text, computing as PostgreSQL does in such a session.
+pub(super) fn as_postgresql(plan: LogicalPlan, manner: &Manner<'_>) -> Result<LogicalPlan> {
     let mut names_inside = correlated::Names::default();
     let rewritten = plan.transform_up_with_subqueries(|node| {
         let mut schema = DFSchema::empty();
@@ -48,9 +65,14 @@ pub(super) fn as_postgresql(plan: LogicalPlan) -> Result<LogicalPlan> {
         let node = node.map_expressions(|expr| {
             let name = names.save(&expr);
             let rewritten = expr.transform_up(|expr| {
-                let expr = whole_rows::of_expr(expr, &schema)?.data;
+                let expr = scalar_rows::of_expr(expr)?.data;
+                let expr = times::of_expr(expr, &schema, manner)?.data;
+                let expr = whole_rows::of_expr(expr, &schema, manner.forms)?.data;
                 let expr = dimensions::of_expr(expr, &schema)?.data;
-                numbers::of_expr(expr, &schema)?.transform_data(|expr| texts::of_expr(expr, &schema))
+                let expr = jsonb::of_expr(expr, &schema)?.data;
+                let expr = decimals::of_expr(expr, &schema)?.data;
+                numbers::of_expr(expr, &schema)?
+                    .transform_data(|expr| texts::of_expr(expr, &schema, manner.forms))
             })?;
             Ok(rewritten.update_data(|expr| name.restore(expr)))
         })?;

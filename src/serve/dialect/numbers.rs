@@ -40,6 +40,18 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         {
             Ok(Transformed::yes(cast(Expr::ScalarFunction(function), DataType::Int32)))
         }
+        Expr::ScalarFunction(function) if function.name() == "trunc" && function.args.len() == 1 => {
+            let found = function.args[0].get_type(schema).ok();
+            let truncated = Expr::ScalarFunction(function);
+            Ok(match found {
+                // No digits are left behind the point.
+                Some(DataType::Decimal128(precision, scale)) if scale > 0 => {
+                    let digits = precision.saturating_sub(scale.unsigned_abs()).max(1);
+                    Transformed::yes(cast(truncated, DataType::Decimal128(digits, 0)))
+                }
+                _ => Transformed::no(truncated),
+            })
+        }
         other => of_aggregate(other, schema),
     }
 }

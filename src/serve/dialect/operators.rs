@@ -1,7 +1,8 @@
 //! Operators between times and numbers: `date + 7` is a date, `date - date` a number of days, `interval * 2` an interval.
 
 use super::arithmetic::{Operation, computed};
-use crate::engine::functions::interval_times;
+use super::jsonb;
+use crate::engine::functions::{interval_times, justified};
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::error::Result;
@@ -19,6 +20,9 @@ impl ExprPlanner for Operators {
         let (Ok(left), Ok(right)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
+        if let Some(of_jsonb) = jsonb::operator(&expr.op, &expr.left, &expr.right, schema) {
+            return Ok(PlannerResult::Planned(of_jsonb));
+        }
         if let Some(scaled) = scaled(&expr, &left, &right) {
             return Ok(PlannerResult::Planned(scaled));
         }
@@ -45,7 +49,7 @@ impl ExprPlanner for Operators {
 
 /// `interval * 2`, `2 * interval`, `interval / 2`.
 fn scaled(expr: &RawBinaryExpr, left: &DataType, right: &DataType) -> Option<Expr> {
-    let is_interval = |ty: &DataType| matches!(ty, DataType::Interval(_));
+    let is_interval = |ty: &DataType| matches!(ty, DataType::Interval(_) | DataType::Duration(_));
     let is_number = |ty: &DataType| ty.is_numeric();
     let float = |side: &Expr| cast(side.clone(), DataType::Float64);
     let (interval, factor) = match expr.op {
@@ -56,7 +60,13 @@ fn scaled(expr: &RawBinaryExpr, left: &DataType, right: &DataType) -> Option<Exp
         }
         _ => return None,
     };
-    Some(Arc::new(interval_times()).call(vec![interval.clone(), factor]))
+    // What two timestamps are apart has days.
+    let apart = [left, right].into_iter().any(|ty| matches!(ty, DataType::Duration(_)));
+    let interval = match apart {
+        true => Arc::new(justified()).call(vec![interval.clone()]),
+        false => interval.clone(),
+    };
+    Some(Arc::new(interval_times()).call(vec![interval, factor]))
 }
 
 /// A literal without a type is of the other side's: `'3' + 1`.

@@ -5,9 +5,9 @@
 //! functions through everything above them by PostgreSQL's rules. What is computed does not depend on it.
 
 use super::common_type::common_type;
-use super::dimensions;
+use super::{dimensions, modifiers};
 use crate::serve::postgres::catalog::types::{
-    PG_TYPE_KEY, arrow_type, column_type, data_column_type, oid, types,
+    NO_TYPMOD, PG_TYPE_KEY, PG_TYPMOD_KEY, arrow_type, column_type, data_column_type, oid, types,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::{DFSchema, JoinType, ScalarValue};
@@ -17,15 +17,15 @@ use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, WindowFu
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, LogicalPlanBuilder};
 use std::sync::Arc;
 
-/// The types of a query's columns.
+/// The types of a query's columns, and their modifiers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::serve) struct ResultTypes(Vec<i32>);
+pub(in crate::serve) struct ResultTypes(Vec<i32>, Vec<i32>);
 
 impl ResultTypes {
     /// The columns with their types' names.
     pub(in crate::serve) fn apply(&self, schema: &Schema) -> SchemaRef {
         let fields = schema.fields().iter().enumerate().map(|(i, field)| match self.0.get(i) {
-            Some(oid) => named(field, *oid),
+            Some(oid) => modified(named(field, *oid), self.1.get(i).copied()),
             None => Arc::clone(field),
         });
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
@@ -48,10 +48,24 @@ fn named(field: &FieldRef, oid: i32) -> FieldRef {
     Arc::new(Field::clone(field).with_metadata(metadata))
 }
 
+/// The field with a modifier, where its type alone would tell another.
+fn modified(field: FieldRef, typmod: Option<i32>) -> FieldRef {
+    let typmod = typmod.unwrap_or(NO_TYPMOD);
+    let mut metadata = field.metadata().clone();
+    metadata.remove(PG_TYPMOD_KEY);
+    let plain = Field::clone(&field).with_metadata(metadata.clone());
+    if column_type(&plain).typmod == typmod {
+        return Arc::new(plain);
+    }
+    metadata.insert(PG_TYPMOD_KEY.to_string(), typmod.to_string());
+    Arc::new(plain.with_metadata(metadata))
+}
+
 /// The types of a plan's columns.
 pub(in crate::serve) fn result_types(plan: &LogicalPlan) -> ResultTypes {
     let known = of_plan(plan);
-    ResultTypes(known.into_iter().map(|ty| if ty == oid::UNKNOWN { oid::TEXT } else { ty }).collect())
+    let known = known.into_iter().map(|ty| if ty == oid::UNKNOWN { oid::TEXT } else { ty });
+    ResultTypes(known.collect(), modifiers::of_plan(plan))
 }
 
 /// Numbers that print as names (`regclass`) get their names beside them: clients that read text want these, others the

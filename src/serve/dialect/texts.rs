@@ -3,7 +3,8 @@
 //! The engine prints times, intervals, floats and arrays in its own way. Bytes are the text that they hold, as in models:
 //! `_raw::text`.
 
-use crate::serve::postgres::printed::printed;
+use crate::serve::postgres::encode::Forms;
+use crate::serve::postgres::printed;
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
@@ -12,8 +13,9 @@ use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, Operator};
 
 /// An expression that makes text as PostgreSQL does.
-pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let is_printed = |expr: &Expr| expr.get_type(schema).is_ok_and(|found| prints_otherwise(&found));
+pub(super) fn of_expr(expr: Expr, schema: &DFSchema, forms: Forms) -> Result<Transformed<Expr>> {
+    let printed = |value: Expr| printed::printed(value, forms);
+    let is_printed = |expr: &Expr| expr.get_type(schema).is_ok_and(|found| prints_otherwise(&found, forms));
     match expr {
         Expr::Cast(Cast { expr, field }) if field.data_type().is_string() && is_printed(&expr) => {
             Ok(Transformed::yes(Expr::Cast(Cast { expr: Box::new(printed(*expr)), field })))
@@ -43,8 +45,10 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
 }
 
 /// True for what the engine does not print as PostgreSQL does.
-fn prints_otherwise(data_type: &DataType) -> bool {
+fn prints_otherwise(data_type: &DataType, forms: Forms) -> bool {
     data_type.is_floating()
         || data_type.is_list()
-        || matches!(data_type, DataType::Timestamp(..) | DataType::Interval(_) | DataType::Duration(_))
+        || matches!(data_type, DataType::Timestamp(..))
+        || data_type == &DataType::Date32 && !forms.has_iso_dates()
+        || matches!(data_type, DataType::Interval(_) | DataType::Duration(_))
 }

@@ -2,8 +2,10 @@
 //!
 //! The cast keeps PostgreSQL's name in its field's metadata, where [`super::result_types`] finds it.
 
-use crate::serve::postgres::catalog::types::{BuiltinType, PG_TYPE_KEY, arrow_field, types};
-use arrow::datatypes::{DataType, Field, FieldRef};
+use crate::serve::postgres::catalog::types::{
+    BuiltinType, PG_TYPE_KEY, PG_TYPMOD_KEY, arrow_field, numeric_typmod, types,
+};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef};
 use datafusion::error::Result;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{self, ArrayElemTypeDef, ObjectName};
@@ -18,8 +20,60 @@ impl TypePlanner for TypeNames {
             ast::DataType::Array(
                 ArrayElemTypeDef::SquareBracket(item, None) | ArrayElemTypeDef::AngleBracket(item),
             ) => named(item).and_then(|item| types().by_oid(item.array)).map(field),
-            other => named(other).map(field),
+            ast::DataType::Numeric(ast::ExactNumberInfo::PrecisionAndScale(precision, scale))
+            | ast::DataType::Decimal(ast::ExactNumberInfo::PrecisionAndScale(precision, scale))
+            | ast::DataType::Dec(ast::ExactNumberInfo::PrecisionAndScale(precision, scale)) => {
+                numeric(*precision, *scale)
+            }
+            // What rewriting puts in.
+            ast::DataType::BigNumeric(ast::ExactNumberInfo::PrecisionAndScale(precision, scale)) => {
+                let (precision, scale) = (u8::try_from(*precision).ok(), i8::try_from(*scale).ok());
+                let data_type = precision.zip(scale).map(|(p, s)| DataType::Decimal128(p, s));
+                data_type.map(|data_type| Arc::new(Field::new("", data_type, true)))
+            }
+            ast::DataType::Numeric(ast::ExactNumberInfo::Precision(precision))
+            | ast::DataType::Decimal(ast::ExactNumberInfo::Precision(precision))
+            | ast::DataType::Dec(ast::ExactNumberInfo::Precision(precision)) => numeric(*precision, 0),
+            other => named(other).map(field).map(|field| match length(other) {
+                Some(length) => modified(&field, length + 4),
+                None => field,
+            }),
         })
+    }
+}
+
+/// `numeric(precision, scale)`, with what was said of it; `None` for what the engine refuses.
+fn numeric(precision: u64, scale: i64) -> Option<FieldRef> {
+    let (precision, scale) = (u8::try_from(precision).ok()?, i8::try_from(scale).ok()?);
+    let data_type = match precision {
+        1..=DECIMAL128_MAX_PRECISION => DataType::Decimal128(precision, scale),
+        _ => return None,
+    };
+    let fits = (0..=i8::try_from(precision).ok()?).contains(&scale);
+    let plain: FieldRef = Arc::new(Field::new("", data_type, true));
+    fits.then(|| modified(&plain, numeric_typmod(precision, scale)))
+}
+
+/// The field with a `typmod`.
+fn modified(field: &FieldRef, typmod: i32) -> FieldRef {
+    let mut metadata = field.metadata().clone();
+    metadata.insert(PG_TYPMOD_KEY.to_string(), typmod.to_string());
+    Arc::new(Field::clone(field).with_metadata(metadata))
+}
+
+/// How many characters a text may have: `varchar(3)`; `char` is one.
+fn length(sql_type: &ast::DataType) -> Option<i32> {
+    let (length, otherwise) = match sql_type {
+        ast::DataType::Varchar(length)
+        | ast::DataType::CharacterVarying(length)
+        | ast::DataType::CharVarying(length) => (length.as_ref(), None),
+        ast::DataType::Char(length) | ast::DataType::Character(length) => (length.as_ref(), Some(1)),
+        _ => return None,
+    };
+    match length {
+        Some(ast::CharacterLength::IntegerLength { length, .. }) => i32::try_from(*length).ok(),
+        Some(ast::CharacterLength::Max) => None,
+        None => otherwise,
     }
 }
 
@@ -31,6 +85,7 @@ fn named(sql_type: &ast::DataType) -> Option<&'static BuiltinType> {
         }
         ast::DataType::Char(_) | ast::DataType::Character(_) => types().by_name("bpchar"),
         ast::DataType::JSON => types().by_name("json"),
+        ast::DataType::JSONB => types().by_name("jsonb"),
         ast::DataType::Custom(name, _) => custom(name),
         _ => None,
     }

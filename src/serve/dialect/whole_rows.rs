@@ -1,6 +1,7 @@
 //! `t.*` as a value: a struct of the table's columns, as functions that make JSON take it; printed, where a record's text is
 //! made of it.
 
+use crate::serve::postgres::encode::Forms;
 use crate::serve::postgres::printed::printed;
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
@@ -11,13 +12,13 @@ use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable as _, lit};
 
 /// A call whose arguments are values.
-pub(super) fn of_expr(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+pub(super) fn of_expr(mut expr: Expr, schema: &DFSchema, forms: Forms) -> Result<Transformed<Expr>> {
     if let Expr::ScalarFunction(ScalarFunction { func, args }) = &mut expr
         && ["record_text", "record_or_null"].contains(&func.name())
     {
         let fields = std::mem::take(args).into_iter();
         let fields = fields.flat_map(|field| columns_of(&field, schema).unwrap_or_else(|| vec![field]));
-        *args = fields.map(|field| as_text(field, schema)).collect();
+        *args = fields.map(|field| as_text(field, schema, forms)).collect();
         return Ok(Transformed::yes(expr));
     }
     let arguments = match &mut expr {
@@ -54,9 +55,9 @@ fn columns_of(argument: &Expr, schema: &DFSchema) -> Option<Vec<Expr>> {
     Some(columns.map(Expr::Column).collect())
 }
 
-fn as_text(value: Expr, schema: &DFSchema) -> Expr {
+fn as_text(value: Expr, schema: &DFSchema, forms: Forms) -> Expr {
     match value.get_type(schema) {
         Ok(found) if found.is_string() || found == DataType::Null => value,
-        _ => printed(value),
+        _ => printed(value, forms),
     }
 }

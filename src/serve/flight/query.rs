@@ -15,7 +15,7 @@ use crate::serve::audit::Audited;
 use crate::serve::backends::{Peer, Run, Signals};
 use crate::serve::session::{Answer, Prepared, Session, Shared};
 use crate::serve::settings::Settings;
-use crate::serve::statement::{Statement, parse};
+use crate::serve::statement::{Begin, Statement, parse};
 use crate::serve::{Error, Parts, Readers, RowStream};
 use arc_swap::ArcSwap;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -193,7 +193,7 @@ impl Query {
         wanted: Wanted,
     ) -> Result<Vec<Self>, Error> {
         let access = (Arc::downgrade(&readers.access.load()), Arc::clone(&readers.access));
-        manage(&session, Statement::Begin).await?;
+        manage(&session, Statement::Begin(Begin::default())).await?;
         manage(&session, Statement::Savepoint(PINNED.to_string())).await?;
         let text = statement_text(&wanted.statement);
         let _running = session.activity().run(&text);

@@ -269,7 +269,7 @@ impl Talk<'_> {
             }
             Answer::CopyIn(target) => {
                 if let Statement::CopyIn(copy) = prepared.statement() {
-                    self.copy_in(target, &copy.options, false);
+                    self.copy_in(target, &copy.options, false)?;
                 }
             }
             Answer::Tag(tag) => self.done(prepared.statement(), tag, before),
@@ -296,15 +296,19 @@ impl Talk<'_> {
     /// A statement without rows is done; `before` is how the session stood to transactions.
     pub(super) fn done(&mut self, statement: &Statement, tag: Cow<'static, str>, before: TransactionStatus) {
         match (statement, before) {
-            (Statement::Begin, TransactionStatus::Open) => {
+            (Statement::Begin(_), TransactionStatus::Open) => {
                 self.outbox.warning(&Error::new("25001", "there is already a transaction in progress"));
             }
-            (Statement::Commit | Statement::Rollback, TransactionStatus::Idle) => {
+            (Statement::Commit { .. } | Statement::Rollback { .. }, TransactionStatus::Idle) => {
                 self.outbox.warning(&Error::new("25P01", "there is no transaction in progress"));
             }
+            (Statement::SetTransaction { session: false, .. }, TransactionStatus::Idle) => {
+                let message = "SET TRANSACTION can only be used in transaction blocks";
+                self.outbox.warning(&Error::new("25P01", message));
+            }
             (
-                Statement::Commit
-                | Statement::Rollback
+                Statement::Commit { .. }
+                | Statement::Rollback { .. }
                 | Statement::Discard(Discarded::All)
                 | Statement::Close(None),
                 _,
@@ -381,7 +385,7 @@ async fn idle_too_long(limit: Option<(Duration, Error)>) -> Error {
 }
 
 /// An error of a text, with its position in the text.
-fn located(broken: Broken, sql: &str) -> Broken {
+pub(super) fn located(broken: Broken, sql: &str) -> Broken {
     match broken {
         Broken::Message(kind, error) => Broken::Message(kind, error.located(sql)),
         other => other,

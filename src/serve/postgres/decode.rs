@@ -8,6 +8,7 @@ use super::encode::Format;
 use super::interval;
 use super::types::{self, oid};
 use crate::serve::Error;
+use crate::serve::datetime::{Kind, Reading, iso};
 use crate::sql::with_seconds;
 use arrow::array::types::DecimalType;
 use arrow::array::{ArrayRef, StringArray};
@@ -25,19 +26,19 @@ const EPOCH_DAYS: i32 = 10_957;
 /// Elements of an array parameter.
 const ELEMENTS_MAX: usize = 1 << 20;
 
-/// The value of a parameter. `zone` is the session's, for texts of timestamps that name none.
+/// The value of a parameter; `reading` is for texts of dates and times.
 pub(super) fn value(
     oid: u32,
     format: Format,
     bytes: Option<&Bytes>,
     null: &DataType,
-    zone: &str,
+    reading: &Reading,
 ) -> Result<ScalarValue, Error> {
     match (bytes, format) {
         (None, _) => Ok(ScalarValue::try_from(null)?),
         (Some(bytes), Format::Text) => {
             let text = std::str::from_utf8(bytes).map_err(|_| not_utf8(bytes))?;
-            text_value(oid, text, zone)
+            text_value(oid, text, reading)
         }
         (Some(bytes), Format::Binary) => {
             let mut reader = Reader { oid, bytes: bytes.clone() };
@@ -63,7 +64,7 @@ fn invalid(oid: u32, text: &str) -> Error {
     Error::new(code, format!("invalid input syntax for type {}: \"{text}\"", types::name(oid)))
 }
 
-fn text_value(oid: u32, text: &str, zone: &str) -> Result<ScalarValue, Error> {
+fn text_value(oid: u32, text: &str, reading: &Reading) -> Result<ScalarValue, Error> {
     let trimmed = text.trim();
     let bad = || invalid(oid, text);
     Ok(match oid {
@@ -79,12 +80,20 @@ fn text_value(oid: u32, text: &str, zone: &str) -> Result<ScalarValue, Error> {
         oid::FLOAT8 => ScalarValue::Float64(Some(trimmed.parse().map_err(|_| bad())?)),
         oid::NUMERIC => decimal(trimmed).ok_or_else(bad)??,
         oid::BYTEA => ScalarValue::Binary(Some(bytea(text).ok_or_else(bad)?)),
-        oid::DATE => cast(text, &DataType::Date32).ok_or_else(bad)?,
+        oid::DATE => {
+            let read = |text: &str| cast(text, &DataType::Date32);
+            read(text).or_else(|| read(&iso(text, Kind::Date, reading.order)?)).ok_or_else(bad)?
+        }
         oid::TIME => cast(text, &DataType::Time64(TimeUnit::Microsecond)).ok_or_else(bad)?,
-        oid::TIMESTAMP => cast(text, &DataType::Timestamp(TimeUnit::Microsecond, None)).ok_or_else(bad)?,
+        oid::TIMESTAMP => {
+            let read = |text: &str| cast(text, &DataType::Timestamp(TimeUnit::Microsecond, None));
+            read(text).or_else(|| read(&iso(text, Kind::Timestamp, reading.order)?)).ok_or_else(bad)?
+        }
         oid::TIMESTAMPTZ => {
-            let local = DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()));
-            match cast(text, &local).ok_or_else(bad)? {
+            let local = DataType::Timestamp(TimeUnit::Microsecond, Some(reading.zone.as_str().into()));
+            let read = |text: &str| cast(text, &local);
+            let moment = read(text).or_else(|| read(&iso(text, Kind::Moment, reading.order)?));
+            match moment.ok_or_else(bad)? {
                 ScalarValue::TimestampMicrosecond(us, _) => {
                     ScalarValue::TimestampMicrosecond(us, Some("UTC".into()))
                 }
@@ -102,7 +111,7 @@ fn text_value(oid: u32, text: &str, zone: &str) -> Result<ScalarValue, Error> {
                 let values = elements
                     .into_iter()
                     .map(|item| match item {
-                        Some(item) => text_value(element, &item, zone),
+                        Some(item) => text_value(element, &item, reading),
                         None => null(element),
                     })
                     .collect::<Result<Vec<_>, _>>()?;
@@ -403,6 +412,11 @@ fn binary_array(reader: &mut Reader) -> Result<ScalarValue, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::datetime::Order;
+
+    fn reading(zone: &str) -> Reading {
+        Reading { zone: zone.to_string(), order: Order::Dmy }
+    }
 
     fn text(oid: u32, text: &str) -> Result<ScalarValue, Error> {
         value(
@@ -410,12 +424,12 @@ mod tests {
             Format::Text,
             Some(&Bytes::copy_from_slice(text.as_bytes())),
             &DataType::Null,
-            "Europe/Berlin",
+            &reading("Europe/Berlin"),
         )
     }
 
     fn binary(oid: u32, bytes: &[u8]) -> Result<ScalarValue, Error> {
-        value(oid, Format::Binary, Some(&Bytes::copy_from_slice(bytes)), &DataType::Null, "UTC")
+        value(oid, Format::Binary, Some(&Bytes::copy_from_slice(bytes)), &DataType::Null, &reading("UTC"))
     }
 
     #[test]
@@ -433,10 +447,12 @@ mod tests {
             ("22P02", "invalid input syntax for type integer: \"x\"")
         );
         assert_eq!(text(oid::DATE, "2000-01-02").unwrap(), ScalarValue::Date32(Some(10_958)));
+        assert_eq!(text(oid::DATE, "02/01/2000").unwrap(), ScalarValue::Date32(Some(10_958)));
         assert_eq!(text(oid::DATE, "soon").unwrap_err().code, "22007");
         let noon = ScalarValue::TimestampMicrosecond(Some(1_704_106_800_000_000), Some("UTC".into()));
         assert_eq!(text(oid::TIMESTAMPTZ, "2024-01-01 12:00:00").unwrap(), noon);
         assert_eq!(text(oid::TIMESTAMPTZ, "2024-01-01 11:00:00+00").unwrap(), noon);
+        assert_eq!(text(oid::TIMESTAMPTZ, "1 Jan 2024 12:00 PM").unwrap(), noon);
         assert_eq!(text(oid::BYTEA, "\\x00ff").unwrap(), ScalarValue::Binary(Some(vec![0, 255])));
         assert_eq!(text(oid::BYTEA, "a\\\\\\001").unwrap(), ScalarValue::Binary(Some(b"a\\\x01".to_vec())));
         assert_eq!(text(oid::BOOL, "T").unwrap(), ScalarValue::Boolean(Some(true)));

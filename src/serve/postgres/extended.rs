@@ -1,12 +1,13 @@
 //! The extended protocol: statements parsed once, bound to values, executed some rows at a time.
 
-use super::connection::{Talk, error_in, stopped, tag_of, within};
+use super::connection::{Talk, error_in, located, stopped, tag_of, within};
 use super::decode;
 use super::encode::Format;
 use super::frame::{Broken, Target};
 use super::rows::{self, Rows};
 use super::types;
 use crate::serve::Error;
+use crate::serve::datetime::Reading;
 use crate::serve::session::{Answer, Prepared};
 use crate::serve::statement::{self, Statement};
 use arrow::datatypes::SchemaRef;
@@ -114,11 +115,11 @@ impl Talk<'_> {
             0 => vec![],
             columns => rows::formats(results, columns, "result", "columns are")?,
         };
-        let zone = self.session.settings().lock().time_zone();
+        let reading = Reading::of(&self.session.settings().lock())?;
         let values = (values.iter().zip(&formats).enumerate())
             .map(|(i, (value, format))| {
                 let oid = prepared.parameter_ids.get(i).copied().unwrap_or(types::oid::TEXT);
-                decode::value(oid, *format, value.as_ref(), &prepared.parameters[i], &zone)
+                decode::value(oid, *format, value.as_ref(), &prepared.parameters[i], &reading)
             })
             .collect::<Result<Vec<_>, _>>()?;
         if !portal.is_empty() && self.portals.get(&portal).is_some_and(|portal| !portal.is_cursor()) {
@@ -194,11 +195,13 @@ impl Talk<'_> {
             _ => None,
         };
         let executed = within(self.session.deadline(), self.advance(&mut portal, rows_max)).await;
+        let executed = executed.map_err(|broken| located(broken, &portal.prepared.text));
         if let Some(audited) = audited {
             audited.end(error_in(&executed));
         }
-        if executed.is_ok() && !matches!(portal.prepared.statement(), Statement::Commit | Statement::Rollback)
-        {
+        let ends =
+            matches!(portal.prepared.statement(), Statement::Commit { .. } | Statement::Rollback { .. });
+        if executed.is_ok() && !ends {
             self.portals.insert(name.to_string(), portal);
         }
         executed
@@ -240,7 +243,7 @@ impl Talk<'_> {
                 }
                 Answer::CopyIn(target) => {
                     if let Statement::CopyIn(copy) = portal.prepared.statement() {
-                        self.copy_in(target, &copy.options, true);
+                        self.copy_in(target, &copy.options, true)?;
                     }
                     return Ok(());
                 }

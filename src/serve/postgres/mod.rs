@@ -18,7 +18,7 @@ mod connection;
 mod copy;
 mod copy_in;
 mod decode;
-mod encode;
+pub(in crate::serve) mod encode;
 mod encryption;
 mod extended;
 mod frame;

@@ -1,6 +1,6 @@
 //! `printed(x)`: a value as PostgreSQL prints it, where a query makes text of it.
 
-use super::encode::{Style, texts};
+use super::encode::{Forms, Style, texts};
 use super::types;
 use arrow::array::timezone::Tz;
 use arrow::datatypes::DataType;
@@ -11,20 +11,21 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
 
-/// The text of a value.
-pub(in crate::serve) fn printed(value: Expr) -> Expr {
-    Arc::new(ScalarUDF::new_from_impl(Printed::default())).call(vec![value])
+/// The text of a value, in a session's form.
+pub(in crate::serve) fn printed(value: Expr, forms: Forms) -> Expr {
+    Arc::new(ScalarUDF::new_from_impl(Printed::new(forms))).call(vec![value])
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Printed {
+    forms: Forms,
     signature: Signature,
 }
 
-impl Default for Printed {
-    fn default() -> Self {
+impl Printed {
+    fn new(forms: Forms) -> Self {
         // A moment's text depends on the session's time zone.
-        Self { signature: Signature::any(1, Volatility::Stable) }
+        Self { forms, signature: Signature::any(1, Volatility::Stable) }
     }
 }
 
@@ -53,7 +54,7 @@ impl ScalarUDFImpl for Printed {
         let is_constant = matches!(value, ColumnarValue::Scalar(_));
         let array = value.to_array(if is_constant { 1 } else { args.number_rows })?;
         let zone = args.config_options.execution.time_zone.as_deref().unwrap_or("UTC");
-        let style = Style::exact(zone.parse::<Tz>()?);
+        let style = Style::in_zone(zone.parse::<Tz>()?, self.forms);
         let (oid, _) = types::type_of(field);
         let texts = texts(&array, oid, style).map_err(|error| DataFusionError::External(Box::new(error)))?;
         match is_constant {

@@ -191,9 +191,10 @@ impl From<Error> for SendFailure {
 /// `RowDescription`.
 pub(super) fn description(schema: &Schema, formats: &[Format]) -> PgWireBackendMessage {
     let fields = schema.fields().iter().enumerate().map(|(i, field)| {
-        let Column { name, oid, size, modifier } = types::column(field);
+        let Column { name, oid, size, modifier, origin: (relation, place) } = types::column(field);
         let format = formats.get(i).copied().unwrap_or_default();
-        FieldDescription::new(name.replace('\0', "\u{fffd}"), 0, 0, oid, size, modifier, format.code())
+        let name = name.replace('\0', "\u{fffd}");
+        FieldDescription::new(name, relation, place, oid, size, modifier, format.code())
     });
     PgWireBackendMessage::RowDescription(RowDescription::new(fields.collect()))
 }

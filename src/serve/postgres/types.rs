@@ -2,7 +2,7 @@
 //! way round, for parameters, is told here.
 
 use super::catalog;
-use super::catalog::types::{BuiltinType, ColumnType};
+use super::catalog::types::{BuiltinType, ColumnType, ORIGIN_KEY};
 use crate::serve::Error;
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use std::sync::Arc;
@@ -32,6 +32,7 @@ pub(super) mod oid {
     pub const TIMESTAMPTZ: u32 = 1184;
     pub const INTERVAL: u32 = 1186;
     pub const NUMERIC: u32 = 1700;
+    pub const REGTYPE: u32 = 2206;
     pub const INET: u32 = 869;
     pub const UUID: u32 = 2950;
     pub const JSONB: u32 = 3802;
@@ -44,13 +45,19 @@ pub(super) struct Column {
     pub(super) oid: u32,
     pub(super) size: i16,
     pub(super) modifier: i32,
+    /// The relation that it is a column of, and its place there; 0 for what is computed.
+    pub(super) origin: (i32, i16),
 }
 
 /// A result's column.
 pub(super) fn column(field: &Field) -> Column {
     let (oid, modifier) = type_of(field);
     let size = builtin(oid).map_or(-1, |ty| ty.length);
-    Column { name: field.name().clone(), oid, size, modifier }
+    let origin = field.metadata().get(ORIGIN_KEY).and_then(|origin| {
+        let (relation, place) = origin.split_once('.')?;
+        Some((relation.parse().ok()?, place.parse().ok()?))
+    });
+    Column { name: field.name().clone(), oid, size, modifier, origin: origin.unwrap_or_default() }
 }
 
 /// The type of a field and its modifier (-1: none): precision and scale of a numeric.
@@ -95,6 +102,11 @@ pub(super) fn name(oid: u32) -> &'static str {
         oid::TIMESTAMPTZ => "timestamp with time zone",
         _ => builtin(oid).map_or("unknown", |ty| ty.name.as_str()),
     }
+}
+
+/// A type as SQL spells it: `integer`.
+pub(super) fn spelling(oid: i32) -> String {
+    catalog::types::types().format(oid, None)
 }
 
 /// The type that SQL spells so, if its values can be parameters.

@@ -14,9 +14,10 @@ use arrow::array::RecordBatch;
 use arrow::compute::{CastOptions, cast_with_options, concat_batches};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::sql::sqlparser::ast::{self, SetExpr};
+use datafusion::sql::sqlparser::ast::{self, SetExpr, Spanned};
+use datafusion::sql::sqlparser::tokenizer::Span;
 use futures::StreamExt as _;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 impl Session {
@@ -44,25 +45,28 @@ impl Session {
         declared: &[Option<DataType>],
     ) -> Result<ast::Query, Error> {
         let SetExpr::Values(values) = query.body.as_mut() else { return Ok(query) };
-        let mut typed = BTreeSet::new();
+        let mut typed = BTreeMap::new();
         for row in &mut values.rows {
-            check_width(row.len(), target, insert)?;
+            let more = row.get(target.columns.len()).map(|value| value.span());
+            check_width(row.len(), target, insert).map_err(|error| at(error, more))?;
             for (place, (value, column)) in row.iter_mut().zip(&target.columns).enumerate() {
                 if !assignment::is_untyped(value, declared) {
-                    typed.insert((place, assignment::of_its_type(value)));
+                    typed.entry((place, assignment::of_its_type(value))).or_insert_with(|| value.span());
                 }
                 *value = assignment::cast(std::mem::replace(value, assignment::null()), column);
             }
         }
-        let (places, values): (Vec<_>, Vec<_>) = typed.into_iter().unzip();
-        if values.is_empty() {
+        if typed.is_empty() {
             return Ok(query);
         }
+        let (places, values): (Vec<_>, Vec<_>) =
+            typed.into_iter().map(|((place, value), span)| ((place, span), value)).unzip();
         let mut asked = ast::Query::clone(&*query::select(values)?);
         asked.with.clone_from(&query.with);
         let planned = self.planned_now(asked, declared).await?;
-        for (place, field) in places.into_iter().zip(planned.columns.fields()) {
-            assignment::check(&target.columns[place], column_type(field).oid)?;
+        for ((place, span), field) in places.into_iter().zip(planned.columns.fields()) {
+            assignment::check(&target.columns[place], column_type(field).oid)
+                .map_err(|error| at(error, Some(span)))?;
         }
         Ok(query)
     }
@@ -77,12 +81,14 @@ impl Session {
         assignment::cast_untyped(&mut query, &target.columns, declared);
         let planned = self.planned_now(query.clone(), declared).await?;
         let fields = planned.columns.fields();
-        check_width(fields.len(), target, insert)?;
+        let spans = spans_of(&query);
+        let more = spans.get(target.columns.len()).copied();
+        check_width(fields.len(), target, insert).map_err(|error| at(error, more))?;
         let columns = &target.columns[..fields.len()];
         let mut fits = true;
-        for (column, field) in columns.iter().zip(fields) {
+        for (place, (column, field)) in columns.iter().zip(fields).enumerate() {
             let found = column_type(field);
-            assignment::check(column, found.oid)?;
+            assignment::check(column, found.oid).map_err(|error| at(error, spans.get(place).copied()))?;
             fits &= found == data_column_type(&column.data_type);
         }
         if fits { Ok(query) } else { assignment::cast_columns(query, columns) }
@@ -127,6 +133,22 @@ impl Session {
         };
         Ok(Answer::Tag(format!("INSERT 0 {count}").into()))
     }
+}
+
+/// Where what a query selects stands, as far as no `*` stands before it.
+fn spans_of(query: &ast::Query) -> Vec<Span> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return vec![] };
+    let items = select.projection.iter().map_while(|item| match item {
+        ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } => Some(expr.span()),
+        _ => None,
+    });
+    items.collect()
+}
+
+/// The error at the place of what it is about, if that is known.
+fn at(error: Error, span: Option<Span>) -> Error {
+    let start = span.map(|span| span.start).filter(|start| start.line > 0);
+    Error { place: start.map(|start| (start.line, start.column)).or(error.place), ..error }
 }
 
 fn check_width(width: usize, target: &Target, insert: &Insert) -> Result<(), Error> {

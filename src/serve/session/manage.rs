@@ -3,12 +3,16 @@
 use super::prepared::no_such_statement;
 use super::{Answer, Savepoint, Session, Transaction};
 use crate::serve::settings::NO_ROLE;
-use crate::serve::statement::{Discarded, Statement};
+use crate::serve::statement::{Begin, Discarded, Modes, Statement};
 use crate::serve::{Error, settings};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::StreamExt;
 use std::sync::Arc;
+
+/// What a transaction that follows another by AND CHAIN takes over.
+const TRANSACTION_MODES: [&str; 3] =
+    ["transaction_isolation", "transaction_read_only", "transaction_deferrable"];
 
 impl Session {
     /// Does what a statement says of the session.
@@ -58,15 +62,30 @@ impl Session {
             }
             Statement::Close(Some(name)) => self.cursors().lock().close(name)?,
             Statement::Close(None) => self.cursors().lock().close_all(),
-            Statement::Begin
-            | Statement::Commit
-            | Statement::Rollback
+            Statement::Begin(_)
+            | Statement::Commit { .. }
+            | Statement::Rollback { .. }
             | Statement::Savepoint(_)
             | Statement::RollbackTo(_)
             | Statement::Release(_) => return self.transact(statement),
+            Statement::SetTransaction { modes, session } => {
+                let is_open = self.state.lock().transaction.is_some();
+                if *session || is_open {
+                    self.say(modes, !*session)?;
+                }
+                for (name, value) in modes.iter().filter(|_| *session) {
+                    self.settings().lock().set(&format!("default_{name}"), Some(value), false)?;
+                }
+            }
             _ => {}
         }
         Ok(Answer::Tag(statement.tag().into()))
+    }
+
+    /// Keeps what was said of a transaction, for those who ask.
+    fn say(&self, modes: &Modes, local: bool) -> Result<(), Error> {
+        let mut settings = self.settings().lock();
+        modes.iter().try_for_each(|(name, value)| settings.set(name, Some(value), local).map(drop))
     }
 
     /// Takes on the rights of a role that who logged in is a member of.
@@ -91,22 +110,40 @@ impl Session {
             |what: &str| Error::new("25P01", format!("{what} can only be used in transaction blocks"));
         let no_savepoint = |name: &str| Error::new("3B001", format!("savepoint \"{name}\" does not exist"));
         match statement {
-            Statement::Begin => {
+            Statement::Begin(Begin { modes, .. }) => {
                 let settings = self.settings().lock().clone();
                 // As in PostgreSQL, a second BEGIN changes nothing.
                 state.transaction.get_or_insert(Transaction { settings, ..Transaction::default() });
+                self.say(modes, true)?;
             }
-            Statement::Commit | Statement::Rollback => {
+            Statement::Commit { chain } | Statement::Rollback { chain } => {
                 let Some(transaction) = state.transaction.take() else {
-                    return Ok(Answer::Tag(statement.tag().into()));
+                    let tag = statement.tag();
+                    return match chain {
+                        true => Err(no_transaction(&format!("{tag} AND CHAIN"))),
+                        false => Ok(Answer::Tag(tag.into())),
+                    };
                 };
-                let committed = !transaction.failed && *statement == Statement::Commit;
+                let said: Vec<(&str, String)> = {
+                    let settings = self.settings().lock();
+                    let said = TRANSACTION_MODES.into_iter().filter(|_| *chain);
+                    said.map(|name| Ok((name, settings.get(name)?))).collect::<Result<_, Error>>()?
+                };
+                let committed = !transaction.failed && matches!(statement, Statement::Commit { .. });
                 self.cursors().lock().end_transaction(committed);
-                if !committed {
-                    self.settings().lock().restore(transaction.settings);
-                    return Ok(Answer::Tag("ROLLBACK".into()));
+                match committed {
+                    true => self.settings().lock().end_local(),
+                    false => self.settings().lock().restore(transaction.settings),
                 }
-                self.settings().lock().end_local();
+                if *chain {
+                    let mut settings = self.settings().lock();
+                    let before = settings.clone();
+                    state.transaction = Some(Transaction { settings: before, ..Transaction::default() });
+                    for (name, value) in said {
+                        settings.set(name, Some(&value), true)?;
+                    }
+                }
+                return Ok(Answer::Tag(if committed { "COMMIT" } else { "ROLLBACK" }.into()));
             }
             Statement::Savepoint(name) => match &mut state.transaction {
                 Some(transaction) => {
@@ -118,7 +155,8 @@ impl Session {
             },
             Statement::RollbackTo(name) | Statement::Release(name) => {
                 let Some(transaction) = &mut state.transaction else {
-                    return Err(no_transaction(statement.tag()));
+                    let what = if let Statement::Release(_) = statement { "RELEASE" } else { "ROLLBACK TO" };
+                    return Err(no_transaction(&format!("{what} SAVEPOINT")));
                 };
                 let Some(at) = transaction.savepoints.iter().rposition(|savepoint| savepoint.name == *name)
                 else {

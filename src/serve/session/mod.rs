@@ -327,11 +327,11 @@ impl Session {
     pub async fn parts(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Option<Parts>, Error> {
         let Statement::Query(_) = prepared.statement else { return Ok(None) };
         let parts_max = self.settings().lock().get("sluice.endpoints_max")?.parse().unwrap_or(1);
-        let (scope, planned, values) = self.ready(prepared, values, self.deadline()).await?;
+        let cut = self.cut(self.deadline()).await?;
+        let (scope, planned, values) = self.ready_over(&cut, prepared, values).await?;
         let parts = Parts::plan(&scope, &planned, values, parts_max).await?;
         if parts.is_none() && !planned.is_optimized {
             // For the execution that follows.
-            let cut = self.cut(self.deadline()).await?;
             *prepared.planned.lock() = Some((self.seen(&cut), planned));
         }
         Ok(parts)
@@ -392,7 +392,7 @@ impl Session {
             }
             Statement::Execute { name, arguments } => {
                 let inner = self.kept(name)?;
-                let values = self.arguments(&inner, arguments, deadline).await?;
+                let values = self.arguments(name, &inner, arguments, deadline).await?;
                 match inner.statement() {
                     Statement::Insert(insert) => {
                         within(deadline, self.insert(insert, &inner, values, deadline)).await
@@ -412,13 +412,15 @@ impl Session {
             }
             Statement::Define(ddl) => within(deadline, self.define(ddl, deadline)).await,
             Statement::Access(access) => within(deadline, self.change_access(access, deadline)).await,
-            Statement::Commit => {
+            Statement::Commit { chain } => {
                 let mut defined = self.commit_definitions().await;
                 if defined.is_ok() {
                     defined = self.commit_rows().await;
                 }
-                let ended =
-                    self.manage(if defined.is_ok() { &Statement::Commit } else { &Statement::Rollback });
+                let ended = self.manage(&match defined {
+                    Ok(_) => Statement::Commit { chain: *chain },
+                    Err(_) => Statement::Rollback { chain: *chain },
+                });
                 defined.and(ended)
             }
             Statement::Empty => Ok(Answer::Empty),

@@ -93,8 +93,8 @@ pub(super) struct Meaning {
     /// By whose rights, and which these are.
     pub(super) role: String,
     pub(super) access: Weak<Access>,
-    /// The session's `search_path` and time zone.
-    pub(super) settings: [String; 2],
+    /// The session's `search_path`, time zone, and forms of values.
+    pub(super) settings: [String; 3],
 }
 
 impl PartialEq for Meaning {

@@ -115,20 +115,29 @@ impl Session {
         values: Vec<ScalarValue>,
         deadline: Option<Instant>,
     ) -> Result<(Scope, Planned, Vec<ScalarValue>), Error> {
-        let cut = self.cut(deadline).await?;
-        let meaning = self.meaning(&cut)?;
+        self.ready_over(&self.cut(deadline).await?, prepared, values).await
+    }
+
+    /// The same over a cut that was taken.
+    pub(super) async fn ready_over(
+        &self,
+        cut: &Arc<Cut>,
+        prepared: &Prepared,
+        values: Vec<ScalarValue>,
+    ) -> Result<(Scope, Planned, Vec<ScalarValue>), Error> {
+        let meaning = self.meaning(cut)?;
         if let Some(kept) = &*prepared.kept.lock()
             && let Some((planned, scope)) =
-                kept.over(&meaning, &cut, &types_now(prepared, &values), &values)?
+                kept.over(&meaning, cut, &types_now(prepared, &values), &values)?
         {
             return Ok((scope, planned, vec![]));
         }
         let is_again = prepared.planned.lock().is_none();
-        let planned = self.planned(prepared, &values, &cut).await?;
-        let scope = self.scope(&cut)?;
+        let planned = self.planned(prepared, &values, cut).await?;
+        let scope = self.scope(cut)?;
         if is_again {
             let lasting = self.lasting_scope(&meaning, scope.clone());
-            *prepared.kept.lock() = KeptPlan::of(meaning, &planned, lasting, &cut);
+            *prepared.kept.lock() = KeptPlan::of(meaning, &planned, lasting, cut);
         }
         Ok((scope, planned, values))
     }
@@ -189,14 +198,16 @@ impl Session {
     /// The values of `EXECUTE name (expressions)`.
     pub(super) async fn arguments(
         &self,
+        name: &str,
         prepared: &Prepared,
         arguments: &Opaque<Vec<ast::Expr>>,
         deadline: Option<Instant>,
     ) -> Result<Vec<ScalarValue>, Error> {
         let (given, wanted) = (arguments.len(), prepared.parameters.len());
         if given != wanted {
-            let message = format!("wrong number of parameters: {given} given, {wanted} expected");
-            return Err(Error::new("42601", message));
+            let message = format!("wrong number of parameters for prepared statement \"{name}\"");
+            let detail = format!("Expected {wanted} parameters but got {given}.");
+            return Err(Error::new("42601", message).with_detail(detail));
         }
         if arguments.is_empty() {
             return Ok(vec![]);

@@ -11,6 +11,7 @@ use crate::ops::opaque::Opaque;
 use crate::serve::functions;
 use crate::serve::guard::{Guard, GuardedCatalog};
 use crate::serve::postgres::catalog::Catalog;
+use crate::serve::postgres::encode::Forms;
 use crate::serve::{Error, dialect};
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList,
@@ -30,6 +31,8 @@ use std::sync::{Arc, OnceLock, Weak};
 pub(in crate::serve) struct Scope {
     /// The engine.
     pub(in crate::serve) state: Opaque<SessionState>,
+    /// In which form values become text, and dates are read.
+    pub(in crate::serve) forms: Forms,
     /// The same for plans over small tables, made when first asked for.
     alone: Arc<OnceLock<Opaque<SessionState>>>,
 }
@@ -67,7 +70,9 @@ impl Scope {
     ) -> BoxFuture<'_, Result<Opaque<LogicalPlan>, Error>> {
         let statement = EngineStatement::Statement(Box::new(statement));
         let planning = engine::plan(&self.state, statement);
-        async { Ok(Opaque::new(dialect::as_postgresql(planning.await?)?)) }.boxed()
+        let zone = self.state.config_options().execution.time_zone.as_deref().unwrap_or("UTC");
+        let manner = dialect::Manner { forms: self.forms, zone };
+        async move { Ok(Opaque::new(dialect::as_postgresql(planning.await?, &manner)?)) }.boxed()
     }
 }
 
@@ -82,7 +87,8 @@ impl Session {
         let (access, role) = (self.access(), self.role());
         let catalog = Arc::downgrade(&self.readers.catalogs.get(cut, &access, &role)?);
         let settings = self.settings().lock();
-        let settings = [settings.get("search_path")?, settings.time_zone()];
+        let forms = format!("{:?}", Forms::of(&settings)?);
+        let settings = [settings.get("search_path")?, settings.time_zone(), forms];
         Ok(Meaning { catalog, role, access: Arc::downgrade(&access), settings })
     }
 
@@ -105,7 +111,8 @@ impl Session {
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
         catalogs.register_catalog(DATABASE.to_string(), Arc::new(SearchPath::over(tables, &path)));
         state.register_catalog_list(catalogs);
-        Ok(Scope { state: Opaque::new(state), alone: Arc::default() })
+        let forms = Forms::of(&self.settings().lock())?;
+        Ok(Scope { state: Opaque::new(state), forms, alone: Arc::default() })
     }
 
     /// The guard of a statement that sees `cut`, for who checks a policy by it.

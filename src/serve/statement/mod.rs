@@ -131,13 +131,24 @@ pub enum Statement {
     /// `CREATE ROLE`, `GRANT`, `CREATE POLICY` and the like.
     Access(AccessStatement),
     /// `BEGIN`, `START TRANSACTION`.
-    Begin,
-    /// `SET TRANSACTION`, `SET SESSION CHARACTERISTICS`: every transaction reads one cut, so there is nothing to choose.
-    SetTransaction,
+    Begin(Begin),
+    /// `SET TRANSACTION`, `SET SESSION CHARACTERISTICS`.
+    SetTransaction {
+        /// What was said.
+        modes: Modes,
+        /// It is about all transactions that follow.
+        session: bool,
+    },
     /// `COMMIT`, `END`.
-    Commit,
+    Commit {
+        /// The next transaction begins at once.
+        chain: bool,
+    },
     /// `ROLLBACK`, `ABORT`.
-    Rollback,
+    Rollback {
+        /// The next transaction begins at once.
+        chain: bool,
+    },
     /// `SAVEPOINT`.
     Savepoint(String),
     /// `ROLLBACK TO`.
@@ -189,6 +200,19 @@ pub enum Statement {
     },
 }
 
+/// How a transaction begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Begin {
+    /// The words were `START TRANSACTION`, which have a tag of their own.
+    pub starts: bool,
+    /// What was said of the transaction.
+    pub modes: Modes,
+}
+
+/// What is said of transactions, as settings and their values. Every transaction reads one cut, whatever it says: the
+/// settings only tell what was said.
+pub type Modes = Vec<(&'static str, &'static str)>;
+
 /// What `DISCARD` discards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discarded {
@@ -220,12 +244,13 @@ impl Statement {
             Statement::Apply(_) => "APPLY",
             Statement::Define(ddl) => ddl.tag(),
             Statement::Show(_) | Statement::ShowAll => "SHOW",
-            Statement::Set { .. } | Statement::SetRole { .. } | Statement::SetTransaction => "SET",
+            Statement::Set { .. } | Statement::SetRole { .. } | Statement::SetTransaction { .. } => "SET",
             Statement::Access(access) => access::tag(access),
             Statement::Reset(_) | Statement::ResetAll => "RESET",
-            Statement::Begin => "BEGIN",
-            Statement::Commit => "COMMIT",
-            Statement::Rollback | Statement::RollbackTo(_) => "ROLLBACK",
+            Statement::Begin(Begin { starts: false, .. }) => "BEGIN",
+            Statement::Begin(Begin { starts: true, .. }) => "START TRANSACTION",
+            Statement::Commit { .. } => "COMMIT",
+            Statement::Rollback { .. } | Statement::RollbackTo(_) => "ROLLBACK",
             Statement::Savepoint(_) => "SAVEPOINT",
             Statement::Release(_) => "RELEASE",
             Statement::Discard(Discarded::All) => "DISCARD ALL",
@@ -260,7 +285,7 @@ impl Statement {
 
     /// True for what may still be said in a transaction that has failed.
     pub fn ends_failure(&self) -> bool {
-        matches!(self, Statement::Commit | Statement::Rollback | Statement::RollbackTo(_))
+        matches!(self, Statement::Commit { .. } | Statement::Rollback { .. } | Statement::RollbackTo(_))
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Behind, Ddl, Discarded, Named, Object, Statement, Watching, parse, qualified};
+use super::{Begin, Behind, Ddl, Discarded, Named, Object, Statement, Watching, parse, qualified};
 use crate::refresh::Extent;
 
 fn one(sql: &str) -> Statement {
@@ -44,15 +44,22 @@ fn settings() {
 
 #[test]
 fn transactions_and_resets() {
-    assert_eq!(one("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"), Statement::Begin);
+    let (isolation, reads) = ("transaction_isolation", ("transaction_read_only", "on"));
+    let begin = Begin { starts: false, modes: vec![(isolation, "repeatable read"), reads] };
+    assert_eq!(one("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"), Statement::Begin(begin));
+    let modes = vec![(isolation, "serializable"), reads, ("transaction_deferrable", "on")];
     assert_eq!(
         one("start transaction isolation level serializable, read only, deferrable"),
-        Statement::Begin
+        Statement::Begin(Begin { starts: true, modes })
     );
-    assert_eq!(one("END"), Statement::Commit);
+    assert_eq!(one("END"), Statement::Commit { chain: false });
+    assert_eq!(one("abort and chain"), Statement::Rollback { chain: true });
     assert_eq!(one("rollback to savepoint a"), Statement::RollbackTo("a".into()));
     assert_eq!(one("RELEASE SAVEPOINT \"A\""), Statement::Release("A".into()));
-    assert_eq!(one("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"), Statement::SetTransaction);
+    assert_eq!(
+        one("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"),
+        Statement::SetTransaction { modes: vec![reads], session: true }
+    );
     assert_eq!(one("DISCARD ALL"), Statement::Discard(Discarded::All));
     assert_eq!(one("CLOSE ALL"), Statement::Close(None));
     assert_eq!(one("UNLISTEN *"), Statement::Unlisten);

@@ -1,7 +1,7 @@
 //! The statements that are not queries: read token by token, since their grammar is small and
 //! PostgreSQL's words (`on`, `ISO, MDY`, `*`) are not expressions.
 
-use super::{Discarded, Statement, cursors, deploy, models, near};
+use super::{Begin, Discarded, Modes, Statement, cursors, deploy, models, near};
 use crate::serve::Error;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -14,10 +14,13 @@ pub(super) fn parse(sql: &str, first: &str, tokens: &[TokenWithSpan]) -> Option<
         "SHOW" => show(&mut cursor),
         "BEGIN" => {
             let _ = cursor.take_word("WORK") || cursor.take_word("TRANSACTION");
-            cursor.modes().map(|()| Statement::Begin)
+            cursor.modes().map(|modes| Statement::Begin(Begin { starts: false, modes }))
         }
-        "START" => cursor.expect_word("TRANSACTION").and_then(|()| cursor.modes()).map(|()| Statement::Begin),
-        "COMMIT" | "END" => cursor.transaction_end().map(|()| Statement::Commit),
+        "START" => cursor
+            .expect_word("TRANSACTION")
+            .and_then(|()| cursor.modes())
+            .map(|modes| Statement::Begin(Begin { starts: true, modes })),
+        "COMMIT" | "END" => cursor.transaction_end().map(|chain| Statement::Commit { chain }),
         "ROLLBACK" | "ABORT" => rollback(&mut cursor),
         "SAVEPOINT" => cursor.name().map(Statement::Savepoint),
         "RELEASE" => {
@@ -54,12 +57,10 @@ fn set(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
     if session && cursor.take_word("CHARACTERISTICS") {
         cursor.expect_word("AS")?;
         cursor.expect_word("TRANSACTION")?;
-        cursor.modes()?;
-        return Ok(Statement::SetTransaction);
+        return Ok(Statement::SetTransaction { modes: cursor.modes()?, session: true });
     }
     if !session && cursor.take_word("TRANSACTION") {
-        cursor.modes()?;
-        return Ok(Statement::SetTransaction);
+        return Ok(Statement::SetTransaction { modes: cursor.modes()?, session: false });
     }
     if cursor.take_word("SESSION") || session && cursor.is_word("AUTHORIZATION") {
         cursor.expect_word("AUTHORIZATION")?;
@@ -130,7 +131,7 @@ fn rollback(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
         let _ = cursor.take_word("SAVEPOINT");
         return cursor.name().map(Statement::RollbackTo);
     }
-    cursor.transaction_end().map(|()| Statement::Rollback)
+    cursor.transaction_end().map(|chain| Statement::Rollback { chain })
 }
 
 fn discard(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
@@ -323,44 +324,47 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Transaction modes. All of them are kept: a transaction reads one cut and writes nothing.
-    fn modes(&mut self) -> Result<(), Error> {
+    /// Transaction modes.
+    fn modes(&mut self) -> Result<Modes, Error> {
+        let mut modes = vec![];
         loop {
-            if self.take_word("ISOLATION") {
+            let mode = if self.take_word("ISOLATION") {
                 self.expect_word("LEVEL")?;
-                match self.name()?.as_str() {
-                    "serializable" => {}
-                    "repeatable" => self.expect_word("READ")?,
-                    "read" => {
-                        if !self.take_word("COMMITTED") {
-                            self.expect_word("UNCOMMITTED")?;
-                        }
-                    }
+                let level = match self.name()?.as_str() {
+                    "serializable" => "serializable",
+                    "repeatable" => self.expect_word("READ").map(|()| "repeatable read")?,
+                    "read" if self.take_word("COMMITTED") => "read committed",
+                    "read" => self.expect_word("UNCOMMITTED").map(|()| "read uncommitted")?,
                     _ => return Err(self.unexpected_before()),
-                }
+                };
+                ("transaction_isolation", level)
             } else if self.take_word("READ") {
-                if !self.take_word("ONLY") {
+                let only = self.take_word("ONLY");
+                if !only {
                     self.expect_word("WRITE")?;
                 }
+                ("transaction_read_only", if only { "on" } else { "off" })
             } else if self.take_word("NOT") {
                 self.expect_word("DEFERRABLE")?;
-            } else if !self.take_word("DEFERRABLE") {
-                return Ok(());
-            }
+                ("transaction_deferrable", "off")
+            } else if self.take_word("DEFERRABLE") {
+                ("transaction_deferrable", "on")
+            } else {
+                return Ok(modes);
+            };
+            modes.push(mode);
             let _ = self.take(&Token::Comma);
         }
     }
 
-    /// `[WORK | TRANSACTION] [AND NO CHAIN]`.
-    fn transaction_end(&mut self) -> Result<(), Error> {
+    /// `[WORK | TRANSACTION] [AND [NO] CHAIN]`: whether the next transaction begins at once.
+    fn transaction_end(&mut self) -> Result<bool, Error> {
         let _ = self.take_word("WORK") || self.take_word("TRANSACTION");
-        if self.take_word("AND") {
-            if !self.take_word("NO") {
-                return Err(Error::new("0A000", "AND CHAIN is not supported"));
-            }
-            self.expect_word("CHAIN")?;
+        if !self.take_word("AND") {
+            return Ok(false);
         }
-        Ok(())
+        let chain = !self.take_word("NO");
+        self.expect_word("CHAIN").map(|()| chain)
     }
 
     pub(super) fn end(&self) -> Result<(), Error> {

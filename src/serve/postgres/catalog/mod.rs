@@ -26,18 +26,22 @@ mod tests;
 use crate::catalog::access::Access;
 use crate::catalog::cut::Cut;
 use crate::engine::{CutCatalog, FixedSchema};
+use crate::lake::TableName;
 use crate::ops::clock;
+use crate::serve::datetime::Order;
 use crate::serve::functions::Surroundings;
 use crate::serve::guard::shown;
-use crate::serve::session::DRAFT_SHAPES;
+use crate::serve::session::{DRAFT_SHAPES, SEARCH_PATH};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::SchemaProvider;
+use datafusion::common::TableReference;
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::sql::sqlparser::ast::Query;
 use functions::SearchPath;
+pub(in crate::serve) use functions::{as_jsonb as jsonb_of_text, jsonb_printed as jsonb_of_value};
 use model::Model;
 use parking_lot::Mutex;
 use session_schema::SessionSchema;
@@ -113,11 +117,23 @@ struct Names {
 }
 
 /// A query in the words that DataFusion understands, for an engine that was equipped by a [`Catalog`]. Names without a
-/// schema are looked up on the session's `search_path`.
-pub(in crate::serve) fn rewrite(engine: &SessionState, query: &mut Query) {
+/// schema are looked up on the session's `search_path`; `order` is that of a date's numbers.
+pub(in crate::serve) fn rewrite(engine: &SessionState, query: &mut Query, order: Order) {
     if let Some(names) = engine.config().get_extension::<Names>() {
-        rewrite::rewrite_query(query, &names.model, &names.path.schemas());
+        rewrite::rewrite_query(query, &names.model, &names.path.schemas(), order);
     }
+}
+
+/// The number of a relation that a plan reads, in an engine that was equipped by a [`Catalog`].
+pub(in crate::serve) fn number_of(engine: &SessionState, table: &TableReference) -> Option<i32> {
+    let names = engine.config().get_extension::<Names>()?;
+    let class = match table.schema() {
+        Some(schema) if schema != SEARCH_PATH => {
+            names.model.class_named(&TableName::new(schema, table.table()))
+        }
+        _ => names.model.find(table.table(), &names.path.schemas()),
+    };
+    class.map(|class| class.oid)
 }
 
 /// Roles whose catalogs are kept.

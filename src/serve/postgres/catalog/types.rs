@@ -12,6 +12,13 @@ use std::sync::{Arc, LazyLock};
 /// `regproc`, `int2vector` ... (spelt as in `pg_type.typname`).
 pub const PG_TYPE_KEY: &str = "postgres.type";
 
+/// The key of a field's metadata that tells its `typmod` where Arrow's type does not: `varchar(3)`; or where it does, but
+/// nobody said so: a sum is a numeric of any precision.
+pub const PG_TYPMOD_KEY: &str = "postgres.typmod";
+
+/// The key of a field's metadata that tells which column of which relation it is: their numbers, with a point between.
+pub const ORIGIN_KEY: &str = "postgres.origin";
+
 /// `typmod` of a type without modifier.
 pub const NO_TYPMOD: i32 = -1;
 
@@ -226,15 +233,17 @@ pub fn numeric_of(typmod: i32) -> (i32, i32) {
 /// The PostgreSQL type of a column of a relation.
 pub fn column_type(field: &Field) -> ColumnType {
     let named = field.metadata().get(PG_TYPE_KEY).and_then(|name| types().by_name.get(name));
+    let said = field.metadata().get(PG_TYPMOD_KEY).and_then(|typmod| typmod.parse().ok());
     if let Some(oid) = named {
-        return ColumnType { oid: *oid, typmod: NO_TYPMOD };
+        return ColumnType { oid: *oid, typmod: said.unwrap_or(NO_TYPMOD) };
     }
-    match field.data_type() {
+    let found = match field.data_type() {
         DataType::FixedSizeBinary(16) if field.extension_type_name() == Some("arrow.uuid") => {
             ColumnType { oid: oid::UUID, typmod: NO_TYPMOD }
         }
         data_type => data_column_type(data_type),
-    }
+    };
+    ColumnType { typmod: said.unwrap_or(found.typmod), ..found }
 }
 
 /// The PostgreSQL type of values without a field.

@@ -3,6 +3,7 @@
 use super::Said;
 use super::{Connection, Talk, shutting_down};
 use crate::serve::Error;
+use crate::serve::datetime::Reading;
 use crate::serve::postgres::copy_in::CopyIn;
 use crate::serve::postgres::frame::{Broken, Message};
 use crate::serve::session::Target;
@@ -29,14 +30,15 @@ impl Talk<'_> {
         target: Target,
         options: &CopyOptions,
         extended: bool,
-    ) {
-        let zone = self.session.settings().lock().time_zone();
-        let rows = CopyIn::new(target, options.clone(), zone);
+    ) -> Result<(), Error> {
+        let reading = Reading::of(&self.session.settings().lock())?;
+        let rows = CopyIn::new(target, options.clone(), reading);
         let (code, width) = (rows.format().code(), rows.width());
         let response = CopyInResponse::new(code as i8, width as i16, vec![code; width]);
         self.outbox.add(PgWireBackendMessage::CopyInResponse(response));
         let deadline = self.session.deadline();
         self.copying = Some(Copying { rows, deadline, then: VecDeque::new(), extended });
+        Ok(())
     }
 
     /// The client has sent its last row: what was sent becomes durable, or part of the transaction.

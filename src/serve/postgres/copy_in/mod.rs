@@ -10,6 +10,7 @@ use super::decode;
 use super::encode::Format;
 use super::types;
 use crate::serve::Error;
+use crate::serve::datetime::Reading;
 use crate::serve::session::{Target, null_violation, too_large};
 use crate::serve::statement::{CopyFormat, CopyOptions};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array};
@@ -26,7 +27,7 @@ const SHOWN_CHARACTERS_MAX: usize = 100;
 pub(super) struct CopyIn {
     target: Target,
     options: CopyOptions,
-    zone: String,
+    reading: Reading,
     columns: Vec<Vec<ScalarValue>>,
     rows: usize,
     bytes: usize,
@@ -39,14 +40,14 @@ pub(super) struct CopyIn {
 }
 
 impl CopyIn {
-    /// Waits for the first piece. `zone` is the session's, for moments that name none.
-    pub(super) fn new(target: Target, options: CopyOptions, zone: String) -> Self {
+    /// Waits for the first piece. `reading` is the session's, of dates and times.
+    pub(super) fn new(target: Target, options: CopyOptions, reading: Reading) -> Self {
         let columns = target.columns.iter().map(|_| vec![]).collect();
         let (lines, header_due) = (Lines::new(&options), options.header);
         Self {
             target,
             options,
-            zone,
+            reading,
             columns,
             rows: 0,
             bytes: 0,
@@ -156,7 +157,7 @@ impl CopyIn {
     fn value(&self, at: usize, format: Format, bytes: Option<&Bytes>) -> Result<ScalarValue, Error> {
         let declared = &self.target.columns[at].data_type;
         let (oid, _) = types::type_of_data(declared);
-        let value = decode::value(oid, format, bytes, declared, &self.zone)?;
+        let value = decode::value(oid, format, bytes, declared, &self.reading)?;
         if value.is_null() || value.data_type() == *declared {
             return Ok(value);
         }

@@ -104,7 +104,7 @@ pub(super) fn writer(array: &ArrayRef, oid: u32) -> Result<Writer, Error> {
             })
         }
         DataType::Interval(_) | DataType::Duration(_) => {
-            let parts = text::interval(array)?;
+            let parts = text::parts_of_intervals(array)?;
             Box::new(move |row, out| {
                 let (months, days, us) = parts(row)?;
                 out.put_i64(us);

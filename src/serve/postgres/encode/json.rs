@@ -9,7 +9,7 @@ use bytes::{BufMut, BytesMut};
 
 /// The writer of values as JSON: numbers and booleans bare, lists, structs and maps as themselves, all else as text.
 pub(super) fn writer(array: &ArrayRef, style: Style) -> Result<Writer, Error> {
-    let array = flat(array)?;
+    let (array, style) = (flat(array)?, style.of_json());
     Ok(match array.data_type() {
         DataType::Struct(fields) => {
             let columns = array.as_struct();

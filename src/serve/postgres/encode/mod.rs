@@ -5,9 +5,11 @@
 
 mod binary;
 mod copy;
+mod interval;
 mod json;
 mod list;
 mod numeric;
+mod style;
 mod text;
 mod time;
 
@@ -16,11 +18,11 @@ mod tests;
 
 pub(super) use copy::Copier;
 pub(super) use json::Value as JsonValue;
+pub(in crate::serve) use style::Forms;
+pub(super) use style::Style;
 
 use super::types::Column;
 use crate::serve::Error;
-use crate::serve::settings::Settings;
-use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
@@ -50,33 +52,6 @@ impl Format {
     /// Its code.
     pub(super) fn code(self) -> i16 {
         i16::from(self == Format::Binary)
-    }
-}
-
-/// How the session wants values printed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Style {
-    /// Where timestamps with time zone are shown.
-    pub(super) zone: Tz,
-    /// Digits of floats beside those that are always right; all that are needed if above zero.
-    pub(super) extra_float_digits: i32,
-}
-
-impl Style {
-    /// Floats in full.
-    pub(super) fn exact(zone: Tz) -> Self {
-        Self { zone, extra_float_digits: 1 }
-    }
-
-    /// As a session's settings say.
-    pub(super) fn of(settings: &Settings) -> Result<Self, Error> {
-        let zone = settings.time_zone();
-        let unknown = || Error::new("22023", format!("time zone \"{zone}\" not recognized"));
-        let digits = settings.get("extra_float_digits")?;
-        Ok(Self {
-            zone: zone.parse().map_err(|_| unknown())?,
-            extra_float_digits: digits.parse().unwrap_or(1),
-        })
     }
 }
 

@@ -159,7 +159,7 @@ fn times_print_as_in_postgresql() {
             "<null>"
         ]
     );
-    assert_eq!(text(DurationMillisecondArray::from(vec![90_061_001])), ["25:01:01.001"]);
+    assert_eq!(text(DurationMillisecondArray::from(vec![90_061_001])), ["1 day 01:01:01.001"]);
 }
 
 #[test]

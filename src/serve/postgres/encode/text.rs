@@ -1,7 +1,7 @@
 //! Values as PostgreSQL prints them.
 
 use super::super::types::{self, oid};
-use super::{Style, Writer, flat, json, list, numeric, time, unsupported};
+use super::{Style, Writer, flat, interval, json, list, numeric, time, unsupported};
 use crate::serve::Error;
 use arrow::array::types::{
     Date32Type, Date64Type, Decimal128Type, Decimal256Type, DurationMicrosecondType, DurationMillisecondType,
@@ -53,6 +53,11 @@ pub(super) fn writer(array: &ArrayRef, oid: u32, style: Style) -> Result<Writer,
             numeric::put_integer(value as u32, out);
             Ok(())
         }),
+        // The types of a list: one alone comes with its name beside it.
+        DataType::Int32 if oid == oid::REGTYPE => primitive::<Int32Type>(array, |value, out| {
+            out.put_slice(types::spelling(value).as_bytes());
+            Ok(())
+        }),
         DataType::Int32 => integer::<Int32Type>(array),
         DataType::Int64 => integer::<Int64Type>(array),
         DataType::UInt8 => integer::<UInt8Type>(array),
@@ -60,11 +65,11 @@ pub(super) fn writer(array: &ArrayRef, oid: u32, style: Style) -> Result<Writer,
         DataType::UInt32 => integer::<UInt32Type>(array),
         DataType::UInt64 => integer::<UInt64Type>(array),
         DataType::Float32 => primitive::<Float32Type>(array, move |value, out| {
-            numeric::put_f32(value, style.extra_float_digits, out);
+            numeric::put_f32(value, style.forms.extra_float_digits, out);
             Ok(())
         }),
         DataType::Float64 => primitive::<Float64Type>(array, move |value, out| {
-            numeric::put_f64(value, style.extra_float_digits, out);
+            numeric::put_f64(value, style.forms.extra_float_digits, out);
             Ok(())
         }),
         DataType::Decimal128(_, scale) => {
@@ -99,17 +104,14 @@ pub(super) fn writer(array: &ArrayRef, oid: u32, style: Style) -> Result<Writer,
             bytes(array, put_uuid)?
         }
         DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            bytes(array, |value, out| {
-                out.put_slice(b"\\x");
-                put_hex(value, out);
-            })?
+            bytes(array, if style.forms.escapes_bytes { put_escaped } else { put_digits })?
         }
-        DataType::Date32 => primitive::<Date32Type>(array, |days, out| {
-            time::put_date(i64::from(days), out);
+        DataType::Date32 => primitive::<Date32Type>(array, move |days, out| {
+            time::put_date(i64::from(days), style, out);
             Ok(())
         }),
-        DataType::Date64 => primitive::<Date64Type>(array, |ms, out| {
-            time::put_date(ms.div_euclid(86_400_000), out);
+        DataType::Date64 => primitive::<Date64Type>(array, move |ms, out| {
+            time::put_date(ms.div_euclid(86_400_000), style, out);
             Ok(())
         }),
         DataType::Time32(_) | DataType::Time64(_) => {
@@ -122,22 +124,22 @@ pub(super) fn writer(array: &ArrayRef, oid: u32, style: Style) -> Result<Writer,
         DataType::Timestamp(_, None) => {
             let us = microseconds(array)?;
             Box::new(move |row, out| {
-                time::put_timestamp(us(row)?, out);
+                time::put_timestamp(us(row)?, style, out);
                 Ok(())
             })
         }
         DataType::Timestamp(_, Some(_)) => {
             let us = microseconds(array)?;
             Box::new(move |row, out| {
-                time::put_timestamptz(us(row)?, style.zone, out);
+                time::put_timestamptz(us(row)?, style, out);
                 Ok(())
             })
         }
         DataType::Interval(_) | DataType::Duration(_) => {
-            let parts = interval(array)?;
+            let parts = parts_of_intervals(array)?;
             Box::new(move |row, out| {
                 let (months, days, us) = parts(row)?;
-                time::put_interval(months, days, us, out);
+                interval::put_interval(style.forms.intervals, months, days, us, out);
                 Ok(())
             })
         }
@@ -162,6 +164,27 @@ fn put_hex(bytes: &[u8], out: &mut BytesMut) {
     for byte in bytes {
         out.put_u8(DIGITS[usize::from(byte >> 4)]);
         out.put_u8(DIGITS[usize::from(byte & 15)]);
+    }
+}
+
+/// `\x00ff`
+fn put_digits(bytes: &[u8], out: &mut BytesMut) {
+    out.put_slice(b"\\x");
+    put_hex(bytes, out);
+}
+
+/// `a\000\377`
+fn put_escaped(bytes: &[u8], out: &mut BytesMut) {
+    for byte in bytes {
+        match byte {
+            b'\\' => out.put_slice(b"\\\\"),
+            b' '..=b'~' => out.put_u8(*byte),
+            _ => {
+                let digits = [byte >> 6, byte >> 3 & 7, byte & 7].map(|digit| b'0' + digit);
+                out.put_u8(b'\\');
+                out.put_slice(&digits);
+            }
+        }
     }
 }
 
@@ -235,15 +258,17 @@ pub(super) fn microseconds(
 
 type Parts = Box<dyn Fn(usize) -> Result<(i32, i32, i64), Error> + Send>;
 
-/// Months, days and microseconds of a row's interval.
-pub(super) fn interval(array: &ArrayRef) -> Result<Parts, Error> {
+/// Months, days and microseconds of a row's interval. What two moments are apart has days, as in PostgreSQL.
+pub(super) fn parts_of_intervals(array: &ArrayRef) -> Result<Parts, Error> {
     fn duration<T>(array: &ArrayRef, unit: TimeUnit) -> Parts
     where
         T: ArrowPrimitiveType<Native = i64>,
     {
         let array = array.as_primitive::<T>().clone();
         Box::new(move |row| {
-            time::microseconds(array.value(row), unit).map(|us| (0, 0, us)).ok_or_else(out_of_range)
+            let us = time::microseconds(array.value(row), unit).ok_or_else(out_of_range)?;
+            let days = i32::try_from(us / time::DAY_US).map_err(|_| out_of_range())?;
+            Ok((0, days, us % time::DAY_US))
         })
     }
     Ok(match array.data_type() {

@@ -1,9 +1,10 @@
 //! Days and microseconds as PostgreSQL writes them, over its whole range and beyond what calendars of libraries hold.
 
-use arrow::array::timezone::Tz;
+use super::style::{Dates, Style};
 use arrow::datatypes::TimeUnit;
 use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, Offset, TimeZone};
+use chrono_tz::OffsetName;
 use std::fmt::Write as _;
 
 pub(super) const DAY_US: i64 = 86_400_000_000;
@@ -67,10 +68,36 @@ fn put_digits(value: u64, width: usize, out: &mut BytesMut) {
 }
 
 /// A date.
-pub(super) fn put_date(days: i64, out: &mut BytesMut) {
-    if put_day(days, out) {
+pub(super) fn put_date(days: i64, style: Style, out: &mut BytesMut) {
+    let before_christ = match style.forms.dates {
+        Dates::Iso => put_day(days, out),
+        other => put_other_day(days, other, style.forms.day_first(), out),
+    };
+    if before_christ {
         out.put_slice(b" BC");
     }
+}
+
+/// `02/29/2024`, `29.02.2024`, `02-29-2024`.
+fn put_other_day(days: i64, dates: Dates, day_first: bool, out: &mut BytesMut) -> bool {
+    let (year, month, day) = civil(days);
+    let separator = match dates {
+        Dates::German => b'.',
+        Dates::Postgres => b'-',
+        Dates::Iso | Dates::Sql => b'/',
+    };
+    let (first, second) = if day_first || dates == Dates::German { (day, month) } else { (month, day) };
+    let ([a, b], [c, d]) = (two(first), two(second));
+    out.put_slice(&[a, b, separator, c, d, separator]);
+    put_year(year, out)
+}
+
+/// The year; true if it is one before Christ.
+fn put_year(year: i64, out: &mut BytesMut) -> bool {
+    let before_christ = year <= 0;
+    let year = if before_christ { 1 - year } else { year };
+    put_digits(year.unsigned_abs(), 4, out);
+    before_christ
 }
 
 /// `12:34:56.789`, without trailing zeros.
@@ -78,7 +105,7 @@ pub(super) fn put_time(us: i64, out: &mut BytesMut) {
     put_clock(us.unsigned_abs(), out);
 }
 
-fn put_clock(us: u64, out: &mut BytesMut) {
+pub(super) fn put_clock(us: u64, out: &mut BytesMut) {
     let (seconds, fraction) = (us / 1_000_000, (us % 1_000_000) as u32);
     // Those of an interval are more than two.
     put_digits(seconds / 3600, 2, out);
@@ -91,24 +118,69 @@ fn put_clock(us: u64, out: &mut BytesMut) {
 }
 
 /// A timestamp without time zone.
-pub(super) fn put_timestamp(us: i64, out: &mut BytesMut) {
-    if put_moment(us, out) {
+pub(super) fn put_timestamp(us: i64, style: Style, out: &mut BytesMut) {
+    if put_moment(us, style, out) {
         out.put_slice(b" BC");
     }
 }
 
-fn put_moment(us: i64, out: &mut BytesMut) -> bool {
-    let before_christ = put_day(us.div_euclid(DAY_US), out);
+fn put_moment(us: i64, style: Style, out: &mut BytesMut) -> bool {
+    let (days, clock) = (us.div_euclid(DAY_US), us.rem_euclid(DAY_US));
+    if style.forms.dates == Dates::Postgres {
+        return put_in_words(days, clock, style.forms.day_first(), out);
+    }
+    let before_christ = match style.forms.dates {
+        Dates::Iso => put_day(days, out),
+        other => put_other_day(days, other, style.forms.day_first(), out),
+    };
     out.put_u8(b' ');
-    put_time(us.rem_euclid(DAY_US), out);
+    put_time(clock, out);
     before_christ
 }
 
-/// A timestamp with time zone, as clocks show it in `zone`.
-pub(super) fn put_timestamptz(us: i64, zone: Tz, out: &mut BytesMut) {
-    let offset = DateTime::from_timestamp_micros(us)
-        .map_or(0, |moment| zone.offset_from_utc_datetime(&moment.naive_utc()).fix().local_minus_utc());
-    let before_christ = put_moment(us.saturating_add(i64::from(offset) * 1_000_000), out);
+/// `Thu Feb 29 12:34:56.789 2024`
+fn put_in_words(days: i64, clock: i64, day_first: bool, out: &mut BytesMut) -> bool {
+    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (year, month, day) = civil(days);
+    // 1970 began on a Thursday.
+    let weekday = WEEKDAYS[days.rem_euclid(7) as usize];
+    let month = MONTHS[(month - 1) as usize];
+    // Writing into memory does not fail.
+    let _ = match day_first {
+        true => write!(out, "{weekday} {day:02} {month} "),
+        false => write!(out, "{weekday} {month} {day:02} "),
+    };
+    put_time(clock, out);
+    out.put_u8(b' ');
+    put_year(year, out)
+}
+
+/// A timestamp with time zone, as clocks show it in the session's zone: with its offset in ISO's form, with the zone's
+/// letters in all others.
+pub(super) fn put_timestamptz(us: i64, style: Style, out: &mut BytesMut) {
+    let moment = DateTime::from_timestamp_micros(us).map(|moment| moment.naive_utc());
+    let offset = |moment| style.zone.offset_from_utc_datetime(&moment).fix().local_minus_utc();
+    let offset = moment.map_or(0, offset);
+    let before_christ = put_moment(us.saturating_add(i64::from(offset) * 1_000_000), style, out);
+    if style.forms.dates == Dates::Iso {
+        put_offset(offset, out);
+    } else {
+        out.put_u8(b' ');
+        let zoned = style.letters.zip(moment).map(|(zone, moment)| zone.offset_from_utc_datetime(&moment));
+        match zoned.as_ref().and_then(OffsetName::abbreviation) {
+            Some(letters) => out.put_slice(letters.as_bytes()),
+            None => put_offset(offset, out),
+        }
+    }
+    if before_christ {
+        out.put_slice(b" BC");
+    }
+}
+
+/// `+01`, `-03:30`
+fn put_offset(offset: i32, out: &mut BytesMut) {
     out.put_u8(if offset < 0 { b'-' } else { b'+' });
     let seconds = u64::from(offset.unsigned_abs());
     put_digits(seconds / 3600, 2, out);
@@ -119,38 +191,5 @@ pub(super) fn put_timestamptz(us: i64, zone: Tz, out: &mut BytesMut) {
     if !seconds.is_multiple_of(60) {
         out.put_u8(b':');
         put_digits(seconds % 60, 2, out);
-    }
-    if before_christ {
-        out.put_slice(b" BC");
-    }
-}
-
-/// `1 year 2 mons -3 days 04:05:06.7`: each part has its own sign.
-pub(super) fn put_interval(months: i32, days: i32, us: i64, out: &mut BytesMut) {
-    let start = out.len();
-    let mut negative_before = false;
-    let mut part = |value: i64, name: &str, out: &mut BytesMut| {
-        if value != 0 {
-            let space = if out.len() > start { " " } else { "" };
-            let plus = if negative_before && value > 0 { "+" } else { "" };
-            let plural = if value == 1 { "" } else { "s" };
-            // Writing into memory does not fail.
-            let _ = write!(out, "{space}{plus}{value} {name}{plural}");
-            negative_before = value < 0;
-        }
-    };
-    part(i64::from(months / 12), "year", out);
-    part(i64::from(months % 12), "mon", out);
-    part(i64::from(days), "day", out);
-    if us != 0 || out.len() == start {
-        if out.len() > start {
-            out.put_u8(b' ');
-        }
-        if us < 0 {
-            out.put_u8(b'-');
-        } else if negative_before {
-            out.put_u8(b'+');
-        }
-        put_clock(us.unsigned_abs(), out);
     }
 }

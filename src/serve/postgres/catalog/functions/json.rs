@@ -222,14 +222,17 @@ impl Column {
 }
 
 /// The form of `jsonb`: a space behind colons and commas, members by the length of their names, then by the names.
-fn as_jsonb(text: &str) -> Result<String> {
+pub fn as_jsonb(text: &str) -> Result<String> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
-        external(Error::new("22P02", format!("invalid input syntax for type json: {error}")))
+        let error =
+            Error::new("22P02", "invalid input syntax for type json").with_detail(format!("{error}."));
+        external(error)
     })?;
     Ok(printed(&value))
 }
 
-fn printed(value: &Value) -> String {
+/// As [`as_jsonb`], of a value that was read.
+pub fn printed(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(printed).collect::<Vec<_>>().join(", ")),
         Value::Object(members) => {

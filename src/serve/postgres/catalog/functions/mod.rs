@@ -17,6 +17,7 @@ mod server;
 mod session;
 
 pub use identifiers::SearchPath;
+pub use json::{as_jsonb, printed as jsonb_printed};
 
 use super::model::Model;
 use crate::catalog::cut::Cut;

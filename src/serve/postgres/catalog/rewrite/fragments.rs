@@ -3,8 +3,8 @@
 pub use crate::sql::{call, function, literal, take};
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, Query, Select, SetExpr, Statement, Value,
-    VisitMut, VisitorMut,
+    CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, Query, Select, SelectItem, SetExpr, Statement,
+    Value, VisitMut, VisitorMut, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -22,6 +22,23 @@ pub fn query(text: &str) -> Option<Box<Query>> {
         Statement::Query(query) => Some(query),
         _ => None,
     }
+}
+
+/// The expression that `SELECT ...` selects, with another in the place of `x`. The texts are constants of this module's
+/// callers.
+pub fn filled(text: &str, x: Expr) -> Option<Expr> {
+    let mut query = query(text)?;
+    let [SelectItem::UnnamedExpr(expr)] = select_of(&mut query)?.projection.as_mut_slice() else {
+        return None;
+    };
+    let mut expr = take(expr);
+    let _ = visit_expressions_mut(&mut expr, |inner| {
+        if matches!(inner, Expr::Identifier(ident) if ident.value == "x") {
+            *inner = Expr::Nested(Box::new(x.clone()));
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    Some(expr)
 }
 
 /// The only SELECT of a query without set operations.

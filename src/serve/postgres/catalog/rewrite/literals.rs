@@ -3,8 +3,8 @@
 use super::fragments::cast;
 use super::fragments::take;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, GroupByExpr, LimitClause, OrderByKind, Query, Select, TableFactor, Value, VisitorMut,
-    WindowFrameBound, WindowType,
+    DataType, ExactNumberInfo, Expr, GroupByExpr, LimitClause, OrderByKind, Query, Select, TableFactor,
+    Value, VisitorMut, WindowFrameBound, WindowType,
 };
 use std::ops::ControlFlow;
 
@@ -16,6 +16,31 @@ pub fn rewrite(expr: &mut Expr) {
                 && digits.parse::<i32>().is_ok()
             {
                 *expr = cast(take(expr), DataType::Int(None));
+            } else if let Expr::Value(value) = expr
+                && let Value::Number(digits, false) = &mut value.value
+                && let Some(plain) = without_exponent(digits)
+            {
+                let precision = u64::try_from(plain.len()).unwrap_or_default();
+                let is_whole = !plain.contains('.');
+                *digits = plain;
+                // It is a numeric, however few digits it has.
+                if is_whole {
+                    let digits = ExactNumberInfo::PrecisionAndScale(precision, 0);
+                    *expr = cast(take(expr), DataType::BigNumeric(digits));
+                }
+            }
+        }
+        // A float is read as one, and not as a numeric that becomes one.
+        Expr::Cast { expr: inner, data_type, .. } if is_float(data_type) => {
+            let number = match inner.as_mut() {
+                Expr::Cast { expr: number, data_type: DataType::BigNumeric(_), .. } => number.as_mut(),
+                number => number,
+            };
+            if let Expr::Value(value) = number
+                && let Value::Number(digits, _) = &value.value
+            {
+                let text = Value::SingleQuotedString(digits.clone());
+                **inner = Expr::value(text);
             }
         }
         Expr::Interval(interval) => plain(&mut interval.value),
@@ -31,6 +56,39 @@ pub fn rewrite(expr: &mut Expr) {
     }
 }
 
+fn is_float(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Real
+            | DataType::Float4
+            | DataType::Float8
+            | DataType::Float64
+            | DataType::Float(_)
+            | DataType::Double(_)
+            | DataType::DoublePrecision
+    )
+}
+
+/// `1.5e3` is `1500`, as long as the engine has so many digits.
+fn without_exponent(digits: &str) -> Option<String> {
+    const DIGITS_MAX: usize = 38;
+    let (mantissa, exponent) = digits.split_once(['e', 'E'])?;
+    let exponent: i64 = exponent.parse().ok()?;
+    let (before, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{before}{behind}");
+    let point = i64::try_from(before.len()).ok()?.checked_add(exponent)?;
+    let length = i64::try_from(all.len()).ok()?;
+    let plain = match usize::try_from(point) {
+        Ok(point) if point <= DIGITS_MAX && point >= all.len() => format!("{all:0<point$}"),
+        Ok(point) if point < all.len() => format!("{}.{}", &all[..point], &all[point..]),
+        Err(_) if length - point <= DIGITS_MAX as i64 => {
+            format!("0.{}{all}", "0".repeat(usize::try_from(-point).ok()?))
+        }
+        _ => return None,
+    };
+    Some(if plain.starts_with('.') { format!("0{plain}") } else { plain })
+}
+
 fn bound(bound: &mut WindowFrameBound) {
     if let WindowFrameBound::Preceding(Some(rows)) | WindowFrameBound::Following(Some(rows)) = bound {
         plain(rows);
@@ -43,6 +101,14 @@ fn plain(expr: &mut Expr) {
         && matches!(inner.as_ref(), Expr::Value(value) if matches!(value.value, Value::Number(..)))
     {
         *expr = take(inner);
+    }
+}
+
+/// As [`plain`], with a sign before it.
+fn plain_with_sign(expr: &mut Expr) {
+    match expr {
+        Expr::UnaryOp { expr, .. } | Expr::Nested(expr) => plain_with_sign(expr),
+        other => plain(other),
     }
 }
 
@@ -83,7 +149,7 @@ impl VisitorMut for Places {
         if let TableFactor::Table { args: Some(arguments), .. } = factor {
             for argument in &mut arguments.args {
                 if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument {
-                    plain(expr);
+                    plain_with_sign(expr);
                 }
             }
         }

@@ -8,7 +8,7 @@ use super::fragments::{outside_subqueries, query, select_of, take};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, TableAlias,
-    TableAliasColumnDef, TableFactor, Value,
+    TableAliasColumnDef, TableFactor, UnaryOperator, Value,
 };
 
 /// The name of the subquery, which no user's relation has.
@@ -53,6 +53,9 @@ fn condition(expr: &mut Expr, is_alone: bool) {
         {
             outside_subqueries(of, make_value);
         }
+        Expr::AnyOp { left, .. } | Expr::AllOp { left, .. } if is_alone => {
+            outside_subqueries(left, make_value);
+        }
         other => {
             outside_subqueries(other, make_value);
         }
@@ -67,6 +70,9 @@ fn make_value(expr: &mut Expr) {
 }
 
 fn value(expr: &mut Expr) -> Option<Expr> {
+    if let Expr::AnyOp { .. } | Expr::AllOp { .. } = expr {
+        return any_or_all(expr);
+    }
     let Expr::InSubquery { expr: of, subquery, negated } = expr else { return None };
     let parts = match of.as_mut() {
         Expr::Tuple(parts) => std::mem::take(parts),
@@ -96,6 +102,39 @@ fn value(expr: &mut Expr) -> Option<Expr> {
         conditions: vec![when(found, Value::Boolean(!*negated)), when(unknown, Value::Null)],
         else_result: Some(Box::new(Expr::value(Value::Boolean(*negated)))),
     })
+}
+
+/// `x > ANY (SELECT ..)` is true where a row makes it so, `x > ALL (SELECT ..)` false where one does not.
+fn any_or_all(expr: &mut Expr) -> Option<Expr> {
+    let (of, op, rows, decides) = match expr {
+        Expr::AnyOp { left, compare_op, right, .. } => (left, compare_op, right, true),
+        Expr::AllOp { left, compare_op, right } => (left, compare_op, right, false),
+        _ => return None,
+    };
+    let subquery = subquery_of(rows)?;
+    let name = Ident::with_quote('"', "1");
+    let names = std::slice::from_ref(&name);
+    let row = || Expr::CompoundIdentifier(vec![Ident::with_quote('"', ROWS), name.clone()]);
+    let compared = || binary(of.as_ref().clone(), op.clone(), row());
+    let not = |expr: Expr| Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(nested(expr)) };
+    let decided = exists(subquery, names, Some(if decides { compared() } else { not(compared()) }))?;
+    let unknown = exists(subquery, names, Some(Expr::IsNull(Box::new(nested(compared())))))?;
+    let when = |condition, result| CaseWhen { condition, result: Expr::value(result) };
+    Some(Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![when(decided, Value::Boolean(decides)), when(unknown, Value::Null)],
+        else_result: Some(Box::new(Expr::value(Value::Boolean(!decides)))),
+    })
+}
+
+fn subquery_of(rows: &Expr) -> Option<&Query> {
+    match rows {
+        Expr::Subquery(query) => Some(query),
+        Expr::Nested(inner) => subquery_of(inner),
+        _ => None,
+    }
 }
 
 /// `EXISTS (SELECT 1 FROM (subquery) AS "in ?"("1", ...) WHERE condition)`

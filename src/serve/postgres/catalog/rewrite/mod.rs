@@ -16,23 +16,27 @@ mod nested;
 mod operators;
 mod records;
 mod relations;
+mod rows_compared;
 mod selects;
 mod tableoids;
+mod times;
 mod types;
 mod whole_rows;
 
 use super::model::Model;
+use crate::serve::datetime::Order;
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut as _, VisitorMut};
 pub use operators::with_backslash;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use tableoids::TableOids;
 
-/// Rewrites a query whose rows go to the client. Unqualified names of relations are looked up on the search path.
-pub fn rewrite_query(query: &mut Query, model: &Model, search_path: &[String]) {
+/// Rewrites a query whose rows go to the client. Unqualified names of relations are looked up on the search path, a
+/// date's numbers stand in `order`.
+pub fn rewrite_query(query: &mut Query, model: &Model, search_path: &[String], order: Order) {
     let mut common = CommonTables::default();
     let _ = query.visit(&mut common);
-    let mut rewriter = Rewriter { model, search_path, common: common.names, oids: vec![] };
+    let mut rewriter = Rewriter { model, search_path, order, common: common.names, oids: vec![] };
     let _ = query.visit(&mut rewriter);
     let _ = query.visit(&mut literals::Places);
 }
@@ -56,6 +60,8 @@ impl VisitorMut for CommonTables {
 struct Rewriter<'a> {
     model: &'a Model,
     search_path: &'a [String],
+    /// How a date's numbers are read.
+    order: Order,
     common: HashSet<String>,
     /// Of the SELECTs around, the innermost last.
     oids: Vec<TableOids>,
@@ -68,6 +74,8 @@ impl VisitorMut for Rewriter<'_> {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         tableoids::rewrite(expr, &self.oids);
         names::rewrite_function(expr);
+        times::rewrite(expr, self.order);
+        rows_compared::rewrite(expr);
         operators::rewrite(expr);
         types::rewrite(expr);
         arrays::rewrite(expr);
@@ -99,6 +107,7 @@ impl VisitorMut for Rewriter<'_> {
         membership::rewrite_order(query);
         relations::table_to_select(&mut query.body);
         selects::values_to_selects(&mut query.body);
+        selects::with_ties(query);
         selects::fetch_to_limit(query);
         ControlFlow::Continue(())
     }

@@ -30,12 +30,15 @@ pub fn in_catalog(name: &ObjectName) -> Option<String> {
 }
 
 /// Functions that the engine has under another name.
-const RENAMED: [(&str, &str); 5] = [
+const RENAMED: [(&str, &str); 8] = [
     ("every", "bool_and"),
     ("sign", "signum"),
     ("statement_timestamp", "now"),
     ("transaction_timestamp", "now"),
+    ("clock_timestamp", "now"),
     ("jsonb_typeof", "json_typeof"),
+    ("jsonb_array_length", "json_array_length"),
+    ("variance", "var_samp"),
 ];
 
 /// `pg_catalog.lower(x)` is `lower(x)`, and `every(x)` is `bool_and(x)`.
@@ -68,12 +71,6 @@ pub fn rewrite_function(expr: &mut Expr) {
         && list.args.len() == 1
     {
         *expr = cast(Expr::Function(function.clone()), DataType::Timestamp(None, TimezoneInfo::WithTimeZone));
-    }
-    if let Expr::Identifier(ident) = expr
-        && ident.quote_style.is_none()
-        && ident.value.eq_ignore_ascii_case("localtimestamp")
-    {
-        *expr = cast(call("now", vec![]), DataType::Timestamp(None, TimezoneInfo::None));
     }
     if let Expr::Function(function) = expr
         && in_catalog(&function.name).as_deref() == Some("mod")

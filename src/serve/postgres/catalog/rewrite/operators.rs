@@ -60,9 +60,9 @@ pub fn rewrite(expr: &mut Expr) {
     }
 }
 
-/// The type of what `extract` gives, with so many digits behind the point.
+/// The type of what `extract` gives, with so many digits behind the point: a numeric of which nobody said how many.
 pub fn numeric(scale: i64) -> DataType {
-    DataType::Numeric(ExactNumberInfo::PrecisionAndScale(20, scale))
+    DataType::BigNumeric(ExactNumberInfo::PrecisionAndScale(20, scale))
 }
 
 fn divided(expr: Expr, by: &str) -> Expr {

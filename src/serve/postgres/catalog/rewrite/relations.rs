@@ -1,13 +1,13 @@
 //! What stands in FROM: unqualified names, and functions that return rows.
 
-use super::fragments::{argument_of, call, cast, query, select_of};
+use super::fragments::{argument_of, call, cast, query, select_of, text_of};
 use super::names::{in_catalog, normalized};
-use super::selects::SET_RETURNING;
+use super::selects::{SET_RETURNING, of_integers};
 use crate::serve::postgres::catalog::model::Model;
 use crate::sql::quoted;
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, Ident, ObjectName, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
-    Value,
+    TimezoneInfo, Value,
 };
 use std::collections::HashSet;
 
@@ -38,11 +38,14 @@ pub fn rewrite(factor: &mut TableFactor, model: &Model, search_path: &[String], 
                 return;
             };
             *name = ObjectName::from(vec![Ident::new(&function)]);
+            let arguments = if function == "generate_series" { times_of(arguments) } else { arguments };
             if !SET_RETURNING.contains(&function.as_str()) {
                 return;
             }
             // DataFusion has this one as a table, which unlike a list is made row by row.
-            if function == "generate_series" && !*with_ordinality && arguments.iter().all(is_constant) {
+            let is_of_times = arguments.iter().any(|argument| time_type(argument).is_some());
+            let is_table = function == "generate_series" && !*with_ordinality && !is_of_times;
+            if is_table && arguments.iter().all(is_constant) {
                 let is_integer = arguments.iter().all(fits_integer);
                 let outer = column_alias(&function, alias.take(), false);
                 *alias = Some(outer.clone());
@@ -119,6 +122,40 @@ pub fn qualify(name: &mut ObjectName, model: &Model, search_path: &[String], com
     }
 }
 
+/// The bounds of a series of times: a text is what the other bound is, a step without a type an interval, and dates are
+/// moments.
+fn times_of(arguments: Vec<Expr>) -> Vec<Expr> {
+    let [from, to, step] = match <[Expr; 3]>::try_from(arguments) {
+        Ok(three) => three,
+        Err(given) => return given,
+    };
+    let moment = DataType::Timestamp(None, TimezoneInfo::WithTimeZone);
+    let of = |bound: &Expr| match time_type(bound)? {
+        DataType::Date => Some(moment.clone()),
+        other => Some(other),
+    };
+    let Some(data_type) = of(&from).or_else(|| of(&to)) else { return vec![from, to, step] };
+    let bound = |bound: Expr| match time_type(&bound) {
+        Some(DataType::Date) => cast(bound, data_type.clone()),
+        None if text_of(&bound).is_some() => cast(bound, data_type.clone()),
+        _ => bound,
+    };
+    let interval = DataType::Interval { fields: None, precision: None };
+    let step = if text_of(&step).is_some() { cast(step, interval) } else { step };
+    vec![bound(from), bound(to), step]
+}
+
+/// The type of time that a bound is seen to have.
+fn time_type(bound: &Expr) -> Option<DataType> {
+    let data_type = match bound {
+        Expr::TypedString(typed) => &typed.data_type,
+        Expr::Cast { data_type, .. } => data_type,
+        Expr::Nested(inner) => return time_type(inner),
+        _ => return None,
+    };
+    matches!(data_type, DataType::Date | DataType::Timestamp(..)).then(|| data_type.clone())
+}
+
 fn is_constant(expr: &Expr) -> bool {
     match expr {
         Expr::Value(value) => !matches!(value.value, Value::Placeholder(_)),
@@ -127,7 +164,7 @@ fn is_constant(expr: &Expr) -> bool {
     }
 }
 
-fn fits_integer(expr: &Expr) -> bool {
+pub fn fits_integer(expr: &Expr) -> bool {
     match expr {
         Expr::Value(value) => {
             matches!(&value.value, Value::Number(digits, _) if digits.parse::<i32>().is_ok())
@@ -159,7 +196,7 @@ fn rows_of(
     let alias = column_alias(function, alias.cloned(), with_ordinality);
     let list = match (function, arguments.as_slice()) {
         ("unnest", [list]) => list.clone(),
-        _ => call(function, arguments),
+        _ => of_integers(call(function, arguments)),
     };
     let mut inner = query("SELECT 1")?;
     let mut items = vec![call("unnest", vec![list.clone()])];

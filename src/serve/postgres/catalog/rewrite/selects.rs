@@ -1,6 +1,6 @@
 //! Select lists and row limits.
 
-use super::fragments::{call, cast, query, take};
+use super::fragments::{call, cast, outside_subqueries, query, take};
 use super::names::{in_catalog, normalized};
 use super::operators::numeric;
 use datafusion::sql::sqlparser::ast::{
@@ -80,24 +80,50 @@ fn part_of_time(expr: &mut Expr) {
     *expr = cast(take(expr), data_type);
 }
 
-/// `SELECT generate_series(1, 3)` returns three rows, and so does `SELECT (f(3)).n`.
+/// `SELECT generate_series(1, 3) + 1` returns three rows, and so does `SELECT (f(3)).n`.
 fn rows_of(expr: &mut Expr) {
-    match expr {
-        Expr::Nested(inner) => rows_of(inner),
-        Expr::Function(function) => match in_catalog(&function.name).as_deref() {
-            Some("get_field") => {
-                if let FunctionArguments::List(list) = &mut function.args
-                    && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) = list.args.first_mut()
-                {
-                    rows_of(value);
-                }
-            }
-            Some(name) if name != "unnest" && SET_RETURNING.contains(&name) => {
-                *expr = call("unnest", vec![take(expr)]);
-            }
-            _ => {}
-        },
-        _ => {}
+    outside_subqueries(expr, |expr| {
+        let Expr::Function(function) = &mut *expr else { return };
+        let name = in_catalog(&function.name);
+        if name.as_deref() == Some("unnest") {
+            // Of a list that such a function gives, each item is a row once.
+            let rows = only_argument(function).filter(|inner| is_unnest(inner)).map(take);
+            *expr = rows.unwrap_or_else(|| take(expr));
+            return;
+        }
+        if name.is_some_and(|name| name != "unnest" && SET_RETURNING.contains(&name.as_str())) {
+            *expr = call("unnest", vec![of_integers(take(expr))]);
+        }
+    });
+}
+
+fn only_argument(function: &mut ast::Function) -> Option<&mut Expr> {
+    let FunctionArguments::List(list) = &mut function.args else { return None };
+    match list.args.as_mut_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Some(expr),
+        _ => None,
+    }
+}
+
+fn is_unnest(expr: &Expr) -> bool {
+    matches!(expr, Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("unnest"))
+}
+
+/// A series between integers is one of integers.
+pub fn of_integers(series: Expr) -> Expr {
+    let Expr::Function(function) = &series else { return series };
+    let FunctionArguments::List(list) = &function.args else { return series };
+    let is_integer = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => super::relations::fits_integer(expr),
+        _ => false,
+    };
+    let is_series = in_catalog(&function.name).as_deref() == Some("generate_series");
+    match is_series && list.args.iter().all(is_integer) {
+        true => {
+            let item = Box::new(DataType::Int(None));
+            cast(series, DataType::Array(ast::ArrayElemTypeDef::SquareBracket(item, None)))
+        }
+        false => series,
     }
 }
 
@@ -115,6 +141,63 @@ fn make_distinct(item: &mut SelectItem, position: usize, seen: &mut HashSet<Stri
     if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
         *item = SelectItem::ExprWithAlias { expr: take(expr), alias };
     }
+}
+
+/// `ORDER BY k FETCH FIRST n ROWS WITH TIES`: all whose rank is among the first, those that are passed over included.
+pub fn with_ties(query: &mut Query) {
+    let Some(fetch) = query.fetch.as_ref().filter(|fetch| fetch.with_ties && !fetch.percent) else { return };
+    let number = |digits: &str| Expr::value(Value::Number(digits.to_string(), false));
+    let count = fetch.quantity.clone().unwrap_or_else(|| number("1"));
+    let passed = match &query.limit_clause {
+        Some(LimitClause::LimitOffset { offset: Some(offset), .. }) => offset.value.clone(),
+        _ => number("0"),
+    };
+    let Some(order) = &query.order_by else { return };
+    let ast::OrderByKind::Expressions(keys) = order.kind.clone() else { return };
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    if select.distinct.is_some() || select.qualify.is_some() {
+        return;
+    }
+    let keys = keys.into_iter().map(|key| by_item(key, select)).collect();
+    let mut rank = crate::sql::function("rank", vec![]);
+    rank.over = Some(ast::WindowType::WindowSpec(ast::WindowSpec {
+        window_name: None,
+        partition_by: vec![],
+        order_by: keys,
+        window_frame: None,
+    }));
+    let binary =
+        |left: Expr, op, right: Expr| Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) };
+    let last = binary(count, ast::BinaryOperator::Plus, passed);
+    let last = Expr::Nested(Box::new(last));
+    select.qualify = Some(binary(Expr::Function(rank), ast::BinaryOperator::LtEq, last));
+    query.fetch = None;
+}
+
+/// The key itself, where a place or a name of the select list stands for it.
+fn by_item(mut key: ast::OrderByExpr, select: &Select) -> ast::OrderByExpr {
+    let named = |name: &Ident| {
+        select.projection.iter().find_map(|item| match item {
+            SelectItem::ExprWithAlias { expr, alias } if normalized(alias) == normalized(name) => {
+                Some(expr.clone())
+            }
+            _ => None,
+        })
+    };
+    let at = |digits: &str| match select.projection.get(digits.parse::<usize>().ok()?.checked_sub(1)?)? {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+        _ => None,
+    };
+    let meant = match &key.expr {
+        Expr::Identifier(name) => named(name),
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => at(digits),
+            _ => None,
+        },
+        _ => None,
+    };
+    key.expr = meant.unwrap_or(key.expr);
+    key
 }
 
 /// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.

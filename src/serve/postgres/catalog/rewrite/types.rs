@@ -70,7 +70,7 @@ fn standard(data_type: &mut DataType) {
                 *data_type = known;
             }
         }
-        DataType::JSONB | DataType::Uuid => *data_type = DataType::Text,
+        DataType::Uuid => *data_type = DataType::Text,
         DataType::Array(ArrayElemTypeDef::SquareBracket(item, _) | ArrayElemTypeDef::AngleBracket(item)) => {
             standard(item);
         }
