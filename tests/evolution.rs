@@ -16,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
     let views = vec![
         trial("evolution::columns_change_at_one_epoch", columns_change_at_one_epoch),
         trial("evolution::only_what_reads_it_is_rebuilt", only_what_reads_it_is_rebuilt),
+        trial("evolution::a_source_gains_a_column", a_source_gains_a_column),
         trial("evolution::what_fails_leaves_the_old", what_fails_leaves_the_old),
         trial("evolution::kills_leave_the_old_or_the_new", kills_leave_the_old_or_the_new),
     ];
@@ -214,6 +215,43 @@ fn only_what_reads_it_is_rebuilt() {
          AND table_name IN ({others})"
     ));
     assert_eq!(versions, "3");
+}
+
+/// Nothing that does not name the column is computed anew: not the rows that are there, and none above them.
+fn a_source_gains_a_column() {
+    let warehouse = project(&[
+        (
+            "gold.counts",
+            &view("gold.counts", "SELECT sensor, count(*) AS n FROM bronze.readings GROUP BY sensor"),
+        ),
+        ("silver.kept", "STREAMING TABLE silver.kept AS SELECT sensor FROM STREAM bronze.readings"),
+        ("gold.kept", &view("gold.kept", "SELECT count(*) AS n FROM silver.kept")),
+    ]);
+    let server = warehouse.serve_with(&["--watch"]);
+    push_readings(&server, 1, &[("a", 1.0), ("a", 2.0), ("b", 4.0)]);
+    wait_for(&server, COUNTS, "sensor|n\na|2\nb|1");
+    wait_for(&server, "SELECT n FROM gold.kept", "n\n3");
+    wait_for(&server, "SELECT count(*) FROM sluice.freshness WHERE state <> 'fresh'", "count\n0");
+    let epoch = server.query("SELECT max(epoch) FROM sluice.epochs");
+
+    warehouse.write("catalog/readings.sql", READINGS.replace("value DOUBLE", "value DOUBLE, unit STRING"));
+    define(
+        &warehouse,
+        "gold.units",
+        &view("gold.units", "SELECT unit, count(*) AS n FROM bronze.readings GROUP BY unit"),
+    );
+    wait_for(&server, "SELECT * FROM gold.units", "unit|n\n|3");
+    let line = "{\"sensor\": \"b\", \"value\": 8, \"unit\": \"bar\"}";
+    assert_eq!(push(&server, "readings", Some(("one", 2)), line).unwrap().status, 200);
+    wait_for(&server, COUNTS, "sensor|n\na|2\nb|2");
+    wait_for(&server, "SELECT n FROM gold.kept", "n\n4");
+    wait_for(&server, "SELECT * FROM gold.units ORDER BY unit", "unit|n\nbar|1\n|3");
+    let modes = "SELECT string_agg(DISTINCT model || ' ' || mode || ' ' || rows_inserted, ', ' ORDER BY model || ' ' || mode || ' ' || rows_inserted) \
+                 FROM sluice.refreshes WHERE model <> 'gold.units' AND epoch > ";
+    server.wait_until(
+        &format!("{modes}{epoch}"),
+        "gold.counts incremental 1, gold.kept incremental 1, silver.kept append 1",
+    );
 }
 
 fn what_fails_leaves_the_old() {
