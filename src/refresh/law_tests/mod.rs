@@ -12,6 +12,7 @@
 //! [`history`] (commits between refreshes). Its tables are tables of a real [`house`]; after each refresh the stored rows
 //! are compared with the query computed whole, and for some cases with what DuckDB makes of the same rows ([`oracle`]).
 
+mod aggregate;
 pub(super) mod asked;
 mod cases;
 mod expression;

@@ -3,6 +3,7 @@
 //! Only what has one answer is drawn: a window's or a LIMIT's order is by all columns, and sums are of exact types. A
 //! query says which operators it has. `shared` queries keep to what DuckDB understands alike.
 
+use super::aggregate::GROUPING;
 use super::tape::Tape;
 use super::values::{Column, Columns, Kind};
 use std::collections::BTreeSet;
@@ -154,7 +155,7 @@ impl Grammar<'_, '_> {
         order.collect::<Vec<_>>().join(", ")
     }
 
-    fn direction(&mut self) -> &'static str {
+    pub(super) fn direction(&mut self) -> &'static str {
         let all = ["ASC NULLS LAST", "DESC NULLS LAST", "ASC NULLS FIRST", "DESC NULLS FIRST"];
         all[self.tape.pick(4)]
     }
@@ -243,7 +244,7 @@ impl Grammar<'_, '_> {
         let mut items = vec![(a.name, a.kind)];
         items.extend(b.map(|b| (b.name, b.kind)));
         if self.tape.chance(40) {
-            self.uses("GROUPING");
+            self.uses(GROUPING);
             items.push((format!("CAST(grouping({both}) AS BIGINT)"), Kind::Big));
         }
         for _ in 0..1 + self.tape.pick(3) {

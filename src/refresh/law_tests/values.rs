@@ -93,6 +93,11 @@ impl Kind {
         }
     }
 
+    /// Literals and conditions can be made of it.
+    pub(super) fn is_plain(self) -> bool {
+        self != Kind::Other
+    }
+
     /// A least and a greatest value are those of the rows, and as DuckDB has them. Whether NaN is the greatest depends on
     /// the order in which the engine's `max` meets it. Of infinities alone, its groups have a greatest finite value for
     /// their least.
