@@ -219,6 +219,8 @@ const OPERATORS: &[&str] = &[
     "unnest",
     "subquery",
     "PARTITIONED BY",
+    "view on a view",
+    "DROP ROW",
 ];
 
 /// What happens between refreshes.
@@ -233,6 +235,8 @@ const CHANGES: &[&str] = &[
     "replacement",
     "fold",
     "new column",
+    "wider type",
+    "fold of views",
     "several commits in one refresh",
     "restart",
 ];

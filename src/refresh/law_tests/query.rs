@@ -1,7 +1,8 @@
 //! Random queries: a grammar of typed relations, drawn from a tape and written as SQL.
 //!
 //! Only what has one answer is drawn: a window's or a LIMIT's order is by all columns, and sums are of exact types. A
-//! query says which operators it has. `shared` queries keep to what DuckDB understands alike.
+//! query says which operators it has. `shared` queries keep to what DuckDB understands alike. Some views have a rule that
+//! drops rows.
 
 use super::aggregate::GROUPING;
 use super::tape::Tape;
@@ -12,19 +13,38 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug)]
 pub(super) struct Query {
     pub(super) sql: String,
+    pub(super) columns: Columns,
     /// The tables it reads.
-    pub(super) tables: BTreeSet<usize>,
+    pub(super) tables: BTreeSet<String>,
     pub(super) operators: BTreeSet<&'static str>,
     /// The column whose values divide the view's files.
     pub(super) partitioned_by: Option<String>,
+    /// What rows must be true of that are stored.
+    pub(super) rule: Option<String>,
+}
+
+impl Query {
+    /// The rows that are stored of it.
+    pub(super) fn stored(&self) -> String {
+        match &self.rule {
+            Some(rule) => format!("SELECT * FROM ({}) AS v WHERE {rule}", self.sql),
+            None => self.sql.clone(),
+        }
+    }
+}
+
+/// What a query may read.
+pub(super) struct Readable<'a> {
+    pub(super) name: String,
+    pub(super) columns: &'a [Column],
 }
 
 /// What a query is drawn with.
 pub(super) struct Grammar<'a, 't> {
     pub(super) tape: &'a mut Tape<'t>,
-    tables: &'a [Columns],
+    tables: &'a [Readable<'a>],
     pub(super) shared: bool,
-    read: BTreeSet<usize>,
+    read: BTreeSet<String>,
     operators: BTreeSet<&'static str>,
     aliases: usize,
 }
@@ -44,14 +64,19 @@ pub(super) struct Source {
 /// How deep relations nest.
 const DEPTH: usize = 2;
 
-/// The query that a tape says, over tables `s.t0`, `s.t1`...
-pub(super) fn query(bytes: &[u8], tables: &[Columns], shared: bool) -> Query {
+/// The query that a tape says, over tables of schema `s`.
+pub(super) fn query(bytes: &[u8], tables: &[Readable<'_>], shared: bool) -> Query {
     let mut tape = Tape::new(bytes);
     let (read, operators) = (BTreeSet::new(), BTreeSet::new());
     let mut grammar = Grammar { tape: &mut tape, tables, shared, read, operators, aliases: 0 };
-    let relation = grammar.relation(DEPTH);
-    let partitioned_by = grammar.partition_column(&relation.columns);
-    Query { sql: relation.sql, tables: grammar.read, operators: grammar.operators, partitioned_by }
+    let has_rule = grammar.tape.chance(12);
+    let Relation { sql, columns } = grammar.relation(DEPTH);
+    let partitioned_by = grammar.partition_column(&columns);
+    let rule = has_rule.then(|| {
+        grammar.uses("DROP ROW");
+        grammar.condition(&columns, 1)
+    });
+    Query { sql, columns, tables: grammar.read, operators: grammar.operators, partitioned_by, rule }
 }
 
 impl Grammar<'_, '_> {
@@ -110,9 +135,10 @@ impl Grammar<'_, '_> {
     }
 
     pub(super) fn table(&mut self, table: usize) -> Source {
-        self.read.insert(table);
-        let columns = self.tables[table].clone();
-        self.named(&format!("s.t{table}"), &columns)
+        let tables = self.tables;
+        let Readable { name, columns } = &tables[table];
+        self.read.insert(name.clone());
+        self.named(&format!("s.{name}"), columns)
     }
 
     pub(super) fn table_count(&self) -> usize {

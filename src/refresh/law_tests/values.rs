@@ -15,6 +15,8 @@ pub(super) enum Kind {
     Big,
     Int,
     Decimal,
+    /// DECIMAL(18, 2): what a decimal is made into when it is to be wider.
+    Wide,
     /// DECIMAL(38, 2), whose values are as large as sums of some hundred rows allow.
     Large,
     Double,
@@ -69,6 +71,7 @@ impl Kind {
             Kind::Big => DataType::Int64,
             Kind::Int => DataType::Int32,
             Kind::Decimal => DataType::Decimal128(10, 2),
+            Kind::Wide => DataType::Decimal128(18, 2),
             Kind::Large | Kind::Other => DataType::Decimal128(38, 2),
             Kind::Double | Kind::Odd => DataType::Float64,
             Kind::Text => DataType::Utf8,
@@ -84,6 +87,7 @@ impl Kind {
             Kind::Big => "BIGINT",
             Kind::Int => "INT",
             Kind::Decimal => "DECIMAL(10, 2)",
+            Kind::Wide => "DECIMAL(18, 2)",
             Kind::Large | Kind::Other => "DECIMAL(38, 2)",
             Kind::Double | Kind::Odd => "DOUBLE",
             Kind::Text => "TEXT",
@@ -115,12 +119,21 @@ impl Kind {
         if self == Kind::Odd { Kind::Double } else { self }
     }
 
+    /// The wider type that a column may be given.
+    pub(super) fn wider(self) -> Option<Self> {
+        match self {
+            Kind::Int => Some(Kind::Big),
+            Kind::Decimal => Some(Kind::Wide),
+            _ => None,
+        }
+    }
+
     /// How many different values there are.
     fn values(self) -> usize {
         match self {
             Kind::Big => BIGS.len(),
             Kind::Int => INTS.len(),
-            Kind::Decimal => DECIMALS.len(),
+            Kind::Decimal | Kind::Wide => DECIMALS.len(),
             Kind::Large | Kind::Other => LARGES.len(),
             Kind::Double => DOUBLES.len(),
             Kind::Odd => ODDS.len(),
@@ -141,7 +154,7 @@ impl Kind {
         match self {
             Kind::Big => format!("({})", BIGS[value]),
             Kind::Int => format!("CAST({} AS INT)", INTS[value]),
-            Kind::Decimal => cents(DECIMALS[value]),
+            Kind::Decimal | Kind::Wide => cents(DECIMALS[value]),
             Kind::Large | Kind::Other => cents(LARGES[value]),
             Kind::Double => format!("CAST('{}' AS DOUBLE)", DOUBLES[value]),
             Kind::Odd => format!("CAST('{}' AS DOUBLE)", ODDS[value]),
@@ -169,7 +182,7 @@ impl Kind {
         match self {
             Kind::Big => Arc::new(Int64Array::from_iter(values.map(|v| v.map(|v| BIGS[v])))),
             Kind::Int => Arc::new(Int32Array::from_iter(values.map(|v| v.map(|v| INTS[v])))),
-            Kind::Decimal => cents(&DECIMALS),
+            Kind::Decimal | Kind::Wide => cents(&DECIMALS),
             Kind::Large | Kind::Other => cents(&LARGES),
             Kind::Double => Arc::new(Float64Array::from_iter(values.map(|v| v.map(|v| DOUBLES[v])))),
             Kind::Odd => Arc::new(Float64Array::from_iter(values.map(|v| v.map(|v| ODDS[v])))),
