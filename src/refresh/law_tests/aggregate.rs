@@ -203,7 +203,8 @@ impl Grammar<'_, '_> {
     }
 
     fn whole_number(&mut self, scope: &[Column]) -> Option<String> {
-        self.column_where(scope, |kind| matches!(kind, Kind::Big | Kind::Int)).map(|column| column.name)
+        self.column_where(scope, |kind| matches!(kind, Kind::Big | Kind::Edge | Kind::Int))
+            .map(|column| column.name)
     }
 
     /// So small that six digits behind the point are exact, whatever is made of some of them.

@@ -60,7 +60,7 @@ impl Grammar<'_, '_> {
                 Kind::Double | Kind::Odd => format!("abs({name})"),
                 Kind::Date => format!("CAST(date_trunc('month', {name}) AS DATE)"),
                 Kind::Time => format!("date_trunc('day', {name})"),
-                Kind::Int | Kind::Decimal | Kind::Wide | Kind::Large | Kind::Other => {
+                Kind::Edge | Kind::Int | Kind::Decimal | Kind::Wide | Kind::Large | Kind::Other => {
                     format!("nullif({name}, {})", self.literal(kind))
                 }
             },

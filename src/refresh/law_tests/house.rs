@@ -3,7 +3,8 @@
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::engine::{Engine, logical_plan, plan_text};
 use crate::lake::{
-    Commit, Effort, Error as LakeError, Lake, Table, TableDefinition, TableKind, TableName, conform, storable,
+    Commit, Effort, Error as LakeError, Lake, Table, TableDefinition, TableKind, TableName, chain, conform,
+    storable,
 };
 use crate::quality::Rules;
 use crate::refresh::Error;
@@ -141,6 +142,22 @@ impl House {
     ) -> Result<Attempt, Error> {
         let base = Base { lake: &self.lake, tables: &self.tables, consumed, cut: base };
         incremental::refresh(model, &self.engine, cut, base).await
+    }
+
+    /// Refreshes a view as its lane does: what its changes do not tell is computed whole.
+    pub(super) async fn refresh_as_lane(
+        &self,
+        model: &Model,
+        cut: &Arc<Cut>,
+        consumed: &BTreeMap<TableName, i64>,
+        base: Option<&Arc<Cut>>,
+    ) -> Result<Refreshed, Error> {
+        let why = match self.refresh(model, cut, consumed, base).await {
+            Ok(Attempt::Done(done)) => return Ok(*done),
+            Ok(Attempt::Refused(why)) => why,
+            Err(error) => chain(&error),
+        };
+        self.recompute(model, cut, &why).await
     }
 
     /// Computes a view anew, as is done when its changes cannot be had.

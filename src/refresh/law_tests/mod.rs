@@ -1,6 +1,7 @@
 //! The law of incremental refreshes: whatever has changed, the stored rows are the query's rows, as a bag.
 //!
 //! ```text
+//! limits      values at the limits of their types, and queries that fail on them
 //! time        while time passes: windows, lateness, filters by now()
 //! operators   fixed queries, one for each operator that has a rule, under random histories; and what has no rule
 //! cases       random (schema, query, history), many of them: SLUICE_LAW_CASES, SLUICE_LAW_SEED, SLUICE_LAW_STATE
@@ -19,6 +20,7 @@ mod expression;
 mod history;
 pub(super) mod house;
 mod join;
+mod limits;
 mod operators;
 mod oracle;
 mod query;
