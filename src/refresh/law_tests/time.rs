@@ -47,11 +47,13 @@ const CLOSING: &[&str] = &[
      LATE ROWS TO s.late",
     "SELECT window_end, k, count(*) AS n, max(v) AS high FROM TUMBLE(bronze.e, ts, INTERVAL '10' SECOND) GROUP BY 1, 2 \
      EMIT ON WINDOW CLOSE LATE ROWS TO s.late",
+    "SELECT k, window_start, window_end, count(*) AS n, max(v) AS high FROM SESSION(bronze.e, ts, INTERVAL '4' SECOND, k) \
+     GROUP BY 1, 2, 3 EMIT ON WINDOW CLOSE LATE ROWS TO s.late",
     "SELECT id, window_end FROM HOP(bronze.e, ts, INTERVAL '5' SECOND, INTERVAL '15' SECOND) WHERE v > 1 EMIT ON WINDOW CLOSE",
 ];
 /// Of these, those whose rows and late rows are all rows of their windows.
 const WHOLE: usize = 2;
-/// And the one whose rows stay once they are shown.
+/// From here on rows are shown when their windows close. Of this one they stay: a session's end may come later still.
 const FINAL: usize = 3;
 
 /// What happens before a refresh.
