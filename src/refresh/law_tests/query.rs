@@ -397,9 +397,18 @@ impl Grammar<'_, '_> {
         let from = self.source(depth);
         let sorted: Columns = from.columns.iter().filter(|c| c.kind != Kind::Other).cloned().collect();
         let Some(key) = self.plain_column(&sorted) else { return self.plain(depth) };
-        let order = self.total_order(&sorted);
+        let (function, order) = match self.tape.weighted(&[4, 1, 1]) {
+            0 => ("row_number()", self.total_order(&sorted)),
+            // Rows of one rank are all kept, or none.
+            choice => {
+                let function = ["rank()", "dense_rank()"][choice - 1];
+                self.uses(function);
+                let by: Columns = self.tape.one_of(&sorted).cloned().into_iter().collect();
+                (function, self.total_order(&by))
+            }
+        };
         let mut items: Vec<(String, Kind)> = sorted.iter().map(|c| (c.name.clone(), c.kind)).collect();
-        items.push((format!("row_number() OVER (PARTITION BY {} ORDER BY {order})", key.name), Kind::Big));
+        items.push((format!("{function} OVER (PARTITION BY {} ORDER BY {order})", key.name), Kind::Big));
         let (list, mut columns) = Self::list(items);
         let number = columns.pop().map(|column| column.name).unwrap_or_default();
         let shown: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
@@ -469,7 +478,15 @@ impl Grammar<'_, '_> {
             elements.push(self.of_kind(first.kind, &from.columns));
         }
         let elements = elements.iter().map(|element| format!("CAST({element} AS {})", first.kind.sql()));
-        let mut array = format!("ARRAY[{}]", elements.collect::<Vec<_>>().join(", "));
+        let elements: Vec<String> = elements.collect();
+        let mut array = format!("ARRAY[{}]", elements.join(", "));
+        // DuckDB's lists have no such function.
+        if !self.shared && self.tape.chance(30) {
+            self.uses("empty list");
+            let (condition, element) = (self.condition(&from.columns, 0), &elements[0]);
+            let empty = format!("array_remove_all(ARRAY[{element}], {element})");
+            array = format!("CASE WHEN {condition} THEN {array} ELSE {empty} END");
+        }
         if self.tape.chance(30) {
             array = format!("CASE WHEN {} THEN {array} END", self.condition(&from.columns, 0));
         }
