@@ -4,6 +4,7 @@
 use super::apply::{Target, apply};
 use super::derive::{self, Source, Sources};
 use super::incremental::{self, Attempt, Base};
+use super::law_tests::asked::{Asked, Tried, folder};
 use super::law_tests::house::cut_of;
 use super::model::Model;
 use super::recompute;
@@ -17,7 +18,6 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlan;
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
@@ -192,8 +192,9 @@ struct House {
     base: Arc<Cut>,
     /// How many refreshes were incremental, and how many were not.
     refreshes: (u32, u32),
-    /// Of each feed, how many keys its last refresh went on from.
+    /// Of each feed, how many keys its last refresh went on from, and whether it changed rows.
     gone_on_from: Vec<usize>,
+    changed: Vec<bool>,
 }
 
 impl House {
@@ -213,6 +214,7 @@ impl House {
             base,
             refreshes: (0, 0),
             gone_on_from: vec![],
+            changed: vec![],
         };
         for (number, feed) in FEEDS.iter().enumerate() {
             let model = house.model(number, feed.clauses).await;
@@ -277,22 +279,23 @@ impl House {
         let files = self.changes.write(vec![rows], Effort::Fast).await.unwrap();
         self.changes.commit(Commit::append(files, vec![])).await.unwrap();
         let now = cut_of(&self.lake, &self.tables);
-        self.gone_on_from.clear();
+        (self.gone_on_from, self.changed) = (vec![], vec![]);
         for model in &self.models {
             let consumed = model.consumed();
             let base =
                 Base { lake: &self.lake, tables: &self.tables, consumed: &consumed, cut: Some(&self.base) };
-            match incremental::refresh(model, &self.engine, &now, base).await.unwrap() {
+            let record = match incremental::refresh(model, &self.engine, &now, base).await.unwrap() {
                 Attempt::Done(refreshed) => {
                     self.refreshes.0 += 1;
-                    self.gone_on_from.push(keys_gone_on_from(&refreshed.record.reason));
+                    refreshed.record
                 }
                 Attempt::Refused(why) => {
                     self.refreshes.1 += 1;
-                    self.gone_on_from.push(0);
-                    recompute::refresh(model, &self.engine, &now, &why).await.unwrap();
+                    recompute::refresh(model, &self.engine, &now, &why).await.unwrap().record
                 }
-            }
+            };
+            self.gone_on_from.push(keys_gone_on_from(&record.reason));
+            self.changed.push(record.rows_inserted + record.rows_deleted > 0);
         }
         self.base = now;
     }
@@ -347,6 +350,26 @@ fn case() -> impl Strategy<Value = Case> {
     (shuffled, prop::collection::vec(1usize..5, 1..6)).prop_map(|((a, b), sizes)| (a, b, sizes))
 }
 
+/// What a change is to those before it.
+fn kinds<'a>(
+    change: &Change,
+    before: impl Iterator<Item = &'a Change>,
+) -> impl Iterator<Item = &'static str> {
+    let of_key: Vec<&Change> = before.filter(|other| other.id == change.id).collect();
+    let is_late = of_key.iter().any(|other| other.at > change.at);
+    [
+        ("change of a new key", of_key.is_empty()),
+        ("late change", is_late && !change.deletes),
+        ("late delete", is_late && change.deletes),
+        ("tie", of_key.iter().any(|other| other.at == change.at)),
+        ("delete", change.deletes && !is_late),
+        ("NULL key", change.id.is_none()),
+        ("NULL sequence", change.at.is_none()),
+    ]
+    .into_iter()
+    .filter_map(|(kind, is)| is.then_some(kind))
+}
+
 /// What a refresh says of itself.
 fn keys_gone_on_from(reason: &str) -> usize {
     let Some((before, _)) = reason.split_once(" keys gone on from") else { return 0 };
@@ -367,17 +390,21 @@ fn batches<'a>(mut changes: &'a [Change], sizes: &[usize]) -> Vec<&'a [Change]> 
     batches
 }
 
-async fn follow(case: Case) {
+async fn follow(case: Case, tried: Tried) {
     let (ordered, shuffled, sizes) = case;
-    let folder = tempfile::tempdir().unwrap();
-    let mut house = House::open(folder.path(), true).await;
+    let (all, one, other) = (folder(), folder(), folder());
+    let mut house = House::open(all.path(), true).await;
     let mut seen: Vec<Change> = vec![];
     for batch in batches(&shuffled, &sizes) {
         house.take(batch).await;
+        for (at, change) in batch.iter().enumerate() {
+            kinds(change, seen.iter().chain(&batch[..at])).for_each(|kind| tried.add(kind, true));
+        }
         seen.extend(batch.iter().cloned());
         for (number, feed) in FEEDS.iter().enumerate() {
             let expected = reference(feed, &seen);
             assert_eq!(house.stored(number), expected, "{} after {seen:?}", feed.clauses);
+            tried.add(feed.clauses, house.changed[number]);
         }
     }
     assert!(
@@ -390,7 +417,6 @@ async fn follow(case: Case) {
         assert_eq!(house.stored(number), reference(feed, &ordered), "{}", feed.clauses);
     }
     // Without positions it is the rows themselves that settle ties.
-    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut at_once = House::open(one.path(), false).await;
     at_once.take(&ordered).await;
     let mut in_batches = House::open(other.path(), false).await;
@@ -402,25 +428,15 @@ async fn follow(case: Case) {
     }
 }
 
-/// How many random histories are run; `SLUICE_LAW_CASES` asks for more, `SLUICE_TEST_SEED` for the same again.
+/// How many random histories are run.
+const HISTORIES: u64 = 4;
+
 #[test]
 fn a_change_feed_is_a_function_of_its_changes() {
-    let asked = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let seed = asked("SLUICE_TEST_SEED").unwrap_or_else(|| crate::ops::clock::now_us().unsigned_abs());
-    println!("SLUICE_TEST_SEED={seed}");
-    let mut bytes = [0_u8; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let cases = asked("SLUICE_LAW_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(4);
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let outcome = runner.run(&case(), |case| {
-        // Planning recurses deeply, and unoptimised frames are large.
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().thread_stack_size(16 << 20).enable_all().build();
-        let followed = runtime.unwrap().block_on(async { tokio::spawn(follow(case)).await });
-        followed.map_err(|error| TestCaseError::fail(error.to_string()))
-    });
-    outcome.unwrap_or_else(|error| panic!("SLUICE_TEST_SEED={seed}: {error}"));
+    let asked = Asked::anew(HISTORIES);
+    let tried = Tried::default();
+    asked.hold(&case(), |case| follow(case, tried.clone()));
+    tried.tell("law of change feeds", &asked);
 }
 
 /// Each feed's keys: one that stands and changes, one that is closed and one that stands and is deleted; what is late,

@@ -1,7 +1,7 @@
 """Computes queries with DuckDB and compares: a line of JSON in, a line of JSON out, for each set of tables.
 
-In: {"tables": [{"name", "columns": [[name, type]], "rows": [[text or null]]}], "queries": [{"sql", "rows"}]}. Out, for
-each query: [how its rows differ or null, why it could not be computed or null].
+In: {"tables": [{"name", "columns": [[name, type]], "rows": [[text or null]]}], "views": [{"name", "sql"}],
+"queries": [{"sql", "rows"}]}. Out, for each query: [how its rows differ or null, why it could not be computed or null].
 """
 
 import json
@@ -48,6 +48,11 @@ def main():
         connection.execute("CREATE SCHEMA s")
         for table in asked["tables"]:
             create(connection, "s." + table["name"], table["columns"], table["rows"])
+        for view in asked["views"]:
+            try:
+                connection.execute(f"CREATE VIEW s.{view['name']} AS {view['sql']}")
+            except duckdb.Error:
+                pass  # The queries over it cannot be computed either, and say so.
         answers = [compared(connection, query["sql"], query["rows"]) for query in asked["queries"]]
         print(json.dumps(answers), flush=True)
 

@@ -7,16 +7,17 @@
 //!
 //! A story follows from the run's seed and its own number. What fails is shrunk, and printed with its seed.
 
+use super::aggregate;
+use super::asked::{Asked, folder, repeats, runner, say, variable};
 use super::oracle::Oracle;
 use super::run::{QUERIES, Stage, Story, run, stories};
 use super::tally::Tally;
 use crate::engine::Engine;
 use parking_lot::Mutex;
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
+use proptest::test_runner::TestError;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,9 +30,6 @@ const SHARED_EVERY: u64 = 4;
 const CHUNK: u64 = 32;
 /// A run goes on after a failure, so that it tells of more than one, but not for ever.
 const FAILURES_MAX: usize = 10;
-/// What shrinking may try, and for how long; the smallest failure found by then is told.
-const SHRINKS_MAX: u32 = 20_000;
-const SHRINK_MS_MAX: u32 = 30_000;
 /// Unoptimised planner frames are large.
 const STACK_BYTES: usize = 64 << 20;
 
@@ -45,34 +43,14 @@ struct State {
     failures: Vec<String>,
 }
 
-/// What is asked of a run.
-struct Asked {
-    seed: u64,
-    stories: Range<u64>,
-    state: Option<PathBuf>,
-}
-
-impl Asked {
-    fn of_environment() -> Self {
-        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-        let number = |text: &str| text.trim().parse::<u64>().unwrap_or_else(|e| panic!("{text:?}: {e}"));
-        let cases = variable("SLUICE_LAW_CASES").map_or(CASES, |text| number(&text));
-        let seed = variable("SLUICE_LAW_SEED").unwrap_or_else(|| "1".to_string());
-        let state = variable("SLUICE_LAW_STATE").map(PathBuf::from);
-        match seed.split_once(':') {
-            Some((seed, story)) => {
-                Self { seed: number(seed), stories: number(story)..number(story) + 1, state: None }
-            }
-            None => Self { seed: number(&seed), stories: 0..cases.div_ceil(QUERIES as u64), state },
-        }
-    }
-
-    fn state(&self) -> State {
-        let kept = self.state.as_deref().and_then(|path| std::fs::read(path).ok());
-        let fresh = State { seed: self.seed, done: self.stories.start, ..State::default() };
+impl State {
+    /// Where the run of that file has come to, or the start of what is asked.
+    fn of(asked: &Asked, path: Option<&Path>) -> Self {
+        let kept = path.and_then(|path| std::fs::read(path).ok());
+        let fresh = Self { seed: asked.seed, done: asked.histories.start, ..Self::default() };
         let Some(kept) = kept else { return fresh };
-        let state: State = serde_json::from_slice(&kept).unwrap();
-        assert_eq!(state.seed, self.seed, "the state is that of a run with another seed");
+        let state: Self = serde_json::from_slice(&kept).unwrap();
+        assert_eq!(state.seed, asked.seed, "the state is that of a run with another seed");
         state
     }
 }
@@ -83,30 +61,9 @@ fn keep(state: &State, path: &Path) {
     std::fs::rename(next, path).unwrap();
 }
 
-/// Past the capture of output: what a run has tried is to be seen when it passes, too.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// Folders in memory where there are such: the law needs no durable commits.
-fn folder() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
-}
-
 /// Runs one story, and shrinks it when it fails.
 fn tell(seed: u64, number: u64, engines: &[Engine], oracle: Option<&Oracle>) -> Result<Tally, String> {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    bytes[8..16].copy_from_slice(&number.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let config = ProptestConfig {
-        failure_persistence: None,
-        max_shrink_iters: SHRINKS_MAX,
-        max_shrink_time: SHRINK_MS_MAX,
-        ..ProptestConfig::default()
-    };
-    let mut runner = TestRunner::new_with_rng(config, rng);
+    let mut runner = runner(seed, number);
     let tree = stories().new_tree(&mut runner).map_err(|reason| reason.to_string())?;
     // Plans for one processor and for several are not alike.
     let engine = &engines[usize::from(number.is_multiple_of(3))];
@@ -128,15 +85,15 @@ fn tell(seed: u64, number: u64, engines: &[Engine], oracle: Option<&Oracle>) -> 
             tally.lock().get_or_insert(told);
         });
         if told.is_err() && known.lock().is_empty() {
-            say(&format!("law: SLUICE_LAW_SEED={seed}:{number} fails; it is being shrunk"));
+            say(&format!("law: {} fails; it is being shrunk", repeats(seed, number)));
         }
         known.lock().insert(essence, told.clone());
         told.map_err(TestCaseError::fail)
     });
     match outcome {
         Ok(_) => tally.into_inner().ok_or_else(|| "the story was not told".to_string()),
-        Err(TestError::Fail(reason, _)) => Err(format!("SLUICE_LAW_SEED={seed}:{number}\n{reason}")),
-        Err(error) => Err(format!("SLUICE_LAW_SEED={seed}:{number}\n{error}")),
+        Err(TestError::Fail(reason, _)) => Err(format!("{}\n{reason}", repeats(seed, number))),
+        Err(error) => Err(format!("{}\n{error}", repeats(seed, number))),
     }
 }
 
@@ -171,8 +128,9 @@ fn tell_all(numbers: Range<u64>, state: &mut State, engines: &[[Engine; 2]], ora
 
 #[test]
 fn random_cases_hold() {
-    let asked = Asked::of_environment();
-    let mut state = asked.state();
+    let asked = Asked::of_environment(1, CASES, QUERIES as u64);
+    let path = variable("SLUICE_LAW_STATE").map(PathBuf::from).filter(|_| !asked.is_one);
+    let mut state = State::of(&asked, path.as_deref());
     let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8);
     let engines: Vec<[Engine; 2]> =
         (0..threads).map(|_| [1, 2].map(|partitions| Engine::new(1 << 30, partitions).unwrap())).collect();
@@ -180,18 +138,18 @@ fn random_cases_hold() {
     if oracle.is_none() {
         say("law: DuckDB is not asked: no Python that can import duckdb");
     }
-    while state.done < asked.stories.end && state.failures.len() < FAILURES_MAX {
-        let end = (state.done + CHUNK).min(asked.stories.end);
+    while state.done < asked.histories.end && state.failures.len() < FAILURES_MAX {
+        let end = (state.done + CHUNK).min(asked.histories.end);
         tell_all(state.done..end, &mut state, &engines, oracle.as_ref());
         state.done = end;
-        if let Some(path) = &asked.state {
+        if let Some(path) = &path {
             keep(&state, path);
             say(&format!("law: {} cases", state.tally.cases));
         }
     }
     say(&format!("law: seed {}\n{}", state.seed, state.tally));
     assert!(state.failures.is_empty(), "{}", state.failures.join("\n\n"));
-    if asked.stories.start == 0 && asked.stories.end >= CASES.div_ceil(QUERIES as u64) {
+    if asked.is_all {
         has_tried_enough(&state.tally, oracle.is_some());
     }
 }
@@ -206,8 +164,8 @@ fn has_tried_enough(tally: &Tally, has_oracle: bool) {
     for (operator, refreshes) in &tally.operators {
         assert!(refreshes.changed > 0, "{operator} has changed no rows");
     }
-    for operator in OPERATORS {
-        assert!(tally.operators.contains_key(*operator), "no query has {operator}");
+    for operator in OPERATORS.iter().copied().chain(aggregate::drawn()) {
+        assert!(tally.operators.contains_key(operator), "no query has {operator}");
     }
     for change in CHANGES {
         assert!(tally.changes.contains_key(*change), "no {change}");
@@ -218,7 +176,7 @@ fn has_tried_enough(tally: &Tally, has_oracle: bool) {
     }
 }
 
-/// What queries are made of.
+/// What queries are made of, beside aggregate functions.
 const OPERATORS: &[&str] = &[
     "project",
     "WHERE",
@@ -236,24 +194,16 @@ const OPERATORS: &[&str] = &[
     "NOT IN",
     "subquery under OR",
     "scalar subquery",
+    "uncorrelated subquery",
     "GROUP BY",
     "aggregate of all",
     "HAVING",
     "FILTER",
-    "count",
-    "sum",
-    "min",
-    "max",
-    "avg",
     "count(DISTINCT)",
     "sum(DISTINCT)",
-    "bool_and",
-    "string_agg",
-    "array_agg",
     "ROLLUP",
     "CUBE",
     "GROUPING SETS",
-    "GROUPING",
     "DISTINCT",
     "DISTINCT ON",
     "UNION ALL",
@@ -265,11 +215,16 @@ const OPERATORS: &[&str] = &[
     "window",
     "window over all",
     "first of each key",
+    "rank()",
+    "dense_rank()",
     "LIMIT",
     "CTE",
     "unnest",
+    "empty list",
     "subquery",
     "PARTITIONED BY",
+    "view on a view",
+    "DROP ROW",
 ];
 
 /// What happens between refreshes.
@@ -284,6 +239,8 @@ const CHANGES: &[&str] = &[
     "replacement",
     "fold",
     "new column",
+    "wider type",
+    "fold of views",
     "several commits in one refresh",
     "restart",
 ];

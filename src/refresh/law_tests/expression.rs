@@ -3,24 +3,10 @@
 use super::query::Grammar;
 use super::values::{Column, Kind};
 
-/// Kinds that literals and conditions can be made of.
-const PLAIN: [Kind; 10] = [
-    Kind::Big,
-    Kind::Int,
-    Kind::Decimal,
-    Kind::Large,
-    Kind::Double,
-    Kind::Odd,
-    Kind::Text,
-    Kind::Bool,
-    Kind::Date,
-    Kind::Time,
-];
-
 impl Grammar<'_, '_> {
     /// A column in scope that conditions can be made of.
     pub(super) fn plain_column(&mut self, scope: &[Column]) -> Option<Column> {
-        let plain: Vec<&Column> = scope.iter().filter(|c| c.kind != Kind::Other).collect();
+        let plain: Vec<&Column> = scope.iter().filter(|c| c.kind.is_plain()).collect();
         self.tape.one_of(&plain).map(|column| Column::clone(column))
     }
 
@@ -74,7 +60,7 @@ impl Grammar<'_, '_> {
                 Kind::Double | Kind::Odd => format!("abs({name})"),
                 Kind::Date => format!("CAST(date_trunc('month', {name}) AS DATE)"),
                 Kind::Time => format!("date_trunc('day', {name})"),
-                Kind::Int | Kind::Decimal | Kind::Large | Kind::Other => {
+                Kind::Edge | Kind::Int | Kind::Decimal | Kind::Wide | Kind::Large | Kind::Other => {
                     format!("nullif({name}, {})", self.literal(kind))
                 }
             },
@@ -151,89 +137,5 @@ impl Grammar<'_, '_> {
 
     pub(super) fn comparison(&mut self) -> &'static str {
         self.tape.one_of(&["=", ">", "<", ">=", "<=", "<>"]).copied().unwrap_or("=")
-    }
-
-    /// An aggregate function's call, with the kind of its values.
-    pub(super) fn aggregate(&mut self, scope: &[Column]) -> (String, Kind) {
-        let (call, kind) = self.aggregate_call(scope);
-        if self.tape.chance(15) {
-            self.uses("FILTER");
-            return (format!("{call} FILTER (WHERE {})", self.condition(scope, 0)), kind);
-        }
-        (call, kind)
-    }
-
-    fn aggregate_call(&mut self, scope: &[Column]) -> (String, Kind) {
-        let count = ("count(*)".to_string(), Kind::Big);
-        let choice = self.tape.weighted(&[4, 3, 6, 3, 3, 3, 2, 2, 2, 2, 1]);
-        let shared = self.shared;
-        let Some(column) = self.column_where(scope, |kind| match choice {
-            2 => kind.sums_exactly(),
-            6 | 7 => kind == Kind::Big || kind == Kind::Int || (kind == Kind::Decimal && !shared),
-            3 | 4 => kind.has_extremes(shared),
-            8 => kind == Kind::Bool,
-            9 => kind == Kind::Text,
-            _ => PLAIN.contains(&kind),
-        }) else {
-            self.uses("count");
-            return count;
-        };
-        let (name, kind) = (column.name, column.kind);
-        let summed = if kind == Kind::Decimal { Kind::Large } else { kind };
-        let summed = if summed == Kind::Int { Kind::Big } else { summed };
-        match choice {
-            0 => {
-                self.uses("count");
-                count
-            }
-            1 => {
-                self.uses("count");
-                (format!("count({name})"), Kind::Big)
-            }
-            2 => {
-                self.uses("sum");
-                (format!("sum({name})"), summed)
-            }
-            3 => {
-                self.uses("min");
-                (format!("min({name})"), kind)
-            }
-            4 => {
-                self.uses("max");
-                (format!("max({name})"), kind)
-            }
-            5 => {
-                self.uses("count(DISTINCT)");
-                (format!("count(DISTINCT {name})"), Kind::Big)
-            }
-            6 => {
-                self.uses("avg");
-                (format!("avg({name})"), if kind == Kind::Decimal { Kind::Other } else { Kind::Double })
-            }
-            7 if kind != Kind::Decimal => {
-                self.uses("sum(DISTINCT)");
-                (format!("sum(DISTINCT {name})"), summed)
-            }
-            8 => {
-                self.uses("bool_and");
-                let function = if self.tape.chance(50) { "bool_or" } else { "bool_and" };
-                (format!("{function}({name})"), Kind::Bool)
-            }
-            9 => {
-                self.uses("string_agg");
-                // Equal texts are the same in whatever order.
-                (format!("string_agg({name}, ',' ORDER BY {name} ASC NULLS LAST)"), Kind::Text)
-            }
-            // DuckDB's lists are not compared.
-            10 if !self.shared => {
-                self.uses("array_agg");
-                (format!("array_agg({name} ORDER BY {name} ASC NULLS LAST)"), Kind::Other)
-            }
-            // Of an exact sum of small whole numbers, a float is exact too.
-            _ => {
-                self.uses("count");
-                (format!("count({name})"), Kind::Big)
-            }
-        }
     }
 }

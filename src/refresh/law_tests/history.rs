@@ -28,6 +28,8 @@ pub(super) enum Change {
     Replace(Rows, Vec<Row>),
     Fold,
     AddColumn(Kind),
+    /// One of the columns that can be is made wider.
+    WidenColumn(Index),
 }
 
 /// Which rows.
@@ -48,10 +50,12 @@ pub(super) struct Step {
     change: Change,
 }
 
-/// All commits between two refreshes; and whether the refresh is the first after a restart.
+/// All commits between two refreshes, whether the views' own files are folded meanwhile, and whether the refresh is the
+/// first after a restart.
 #[derive(Clone, Debug)]
 pub(super) struct Round {
     pub(super) steps: Vec<Step>,
+    pub(super) folds_views: bool,
     pub(super) restarts: bool,
 }
 
@@ -84,16 +88,22 @@ fn change() -> impl Strategy<Value = Change> {
         5 => (which(), rows(2)).prop_map(|(which, rows)| Change::Replace(which, rows)),
         4 => Just(Change::Fold),
         1 => values::kind().prop_map(Change::AddColumn),
+        1 => any::<Index>().prop_map(Change::WidenColumn),
         2 => Just(Change::DeleteAll),
     ]
 }
 
-/// Two rounds, mostly.
+/// Two rounds, mostly; now and then so many that a view is made of what was made of what was made.
 pub(super) fn rounds() -> impl Strategy<Value = Vec<Round>> {
+    prop_oneof![15 => rounds_of(2), 1 => rounds_of(6)]
+}
+
+fn rounds_of(most: usize) -> impl Strategy<Value = Vec<Round>> {
     let step = (any::<Index>(), change()).prop_map(|(table, change)| Step { table, change });
     let steps = prop::collection::vec(step, 1..5);
-    let round = (steps, prop::bool::weighted(0.2)).prop_map(|(steps, restarts)| Round { steps, restarts });
-    let rounds = prop::collection::vec(prop::option::weighted(0.9, round), 2);
+    let round = (steps, prop::bool::weighted(0.15), prop::bool::weighted(0.2));
+    let round = round.prop_map(|(steps, folds_views, restarts)| Round { steps, folds_views, restarts });
+    let rounds = prop::collection::vec(prop::option::weighted(0.9, round), most);
     rounds.prop_map(|rounds| rounds.into_iter().flatten().collect())
 }
 
@@ -128,6 +138,9 @@ impl Step {
             }
             Change::Duplicate(which) => which.told(columns),
             Change::AddColumn(kind) => kind.sql().to_string(),
+            Change::WidenColumn(column) => {
+                narrow(columns, column).map_or(String::new(), |column| columns[column].name.clone())
+            }
             Change::DeleteAll | Change::Fold => String::new(),
         };
         format!("{} of {}: {what}", self.kind(), table_name(number))
@@ -146,6 +159,7 @@ impl Step {
             Change::Replace(..) => "replacement",
             Change::Fold => "fold",
             Change::AddColumn(_) => "new column",
+            Change::WidenColumn(_) => "wider type",
         }
     }
 
@@ -193,6 +207,15 @@ impl Step {
                 house.widen(&table, values::schema(columns));
                 1
             }
+            Change::WidenColumn(column) => match narrow(columns, column) {
+                None => 0,
+                Some(column) => {
+                    let kind = &mut columns[column].kind;
+                    *kind = kind.wider().unwrap_or(*kind);
+                    house.widen(&table, values::schema(columns));
+                    1
+                }
+            },
         };
         changed > 0
     }
@@ -247,6 +270,12 @@ impl Rows {
             Rows::Valued(column, value) => valued(column.index(columns.len()), *value),
         }
     }
+}
+
+/// One of the columns that can be wider.
+fn narrow(columns: &[Column], which: &Index) -> Option<usize> {
+    let narrow = (0..columns.len()).filter(|i| columns[*i].kind.wider().is_some()).collect::<Vec<_>>();
+    if narrow.is_empty() { None } else { Some(*which.get(&narrow)) }
 }
 
 fn without_key(mut row: Row) -> Row {

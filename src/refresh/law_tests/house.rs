@@ -3,10 +3,12 @@
 use crate::catalog::cut::{Cut, CutTable, Freshness, Relation, RelationKind};
 use crate::engine::{Engine, logical_plan, plan_text};
 use crate::lake::{
-    Commit, Effort, Error as LakeError, Lake, Table, TableDefinition, TableKind, TableName, conform, storable,
+    Commit, Effort, Error as LakeError, Lake, Table, TableDefinition, TableKind, TableName, chain, conform,
+    storable,
 };
 use crate::quality::Rules;
 use crate::refresh::Error;
+use crate::refresh::derive::HIDDEN_SCHEMA;
 use crate::refresh::incremental::{self, Attempt, Base};
 use crate::refresh::model::Model;
 use crate::refresh::output::judge_all;
@@ -45,7 +47,19 @@ impl House {
         Arc::clone(&self.tables[&named(name)])
     }
 
-    /// Gives a table more columns.
+    /// Views are made of this table, too, from the next cut on.
+    pub(super) fn show(&mut self, table: &Arc<Table>) {
+        self.tables.insert(table.name().clone(), Arc::clone(table));
+    }
+
+    /// The table of a view, and its hidden ones.
+    pub(super) fn tables_of(&self, model: &Model) -> Vec<Arc<Table>> {
+        let hidden = self.lake.tables_of(HIDDEN_SCHEMA).unwrap().into_iter();
+        let belongs = |table: &Arc<Table>| table.name().name.starts_with(&format!("{}.", model.name));
+        hidden.filter(belongs).chain([Arc::clone(&model.table)]).collect()
+    }
+
+    /// Gives a table more columns, or wider ones.
     pub(super) fn widen(&self, table: &Table, schema: SchemaRef) {
         self.lake.ensure(table.name(), &definition(schema)).unwrap();
     }
@@ -106,7 +120,7 @@ impl House {
         let state = self.engine.state_at(cut, cut.wave_time);
         let physical = plan_text(&state, &model.query).await?;
         let batches = collect(physical, state.task_ctx()).await?;
-        let mut rules = Rules::compile(&state, &[], &model.schema)?;
+        let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
         judge_all(model, &mut rules, &batches)
     }
 
@@ -128,6 +142,22 @@ impl House {
     ) -> Result<Attempt, Error> {
         let base = Base { lake: &self.lake, tables: &self.tables, consumed, cut: base };
         incremental::refresh(model, &self.engine, cut, base).await
+    }
+
+    /// Refreshes a view as its lane does: what its changes do not tell is computed whole.
+    pub(super) async fn refresh_as_lane(
+        &self,
+        model: &Model,
+        cut: &Arc<Cut>,
+        consumed: &BTreeMap<TableName, i64>,
+        base: Option<&Arc<Cut>>,
+    ) -> Result<Refreshed, Error> {
+        let why = match self.refresh(model, cut, consumed, base).await {
+            Ok(Attempt::Done(done)) => return Ok(*done),
+            Ok(Attempt::Refused(why)) => why,
+            Err(error) => chain(&error),
+        };
+        self.recompute(model, cut, &why).await
     }
 
     /// Computes a view anew, as is done when its changes cannot be had.
@@ -237,14 +267,20 @@ pub(super) async fn replace(
     gone + came
 }
 
-/// Makes one file of a table's files; tells of how many.
+/// Makes one file of a table's files, of those of each partition; tells of how many.
 pub(super) async fn fold(table: &Arc<Table>) -> usize {
-    let files = table.snapshot().files.clone();
-    let count = files.len();
-    if count < 2 {
-        return 0;
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let snapshot = table.snapshot();
+    for file in &snapshot.files {
+        groups.entry(&file.partition_values).or_default().push(Arc::clone(file));
     }
-    table.fold(files).await.unwrap();
+    let mut count = 0;
+    for files in groups.into_values() {
+        if files.len() > 1 || files.iter().any(|file| file.deletion_vector.is_some()) {
+            count += files.len();
+            table.fold(files).await.unwrap();
+        }
+    }
     count
 }
 

@@ -110,7 +110,23 @@ impl Grammar<'_, '_> {
         let outer = self.source(below);
         let inner = self.source(below);
         let mut items = self.items(&outer.columns, 3);
-        if let Some((a, b)) = self.pair(&outer.columns, &inner.columns) {
+        let is_correlated = self.tape.chance(70);
+        if !is_correlated {
+            self.uses("uncorrelated subquery");
+            let (value, kind) = self.subquery_value(&inner.columns);
+            let subquery = format!("(SELECT {value} FROM {})", inner.sql);
+            match self.column_where(&outer.columns, |k| k == kind) {
+                Some(column) => {
+                    let (list, columns) = Self::list(items);
+                    let condition = format!("{} {} {subquery}", column.name, self.comparison());
+                    return Relation {
+                        sql: format!("SELECT {list} FROM {} WHERE {condition}", outer.sql),
+                        columns,
+                    };
+                }
+                None => items.push((subquery, kind)),
+            }
+        } else if let Some((a, b)) = self.pair(&outer.columns, &inner.columns) {
             self.uses("scalar subquery");
             let plain: Columns = inner.columns.iter().filter(|c| c.kind != Kind::Other).cloned().collect();
             let (value, kind) = self.subquery_value(&plain);

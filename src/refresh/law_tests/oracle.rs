@@ -57,18 +57,24 @@ impl Oracle {
         is_ready.then(|| Self { process: Mutex::new(process) })
     }
 
-    /// Compares the results of queries over these tables.
+    /// Compares the results of queries over these tables, and over these views of them.
     pub(super) fn ask(
         &self,
         tables: &[(String, Columns, Vec<RecordBatch>)],
-        results: &[(&str, Vec<RecordBatch>)],
+        views: &[(String, String)],
+        results: &[(String, Vec<RecordBatch>)],
     ) -> Result<Vec<Answer>, String> {
         let tables = tables.iter().map(|(name, columns, rows)| {
             let columns = columns.iter().map(|column| json!([column.name, column.kind.sql()]));
             json!({"name": name, "columns": columns.collect::<Vec<_>>(), "rows": texts(rows)})
         });
         let queries = results.iter().map(|(sql, rows)| json!({"sql": sql, "rows": texts(rows)}));
-        let question = json!({"tables": tables.collect::<Vec<_>>(), "queries": queries.collect::<Vec<_>>()});
+        let views = views.iter().map(|(name, sql)| json!({"name": name, "sql": sql}));
+        let question = json!({
+            "tables": tables.collect::<Vec<_>>(),
+            "views": views.collect::<Vec<_>>(),
+            "queries": queries.collect::<Vec<_>>(),
+        });
         let mut process = self.process.lock();
         let mut line = String::new();
         writeln!(process.ask, "{question}").map_err(|error| format!("DuckDB: {error}"))?;

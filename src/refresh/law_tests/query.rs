@@ -1,8 +1,10 @@
 //! Random queries: a grammar of typed relations, drawn from a tape and written as SQL.
 //!
 //! Only what has one answer is drawn: a window's or a LIMIT's order is by all columns, and sums are of exact types. A
-//! query says which operators it has. `shared` queries keep to what DuckDB understands alike.
+//! query says which operators it has. `shared` queries keep to what DuckDB understands alike. Some views have a rule that
+//! drops rows.
 
+use super::aggregate::GROUPING;
 use super::tape::Tape;
 use super::values::{Column, Columns, Kind};
 use std::collections::BTreeSet;
@@ -11,19 +13,38 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug)]
 pub(super) struct Query {
     pub(super) sql: String,
+    pub(super) columns: Columns,
     /// The tables it reads.
-    pub(super) tables: BTreeSet<usize>,
+    pub(super) tables: BTreeSet<String>,
     pub(super) operators: BTreeSet<&'static str>,
     /// The column whose values divide the view's files.
     pub(super) partitioned_by: Option<String>,
+    /// What rows must be true of that are stored.
+    pub(super) rule: Option<String>,
+}
+
+impl Query {
+    /// The rows that are stored of it.
+    pub(super) fn stored(&self) -> String {
+        match &self.rule {
+            Some(rule) => format!("SELECT * FROM ({}) AS v WHERE {rule}", self.sql),
+            None => self.sql.clone(),
+        }
+    }
+}
+
+/// What a query may read.
+pub(super) struct Readable<'a> {
+    pub(super) name: String,
+    pub(super) columns: &'a [Column],
 }
 
 /// What a query is drawn with.
 pub(super) struct Grammar<'a, 't> {
     pub(super) tape: &'a mut Tape<'t>,
-    tables: &'a [Columns],
+    tables: &'a [Readable<'a>],
     pub(super) shared: bool,
-    read: BTreeSet<usize>,
+    read: BTreeSet<String>,
     operators: BTreeSet<&'static str>,
     aliases: usize,
 }
@@ -43,14 +64,19 @@ pub(super) struct Source {
 /// How deep relations nest.
 const DEPTH: usize = 2;
 
-/// The query that a tape says, over tables `s.t0`, `s.t1`...
-pub(super) fn query(bytes: &[u8], tables: &[Columns], shared: bool) -> Query {
+/// The query that a tape says, over tables of schema `s`.
+pub(super) fn query(bytes: &[u8], tables: &[Readable<'_>], shared: bool) -> Query {
     let mut tape = Tape::new(bytes);
     let (read, operators) = (BTreeSet::new(), BTreeSet::new());
     let mut grammar = Grammar { tape: &mut tape, tables, shared, read, operators, aliases: 0 };
-    let relation = grammar.relation(DEPTH);
-    let partitioned_by = grammar.partition_column(&relation.columns);
-    Query { sql: relation.sql, tables: grammar.read, operators: grammar.operators, partitioned_by }
+    let has_rule = grammar.tape.chance(12);
+    let Relation { sql, columns } = grammar.relation(DEPTH);
+    let partitioned_by = grammar.partition_column(&columns);
+    let rule = has_rule.then(|| {
+        grammar.uses("DROP ROW");
+        grammar.condition(&columns, 1)
+    });
+    Query { sql, columns, tables: grammar.read, operators: grammar.operators, partitioned_by, rule }
 }
 
 impl Grammar<'_, '_> {
@@ -109,9 +135,10 @@ impl Grammar<'_, '_> {
     }
 
     pub(super) fn table(&mut self, table: usize) -> Source {
-        self.read.insert(table);
-        let columns = self.tables[table].clone();
-        self.named(&format!("s.t{table}"), &columns)
+        let tables = self.tables;
+        let Readable { name, columns } = &tables[table];
+        self.read.insert(name.clone());
+        self.named(&format!("s.{name}"), columns)
     }
 
     pub(super) fn table_count(&self) -> usize {
@@ -154,7 +181,7 @@ impl Grammar<'_, '_> {
         order.collect::<Vec<_>>().join(", ")
     }
 
-    fn direction(&mut self) -> &'static str {
+    pub(super) fn direction(&mut self) -> &'static str {
         let all = ["ASC NULLS LAST", "DESC NULLS LAST", "ASC NULLS FIRST", "DESC NULLS FIRST"];
         all[self.tape.pick(4)]
     }
@@ -243,7 +270,7 @@ impl Grammar<'_, '_> {
         let mut items = vec![(a.name, a.kind)];
         items.extend(b.map(|b| (b.name, b.kind)));
         if self.tape.chance(40) {
-            self.uses("GROUPING");
+            self.uses(GROUPING);
             items.push((format!("CAST(grouping({both}) AS BIGINT)"), Kind::Big));
         }
         for _ in 0..1 + self.tape.pick(3) {
@@ -368,9 +395,18 @@ impl Grammar<'_, '_> {
         let from = self.source(depth);
         let sorted: Columns = from.columns.iter().filter(|c| c.kind != Kind::Other).cloned().collect();
         let Some(key) = self.plain_column(&sorted) else { return self.plain(depth) };
-        let order = self.total_order(&sorted);
+        let (function, order) = match self.tape.weighted(&[4, 1, 1]) {
+            0 => ("row_number()", self.total_order(&sorted)),
+            // Rows of one rank are all kept, or none.
+            choice => {
+                let function = ["rank()", "dense_rank()"][choice - 1];
+                self.uses(function);
+                let by: Columns = self.tape.one_of(&sorted).cloned().into_iter().collect();
+                (function, self.total_order(&by))
+            }
+        };
         let mut items: Vec<(String, Kind)> = sorted.iter().map(|c| (c.name.clone(), c.kind)).collect();
-        items.push((format!("row_number() OVER (PARTITION BY {} ORDER BY {order})", key.name), Kind::Big));
+        items.push((format!("{function} OVER (PARTITION BY {} ORDER BY {order})", key.name), Kind::Big));
         let (list, mut columns) = Self::list(items);
         let number = columns.pop().map(|column| column.name).unwrap_or_default();
         let shown: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
@@ -440,7 +476,15 @@ impl Grammar<'_, '_> {
             elements.push(self.of_kind(first.kind, &from.columns));
         }
         let elements = elements.iter().map(|element| format!("CAST({element} AS {})", first.kind.sql()));
-        let mut array = format!("ARRAY[{}]", elements.collect::<Vec<_>>().join(", "));
+        let elements: Vec<String> = elements.collect();
+        let mut array = format!("ARRAY[{}]", elements.join(", "));
+        // DuckDB's lists have no such function.
+        if !self.shared && self.tape.chance(30) {
+            self.uses("empty list");
+            let (condition, element) = (self.condition(&from.columns, 0), &elements[0]);
+            let empty = format!("array_remove_all(ARRAY[{element}], {element})");
+            array = format!("CASE WHEN {condition} THEN {array} ELSE {empty} END");
+        }
         if self.tape.chance(30) {
             array = format!("CASE WHEN {} THEN {array} END", self.condition(&from.columns, 0));
         }

@@ -40,6 +40,9 @@ pub(super) struct Tally {
     pub(super) refusals: BTreeMap<String, u64>,
     /// Derived plans that the engine failed on, so that the view was recomputed.
     pub(super) failed: BTreeMap<String, u64>,
+    /// Refreshes of queries that failed, as they should: the query itself fails on the rows that there are.
+    #[serde(default)]
+    pub(super) failing: BTreeMap<String, u64>,
     /// Queries that the engine cannot compute at all.
     pub(super) impossible: BTreeMap<String, u64>,
     /// Queries whose result DuckDB agreed with.
@@ -77,6 +80,7 @@ impl Tally {
             (&mut self.changes, other.changes),
             (&mut self.refusals, other.refusals),
             (&mut self.failed, other.failed),
+            (&mut self.failing, other.failing),
             (&mut self.impossible, other.impossible),
             (&mut self.not_compared, other.not_compared),
         ];
@@ -130,6 +134,7 @@ impl fmt::Display for Tally {
             ("commits that changed something, by kind", &self.changes),
             ("recomputed, by reason", &self.refusals),
             ("derived plans that failed", &self.failed),
+            ("refreshes that failed as their query does", &self.failing),
             ("queries that the engine cannot compute", &self.impossible),
             ("queries that DuckDB cannot compute", &self.not_compared),
         ];

@@ -1,6 +1,7 @@
 //! The law while time passes: time windows, late rows and filters by `now()`, under random histories of rows, of the
 //! watermark and of the clock.
 
+use super::asked::{Asked, Tried, folder};
 use super::house::{self, House, bag, stored};
 use crate::catalog::cut::Cut;
 use crate::engine::Engine;
@@ -12,9 +13,8 @@ use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch, TimestampMic
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// All of them are refreshed incrementally, whatever happens.
 const QUERIES: &[&str] = &[
@@ -47,11 +47,13 @@ const CLOSING: &[&str] = &[
      LATE ROWS TO s.late",
     "SELECT window_end, k, count(*) AS n, max(v) AS high FROM TUMBLE(bronze.e, ts, INTERVAL '10' SECOND) GROUP BY 1, 2 \
      EMIT ON WINDOW CLOSE LATE ROWS TO s.late",
+    "SELECT k, window_start, window_end, count(*) AS n, max(v) AS high FROM SESSION(bronze.e, ts, INTERVAL '4' SECOND, k) \
+     GROUP BY 1, 2, 3 EMIT ON WINDOW CLOSE LATE ROWS TO s.late",
     "SELECT id, window_end FROM HOP(bronze.e, ts, INTERVAL '5' SECOND, INTERVAL '15' SECOND) WHERE v > 1 EMIT ON WINDOW CLOSE",
 ];
 /// Of these, those whose rows and late rows are all rows of their windows.
 const WHOLE: usize = 2;
-/// And the one whose rows stay once they are shown.
+/// From here on rows are shown when their windows close. Of this one they stay: a session's end may come later still.
 const FINAL: usize = 3;
 
 /// What happens before a refresh.
@@ -187,20 +189,15 @@ impl Followed {
     }
 }
 
-/// What was tried.
-#[derive(Default)]
-struct Tried {
-    /// Refreshes that changed rows, and those during which only the clock moved.
-    changed: usize,
-    by_clock: usize,
-    /// Refreshes that made rows late, and those that closed windows although no row came.
-    late: usize,
-    closed: usize,
-}
+/// Refreshes between which only the clock moved, those that made rows late, and those that closed windows although no
+/// row came.
+const BY_CLOCK: &str = "by the clock alone";
+const LATE: &str = "late rows";
+const CLOSED: &str = "windows closed in silence";
 
 /// Follows a history.
-async fn follow(rounds: Vec<Round>, tried: &Mutex<Tried>) {
-    let folder = tempfile::tempdir().unwrap();
+async fn follow(rounds: Vec<Round>, tried: Tried) {
+    let folder = folder();
     let engine = Engine::new(1 << 28, 2).unwrap();
     let house = House::open(folder.path(), &engine, &[("bronze.e", schema())]);
     let now = DateTime::from_timestamp_nanos(1_800_000_000_123_456_789);
@@ -236,23 +233,25 @@ async fn follow(rounds: Vec<Round>, tried: &Mutex<Tried>) {
             house::replace(&bronze.table, goes, |_| None).await;
         }
         let cut = at(house.cut(), bronze.now);
+        let is_silent = round.rows.is_empty() && round.goes.is_none();
         for view in &mut views {
             let changed = view.refresh(&house, &cut, round.restarts).await;
-            let mut tried = tried.lock().unwrap();
-            tried.changed += usize::from(changed);
-            tried.by_clock += usize::from(changed && !is_committed && round.goes.is_none());
+            tried.add(&view.query, changed);
+            if !is_committed && round.goes.is_none() {
+                tried.add(BY_CLOCK, changed);
+            }
         }
         let before = closing[FINAL].0.rows();
         for (number, (view, late)) in closing.iter_mut().enumerate() {
             let changed = view.refresh(&house, &cut, round.restarts).await;
-            let is_late = match late {
-                Some(late) => late.refresh(&house, &cut, round.restarts).await,
-                None => false,
-            };
-            let mut tried = tried.lock().unwrap();
-            tried.late += usize::from(is_late && round.goes.is_none());
-            tried.closed +=
-                usize::from(number >= FINAL && changed && round.rows.is_empty() && round.goes.is_none());
+            tried.add(&view.query, changed);
+            if number >= FINAL && is_silent {
+                tried.add(CLOSED, changed);
+            }
+            if let Some(late) = late {
+                let changed = late.refresh(&house, &cut, round.restarts).await;
+                tried.add(LATE, changed && round.goes.is_none());
+            }
         }
         for (number, (view, late)) in closing[..WHOLE].iter().enumerate() {
             let (windows, _) = CLOSING[number].split_once(" LATE").unwrap();
@@ -296,28 +295,20 @@ async fn rows_that_are_made_of_the_time_are_recomputed() {
     }
 }
 
+/// How many random histories are run.
+const HISTORIES: u64 = 4;
+
 #[test]
 fn views_are_their_queries_while_time_passes() {
-    let seed = std::env::var("SLUICE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     // Few histories, of which a seed by chance may draw none where the clock alone changes rows.
-    let seed: u64 = seed.unwrap_or(2);
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let tried = Arc::new(Mutex::new(Tried::default()));
-    let outcome = runner.run(&rounds(), |rounds| {
-        // Planning recurses deeply, and unoptimised frames are large.
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().thread_stack_size(16 << 20).enable_all().build();
-        let tried = Arc::clone(&tried);
-        let followed = runtime
-            .unwrap()
-            .block_on(async { tokio::spawn(async move { follow(rounds, &tried).await }).await });
-        followed.map_err(|error| TestCaseError::fail(error.to_string()))
-    });
-    outcome.unwrap_or_else(|error| panic!("SLUICE_TEST_SEED={seed}: {error}"));
-    let Tried { changed, by_clock, late, closed } = *tried.lock().unwrap();
-    let is_tried = changed > 20 && by_clock > 2 && late > 2 && closed > 1;
-    assert!(is_tried, "SLUICE_TEST_SEED={seed}: {changed}, {by_clock}, {late}, {closed}: hardly tried");
+    let asked = Asked::of_environment(2, HISTORIES, 1);
+    let tried = Tried::default();
+    asked.hold(&rounds(), |rounds| follow(rounds, tried.clone()));
+    tried.tell("law of time", &asked);
+    if asked.is_all {
+        for (what, least) in [(BY_CLOCK, 3), (LATE, 3), (CLOSED, 2)] {
+            let (all, changed) = tried.of(what);
+            assert!(changed >= least, "{what}: {changed} of {all} refreshes changed rows: hardly tried");
+        }
+    }
 }

@@ -13,8 +13,12 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Big,
+    /// BIGINT up to its limits: sums begin anew behind them. DuckDB's do not: it is not asked.
+    Edge,
     Int,
     Decimal,
+    /// DECIMAL(18, 2): what a decimal is made into when it is to be wider.
+    Wide,
     /// DECIMAL(38, 2), whose values are as large as sums of some hundred rows allow.
     Large,
     Double,
@@ -29,8 +33,9 @@ pub(super) enum Kind {
 }
 
 /// What columns of tables may be.
-const STORED: [Kind; 10] = [
+const STORED: [Kind; 11] = [
     Kind::Big,
+    Kind::Edge,
     Kind::Text,
     Kind::Int,
     Kind::Decimal,
@@ -43,9 +48,10 @@ const STORED: [Kind; 10] = [
 ];
 
 const BIGS: [i64; 7] = [0, 1, 2, 3, 5, -1, 1000];
-const INTS: [i32; 6] = [0, 1, 2, 3, 7, -2];
+const EDGES: [i64; 6] = [0, i64::MAX, i64::MIN, 1, -1, i64::MAX - 1];
+const INTS: [i32; 8] = [0, 1, 2, 3, 7, -2, i32::MAX, i32::MIN];
 /// Cents.
-const DECIMALS: [i128; 6] = [0, 150, 200, 1, -325, 9_999_999_999];
+const DECIMALS: [i128; 7] = [0, 150, 200, 1, -325, 9_999_999_999, -9_999_999_999];
 const LARGES: [i128; 5] = [0, 100, 999_999_999_999_999_999_999_999_999_999_999, -(10i128.pow(33)), 1];
 const DOUBLES: [f64; 6] = [0.0, 1.0, 2.5, -1.0, f64::INFINITY, f64::NEG_INFINITY];
 /// Without -0.0: the engine's groups and unions take it for 0.0, and keep either of the two as the key; its windows and
@@ -66,9 +72,10 @@ pub(super) const NULL: Choice = 255;
 impl Kind {
     pub(super) fn data_type(self) -> DataType {
         match self {
-            Kind::Big => DataType::Int64,
+            Kind::Big | Kind::Edge => DataType::Int64,
             Kind::Int => DataType::Int32,
             Kind::Decimal => DataType::Decimal128(10, 2),
+            Kind::Wide => DataType::Decimal128(18, 2),
             Kind::Large | Kind::Other => DataType::Decimal128(38, 2),
             Kind::Double | Kind::Odd => DataType::Float64,
             Kind::Text => DataType::Utf8,
@@ -81,9 +88,10 @@ impl Kind {
     /// Its name in SQL.
     pub(super) fn sql(self) -> &'static str {
         match self {
-            Kind::Big => "BIGINT",
+            Kind::Big | Kind::Edge => "BIGINT",
             Kind::Int => "INT",
             Kind::Decimal => "DECIMAL(10, 2)",
+            Kind::Wide => "DECIMAL(18, 2)",
             Kind::Large | Kind::Other => "DECIMAL(38, 2)",
             Kind::Double | Kind::Odd => "DOUBLE",
             Kind::Text => "TEXT",
@@ -91,6 +99,11 @@ impl Kind {
             Kind::Date => "DATE",
             Kind::Time => "TIMESTAMPTZ",
         }
+    }
+
+    /// Literals and conditions can be made of it.
+    pub(super) fn is_plain(self) -> bool {
+        self != Kind::Other
     }
 
     /// A least and a greatest value are those of the rows, and as DuckDB has them. Whether NaN is the greatest depends on
@@ -102,20 +115,34 @@ impl Kind {
 
     /// Sums have one answer in whatever order.
     pub(super) fn sums_exactly(self) -> bool {
-        matches!(self, Kind::Big | Kind::Int | Kind::Decimal | Kind::Large)
+        matches!(self, Kind::Big | Kind::Edge | Kind::Int | Kind::Decimal | Kind::Large)
     }
 
     /// The same type without the values that DuckDB is not asked about.
     pub(super) fn shared(self) -> Self {
-        if self == Kind::Odd { Kind::Double } else { self }
+        match self {
+            Kind::Odd => Kind::Double,
+            Kind::Edge => Kind::Big,
+            other => other,
+        }
+    }
+
+    /// The wider type that a column may be given.
+    pub(super) fn wider(self) -> Option<Self> {
+        match self {
+            Kind::Int => Some(Kind::Big),
+            Kind::Decimal => Some(Kind::Wide),
+            _ => None,
+        }
     }
 
     /// How many different values there are.
     fn values(self) -> usize {
         match self {
             Kind::Big => BIGS.len(),
+            Kind::Edge => EDGES.len(),
             Kind::Int => INTS.len(),
-            Kind::Decimal => DECIMALS.len(),
+            Kind::Decimal | Kind::Wide => DECIMALS.len(),
             Kind::Large | Kind::Other => LARGES.len(),
             Kind::Double => DOUBLES.len(),
             Kind::Odd => ODDS.len(),
@@ -135,8 +162,9 @@ impl Kind {
         let cents = |n: i128| format!("CAST('{}' AS {})", Cents(n), self.sql());
         match self {
             Kind::Big => format!("({})", BIGS[value]),
+            Kind::Edge => format!("CAST('{}' AS BIGINT)", EDGES[value]),
             Kind::Int => format!("CAST({} AS INT)", INTS[value]),
-            Kind::Decimal => cents(DECIMALS[value]),
+            Kind::Decimal | Kind::Wide => cents(DECIMALS[value]),
             Kind::Large | Kind::Other => cents(LARGES[value]),
             Kind::Double => format!("CAST('{}' AS DOUBLE)", DOUBLES[value]),
             Kind::Odd => format!("CAST('{}' AS DOUBLE)", ODDS[value]),
@@ -163,8 +191,9 @@ impl Kind {
         let day = |value: usize| DAY - days + i32::try_from(value).unwrap();
         match self {
             Kind::Big => Arc::new(Int64Array::from_iter(values.map(|v| v.map(|v| BIGS[v])))),
+            Kind::Edge => Arc::new(Int64Array::from_iter(values.map(|v| v.map(|v| EDGES[v])))),
             Kind::Int => Arc::new(Int32Array::from_iter(values.map(|v| v.map(|v| INTS[v])))),
-            Kind::Decimal => cents(&DECIMALS),
+            Kind::Decimal | Kind::Wide => cents(&DECIMALS),
             Kind::Large | Kind::Other => cents(&LARGES),
             Kind::Double => Arc::new(Float64Array::from_iter(values.map(|v| v.map(|v| DOUBLES[v])))),
             Kind::Odd => Arc::new(Float64Array::from_iter(values.map(|v| v.map(|v| ODDS[v])))),
