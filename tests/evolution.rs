@@ -246,10 +246,11 @@ fn a_source_gains_a_column() {
     wait_for(&server, COUNTS, "sensor|n\na|2\nb|2");
     wait_for(&server, "SELECT n FROM gold.kept", "n\n4");
     wait_for(&server, "SELECT * FROM gold.units ORDER BY unit", "unit|n\nbar|1\n|3");
-    let modes = "SELECT string_agg(DISTINCT model || ' ' || mode || ' ' || rows_inserted, ', ' ORDER BY model || ' ' || mode || ' ' || rows_inserted) \
+    let modes = "SELECT string_agg(model || ' ' || modes || ' ' || rows, ', ' ORDER BY model) FROM (\
+                 SELECT model, string_agg(DISTINCT mode, '+') AS modes, sum(rows_inserted) AS rows \
                  FROM sluice.refreshes WHERE model <> 'gold.units' AND epoch > ";
     server.wait_until(
-        &format!("{modes}{epoch}"),
+        &format!("{modes}{epoch} GROUP BY model) AS refreshed"),
         "gold.counts incremental 1, gold.kept incremental 1, silver.kept append 1",
     );
 }

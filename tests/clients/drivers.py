@@ -214,7 +214,7 @@ def reflected(sa, engine):
     assert "status = 'open'" in inspector.get_view_definition("open_orders", "gold")
     metadata = sa.MetaData()
     metadata.reflect(engine, schema="silver", views=True)
-    same(sorted(metadata.tables), ["silver.customers", "silver.orders", "silver.orders__quarantine"])
+    same(sorted(metadata.tables), ["silver.customers", "silver.orders", "silver.orders__quarantine", "silver.orders__watermark"])
 
 
 def pandas():

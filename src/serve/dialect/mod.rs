@@ -5,6 +5,7 @@
 //! optimized, so that every optimizer rule sees it.
 
 mod arithmetic;
+mod columns;
 mod common_type;
 mod correlated;
 mod decimals;

@@ -3,74 +3,61 @@
 //!
 //! Comes in: a plan as it was written. Goes out: a `typmod` for each column. What is computed does not depend on it.
 
+use super::columns::{Knowledge, of_columns};
 use crate::serve::postgres::catalog::types::{NO_TYPMOD, PG_TYPMOD_KEY, column_type};
 use arrow::datatypes::{DataType, Field};
-use datafusion::common::{DFSchema, JoinType};
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 /// The modifier of each column of a plan; -1 is none.
 pub(super) fn of_plan(plan: &LogicalPlan) -> Vec<i32> {
-    let columns = plan.schema().fields().len();
-    let found = match plan {
-        LogicalPlan::Projection(p) => of_exprs(&p.expr, &p.input),
-        LogicalPlan::Aggregate(a) => of_exprs(&a.group_expr, &a.input),
-        LogicalPlan::Window(w) => of_plan(&w.input),
-        LogicalPlan::Filter(_)
-        | LogicalPlan::Sort(_)
-        | LogicalPlan::Limit(_)
-        | LogicalPlan::SubqueryAlias(_)
-        | LogicalPlan::Repartition(_)
-        | LogicalPlan::Subquery(_)
-        | LogicalPlan::Distinct(Distinct::All(_)) => {
-            plan.inputs().first().map(|input| of_plan(input)).unwrap_or_default()
-        }
-        LogicalPlan::Distinct(Distinct::On(on)) => of_exprs(&on.select_expr, &on.input),
-        LogicalPlan::Join(join) => match join.join_type {
-            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => of_plan(&join.left),
-            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => of_plan(&join.right),
-            _ => of_plan(&join.left).into_iter().chain(of_plan(&join.right)).collect(),
-        },
-        LogicalPlan::Union(union) => {
-            let branches: Vec<Vec<i32>> = union.inputs.iter().map(|input| of_plan(input)).collect();
-            let of_column = |at: usize| alike(branches.iter().map(|branch| branch.get(at).copied()));
-            (0..columns).map(of_column).collect()
-        }
-        LogicalPlan::TableScan(_) => {
-            plan.schema().fields().iter().map(|field| column_type(field).typmod).collect()
-        }
-        LogicalPlan::RecursiveQuery(query) => of_plan(&query.static_term),
-        _ => vec![],
-    };
-    // What stands behind them is computed.
-    let rest = std::iter::repeat(NO_TYPMOD);
-    found.into_iter().chain(rest).take(columns).collect()
+    of_columns(&Modifiers, plan)
 }
 
-fn of_exprs(exprs: &[Expr], input: &LogicalPlan) -> Vec<i32> {
-    let modifiers = of_plan(input);
-    exprs.iter().map(|expr| of_expr(expr, input.schema(), &modifiers)).collect()
-}
+struct Modifiers;
 
-fn of_expr(expr: &Expr, schema: &DFSchema, modifiers: &[i32]) -> i32 {
-    let of = |expr: &Expr| of_expr(expr, schema, modifiers);
-    match expr {
-        Expr::Alias(alias) => of(&alias.expr),
-        Expr::Column(column) => {
-            let index = schema.index_of_column(column).ok();
-            index.and_then(|at| modifiers.get(at).copied()).unwrap_or(NO_TYPMOD)
+impl Knowledge for Modifiers {
+    type Fact = i32;
+
+    fn of_itself(&self, plan: &LogicalPlan) -> Option<Vec<i32>> {
+        let fields = plan.schema().fields().iter();
+        matches!(plan, LogicalPlan::TableScan(_))
+            .then(|| fields.map(|field| column_type(field).typmod).collect())
+    }
+
+    fn of_expr(&self, expr: &Expr, schema: &DFSchema, known: &[i32]) -> i32 {
+        let of = |expr: &Expr| self.of_expr(expr, schema, known);
+        match expr {
+            Expr::Alias(alias) => of(&alias.expr),
+            Expr::Column(column) => {
+                let index = schema.index_of_column(column).ok();
+                index.and_then(|at| known.get(at).copied()).unwrap_or(NO_TYPMOD)
+            }
+            Expr::OuterReferenceColumn(field, _) => column_type(field).typmod,
+            Expr::Cast(cast) => said(&cast.field),
+            Expr::TryCast(cast) => said(&cast.field),
+            Expr::Case(case) => {
+                let then = case.when_then_expr.iter().map(|(_, then)| of(then));
+                self.together(then.chain(case.else_expr.iter().map(|otherwise| of(otherwise))).collect())
+            }
+            Expr::ScalarSubquery(subquery) => {
+                of_plan(&subquery.subquery).first().copied().unwrap_or(NO_TYPMOD)
+            }
+            Expr::ScalarFunction(function) if function.name() == "coalesce" => {
+                self.together(function.args.iter().map(of).collect())
+            }
+            _ => NO_TYPMOD,
         }
-        Expr::OuterReferenceColumn(field, _) => column_type(field).typmod,
-        Expr::Cast(cast) => said(&cast.field),
-        Expr::TryCast(cast) => said(&cast.field),
-        Expr::Case(case) => {
-            let then = case.when_then_expr.iter().map(|(_, then)| Some(of(then)));
-            alike(then.chain(case.else_expr.iter().map(|otherwise| Some(of(otherwise)))))
-        }
-        Expr::ScalarSubquery(subquery) => of_plan(&subquery.subquery).first().copied().unwrap_or(NO_TYPMOD),
-        Expr::ScalarFunction(function) if function.name() == "coalesce" => {
-            alike(function.args.iter().map(|argument| Some(of(argument))))
-        }
-        _ => NO_TYPMOD,
+    }
+
+    /// What all have; none if they differ.
+    fn together(&self, modifiers: Vec<i32>) -> i32 {
+        let first = modifiers.first().copied().unwrap_or(NO_TYPMOD);
+        if modifiers.iter().all(|other| *other == first) { first } else { NO_TYPMOD }
+    }
+
+    fn otherwise(&self, _: &Field) -> i32 {
+        NO_TYPMOD
     }
 }
 
@@ -82,11 +69,4 @@ fn said(field: &Field) -> i32 {
     }
     let said = field.metadata().get(PG_TYPMOD_KEY).and_then(|typmod| typmod.parse().ok());
     said.unwrap_or(NO_TYPMOD)
-}
-
-/// What all have; none if they differ.
-fn alike(modifiers: impl IntoIterator<Item = Option<i32>>) -> i32 {
-    let mut modifiers = modifiers.into_iter();
-    let first = modifiers.next().flatten().unwrap_or(NO_TYPMOD);
-    if modifiers.all(|other| other == Some(first)) { first } else { NO_TYPMOD }
 }

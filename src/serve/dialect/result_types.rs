@@ -4,13 +4,14 @@
 //! Comes in: a plan as it was written. Goes out: a type for each column, which follows from catalog columns, casts and
 //! functions through everything above them by PostgreSQL's rules. What is computed does not depend on it.
 
+use super::columns::{Knowledge, of_columns};
 use super::common_type::common_type;
 use super::{dimensions, modifiers};
 use crate::serve::postgres::catalog::types::{
     NO_TYPMOD, PG_TYPE_KEY, PG_TYPMOD_KEY, arrow_type, column_type, data_column_type, oid, types,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use datafusion::common::{DFSchema, JoinType, ScalarValue};
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, WindowFunction};
@@ -97,63 +98,29 @@ pub(in crate::serve) fn identifiers_with_names(
 }
 
 fn of_plan(plan: &LogicalPlan) -> Vec<i32> {
-    let found = match plan {
-        LogicalPlan::Projection(p) => of_exprs(&p.expr, &p.input),
-        LogicalPlan::Aggregate(a) => {
-            let mut types = of_exprs(&a.group_expr, &a.input);
-            types.extend(of_exprs(&a.aggr_expr, &a.input));
-            types
-        }
-        LogicalPlan::Window(w) => {
-            let mut types = of_plan(&w.input);
-            types.extend(of_exprs(&w.window_expr, &w.input));
-            types
-        }
-        LogicalPlan::Filter(_)
-        | LogicalPlan::Sort(_)
-        | LogicalPlan::Limit(_)
-        | LogicalPlan::SubqueryAlias(_)
-        | LogicalPlan::Repartition(_)
-        | LogicalPlan::Subquery(_)
-        | LogicalPlan::Distinct(datafusion::logical_expr::Distinct::All(_)) => {
-            plan.inputs().first().map(|input| of_plan(input)).unwrap_or_default()
-        }
-        LogicalPlan::Distinct(datafusion::logical_expr::Distinct::On(on)) => {
-            of_exprs(&on.select_expr, &on.input)
-        }
-        LogicalPlan::Join(join) => match join.join_type {
-            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => of_plan(&join.left),
-            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => of_plan(&join.right),
-            _ => of_plan(&join.left).into_iter().chain(of_plan(&join.right)).collect(),
-        },
-        LogicalPlan::Union(union) => {
-            let branches: Vec<Vec<i32>> = union.inputs.iter().map(|input| of_plan(input)).collect();
-            in_common(branches.iter(), plan.schema().fields().len())
-        }
-        LogicalPlan::Values(values) => {
-            let nothing = Scope { schema: &DFSchema::empty(), types: &[] };
-            let rows: Vec<Vec<i32>> =
-                values.values.iter().map(|row| row.iter().map(|expr| nothing.of(expr)).collect()).collect();
-            in_common(rows.iter(), plan.schema().fields().len())
-        }
-        LogicalPlan::RecursiveQuery(query) => of_plan(&query.static_term),
-        _ => vec![],
-    };
-    if found.len() == plan.schema().fields().len() {
-        return found;
+    of_columns(&Types, plan)
+}
+
+struct Types;
+
+impl Knowledge for Types {
+    type Fact = i32;
+
+    fn of_itself(&self, _: &LogicalPlan) -> Option<Vec<i32>> {
+        None
     }
-    plan.schema().fields().iter().map(|field| column_type(field).oid).collect()
-}
 
-fn in_common<'a>(rows: impl Iterator<Item = &'a Vec<i32>> + Clone, columns: usize) -> Vec<i32> {
-    let of_column = |i: usize| common_type(rows.clone().filter_map(|row| row.get(i).copied()));
-    (0..columns).map(of_column).collect()
-}
+    fn of_expr(&self, expr: &Expr, schema: &DFSchema, types: &[i32]) -> i32 {
+        Scope { schema, types }.of(expr)
+    }
 
-fn of_exprs(exprs: &[Expr], input: &LogicalPlan) -> Vec<i32> {
-    let types = of_plan(input);
-    let scope = Scope { schema: input.schema(), types: &types };
-    exprs.iter().map(|expr| scope.of(expr)).collect()
+    fn together(&self, types: Vec<i32>) -> i32 {
+        common_type(types)
+    }
+
+    fn otherwise(&self, field: &Field) -> i32 {
+        column_type(field).oid
+    }
 }
 
 /// What an expression may name.
