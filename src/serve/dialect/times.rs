@@ -28,9 +28,9 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema, manner: &Manner<'_>) -> Res
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Plus | Operator::Minus), right }) => {
             let types = (type_of(&left), type_of(&right));
             let (left, right) = match types {
-                (Some(DataType::Date32), Some(DataType::Interval(_))) => (at_midnight(left), right),
+                (Some(DataType::Date32), Some(DataType::Interval(_))) => (at_midnight(*left), right),
                 (Some(DataType::Interval(_)), Some(DataType::Date32)) if op == Operator::Plus => {
-                    (left, at_midnight(right))
+                    (left, at_midnight(*right))
                 }
                 _ => (left, right),
             };
@@ -85,8 +85,8 @@ fn moment(manner: &Manner<'_>) -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some(manner.zone.into()))
 }
 
-fn at_midnight(date: Box<Expr>) -> Box<Expr> {
-    Box::new(cast(*date, DataType::Timestamp(TimeUnit::Microsecond, None)))
+fn at_midnight(date: Expr) -> Box<Expr> {
+    Box::new(cast(date, DataType::Timestamp(TimeUnit::Microsecond, None)))
 }
 
 /// A literal without a type, read as what it stands beside.

@@ -16,7 +16,7 @@ pub fn rewrite(expr: &mut Expr, order: Order) {
             if let Some(read) = text_of(value).and_then(|text| read(text, data_type, order)) {
                 match read {
                     Literal::Text(text) => **value = literal(&text),
-                    Literal::Clock(clock) => **value = clock,
+                    Literal::Clock(clock) => **value = *clock,
                 }
             }
         }
@@ -24,7 +24,7 @@ pub fn rewrite(expr: &mut Expr, order: Order) {
             let Value::SingleQuotedString(text) = &typed.value.value else { return };
             match read(text, &typed.data_type, order) {
                 Some(Literal::Text(text)) => typed.value.value = Value::SingleQuotedString(text),
-                Some(Literal::Clock(clock)) => *expr = cast(clock, typed.data_type.clone()),
+                Some(Literal::Clock(clock)) => *expr = cast(*clock, typed.data_type.clone()),
                 None => {}
             }
         }
@@ -51,7 +51,7 @@ enum Literal {
     /// The same in a form that the engine reads.
     Text(String),
     /// What the clock says when the statement runs.
-    Clock(Expr),
+    Clock(Box<Expr>),
 }
 
 fn read(text: &str, data_type: &DataType, order: Order) -> Option<Literal> {
@@ -67,10 +67,10 @@ fn read(text: &str, data_type: &DataType, order: Order) -> Option<Literal> {
     };
     let today = || call("current_date", vec![]);
     match text.trim().to_lowercase().as_str() {
-        "now" => return Some(Literal::Clock(call("now", vec![]))),
-        "today" => return Some(Literal::Clock(today())),
-        "tomorrow" => return filled("SELECT x + 1", today()).map(Literal::Clock),
-        "yesterday" => return filled("SELECT x - 1", today()).map(Literal::Clock),
+        "now" => return Some(Literal::Clock(Box::new(call("now", vec![])))),
+        "today" => return Some(Literal::Clock(Box::new(today()))),
+        "tomorrow" => return filled("SELECT x + 1", today()).map(Box::new).map(Literal::Clock),
+        "yesterday" => return filled("SELECT x - 1", today()).map(Box::new).map(Literal::Clock),
         "epoch" => {
             let zone = if kind == Kind::Moment { "+00" } else { "" };
             let clock = if kind == Kind::Date { "" } else { " 00:00:00" };
