@@ -24,16 +24,21 @@ pub(super) fn counted(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// True for a join that was written as `INTERSECT ALL` or `EXCEPT ALL`: those between tables never find NULL equal to NULL.
-/// Where the left side has no copies, there is nothing to count.
+/// Where the left side has no copies, there is nothing to count; in a view that the query reads they are counted already.
 fn is_set_operation(join: &Join) -> bool {
+    let is_counted = join.on.last().is_some_and(|(left, _)| *left == copy());
     matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti)
         && join.null_equality == NullEquality::NullEqualsNull
+        && !is_counted
         && !matches!(*join.left, LogicalPlan::Distinct(Distinct::All(_)))
+}
+
+fn copy() -> Expr {
+    Expr::Column(Column::from_name(COPY))
 }
 
 fn numbered(join: Join) -> Result<LogicalPlan> {
     let columns = columns(&join.left);
-    let copy = || Expr::Column(Column::from_name(COPY));
     let on = join.on.into_iter().chain([(copy(), copy())]).collect();
     let joined = Join::try_new(
         Arc::new(with_number(&join.left)?),
