@@ -11,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
         vec![trial("definitions::dbt_builds_tests_and_builds_again", dbt_builds_tests_and_builds_again)];
     let mut trials = vec![
         trial("definitions::outlast_the_server", outlast_the_server),
+        trial("definitions::copies_count_in_views", copies_count_in_views),
         trial("definitions::of_a_transaction_are_its_own", of_a_transaction_are_its_own),
         trial("definitions::take_the_place_of_others", take_the_place_of_others),
         trial("definitions::need_a_user_who_may", need_a_user_who_may),
@@ -30,6 +31,17 @@ fn shop() -> (Warehouse, Server) {
     let server = warehouse.serve();
     crate::smoke::wait_for_shop(&server);
     (warehouse, server)
+}
+
+fn copies_count_in_views() {
+    let (_warehouse, server) = shop();
+    let session = server.connect();
+    session.text(
+        "CREATE VIEW reports.rest AS SELECT x FROM (VALUES (1), (1), (1), (2)) AS t(x) EXCEPT ALL SELECT 1",
+    );
+    session.text("CREATE TABLE reports.counts AS SELECT x, count(*) AS n FROM reports.rest GROUP BY x");
+    assert_eq!(session.text("SELECT * FROM reports.counts ORDER BY 1"), "1|2\n2|1");
+    assert_eq!(session.text("SELECT * FROM reports.rest EXCEPT ALL SELECT 2"), "1\n1");
 }
 
 fn outlast_the_server() {

@@ -68,3 +68,23 @@ fn with_number(side: &LogicalPlan) -> Result<LogicalPlan> {
 fn columns(plan: &LogicalPlan) -> Vec<Expr> {
     plan.schema().columns().into_iter().map(Expr::Column).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+    use crate::engine::{Engine, plan_sql};
+    use datafusion::catalog::MemoryCatalogProvider;
+    use std::sync::Arc;
+
+    /// A view's plan comes again as a part of what reads it.
+    #[tokio::test]
+    async fn copies_are_counted_once() {
+        let session = Engine::new(1 << 20, 1).unwrap().session(Arc::new(MemoryCatalogProvider::new()));
+        for operator in ["INTERSECT ALL", "EXCEPT ALL"] {
+            let sql = format!("SELECT 1 AS x {operator} SELECT 2");
+            let plan = plan_sql(&session.state(), &sql).await.unwrap();
+            assert!(plan.display_indent().to_string().contains("__copy"), "{plan}");
+            assert_eq!(counted(plan.clone()).unwrap(), plan);
+        }
+    }
+}
