@@ -10,6 +10,7 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, IntervalMonthDayNano,
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::error::Result;
+use datafusion::functions::utils::make_scalar_function;
 use datafusion::logical_expr::expr::Between;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
@@ -18,7 +19,6 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
-use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
 
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
@@ -109,16 +109,14 @@ impl ScalarUDFImpl for Span {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_constant = matches!(args.args[0], ColumnarValue::Scalar(_));
-        let intervals = args.args[0].to_array(if is_constant { 1 } else { args.number_rows })?;
-        let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();
-        let spans = intervals.unary::<_, Decimal128Type>(nanoseconds);
-        let spans: ArrayRef = Arc::new(spans.with_precision_and_scale(DECIMAL128_MAX_PRECISION, 0)?);
-        match is_constant {
-            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&spans, 0)?)),
-            false => Ok(ColumnarValue::Array(spans)),
-        }
+        make_scalar_function(spans, vec![])(&args.args)
     }
+}
+
+fn spans(intervals: &[ArrayRef]) -> Result<ArrayRef> {
+    let intervals = intervals[0].as_primitive::<IntervalMonthDayNanoType>();
+    let spans = intervals.unary::<_, Decimal128Type>(nanoseconds);
+    Ok(Arc::new(spans.with_precision_and_scale(DECIMAL128_MAX_PRECISION, 0)?))
 }
 
 fn nanoseconds(of: IntervalMonthDayNano) -> i128 {

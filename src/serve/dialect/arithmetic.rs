@@ -10,10 +10,10 @@ use arrow::compute::kernels::numeric::{add, div, mul, sub};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, i256};
 use arrow::error::ArrowError;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::functions::utils::make_scalar_function;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
 
 /// Digits behind the point that a quotient of numerics has at least.
@@ -104,22 +104,17 @@ impl ScalarUDFImpl for Arithmetic {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
-        let rows = if is_constant { 1 } else { args.number_rows };
-        let sides = ColumnarValue::values_to_arrays(&args.args)?;
-        let [left, right] = sides.as_slice() else {
-            return Err(DataFusionError::Internal("an operator has two sides".to_string()));
+        let computed = |sides: &[ArrayRef]| {
+            let [left, right] = sides else {
+                return Err(DataFusionError::Internal("an operator has two sides".to_string()));
+            };
+            match args.return_field.data_type() {
+                DataType::Decimal128(_, scale) => quotients(left, right, *scale),
+                DataType::Float64 if self.operation == Operation::Divide => float_quotients(left, right),
+                other => self.kernel(left, right).map_err(|error| out_of_range(error, other)),
+            }
         };
-        debug_assert!(left.len() == rows && right.len() == rows, "sides of one length");
-        let result = match args.return_field.data_type() {
-            DataType::Decimal128(_, scale) => quotients(left, right, *scale),
-            DataType::Float64 if self.operation == Operation::Divide => float_quotients(left, right),
-            other => self.kernel(left, right).map_err(|error| out_of_range(error, other)),
-        }?;
-        match is_constant {
-            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)),
-            false => Ok(ColumnarValue::Array(result)),
-        }
+        make_scalar_function(computed, vec![])(&args.args)
     }
 }
 

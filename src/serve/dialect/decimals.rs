@@ -10,6 +10,7 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, FieldRef};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::functions::utils::make_scalar_function;
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable as _, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
@@ -149,8 +150,12 @@ impl ScalarUDFImpl for OfFloat {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_constant = matches!(args.args[0], ColumnarValue::Scalar(_));
-        let values = args.args[0].to_array(if is_constant { 1 } else { args.number_rows })?;
+        make_scalar_function(|values| self.numbers(&values[0]), vec![])(&args.args)
+    }
+}
+
+impl OfFloat {
+    fn numbers(&self, values: &ArrayRef) -> Result<ArrayRef> {
         let numbers: Decimal128Array = match values.data_type() {
             DataType::Float64 => {
                 let values = values.as_primitive::<Float64Type>().iter();
@@ -158,18 +163,14 @@ impl ScalarUDFImpl for OfFloat {
                 numbers.collect::<Result<_>>()?
             }
             _ => {
-                let values = arrow::compute::cast(&values, &DataType::Float32)?;
+                let values = arrow::compute::cast(values, &DataType::Float32)?;
                 let values = values.as_primitive::<Float32Type>().iter();
                 let number = |value: f32| self.rounded_real(value);
                 let numbers = values.map(|value| value.map(number).transpose());
                 numbers.collect::<Result<_>>()?
             }
         };
-        let numbers: ArrayRef = Arc::new(numbers.with_precision_and_scale(self.precision, self.scale)?);
-        match is_constant {
-            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&numbers, 0)?)),
-            false => Ok(ColumnarValue::Array(numbers)),
-        }
+        Ok(Arc::new(numbers.with_precision_and_scale(self.precision, self.scale)?))
     }
 }
 

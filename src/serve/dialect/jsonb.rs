@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::functions::utils::make_scalar_function;
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable as _, Operator, ReturnFieldArgs, ScalarFunctionArgs,
@@ -162,8 +163,12 @@ impl ScalarUDFImpl for ReadJson {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_constant = matches!(args.args[0], ColumnarValue::Scalar(_));
-        let texts = args.args[0].to_array(if is_constant { 1 } else { args.number_rows })?;
+        make_scalar_function(|texts| self.read(&texts[0]), vec![])(&args.args)
+    }
+}
+
+impl ReadJson {
+    fn read(&self, texts: &ArrayRef) -> Result<ArrayRef> {
         let mut made = StringBuilder::new();
         for text in texts.as_string::<i32>() {
             match text {
@@ -175,11 +180,7 @@ impl ScalarUDFImpl for ReadJson {
                 None => made.append_null(),
             }
         }
-        let made: ArrayRef = Arc::new(made.finish());
-        match is_constant {
-            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?)),
-            false => Ok(ColumnarValue::Array(made)),
-        }
+        Ok(Arc::new(made.finish()))
     }
 }
 

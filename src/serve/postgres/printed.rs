@@ -2,13 +2,14 @@
 
 use super::encode::{Forms, Style, texts};
 use super::types;
+use arrow::array::ArrayRef;
 use arrow::array::timezone::Tz;
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::functions::utils::make_scalar_function;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
 
 /// The text of a value, in a session's form.
@@ -48,18 +49,16 @@ impl ScalarUDFImpl for Printed {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let (Some(value), Some(field)) = (args.args.first(), args.arg_fields.first()) else {
+        let Some(field) = args.arg_fields.first() else {
             return Err(DataFusionError::Internal("printed takes one value".to_string()));
         };
-        let is_constant = matches!(value, ColumnarValue::Scalar(_));
-        let array = value.to_array(if is_constant { 1 } else { args.number_rows })?;
         let zone = args.config_options.execution.time_zone.as_deref().unwrap_or("UTC");
         let style = Style::in_zone(zone.parse::<Tz>()?, self.forms);
         let (oid, _) = types::type_of(field);
-        let texts = texts(&array, oid, style).map_err(|error| DataFusionError::External(Box::new(error)))?;
-        match is_constant {
-            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&texts, 0)?)),
-            false => Ok(ColumnarValue::Array(Arc::new(texts))),
-        }
+        let printed = |values: &[ArrayRef]| -> Result<ArrayRef> {
+            let texts = texts(&values[0], oid, style);
+            Ok(Arc::new(texts.map_err(|error| DataFusionError::External(Box::new(error)))?))
+        };
+        make_scalar_function(printed, vec![])(&args.args)
     }
 }
