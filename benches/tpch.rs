@@ -3,12 +3,16 @@
 //!
 //! Each table is a change feed (`FLOW AUTO CDC`) from parquet files. All are on a schedule that never comes: each is asked
 //! to refresh while all else is at rest, so that the time and the CPU time are those of one refresh, as DuckDB's are those
-//! of one query. After each change every view is compared with its query. `BENCH_SCALE` is the scale factor,
-//! `BENCH_QUERIES` (comma between: `tpch.q01,ssb.q41`) measures a few only.
+//! of one query. After each change every view is compared with its query. Beside the rows that a refresh reads stand those
+//! that have changed and those that join with them by key: one that reads more than [`READ_MAX`] times as many counts as
+//! full, whatever it is called. `BENCH_SCALE` is the scale factor, `BENCH_QUERIES` (comma between: `tpch.q01,ssb.q41`)
+//! measures a few only.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that panics has failed")]
 
 #[path = "../src/refresh/benchmark_tests/columns.rs"]
 mod columns;
+#[path = "support/partners.rs"]
+mod partners;
 #[path = "../src/refresh/benchmark_tests/ssb.rs"]
 mod ssb;
 #[path = "../src/refresh/benchmark_tests/stream.rs"]
@@ -35,12 +39,16 @@ const ARRIVED: Duration = Duration::from_secs(3600);
 /// Which rows change and what they become.
 const SEED: u64 = 1;
 
+/// Rows that an incremental refresh may read for each that has changed or joins with one.
+const READ_MAX: f64 = 20.0;
+
 /// A benchmark's name, which is the schema of its tables; its queries; its tables of dimensions.
 struct Benchmark {
     schema: &'static str,
     queries: Vec<(&'static str, String)>,
     facts: &'static [&'static str],
     dimensions: &'static [&'static str],
+    keys: &'static [partners::ForeignKey],
 }
 
 /// A change that is measured.
@@ -76,12 +84,14 @@ fn main() {
             queries: queries("tpch", tpch::QUERIES),
             facts: &["lineitem"],
             dimensions: &["customer", "part", "supplier"],
+            keys: partners::TPCH,
         },
         Benchmark {
             schema: "ssb",
             queries: queries("ssb", ssb::QUERIES),
             facts: &["lineorder"],
             dimensions: &["customer", "part", "supplier"],
+            keys: partners::SSB,
         },
     ];
     for benchmark in benchmarks.iter().filter(|benchmark| !benchmark.queries.is_empty()) {
@@ -120,23 +130,56 @@ fn measure(benchmark: &Benchmark, mut stream: Stream) {
         files.rows.values().sum::<usize>(),
         files.rows.len()
     );
-    println!("ms, CPU ms in brackets\n");
+    operators(&session, benchmark);
+    println!("\nms, CPU ms in brackets; changed rows count as they were and as they are\n");
     println!(
-        "| view | change | mode | read | written | refresh | our query | DuckDB, own tables | / refresh | DuckDB, parquet | \
-         / refresh | how |"
+        "| view | change | mode | changed | partners | read | for each | written | refresh | our query | \
+         DuckDB, own tables | / refresh | DuckDB, parquet | / refresh | how |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     // What refreshes look up is indexed by the first of them.
     for (label, round) in [("(first)", Round::Facts(0.001))].into_iter().chain(ROUNDS) {
-        for change in changes(benchmark, &mut stream, round) {
+        let changes = changes(benchmark, &mut stream, round);
+        for change in &changes {
             let table = stream.tables.iter().find(|table| table.name == change.table).unwrap();
-            files.write(table, &parts(table, &change));
+            files.write(table, &parts(table, change));
         }
         arrive(&server, &session, &files);
         support::wait_until_idle(&server);
+        let mut incremental = 0;
         for (name, query) in &benchmark.queries {
-            report(&server, &session, benchmark, name, query, label, duckdb.get(*name));
+            let moved = partners::of_changes(&stream.tables, benchmark.keys, &changes, query);
+            let peer = duckdb.get(*name);
+            incremental +=
+                usize::from(report(&server, &session, benchmark, (name, query), label, moved, peer));
         }
+        println!("{label}: {incremental} of {} incremental\n", benchmark.queries.len());
+    }
+}
+
+/// Shows which operators each view is made of, and which of them have no rule.
+fn operators(session: &Pg, benchmark: &Benchmark) {
+    println!("\n| view | operators | without a rule |\n|---|---|---|");
+    for (name, query) in &benchmark.queries {
+        let view = format!("{}_{name}", benchmark.schema);
+        let explained =
+            session.text(&format!("EXPLAIN CREATE OR REPLACE MATERIALIZED VIEW gold.{view} AS {query}"));
+        let (mut all, mut recomputed) = (BTreeMap::<String, usize>::new(), Vec::new());
+        for line in explained.lines() {
+            let line = line.trim_start().trim_start_matches("->").trim_start();
+            let Some((shown, mode)) = line.rsplit_once("  (") else { continue };
+            let kinds =
+                ["Scan", "Filter", "Join", "Aggregate", "Distinct", "Window", "Union", "Sort", "Limit"];
+            let Some(kind) = shown.split([' ', ':']).find(|word| kinds.contains(word)) else { continue };
+            let kind = shown.split(kind).next().unwrap_or_default().to_string() + kind;
+            if mode.contains("recomputed") {
+                recomputed.push(kind.clone());
+            }
+            *all.entry(kind).or_default() += 1;
+        }
+        let all: Vec<String> = all.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let recomputed = if recomputed.is_empty() { "none".to_string() } else { recomputed.join(", ") };
+        println!("| {}.{name} | {} | {recomputed} |", benchmark.schema, all.join(", "));
     }
 }
 
@@ -180,16 +223,17 @@ impl std::fmt::Display for Took {
     }
 }
 
-/// Refreshes a view alone and shows it in a line of the table; panics when it is not its query's answer.
+/// Refreshes a view alone and shows it in a line of the table: true when it was incremental; panics when it is not its
+/// query's answer. `moved` are the rows that have changed, and their partners.
 fn report(
     server: &Server,
     session: &Pg,
     benchmark: &Benchmark,
-    name: &str,
-    query: &str,
+    (name, query): (&str, &str),
     change: &str,
+    moved: (usize, usize),
     duckdb: Option<&Peer>,
-) {
+) -> bool {
     let view = format!("{}_{name}", benchmark.schema);
     let idle = usage::threads_asleep(server.pid());
     session.text(&format!("REFRESH TABLE gold.{view}"));
@@ -211,13 +255,16 @@ fn report(
         Some(took) => format!("{took} | {:.1}x ({:.1}x)", took.ms / refresh.ms, took.cpu_ms / refresh.cpu_ms),
         None => "- | -".to_string(),
     };
+    let (changed, partners) = moved;
+    let for_each = read.parse::<f64>().unwrap() / (changed + partners).max(1) as f64;
     println!(
-        "| {}.{name} | {change} | {mode} | {read} | {written} | {refresh} | {} | {} | {} | {how} |",
+        "| {}.{name} | {change} | {mode} | {changed} | {partners} | {read} | {for_each:.1} | {written} | {refresh} | {} | {} | {} | {how} |",
         benchmark.schema,
         support::ms(spent),
         beside(|peer| peer.tables),
         beside(|peer| peer.files),
     );
+    mode != "recompute" && for_each <= READ_MAX
 }
 
 /// Waits until all that was written is in bronze, and refreshes the tables from it.

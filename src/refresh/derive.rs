@@ -6,6 +6,7 @@
 //! inner join                       ΔA ⋈ B_new  ∪  A_old ⋈ ΔB
 //! outer, semi, anti, mark join     the change of the kept side alone, or else the affected keys
 //! GROUP BY, DISTINCT, window       the affected keys: groups (partitions) of changed rows, computed new and old
+//! ORDER BY ... LIMIT               the first rows and some more, kept in a hidden table
 //! GROUPING SETS, NOT IN            rewritten as plain aggregates, as a join that knows of no NULLs
 //! ```
 //!
@@ -17,6 +18,7 @@
 //! Pure: nothing is read. What has no rule is refused with the reason, and the caller recomputes.
 
 mod average;
+mod best;
 mod clock;
 mod explain;
 mod first;
@@ -29,6 +31,7 @@ mod not_in;
 mod split;
 mod top;
 
+pub(super) use best::{Best, candidates};
 pub(super) use clock::{asks_for_time, clock_input, clock_version};
 pub(super) use explain::{Ending, explain};
 pub(super) use first::{First, first};
@@ -36,7 +39,7 @@ pub(super) use join::rejoin;
 pub(super) use keyed::{KEYS, Keyed, keyed};
 pub(super) use merge::{Merge, merge};
 pub(super) use narrow::{is_narrowed_by_other, looked_up_rows_of, narrow, rows_of};
-pub(super) use split::{Split, split};
+pub(super) use split::{Split, State, split};
 
 use crate::engine::PushDown;
 use crate::lake::TableName;

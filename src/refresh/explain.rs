@@ -2,11 +2,11 @@
 //! had changed, over tables of which only the columns matter.
 
 use super::Error;
-use super::derive::{self, Ending, Sources, ruled};
+use super::derive::{self, Best, Ending, Sources, State, ruled};
 use super::incremental::{self, all_changed, chain_of, not_by_definition};
 use super::model::Outline;
 use super::partitions::within_key;
-use super::ways::{Way, derive_for, drops_rows};
+use super::ways::{Way, derive_for, derive_for_state, drops_rows};
 use crate::catalog::cut::Cut;
 use crate::engine::Engine;
 use crate::sql::{Expectation, MaterializedViewDefinition, RefreshPolicy, ViolationAction};
@@ -53,8 +53,17 @@ pub(super) async fn of_outline(
     let mut lines = Vec::new();
     let mut why_not = not_by_definition(outline);
     for (number, state) in chain.states.iter().enumerate() {
-        let part = Part::of(&state.schema, false, &state.plan, &came, &went)?;
-        lines.push(format!("Hidden table {}", number + 1));
+        let part = match &state.best {
+            None => Part::of(&state.schema, false, &state.plan, &came, &went)?,
+            Some(_) => Part::of_first_rows(state, &went)?,
+        };
+        lines.push(match &state.best {
+            None => format!("Hidden table {}", number + 1),
+            Some(Best { least, most, .. }) => format!(
+                "Hidden table {}: the first {most} rows of their order; all are looked at again when fewer than {least} are left",
+                number + 1
+            ),
+        });
         lines.extend(part.lines.into_iter().map(|line| format!("  {line}")));
         why_not = why_not.or(part.way.err());
     }
@@ -110,12 +119,17 @@ impl Part {
             (_, Ok(Way::OfKeys(_))) => Ending::Keyed,
             _ => Ending::Derived,
         };
-        let lines = match ruled(derive::explain(plan, went, ending))? {
-            Ok(lines) => lines,
-            Err(why) => vec![why],
-        };
-        Ok(Self { lines, ending, way })
+        Ok(Self { lines: said(plan, went, ending)?, ending, way })
     }
+
+    fn of_first_rows(state: &State, went: &Sources) -> Result<Self, Error> {
+        let way = ruled(derive_for_state(state, went))?;
+        Ok(Self { lines: said(state.rows()?, went, Ending::Derived)?, ending: Ending::Derived, way })
+    }
+}
+
+fn said(plan: &LogicalPlan, sources: &Sources, ending: Ending) -> Result<Vec<String>, Error> {
+    Ok(ruled(derive::explain(plan, sources, ending))?.unwrap_or_else(|why| vec![why]))
 }
 
 fn outline<'a>(

@@ -11,14 +11,15 @@ use super::Error;
 use super::apply::{Applied, Target, apply};
 use super::continued::{continued, of_feed};
 use super::cost::Task;
-use super::derive::{self, Source, Sources, Split, ruled};
+use super::derive::{self, Best, Source, Sources, Split, ruled};
 use super::evaluate::Evaluator;
+use super::first_rows::of_best;
 use super::ground::{Ground, SMALL_ROWS, gather};
 use super::judge::Bench;
 use super::model::{Model, Outline, RefreshRecord, files_in};
 use super::output::judge_all;
 use super::streaming::Refreshed;
-use super::ways::{Way, derive_for, drops_rows, of_change, of_first, of_keys, of_merge};
+use super::ways::{Way, derive_for, derive_for_state, drops_rows, of_change, of_first, of_keys, of_merge};
 use crate::catalog::cut::{Cut, RelationKind};
 use crate::engine::{Engine, logical_plan};
 use crate::lake::{self, Lake, Table, TableDefinition, TableKind, TableName};
@@ -86,8 +87,9 @@ pub(super) async fn refresh(
     for number in 0..chain.states.len() {
         let hidden = hidden(model, &chain, number, base.lake).await?;
         let consumed = hidden.consumed();
-        let plan = ground.stand_in(&chain.states[number].plan)?;
-        let (applied, how) = bring_hidden(&hidden, &plan, &consumed, &ground, &evaluator).await?;
+        let (plan, best) = (&chain.states[number].plan, chain.states[number].best.as_ref());
+        let query = Query { plan: ground.stand_in(plan)?, best };
+        let (applied, how) = bring_hidden(&hidden, &query, &consumed, &ground, &evaluator).await?;
         failpoint::pass(Point::HiddenCommitted, || model.name.to_string());
         is_recomputed |= how.is_err();
         let how = how.unwrap_or_else(|why| format!("recomputed: {why}"));
@@ -95,7 +97,7 @@ pub(super) async fn refresh(
         rows_compared += applied.rows_compared;
         ground.states.insert(hidden.name.clone(), (Arc::clone(&hidden.table), applied.snapshot));
     }
-    let plan = ground.stand_in(&chain.query)?;
+    let query = Query { plan: ground.stand_in(&chain.query)?, best: None };
     let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
     let mut inputs = model.versions_in(cut);
     inputs.insert(derive::clock_input(), derive::clock_version(cut.wave_time));
@@ -105,7 +107,7 @@ pub(super) async fn refresh(
     } else if base.consumed.is_empty() {
         Err("what stands is in no epoch yet".to_string())
     } else {
-        change_of(model, &plan, base.consumed, &ground, &evaluator, &mut rules).await?
+        change_of(model, &query, base.consumed, &ground, &evaluator, &mut rules).await?
     };
     failpoint::pass(Point::ViewComputed, || model.name.to_string());
     let applied = match change {
@@ -125,7 +127,7 @@ pub(super) async fn refresh(
         Err(why) if chain.states.is_empty() => return Ok(Attempt::Refused(why)),
         Err(why) => {
             let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
-            let rows = judge_all(model, &mut rules, &evaluator.run(&plan).await?)?;
+            let rows = judge_all(model, &mut rules, &evaluator.run(&query.plan).await?)?;
             let bench = Bench { engine, cut, rules: &rules };
             let applied = apply(model, Target::All(rows), &inputs, model.is_outdated(), Some(&bench)).await?;
             let gone = || lake::Error::Stopped { table: model.name.clone() };
@@ -197,7 +199,7 @@ pub(super) async fn why_not(
         Err(why) => return Ok(Some(why)),
     };
     let sources = all_changed(cut, &chain, true);
-    let states = chain.states.iter().map(|state| derive_for(&state.schema, false, &state.plan, &sources));
+    let states = chain.states.iter().map(|state| derive_for_state(state, &sources));
     let query = || derive_for(outline.schema, drops_rows(outline.expectations), &chain.query, &sources);
     Ok(ruled(states.collect::<Result<Vec<_>, _>>().and_then(|_| query()))?.err())
 }
@@ -290,10 +292,17 @@ async fn hidden(
     Ok(model.hidden(table, derive::tables_of(&chain.states[number].plan)?))
 }
 
-/// Brings a hidden aggregate to where the ground stands: how, or why it was recomputed.
+/// What a table holds the rows of.
+struct Query<'a> {
+    plan: Opaque<LogicalPlan>,
+    /// It is for the first rows of an order, of which more are kept than are needed.
+    best: Option<&'a Best>,
+}
+
+/// Brings a hidden table to where the ground stands: how, or why it was recomputed.
 async fn bring_hidden(
     hidden: &Model,
-    plan: &Opaque<LogicalPlan>,
+    query: &Query<'_>,
     consumed: &BTreeMap<TableName, i64>,
     ground: &Ground<'_>,
     evaluator: &Evaluator<'_>,
@@ -302,12 +311,12 @@ async fn bring_hidden(
     let mut inputs: BTreeMap<TableName, i64> =
         hidden.inputs.iter().filter_map(|name| Some((name.clone(), ground.version(name)?))).collect();
     let has_moved = inputs.iter().any(|(name, version)| consumed.get(name) != Some(version));
-    if derive::asks_for_time(plan)? {
+    if derive::asks_for_time(&query.plan)? {
         inputs.insert(derive::clock_input(), derive::clock_version(ground.cut.wave_time));
     }
     let change = match hidden.is_outdated() {
         true => Err("first computation by this definition".to_string()),
-        false => change_of(hidden, plan, consumed, ground, evaluator, &mut rules).await?,
+        false => change_of(hidden, query, consumed, ground, evaluator, &mut rules).await?,
     };
     let why = match change {
         Ok((target, how)) => match apply(hidden, target, &inputs, has_moved, None).await? {
@@ -316,7 +325,7 @@ async fn bring_hidden(
         },
         Err(why) => why,
     };
-    let rows = judge_all(hidden, &mut rules, &evaluator.run(plan).await?)?;
+    let rows = judge_all(hidden, &mut rules, &evaluator.run(&query.plan).await?)?;
     let applied = apply(hidden, Target::All(rows), &inputs, true, None).await?;
     let applied = applied.ok_or_else(|| lake::Error::Stopped { table: hidden.name.clone() })?;
     Ok((applied, Err(why)))
@@ -352,12 +361,13 @@ async fn anew(
 /// What changes in a table that holds a plan's rows; or why that is not computed.
 async fn change_of(
     model: &Model,
-    plan: &Opaque<LogicalPlan>,
+    query: &Query<'_>,
     consumed: &BTreeMap<TableName, i64>,
     ground: &Ground<'_>,
     evaluator: &Evaluator<'_>,
     rules: &mut Rules,
 ) -> Result<Result<(Target, String), String>, Error> {
+    let plan = &query.plan;
     if let Some(found) = anew(model, plan, consumed, ground, evaluator, rules).await? {
         return Ok(Ok(found));
     }
@@ -365,6 +375,11 @@ async fn change_of(
         Ok(gathered) => gathered,
         Err(why) => return Ok(Err(why)),
     };
+    let said = |(target, how)| (target, format!("{} changed input rows, {how}", gathered.changed_rows));
+    if let Some(best) = query.best {
+        let (lake, sources) = (ground.base.lake, &gathered.sources);
+        return Ok(of_best(model, best, plan, sources, lake, evaluator, rules).await?.map(said));
+    }
     let derived =
         match ruled(derive_for(&model.schema, drops_rows(&model.expectations), plan, &gathered.sources))? {
             Ok(derived) => derived,
@@ -380,5 +395,5 @@ async fn change_of(
         },
         Way::Change(change) => Ok(of_change(model, evaluator, &change, rules).await?),
     };
-    Ok(found.map(|(target, how)| (target, format!("{} changed input rows, {how}", gathered.changed_rows))))
+    Ok(found.map(said))
 }

@@ -45,6 +45,7 @@ mod epochs;
 mod erased;
 mod evaluate;
 mod explain;
+mod first_rows;
 mod ground;
 mod incremental;
 mod intake;

@@ -11,7 +11,7 @@
 use super::Error;
 use super::apply::Target;
 use super::compare::{KeySet, consolidate};
-use super::derive::{self, First, KEYS, Keyed, Merge, Sources, WEIGHT, ruled};
+use super::derive::{self, First, KEYS, Keyed, Merge, Sources, State, WEIGHT, ruled};
 use super::evaluate::{Evaluator, in_memory};
 use super::model::Model;
 use super::output::{judge_all, nullable, shape};
@@ -75,6 +75,15 @@ pub(super) fn derive_for(
         }
     }
     Ok(derive::change(plan, sources)?.map_or(Way::Nothing, |plan| Way::Change(Opaque::new(plan))))
+}
+
+/// How the change of a hidden table is found.
+pub(super) fn derive_for_state(state: &State, sources: &Sources) -> derive::Derived<Way> {
+    match &state.best {
+        None => derive_for(&state.schema, false, &state.plan, sources),
+        Some(_) => Ok(derive::change(state.rows()?, sources)?
+            .map_or(Way::Nothing, |plan| Way::Change(Opaque::new(plan)))),
+    }
 }
 
 /// True when a cast from one to the other, which fails where a value does not fit, tells all values apart.
@@ -239,6 +248,19 @@ pub(super) async fn of_change(
     change: &Opaque<LogicalPlan>,
     rules: &mut Rules,
 ) -> Result<(Target, String), Error> {
+    let (inserted, deleted) = weighed(model, evaluator, change, rules).await?;
+    let count = |rows: &[RecordBatch]| rows.iter().map(RecordBatch::num_rows).sum::<usize>();
+    let how = format!("{} rows more, {} fewer", count(&inserted), count(&deleted));
+    Ok((Target::Change { inserted, deleted }, how))
+}
+
+/// What a derived change comes to, as rows to be stored: those that are more, and those that are fewer.
+pub(super) async fn weighed(
+    model: &Model,
+    evaluator: &Evaluator<'_>,
+    change: &Opaque<LogicalPlan>,
+    rules: &mut Rules,
+) -> Result<(Vec<RecordBatch>, Vec<RecordBatch>), Error> {
     let output = nullable(&model.schema);
     let mut weighted: Vec<(RecordBatch, Int64Array)> = Vec::new();
     for batch in evaluator.run(change).await? {
@@ -256,9 +278,8 @@ pub(super) async fn of_change(
         }
         Ok(vec![interleave_record_batch(&sources, places)?])
     };
-    let how = format!("{} rows more, {} fewer", more.len(), fewer.len());
     let inserted = judge_all(model, rules, &pick(&more)?)?;
     // Rows that the rules dropped were never stored.
     let deleted = judge_all(model, &mut rules.clone(), &pick(&fewer)?)?;
-    Ok((Target::Change { inserted, deleted }, how))
+    Ok((inserted, deleted))
 }

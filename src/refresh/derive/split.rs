@@ -8,11 +8,13 @@
 //! ```
 //!
 //! A state shows all that its own upkeep needs ([`super::merge`]), rows that go included, and above it the query meets
-//! one row a group instead of all the rows that make it. An aggregate over everything is a state of at most one row. What
-//! must see all of its input whenever a row changes (LIMIT, a window without partitions) has that input kept as a hidden
-//! table, so that it need not be computed as well. States come in order: later ones may read earlier ones.
+//! one row a group instead of all the rows that make it. An aggregate over everything is a state of at most one row. The
+//! first rows of an order are one of some more of them ([`super::best`]). What must see all of its input whenever a row
+//! changes (a window without partitions) has that input kept as a hidden table, so that it need not be computed as well.
+//! States come in order: later ones may read earlier ones.
 
 use super::average::average;
+use super::best::{Best, best, candidates, order_of, ordering};
 use super::clock::asks_itself;
 use super::merge::{Combine, call, combine, counts_rows, takes_none_back};
 use super::top::top;
@@ -40,6 +42,15 @@ pub(in crate::refresh) struct State {
     /// Groups `k0`, `k1`..., the count of their rows `n`, then for each aggregate its value `v0`... and, for sums, the
     /// count of its values `c0`...
     pub(in crate::refresh) plan: LogicalPlan,
+    /// The plan's rows are the first of an order, and not all of them are needed.
+    pub(in crate::refresh) best: Option<Best>,
+}
+
+impl State {
+    /// The plan that its rows are taken from.
+    pub(in crate::refresh) fn rows(&self) -> Result<&LogicalPlan, DataFusionError> {
+        if self.best.is_some() { candidates(&self.plan) } else { Ok(&self.plan) }
+    }
 }
 
 /// A query over hidden aggregates; scans of these have no rows yet.
@@ -60,9 +71,9 @@ impl Split {
             })
         };
         let state = |state: &State| {
-            let State { name, schema, plan } = state;
-            let (name, schema) = (name.clone(), Arc::clone(schema));
-            Ok(State { name, schema, plan: empty(plan)?.data })
+            let State { name, schema, plan, best } = state;
+            let (name, schema, best) = (name.clone(), Arc::clone(schema), best.clone());
+            Ok(State { name, schema, plan: empty(plan)?.data, best })
         };
         let states = self.states.iter().map(state).collect::<Result<_, DataFusionError>>()?;
         Ok(Self { states, query: empty(&self.query)?.data })
@@ -118,6 +129,18 @@ pub(in crate::refresh) fn split(
                 None => Ok(Transformed::no(node)),
             };
         }
+        if let LogicalPlan::Limit(limit) = &node
+            && let Some(sort) = order_of(&limit.input)
+        {
+            let made = |name: TableName| match best(limit, sort, name.clone())? {
+                None if !reads_only_hidden(&sort.input)? => kept(&sort.input, name),
+                best => Ok(best),
+            };
+            return match once(&mut states, &named, made)? {
+                Some(seen) => Ok(Transformed::yes(ordering(&node, &seen)?)),
+                None => Ok(Transformed::no(node)),
+            };
+        }
         let [input] = node.inputs()[..] else { return Ok(Transformed::no(node)) };
         if !sees_all(&node) || reads_only_hidden(input)? {
             return Ok(Transformed::no(node));
@@ -147,9 +170,7 @@ fn once(
 /// True for operators whose rows may all change when one row of their input does.
 fn sees_all(plan: &LogicalPlan) -> bool {
     match plan {
-        // Under a limit, the order picks the rows.
-        LogicalPlan::Limit(limit) => !matches!(limit.input.as_ref(), LogicalPlan::Sort(_)),
-        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Limit(_) => true,
         LogicalPlan::Window(window) => partition_keys(window).is_err(),
         _ => false,
     }
@@ -180,7 +201,7 @@ fn kept(plan: &LogicalPlan, name: TableName) -> Result<Option<(State, LogicalPla
 }
 
 /// A plan as a hidden table, and a plan over it that shows `seen` as columns of `schema`.
-fn hidden(
+pub(super) fn hidden(
     plan: LogicalPlan,
     name: TableName,
     seen: Vec<Expr>,
@@ -196,7 +217,7 @@ fn hidden(
         cast(value, field.data_type().clone()).alias_qualified(qualifier.cloned(), field.name().clone())
     });
     let seen = LogicalPlan::Projection(Projection::try_new(seen.collect(), Arc::new(scan))?);
-    Ok(Some((State { name, schema: stored, plan }, seen)))
+    Ok(Some((State { name, schema: stored, plan, best: None }, seen)))
 }
 
 /// True when the stored rows of the query are all the state that its last aggregate needs.

@@ -82,6 +82,19 @@ const QUERIES: &[(&str, &str)] = &[
         "first groups",
         "SELECT d.name, sum(f.v) AS s FROM s.f JOIN s.d ON f.k = d.k GROUP BY d.name ORDER BY s DESC, 1 LIMIT 2",
     ),
+    (
+        "first rows by what is not shown",
+        "SELECT t, k FROM s.f ORDER BY v * k NULLS FIRST, id DESC, v, k, t LIMIT 3 OFFSET 2",
+    ),
+    ("rows in order", "SELECT id, k FROM s.f ORDER BY v, id"),
+    (
+        "joined with the first rows",
+        "SELECT d.name, b.id FROM (SELECT id, k FROM s.f ORDER BY v DESC, id, k, t LIMIT 4) b JOIN s.d ON b.k = d.k",
+    ),
+    (
+        "first rows of joined ones",
+        "SELECT f.id, d.name FROM s.f JOIN s.d ON f.k = d.k ORDER BY d.name, f.v DESC, f.id, f.t, f.k LIMIT 6",
+    ),
     ("window over everything", "SELECT id, row_number() OVER (ORDER BY id, k, v, t) AS n FROM s.f"),
     ("distinct", "SELECT DISTINCT k, t FROM s.f"),
     ("distinct on", "SELECT DISTINCT ON (k) k, id, v FROM s.f ORDER BY k, v DESC, id, t"),
@@ -422,6 +435,35 @@ async fn only_groups_whose_extreme_went_are_computed_anew() {
         let Attempt::Done(done) = shop.refresh(&model, &base).await else { panic!("{step:?} is refused") };
         let reason = &done.record.reason;
         assert!(reason.contains(how) && reason.contains("computed anew") == is_anew, "{step:?}: {reason}");
+        let should = shop.house.whole(&model, &shop.house.cut()).await.unwrap();
+        assert!(bag(&model.schema, &stored(&model.table)) == bag(&model.schema, &should), "{step:?}");
+    }
+}
+
+/// The first rows of an order are looked for among those that are kept, some more than are asked for, as long as these last.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_first_rows_are_gone_over() {
+    const QUERY: &str = "SELECT id, v FROM s.f ORDER BY v DESC, id LIMIT 5";
+    let folder = folder();
+    let shop = Shop::open(folder.path());
+    shop.take(&Step::Facts((0..300).map(|id| (id, None, Some(id), None)).collect())).await;
+    let model = shop.model(0, QUERY).await;
+    // Eleven rows are kept, the ids from 289.
+    let changes = [
+        (Step::Facts(vec![(300, None, Some(300), None), (301, None, Some(1), None)]), 2, "2 that came"),
+        (Step::NoFacts(1000, 299), 1, "0 that came and 1 that went"),
+        (Step::NoFacts(1000, 3), 0, "0 that came and 1 that went"),
+        (Step::NoFacts(2, 0), 5, "fewer than 5 of the first rows are left"),
+    ];
+    for (step, changed, how) in changes {
+        let base = shop.house.cut();
+        shop.take(&step).await;
+        let Attempt::Done(done) = shop.refresh(&model, &base).await else { panic!("{step:?} is refused") };
+        let record = &done.record;
+        let is_anew = how.starts_with("fewer");
+        assert!(record.reason.contains(how) && (record.mode == "recompute") == is_anew, "{record:?}");
+        assert!(is_anew || record.rows_read < 60, "of 300 rows: {record:?}");
+        assert!(record.rows_inserted + record.rows_deleted <= 2 * changed, "{record:?}");
         let should = shop.house.whole(&model, &shop.house.cut()).await.unwrap();
         assert!(bag(&model.schema, &stored(&model.table)) == bag(&model.schema, &should), "{step:?}");
     }
