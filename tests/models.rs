@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         trial("models::incremental_is_not_weighed", incremental_is_not_weighed),
         trial("models::strict_without_a_rule_is_left_out", strict_without_a_rule_is_left_out),
         trial("models::verify_finds_what_is_not_the_query", verify_finds_what_is_not_the_query),
+        trial("models::texts_stay_as_they_are_written", texts_stay_as_they_are_written),
     ]
 }
 
@@ -353,4 +354,29 @@ fn verify_finds_what_is_not_the_query() {
     server.query("REFRESH TABLE gold.counts FULL");
     assert_eq!(verified(&server, "gold.counts"), "gold.counts|2|0|0|equal|");
     assert_eq!(server.query("SELECT * FROM gold.counts ORDER BY 1"), "a|1\nb|2");
+}
+
+/// A definition is kept as text: quotes side by side in a literal, or behind a backslash, are there when it is read again.
+fn texts_stay_as_they_are_written() {
+    const TEXTS: &str = r"'it''s' AS one, 'a''''b' AS two, 'C:\''x' AS behind, E'tab\t\'' AS escaped";
+    let warehouse = project(&[
+        ("sql/gold/view.sql", &format!("CREATE VIEW gold.view AS SELECT {TEXTS};\n")),
+        (
+            "sql/gold/kept.sql",
+            &format!(
+                "CREATE MATERIALIZED VIEW gold.kept (CONSTRAINT shy EXPECT (sensor <> 'C:\\''x''''')\n  \
+                 ON VIOLATION QUARANTINE ROW) AS SELECT sensor, {TEXTS} FROM bronze.readings;\n"
+            ),
+        ),
+    ]);
+    let server = warehouse.serve();
+    push_readings(&server, 1, &["a"]);
+    server.wait_until("SELECT count(*) FROM gold.kept", "1");
+    let meant = "it's|a''b|C:\\'x|tab\t'";
+    for from in ["gold.view", "gold.kept"] {
+        assert_eq!(server.query(&format!("SELECT one, two, behind, escaped FROM {from}")), meant, "{from}");
+    }
+    push_readings(&server, 2, &["C:\\\\'x''"]);
+    let reason = "SELECT _reason FROM gold.kept__quarantine";
+    server.wait_until(reason, "expectation \"shy\" is not met: sensor <> 'C:\\''x'''''");
 }

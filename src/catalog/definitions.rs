@@ -6,7 +6,7 @@
 
 use super::project::Project;
 use crate::lake::TableName;
-use crate::sql::{AccessStatement, Definition, parse_file, quoted, quoted_table};
+use crate::sql::{AccessStatement, Definition, literal, parse_file, quoted, quoted_table};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -65,11 +65,11 @@ impl Typed {
         let (name, kind) = (quoted_table(&self.name), self.kind.words());
         let mut text = format!("CREATE {kind} {name} {};\n", self.body.trim());
         if let Some(comment) = &self.comment {
-            text.push_str(&format!("COMMENT ON {kind} {name} IS {};\n", quoted_text(comment)));
+            text.push_str(&format!("COMMENT ON {kind} {name} IS {};\n", literal(comment)));
         }
         for (column, comment) in &self.column_comments {
             let column = quoted(column);
-            text.push_str(&format!("COMMENT ON COLUMN {name}.{column} IS {};\n", quoted_text(comment)));
+            text.push_str(&format!("COMMENT ON COLUMN {name}.{column} IS {};\n", literal(comment)));
         }
         text
     }
@@ -86,10 +86,6 @@ impl Typed {
             })
             .unwrap_or_default()
     }
-}
-
-fn quoted_text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// What a statement does to the definitions.

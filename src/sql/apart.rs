@@ -1,7 +1,8 @@
 //! The rows that a materialized view's rules set apart: a view of its own beside it, `<view>__quarantine`, whose rows come and
 //! go with the inputs as the view's do.
 
-use super::syntax::quoted;
+use super::precedence::bind_as_written;
+use super::syntax::{literal, quoted};
 use super::types::type_name;
 use super::{ColumnDefinition, Error, Expectation, MaterializedViewDefinition, ModelQuery, ViolationAction};
 use crate::ops::opaque::Opaque;
@@ -82,15 +83,11 @@ fn typed(column: &ColumnDefinition) -> String {
     }
 }
 
-/// A text in SQL. When a tree is written, two quotes side by side are taken for one that is escaped: none stand so.
-fn literal(text: &str) -> String {
-    let part = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    text.split("''").map(part).collect::<Vec<_>>().join(" || '''' || '''' || ")
-}
-
 fn parsed(text: &str) -> Result<Query, String> {
     let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(text).map_err(|e| e.to_string())?;
-    parser.parse_query().map(|query| *query).map_err(|e| e.to_string())
+    let mut query = parser.parse_query().map_err(|e| e.to_string())?;
+    bind_as_written(&mut query);
+    Ok(*query)
 }
 
 /// The view that keeps the rows that a view's rules set apart, if there are such.
@@ -143,7 +140,7 @@ mod tests {
             text.unwrap(),
             "SELECT __rows.*, CASE WHEN (\"N\" < 10) IS NOT TRUE THEN 'few' WHEN (k <> '''') IS NOT TRUE THEN 'known' END AS _rule, \
              CASE WHEN (\"N\" < 10) IS NOT TRUE THEN 'expectation \"few\" is not met: \"N\" < 10' WHEN (k <> '''') IS NOT TRUE \
-             THEN 'expectation \"known\" is not met: k <> ' || '''' || '''' || '' || '''' || '''' || '' END AS _reason FROM (SELECT CAST(\"k\" AS INT) AS \"k\", \
+             THEN E'expectation \"known\" is not met: k <> \\'\\'\\'\\'' END AS _reason FROM (SELECT CAST(\"k\" AS INT) AS \"k\", \
              CAST(\"N\" AS BIGINT) AS \"N\" FROM (SELECT a, sum(b) AS n FROM silver.t GROUP BY a) AS __given (\"k\", \"N\")) AS __rows WHERE (\"N\" < 10) IS NOT TRUE OR (k <> '''') IS NOT TRUE"
         );
         assert_eq!(apart("(k INT, n BIGINT, CONSTRAINT few EXPECT (n < 10) ON VIOLATION DROP ROW)"), None);

@@ -1,10 +1,12 @@
 //! `a IS DISTINCT FROM b AND c` means `(a IS DISTINCT FROM b) AND c`. The parser reads everything behind `FROM` as the
 //! right side, and the power behind a sign before the sign; here the tree is turned so that AND, OR, NOT and signs bind
 //! as PostgreSQL says.
+//!
+//! Models are kept as text: printed and parsed again, the tree has to be the same, its texts too.
 
-use super::syntax::take;
+use super::syntax::{take, text_value};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Query, UnaryOperator, VisitMut as _, VisitorMut,
+    BinaryOperator, Expr, Query, UnaryOperator, Value, ValueWithSpan, VisitMut as _, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -23,6 +25,13 @@ struct Turn;
 /// Inner expressions come first: what was turned below may have to be turned again here.
 impl VisitorMut for Turn {
     type Break = ();
+
+    fn post_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<()> {
+        if let Value::SingleQuotedString(text) = &mut value.value {
+            value.value = text_value(std::mem::take(text));
+        }
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         sign_first(expr);
@@ -74,7 +83,7 @@ fn turn(tree: &mut Expr, strength: u8, outer: &mut Expr) {
                 | Expr::BinaryOp { right: side, .. } => **side = inner,
                 _ => {}
             }
-            // Models are kept as text: printed and parsed again, the tree has to be the same.
+            // Printed without a parenthesis, it would be read as it was before.
             if matches!(tree, Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..)) {
                 let distinct = take(tree);
                 *tree = Expr::Nested(Box::new(distinct));
@@ -141,6 +150,22 @@ mod tests {
             Expr::UnaryOp { op: UnaryOperator::Minus, expr } => format!("-{}", grouped(expr)),
             Expr::Nested(inner) => format!("[{}]", grouped(inner)),
             other => other.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_text_is_printed_as_it_is_meant() {
+        let parsed = |sql: &str| {
+            let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).unwrap();
+            let mut expr = parser.parse_expr().unwrap();
+            bind_expression_as_written(&mut expr);
+            expr
+        };
+        for text in ["it's", "a''b", "''", r"C:\'x", r"\\''\n'''", r"\", "'"] {
+            let sql = format!("'{}'", text.replace('\'', "''"));
+            let printed = parsed(&sql).to_string();
+            let Expr::Value(again) = parsed(&printed) else { panic!("{printed}") };
+            assert_eq!(again.into_string().as_deref(), Some(text), "{sql} printed as {printed}");
         }
     }
 

@@ -41,7 +41,16 @@ pub fn function(name: &str, arguments: Vec<Expr>) -> Function {
 
 /// `'text'`
 pub fn literal(text: &str) -> Expr {
-    Expr::value(Value::SingleQuotedString(text.to_string()))
+    Expr::value(text_value(text.to_string()))
+}
+
+/// A text in a tree. The printer takes two quotes side by side, or one behind a backslash, for one that is escaped already:
+/// such texts are written as `E'...'`.
+pub fn text_value(text: String) -> Value {
+    match text.contains("''") || text.contains("\\'") {
+        true => Value::EscapedStringLiteral(text),
+        false => Value::SingleQuotedString(text),
+    }
 }
 
 /// Moves an expression out of its place, which is NULL then.

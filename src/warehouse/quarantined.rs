@@ -5,7 +5,7 @@ use super::Planned;
 use crate::catalog::project::Model;
 use crate::lake::TableName;
 use crate::refresh;
-use crate::sql::{APART_REASON, APART_RULE, quoted, quoted_table};
+use crate::sql::{APART_REASON, APART_RULE, literal, quoted, quoted_table};
 use arrow::datatypes::Schema;
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ impl Beside<'_> {
     fn as_json(&self) -> String {
         let names = self.columns.fields().iter().map(|field| field.name().as_str());
         let own = names.filter(|name| ![APART_RULE, APART_REASON].contains(name));
-        let fields = own.map(|name| format!("'{}', {}", name.replace('\'', "''"), quoted(name)));
+        let fields = own.map(|name| format!("{}, {}", literal(name), quoted(name)));
         format!("row_as_json(named_struct({}))", fields.collect::<Vec<_>>().join(", "))
     }
 }
