@@ -264,7 +264,7 @@ fn report(
         beside(|peer| peer.tables),
         beside(|peer| peer.files),
     );
-    mode != "recompute" && for_each <= READ_MAX
+    changed == 0 || mode != "recompute" && for_each <= READ_MAX
 }
 
 /// Waits until all that was written is in bronze, and refreshes the tables from it.

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a bench that panics has failed")]
 
 use crate::stream::{Change, Rows};
-use arrow::array::{Array as _, AsArray as _, BooleanArray, RecordBatch};
+use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
 use arrow::compute::{cast, concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type};
 use std::collections::HashSet;
