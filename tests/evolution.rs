@@ -49,7 +49,7 @@ fn push_readings(server: &Server, token: i64, readings: &[(&str, f64)]) {
 }
 
 /// The answer with its columns' names as first line.
-fn table(session: &Pg, sql: &str) -> Result<String, String> {
+pub fn table(session: &Pg, sql: &str) -> Result<String, String> {
     let messages = session.run(session.client().simple_query(sql)).map_err(|error| pg::describe(&error))?;
     let lines = messages.iter().filter_map(|message| match message {
         SimpleQueryMessage::RowDescription(columns) => {
