@@ -88,6 +88,7 @@ pub use wave::{ForeignTable, Shape, WaveSettings, Waves, run_waves};
 
 use crate::bronze;
 use crate::lake;
+use crate::ops::panics::caught;
 use crate::quality::Verdict;
 use datafusion::error::DataFusionError;
 
@@ -97,6 +98,9 @@ pub enum Error {
     /// The query failed.
     #[error("query")]
     Query(#[from] DataFusionError),
+    /// An operator of the query panicked.
+    #[error("an operator of the query panicked: {0}")]
+    Panicked(String),
     /// The tables could not be read or written.
     #[error(transparent)]
     Lake(#[from] lake::Error),
@@ -162,4 +166,9 @@ pub enum Error {
         /// What was rejected.
         input: lake::TableName,
     },
+}
+
+/// A panic of an operator is a failure like any other: who runs refreshes goes on.
+async fn settled<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    caught(work).await.unwrap_or_else(|panic| Err(Error::Panicked(panic)))
 }

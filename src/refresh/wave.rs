@@ -16,7 +16,7 @@ use super::standing::{Showcase, Standing};
 use super::streaming::{self, Ground, Refreshed};
 use super::unit_test::Subject;
 use super::waits::Maintained;
-use super::{Error, trigger};
+use super::{Error, settled, trigger};
 use crate::bronze::{LoadRecord, Stream};
 use crate::catalog::cut::{Cut, Freshness, Relation};
 use crate::engine::Engine;
@@ -334,7 +334,7 @@ impl Run {
         let asked = &self.asked;
         join_all(models.into_iter().map(|model| async {
             let started = clock::instant();
-            let outcome = streaming::refresh(&model, &ground, asked.extent(&model.name)).await;
+            let outcome = settled(streaming::refresh(&model, &ground, asked.extent(&model.name))).await;
             (model, started.elapsed().as_secs_f64(), outcome)
         }))
         .await

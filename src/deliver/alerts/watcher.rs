@@ -5,6 +5,7 @@ use crate::catalog::cut::Cut;
 use crate::engine::Engine;
 use crate::lake::chain;
 use crate::ops::clock;
+use crate::ops::panics::caught;
 use crate::ops::retry::{backoff, spread};
 use crate::refresh::next_due;
 use crate::sql::{AlertDefinition, Trigger};
@@ -68,16 +69,17 @@ impl Watcher {
         let now = clock::now();
         // Boxed: a planning future is large.
         let rows = rows::look(&self.engine, cut, &self.alert, now).boxed();
-        let seen = match tokio::time::timeout(LOOK_MAX, rows).await {
-            Ok(seen) => seen.map_err(|error| chain(&error)),
+        let seen = match tokio::time::timeout(LOOK_MAX, caught(rows)).await {
+            Ok(Ok(seen)) => seen.map_err(|error| chain(&error)),
+            Ok(Err(panic)) => Err(format!("an operator of the query panicked: {panic}")),
             Err(_) => Err(format!("the query took longer than {} s", LOOK_MAX.as_secs())),
         };
         self.alerts.looked(&self.alert, seen, now).await;
         now
     }
 
-    /// Resolves with the next epoch, when an instance gets further by time alone, or when a query that failed is to be
-    /// asked again. False when there are no more epochs.
+    /// Resolves with the next epoch, when time has passed that the query asks for or that an instance gets further by, or
+    /// when a query that failed is to be asked again. False when there are no more epochs.
     async fn moved(&mut self) -> bool {
         let standing = self.alerts.standing(&self.alert.name);
         let due = standing.instances.next_due(timing(&self.alert));
