@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How often a view that depends on `now()` is computed while no input moves.
-const CLOCK_PERIOD: Duration = Duration::from_secs(1);
+/// How often what depends on `now()` is computed while nothing moves that it reads.
+pub const CLOCK_PERIOD: Duration = Duration::from_secs(1);
 
 /// How long a view waits for others that it reads and that are just being computed, at most.
 const GATHER_MAX: Duration = Duration::from_millis(100);

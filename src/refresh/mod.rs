@@ -78,6 +78,7 @@ pub use control::{Control, Extent, Refusal};
 pub use epochs::{EpochRow, EpochTable, epochs_schema};
 pub use erased::{ERASED_FROM, ERASED_ROWS, carry_over};
 pub use explain::{explain, why_not};
+pub use lane::CLOCK_PERIOD;
 pub use model::{
     Model, ModelStatus, Reads, RefreshRecord, StatusBoard, consumed, definition_id, hidden_tables, open_model,
 };

@@ -7,7 +7,7 @@ use crate::lake::chain;
 use crate::ops::clock;
 use crate::ops::panics::caught;
 use crate::ops::retry::{backoff, spread};
-use crate::refresh::next_due;
+use crate::refresh::{CLOCK_PERIOD, next_due};
 use crate::sql::{AlertDefinition, Trigger};
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
@@ -24,6 +24,7 @@ const LOOK_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Watcher {
     pub(super) alerts: Arc<Alerts>,
     pub(super) alert: Arc<AlertDefinition>,
+    pub(super) depends_on_clock: bool,
     pub(super) engine: Engine,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     pub(super) turn: Arc<Semaphore>,
@@ -87,7 +88,8 @@ impl Watcher {
             let pause = spread(backoff(standing.failures), rand::random());
             clock::now().checked_add_signed(chrono::Duration::from_std(pause).ok()?)
         });
-        let due = due.into_iter().chain(retry).min();
+        let of_clock = standing.looked_at.filter(|_| self.depends_on_clock).map(|last| last + CLOCK_PERIOD);
+        let due = due.into_iter().chain(retry).chain(of_clock).min();
         tokio::select! {
             changed = self.cuts.changed() => changed.is_ok(),
             () = sleep_until(due) => true,
