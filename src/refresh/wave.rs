@@ -120,6 +120,7 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
     let lanes = run.lanes(&reports, (asker, replayer, backfiller), &lanes_stop);
     // Who sees this cut may ask its models for a refresh; the lanes themselves start from it.
     run.publish_cut(run.epoch);
+    run.take_columns().await;
     tasks.extend(lanes.into_iter().map(|lane| tokio::spawn(lane.run())));
     tasks.push(tokio::spawn(run.auditor(&lanes_stop).run()));
     bell.notify_one();
