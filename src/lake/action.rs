@@ -171,3 +171,20 @@ pub(super) fn render_commit(lines: &[Line]) -> Result<Vec<u8>, serde_json::Error
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_escaped_in_the_log_alone() {
+        let path = "a%20b=1 ü/x y.parquet";
+        let file = ChangeFile { path: path.to_string(), partition_values: BTreeMap::new(), size: 1 };
+        let text = render_commit(&[Line { cdc: Some(file), ..Line::default() }]).unwrap();
+        let said = String::from_utf8(text.clone()).unwrap();
+        assert!(said.contains("\"a%2520b=1%20%C3%BC/x%20y.parquet\""), "{said}");
+        assert_eq!(parse_commit(&text).unwrap()[0].cdc.as_ref().unwrap().path, path);
+        let broken = said.replace("%C3%BC", "%C3");
+        assert!(parse_commit(broken.as_bytes()).is_err(), "no text in UTF-8");
+    }
+}

@@ -273,14 +273,12 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_unescaped_and_stay_inside() {
+    fn paths_stay_inside() {
         let table = TableName::new("lakehouse", "x");
-        assert_eq!(
-            local_path(&table, "day=2026-01-01%2000%3A00/a.parquet").unwrap(),
-            "day=2026-01-01 00:00/a.parquet"
-        );
+        let inside = "day=2026-01-01 00%3A00/a.parquet";
+        assert_eq!(local_path(&table, inside).unwrap(), inside);
         for outside in
-            ["../x.parquet", "/etc/x.parquet", "s3://bucket/x.parquet", "file:/x.parquet", "a/..%2F../x"]
+            ["../x.parquet", "/etc/x.parquet", "s3://bucket/x.parquet", "file:/x.parquet", "a/../../x"]
         {
             assert!(local_path(&table, outside).is_err(), "{outside}");
         }
