@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         trial("alerts::all_system_tables_can_be_asked", all_system_tables_can_be_asked),
         trial("alerts::what_is_asked_no_more_is_given_up", what_is_asked_no_more_is_given_up),
         trial("alerts::mail_comes_once_with_its_key", mail_comes_once_with_its_key),
+        trial("alerts::silence_fires", silence_fires),
         trial("alerts::those_that_ship_fire", those_that_ship_fire),
     ]
 }
@@ -307,6 +308,72 @@ fn mail_comes_once_with_its_key() {
     ] {
         assert!(mails[0].text.contains(&line), "{line} is missing in\n{}", mails[0].text);
     }
+}
+
+/// Nothing comes any more and nobody asks, only time passes: what depends on `now()`, in a view that is stored, in one that is
+/// not, and in the alert itself, and what depends on a window that silence closes.
+fn silence_fires() {
+    let receiver = Receiver::start(vec![]);
+    let told = format!("THEN NOTIFY (WEBHOOK yard URL 'http://{}/');\n", receiver.address);
+    let warehouse = tanks(&format!(
+        "CREATE ALERT stored IF (EXISTS (SELECT tank FROM gold.stored)) {told}\
+         CREATE ALERT shown IF (EXISTS (SELECT tank FROM gold.shown)) {told}\
+         CREATE ALERT asked IF (EXISTS (SELECT tank FROM gold.last WHERE last < now() - INTERVAL '3' SECOND)) {told}\
+         CREATE ALERT closed IF (EXISTS (SELECT tank FROM gold.closed WHERE level < 10)) {told}"
+    ));
+    warehouse.write(
+        "catalog/levels.sql",
+        "CREATE SOURCE bronze.levels (tank TEXT, level INT, seen_at TIMESTAMPTZ,\n\
+         WATERMARK FOR seen_at AS seen_at - INTERVAL '1' MINUTE)\n\
+         WITH (connector = 'http', watermark.idle_after = '3 seconds') FORMAT PLAIN ENCODE JSON;\n",
+    );
+    for (name, query) in [
+        (
+            "MATERIALIZED VIEW gold.last",
+            "SELECT tank, max(_ingested_at) AS last FROM bronze.levels GROUP BY tank",
+        ),
+        (
+            "MATERIALIZED VIEW gold.stored",
+            "SELECT tank, max(_ingested_at) AS last FROM bronze.levels GROUP BY tank\n\
+             HAVING max(_ingested_at) < now() - INTERVAL '3' SECOND",
+        ),
+        ("VIEW gold.shown", "SELECT tank FROM gold.last WHERE last < now() - INTERVAL '3' SECOND"),
+        (
+            "MATERIALIZED VIEW gold.closed",
+            "SELECT tank, window_end, min(level) AS level FROM TUMBLE(bronze.levels, seen_at, INTERVAL '5' MINUTE)\n\
+             GROUP BY tank, window_end EMIT ON WINDOW CLOSE",
+        ),
+    ] {
+        let file = format!("sql/{}.sql", name.rsplit(' ').next().unwrap().replace('.', "/"));
+        warehouse.write(&file, format!("CREATE {name} AS {query};\n"));
+    }
+    let server = warehouse.serve();
+    server.wait_until("SELECT count(*) FROM sluice.freshness WHERE state <> 'fresh'", "0");
+    // The slower of two senders holds the watermark, and so the window, until it is idle.
+    let send = |sender: &str, tank: &str, at: &str| {
+        let row = format!("{{\"tank\": \"{tank}\", \"level\": 5, \"seen_at\": \"{at}\"}}");
+        let headers = [("channel", sender), ("token", "1")];
+        let reply = Http::new(FLOW).post(server.http, "/ingest/levels", &headers, row).unwrap();
+        assert_eq!(reply.status, 200, "{reply:?}");
+    };
+    send("slow", "a", "2026-01-01T10:01:00Z");
+    send("fast", "a", "2026-01-01T10:31:00Z");
+    let messages = wait_for(&receiver, 4);
+    let mut fired: Vec<String> = messages
+        .iter()
+        .map(|posted| {
+            let told = body(posted);
+            assert_eq!(told["alerts"][0]["labels"]["tank"], "a", "{told}");
+            format!(
+                "{} {}",
+                told["groupLabels"]["alertname"].as_str().unwrap(),
+                told["status"].as_str().unwrap()
+            )
+        })
+        .collect();
+    fired.sort();
+    assert_eq!(fired, ["asked firing", "closed firing", "shown firing", "stored firing"]);
+    assert_eq!(server.query("SELECT count(*) FROM bronze.levels"), "2");
 }
 
 /// An alert of `catalog/alerts.sql`, or all of them, with times that a test need not wait for.

@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         trial("evolution::columns_change_at_one_epoch", columns_change_at_one_epoch),
         trial("evolution::only_what_reads_it_is_rebuilt", only_what_reads_it_is_rebuilt),
         trial("evolution::a_source_gains_a_column", a_source_gains_a_column),
+        trial("evolution::models_name_a_column_at_once_with_its_source", models_name_a_column_at_once),
         trial("evolution::what_fails_leaves_the_old", what_fails_leaves_the_old),
         trial("evolution::kills_leave_the_old_or_the_new", kills_leave_the_old_or_the_new),
     ];
@@ -49,7 +50,7 @@ fn push_readings(server: &Server, token: i64, readings: &[(&str, f64)]) {
 }
 
 /// The answer with its columns' names as first line.
-fn table(session: &Pg, sql: &str) -> Result<String, String> {
+pub fn table(session: &Pg, sql: &str) -> Result<String, String> {
     let messages = session.run(session.client().simple_query(sql)).map_err(|error| pg::describe(&error))?;
     let lines = messages.iter().filter_map(|message| match message {
         SimpleQueryMessage::RowDescription(columns) => {
@@ -252,6 +253,66 @@ fn a_source_gains_a_column() {
     server.wait_until(
         &format!("{modes}{epoch} GROUP BY model) AS refreshed"),
         "gold.counts incremental 1, gold.kept incremental 1, silver.kept append 1",
+    );
+}
+
+/// The source and its models change together, while no server runs and by APPLY: the first refresh of each model is over rows
+/// that have the column.
+fn models_name_a_column_at_once() {
+    let by = |columns: &str| {
+        let query = format!("SELECT {columns}, count(*) AS n FROM bronze.readings GROUP BY {columns}");
+        [
+            ("gold.counts", view("gold.counts", &query)),
+            ("gold.above", view("gold.above", &format!("SELECT {columns} FROM gold.counts"))),
+            (
+                "silver.kept",
+                format!("STREAMING TABLE silver.kept AS SELECT {columns} FROM STREAM bronze.readings"),
+            ),
+        ]
+    };
+    let warehouse = project(&[]);
+    warehouse.write("catalog/warehouse.toml", "[users.sluice]\ntrust_loopback = true\nmay_define = true\n");
+    let change = |column: &str, columns: &str| {
+        let declared = format!("value DOUBLE{column}");
+        warehouse.write("catalog/readings.sql", READINGS.replace("value DOUBLE", &declared));
+        by(columns).iter().for_each(|(name, definition)| define(&warehouse, name, definition));
+    };
+    let shows = |server: &Server, counts: &str, above: &str| {
+        wait_for(server, COUNTS, counts);
+        wait_for(server, "SELECT * FROM gold.above ORDER BY 1", above);
+        wait_for(server, "SELECT * FROM silver.kept ORDER BY 1", above);
+        let failed = "SELECT model, error FROM sluice.refreshes WHERE outcome = 'failed'";
+        assert_eq!(server.query(failed), "");
+        assert!(server.query("VERIFY MATERIALIZED VIEW gold.counts").contains("|0|0|equal|"));
+    };
+    change("", "sensor");
+    let server = warehouse.serve();
+    push_readings(&server, 1, &[("a", 1.0), ("b", 4.0)]);
+    shows(&server, "sensor|n\na|1\nb|1", "sensor\na\nb");
+    assert_eq!(server.terminate().0.code(), Some(0));
+
+    change(", unit STRING", "sensor, unit");
+    let server = warehouse.serve();
+    shows(&server, "sensor|unit|n\na||1\nb||1", "sensor|unit\na|\nb|");
+    change(", unit STRING, place STRING", "sensor, unit, place");
+    let planned = server.query("PLAN");
+    assert!(planned.contains("bronze.readings") && planned.contains("gold.counts"), "{planned}");
+    server.query("APPLY");
+    shows(&server, "sensor|unit|place|n\na|||1\nb|||1", "sensor|unit|place\na||\nb||");
+    // So it is where rows came, too, that no epoch names: the server is killed when they are committed.
+    server.kill9();
+    let armed = ["env", "SLUICE_FAILPOINTS=bronze.committed[bronze.readings]=kill"];
+    let server = Server::launch_within(&armed, &warehouse, &[]).ready().unwrap();
+    let row = "{\"sensor\": \"c\", \"value\": 1}";
+    assert!(push(&server, "readings", Some(("one", 2)), row).is_err(), "it ends before it answers");
+    server.ended();
+    change(", unit STRING, place STRING, floor INT", "sensor, unit, place, floor");
+    let server = warehouse.serve();
+    assert_eq!(push(&server, "readings", Some(("one", 2)), row).unwrap().status, 200);
+    shows(
+        &server,
+        "sensor|unit|place|floor|n\na||||1\nb||||1\nc||||1",
+        "sensor|unit|place|floor\na|||\nb|||\nc|||",
     );
 }
 

@@ -1,6 +1,8 @@
 //! Other engines open the folders and read the same values as psql: DuckDB's delta extension, Polars, delta-rs,
 //! Spark.
 
+mod kinds;
+
 use crate::push::READINGS;
 use crate::support::cache::cache;
 use crate::support::{Server, Warehouse, needs, trial_of};
@@ -39,9 +41,13 @@ pub fn trials() -> Vec<Trial> {
             trial_of(name("reads_versions_before_a_change"), move || reads_versions_before_a_change(engine)),
         ]
     };
-    let in_python = ["duckdb", "polars", "deltalake"];
-    let in_python = in_python.into_iter().flat_map(|engine| needs::python(modules(engine), trials(engine)));
-    in_python.chain(needs::file(&spark(), "by .ci/fetch-spark", trials("spark"))).collect()
+    let of_python = ["duckdb", "polars", "deltalake"];
+    let in_python = of_python.into_iter().flat_map(|engine| needs::python(modules(engine), trials(engine)));
+    let all_modules = of_python.map(modules).join(", ");
+    let kinds_in_python =
+        needs::python(&all_modules, vec![kinds::trial("python", &["duckdb", "polars", "deltalake"])]);
+    let in_spark = trials("spark").into_iter().chain([kinds::trial("spark", &["spark"])]).collect();
+    in_python.chain(kinds_in_python).chain(needs::file(&spark(), "by .ci/fetch-spark", in_spark)).collect()
 }
 
 /// What says that Spark is there with all that it needs: `SLUICE_TEST_SPARK`, or where `.ci/fetch-spark` puts it.
@@ -140,7 +146,8 @@ pub fn sorted(rows: &str) -> Vec<&str> {
     rows
 }
 
-/// A table's folder, its columns, the one that orders its rows, and a version or nothing.
+/// A table's folder, its columns (or `*`: then their names come first), the one that orders its rows, and a version or
+/// nothing.
 pub type Question<'a> = (&'a PathBuf, &'a str, &'a str, &'a str);
 
 /// What an engine reads, in psql's words.

@@ -17,6 +17,8 @@ pub fn trials() -> Vec<Trial> {
             mostly_affected_partitions_are_overwritten,
         ),
         trial("models::incremental_is_not_weighed", incremental_is_not_weighed),
+        trial("models::the_whole_is_tried_once", the_whole_is_tried_once),
+        trial("models::what_the_engine_gets_wrong_is_kept_right", what_the_engine_gets_wrong_is_kept_right),
         trial("models::strict_without_a_rule_is_left_out", strict_without_a_rule_is_left_out),
         trial("models::verify_finds_what_is_not_the_query", verify_finds_what_is_not_the_query),
         trial("models::texts_stay_as_they_are_written", texts_stay_as_they_are_written),
@@ -244,6 +246,88 @@ fn incremental_is_not_weighed() {
         session.text("SELECT model, refresh_policy, incremental FROM sluice.models ORDER BY 1"),
         "gold.a|auto|t\ngold.b|incremental|t\ngold.c|incremental strict|t\ngold.d|full|f"
     );
+}
+
+/// A change of one row takes the rows of its sensor, which are all: more than the inputs have. Whether the whole is cheaper is
+/// seen once, and then gone by.
+fn the_whole_is_tried_once() {
+    let warehouse = project(&[(
+        "sql/gold/running.sql",
+        "CREATE MATERIALIZED VIEW gold.running SCHEDULE EVERY 1 HOUR\n\
+         AS SELECT sensor, _offset AS number, sum(value) OVER (PARTITION BY sensor ORDER BY _offset) AS so_far\n\
+         FROM bronze.readings;\n",
+    )]);
+    let server = warehouse.serve();
+    wait_for_first(&server, "'gold.running'", 1);
+    let push_and_refresh = |server: &Server, token: i64, sensors: &[&str]| {
+        let session = server.connect();
+        let read_token = push_readings(server, token, sensors);
+        session.text(&format!("SET sluice.read_after = '{read_token}'; REFRESH TABLE gold.running"));
+        let rows = session.text("SELECT count(*), max(so_far) FROM gold.running");
+        let how = "SELECT mode, reason, rows_read FROM sluice.refreshes WHERE model = 'gold.running' \
+                   AND rows_inserted > 0 ORDER BY at DESC LIMIT 1";
+        (rows, session.text(how))
+    };
+    push_and_refresh(&server, 1, &vec!["a"; 12_000]);
+    // What the first computation took is forgotten: nothing is known but what changes read.
+    assert_eq!(server.terminate().0.code(), Some(0));
+    let server = warehouse.serve();
+    let mut refreshes = Vec::new();
+    for token in 2..=6 {
+        let (rows, how) = push_and_refresh(&server, token, &["a"]);
+        let count = 11_999 + token;
+        assert_eq!(rows, format!("{count}|{}", count as f64 * 1.5));
+        refreshes.push(how);
+    }
+    let why = "incremental|1 changed input rows, 1 keys computed anew|";
+    assert!(refreshes[0].starts_with(why), "{refreshes:#?}");
+    let read: i64 = refreshes[0].rsplit('|').next().unwrap().parse().unwrap();
+    assert!(read > 12_001, "{refreshes:#?}");
+    let tried = format!(
+        "recompute|to see what all of it takes: the last change read {read} rows, all inputs have 12002|"
+    );
+    assert!(refreshes[1].starts_with(&tried), "{refreshes:#?}");
+    // What comes then goes by what both took, and says so.
+    for how in &refreshes[2..] {
+        let is_known = how.starts_with("recompute|by past runs 1 changed input rows would take ");
+        assert!(how.starts_with(why) || is_known, "{refreshes:#?}");
+    }
+}
+
+/// The engine panics at an order that names a column twice, and forgets DISTINCT: views have the right rows all the same.
+fn what_the_engine_gets_wrong_is_kept_right() {
+    let warehouse = project(&[
+        (
+            "sql/gold/first.sql",
+            "CREATE MATERIALIZED VIEW gold.first AS SELECT sensor, first_value(_offset ORDER BY _offset, _offset DESC) AS first,\n\
+             last_value(_offset ORDER BY _offset, _offset) AS last FROM bronze.readings GROUP BY sensor;\n",
+        ),
+        (
+            "sql/gold/newest.sql",
+            "CREATE MATERIALIZED VIEW gold.newest AS SELECT DISTINCT ON (sensor) sensor, _offset AS number FROM bronze.readings\n\
+             ORDER BY sensor, _offset DESC, _offset;\n",
+        ),
+        (
+            "sql/gold/bits.sql",
+            "CREATE MATERIALIZED VIEW gold.bits AS SELECT sensor, bit_xor(DISTINCT _offset % 2 + 1) AS bits, bit_xor(_offset) AS every,\n\
+             count(*) AS n FROM bronze.readings GROUP BY sensor;\n",
+        ),
+    ]);
+    let server = warehouse.serve();
+    wait_for_first(&server, "'gold.first', 'gold.newest', 'gold.bits'", 3);
+    for (token, first, newest, bits) in [
+        (1, "a|1000000|1000002\nb|1000001|1000001", "a|1000002\nb|1000001", "a|1|2\nb|2|1"),
+        (2, "a|1000000|2000002\nb|1000001|2000001", "a|2000002\nb|2000001", "a|1|4\nb|2|2"),
+    ] {
+        push_readings(&server, token, &["a", "b", "a"]);
+        server.wait_until("SELECT * FROM gold.first ORDER BY 1", first);
+        server.wait_until("SELECT * FROM gold.newest ORDER BY 1", newest);
+        server.wait_until("SELECT sensor, bits, n FROM gold.bits ORDER BY 1", bits);
+    }
+    for (view, rows) in [("first", 2), ("newest", 2), ("bits", 2)] {
+        assert_eq!(verified(&server, &format!("gold.{view}")), format!("gold.{view}|{rows}|0|0|equal|"));
+    }
+    assert_eq!(server.query("SELECT count(*) FROM sluice.refreshes WHERE outcome = 'failed'"), "0");
 }
 
 fn mostly_affected_partitions_are_overwritten() {

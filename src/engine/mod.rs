@@ -11,6 +11,7 @@ mod forgetting;
 pub mod functions;
 mod kept;
 mod not_in;
+mod orders;
 mod pauses;
 mod planner;
 mod spans;
@@ -150,7 +151,7 @@ fn config(target_partitions: usize) -> SessionConfig {
 
 /// Plans a statement. Plans are made of SQL here alone.
 pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
-    copies::counted(state.statement_to_plan(statement).await?)
+    orders::named_once(copies::counted(state.statement_to_plan(statement).await?)?)
 }
 
 async fn plan_sql(state: &SessionState, sql: &str) -> Result<LogicalPlan> {

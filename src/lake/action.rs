@@ -1,9 +1,13 @@
 //! The lines of a Delta commit (<https://github.com/delta-io/delta/blob/master/PROTOCOL.md>, "Actions"), as serde sees
 //! them. Only what our tables use; what is unknown is ignored on reading unless the protocol says it must be known.
 
-use serde::{Deserialize, Serialize};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+
+/// What paths of the log have in other signs, as in URLs.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'%').add(b'?');
 
 /// One line of `_delta_log/<version>.json`, and one row of a checkpoint.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -75,6 +79,7 @@ pub(super) struct Txn {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Add {
+    #[serde(serialize_with = "escaped", deserialize_with = "unescaped")]
     pub(super) path: String,
     pub(super) partition_values: BTreeMap<String, Option<String>>,
     pub(super) size: i64,
@@ -92,6 +97,7 @@ pub(super) struct Add {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Remove {
+    #[serde(serialize_with = "escaped", deserialize_with = "unescaped")]
     pub(super) path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) deletion_timestamp: Option<i64>,
@@ -110,6 +116,7 @@ pub(super) struct Remove {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ChangeFile {
+    #[serde(serialize_with = "escaped", deserialize_with = "unescaped")]
     pub(super) path: String,
     pub(super) partition_values: BTreeMap<String, Option<String>>,
     pub(super) size: i64,
@@ -135,6 +142,16 @@ pub(super) struct Descriptor {
     pub(super) cardinality: i64,
 }
 
+fn escaped<S: Serializer>(path: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&utf8_percent_encode(path, ESCAPED))
+}
+
+fn unescaped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    let path = percent_decode_str(&path).decode_utf8().map_err(serde::de::Error::custom)?;
+    Ok(path.into_owned())
+}
+
 /// Parses a commit file: one action a line.
 pub(super) fn parse_commit(bytes: &[u8]) -> Result<Vec<Line>, String> {
     bytes
@@ -153,4 +170,21 @@ pub(super) fn render_commit(lines: &[Line]) -> Result<Vec<u8>, serde_json::Error
         bytes.push(b'\n');
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_escaped_in_the_log_alone() {
+        let path = "a%20b=1 ü/x y.parquet";
+        let file = ChangeFile { path: path.to_string(), partition_values: BTreeMap::new(), size: 1 };
+        let text = render_commit(&[Line { cdc: Some(file), ..Line::default() }]).unwrap();
+        let said = String::from_utf8(text.clone()).unwrap();
+        assert!(said.contains("\"a%2520b=1%20%C3%BC/x%20y.parquet\""), "{said}");
+        assert_eq!(parse_commit(&text).unwrap()[0].cdc.as_ref().unwrap().path, path);
+        let broken = said.replace("%C3%BC", "%C3");
+        assert!(parse_commit(broken.as_bytes()).is_err(), "no text in UTF-8");
+    }
 }

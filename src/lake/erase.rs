@@ -144,6 +144,8 @@ impl Table {
         }
         self.tombstones.lock().clear();
         let went = self.sweep_blocking(Duration::ZERO)?;
+        // The names of folders tell values.
+        self.store().delete_empty("")?;
         failpoint::pass(Point::TablePurged, || self.name().to_string());
         Ok(went)
     }

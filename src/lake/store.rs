@@ -162,6 +162,32 @@ impl Store {
         Ok(names)
     }
 
+    /// Files in a folder and in those of its partitions.
+    pub(super) fn list_parted(&self, folder: &str) -> Result<Vec<String>, Error> {
+        let mut files = Vec::new();
+        for name in self.list(folder)? {
+            match name.contains('=') {
+                true => files.extend(self.list_parted(&format!("{folder}{name}/"))?),
+                false => files.push(format!("{folder}{name}")),
+            }
+        }
+        Ok(files)
+    }
+
+    /// Deletes the folders of partitions in a folder that hold no files.
+    pub(super) fn delete_empty(&self, folder: &str) -> Result<(), Error> {
+        for name in self.list(folder)?.iter().filter(|name| name.contains('=')) {
+            let inner = format!("{folder}{name}/");
+            self.delete_empty(&inner)?;
+            if self.list(&inner)?.is_empty() {
+                let path = self.path(&inner);
+                self.check_own(&path)?;
+                fs::remove_dir(&path).map_err(|e| io_error("delete", &path, e))?;
+            }
+        }
+        Ok(())
+    }
+
     /// What tells a file from another of its name; `None` when there is none.
     pub(super) fn stamp(&self, relative: &str) -> Result<Option<Stamp>, Error> {
         let path = self.path(relative);

@@ -29,7 +29,8 @@ use arrow::datatypes::SchemaRef;
 use parking_lot::Mutex;
 use roaring::RoaringTreemap;
 use serde_json::{Map, Value, json};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -275,13 +276,14 @@ impl Table {
             .zip(vectors)
             .map(|((file, _), vector)| Arc::new(file.with_vector(vector)))
             .collect();
+        let folders = self.folders_of(&commit.adds);
         for _ in 0..ATTEMPTS_MAX {
             let base = self.snapshot();
             self.check_removes(&base, commit)?;
             let version = base.version + 1;
             let (lines, added) = self.lines(&base, commit, &revised)?;
             let body = render(&self.name, &lines)?;
-            match self.store.put_new(&log::commit_path(version), &body, &[self.store.path("")])? {
+            match self.store.put_new(&log::commit_path(version), &body, &folders)? {
                 Put::Done => {
                     failpoint::pass(Point::CommitDurable, || self.name.to_string());
                     let next = Arc::new(base.next(version, &lines, added.clone())?);
@@ -300,6 +302,13 @@ impl Table {
             }
         }
         Err(Error::Conflict { table: self.name.clone(), version: self.snapshot().version })
+    }
+
+    /// The folders that these files and all vectors are in, up to the table's own.
+    fn folders_of(&self, files: &[DataFile]) -> Vec<PathBuf> {
+        let folders = files.iter().flat_map(|file| Path::new(&file.path).ancestors().skip(1));
+        let folders: BTreeSet<&Path> = folders.chain([Path::new("")]).collect();
+        folders.into_iter().map(|folder| self.store.path("").join(folder)).collect()
     }
 
     /// A file that left or changed since the caller read it makes its commit wrong.

@@ -333,3 +333,66 @@ async fn files_that_left_are_forgotten() {
     assert!(!old.iter().any(|file| is_kept(file)));
     assert!(table.snapshot().files.iter().all(|file| is_kept(file)));
 }
+
+/// Each partition has a folder named by its value, whatever signs that has; a value that is too long for a name has none.
+#[tokio::test]
+async fn partitions_lie_in_folders_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let definition = TableDefinition {
+        schema: schema(),
+        partition_columns: vec!["word".to_string()],
+        kind: TableKind::Maintained,
+        properties: BTreeMap::new(),
+    };
+    let long = "x".repeat(300);
+    let words = [Some("a b/c=50%"), None, Some("ü"), Some(long.as_str())];
+    let lake = Lake::open(folder.path()).unwrap();
+    let table = lake.ensure(&name(), &definition).unwrap();
+    for (number, word) in (1..).zip(words) {
+        append(&table, &[number, number + 10], word).await;
+    }
+    delete(&table, |n| n == 11).await;
+    let folders = |table: &Arc<Table>| {
+        let files = table.snapshot().files.clone();
+        let mut folders: Vec<String> = files
+            .iter()
+            .map(|file| file.path.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_string()))
+            .collect();
+        folders.sort();
+        folders
+    };
+    let named = ["", "word=%C3%BC", "word=__HIVE_DEFAULT_PARTITION__", "word=a%20b%2Fc%3D50%25"];
+    assert_eq!(folders(&table), named);
+    assert_eq!(table.sweep_blocking(Duration::ZERO).unwrap(), 0, "all of them are read");
+    let log = |version: i64| std::fs::read_to_string(table.store().path(&log::commit_path(version))).unwrap();
+    assert!(log(1).contains("\"path\":\"word=a%2520b%252Fc%253D50%2525/part-"), "{}", log(1));
+    let asked = async |table: &Arc<Table>, lake: &Lake| {
+        let frame = SessionContext::new().read_table(lake.provider(&table.snapshot())).unwrap();
+        let of_word = frame.filter(col("word").eq(lit("a b/c=50%"))).unwrap();
+        sorted(&of_word.select_columns(&["n"]).unwrap().collect().await.unwrap())
+    };
+    assert_eq!(asked(&table, &lake).await, [1]);
+    // From the log, and from a checkpoint.
+    for _ in 0..2 {
+        table.tidy(0, EAGER).await.unwrap();
+        assert_eq!(seen(&lake, &table.snapshot()).await, [1, 2, 3, 4, 12, 13, 14]);
+        let reopened = Table::open(&name(), table.store().clone(), table.shared_indexes()).unwrap().unwrap();
+        let reopened = Arc::new(reopened);
+        assert_eq!(folders(&reopened), named);
+        assert_eq!(asked(&reopened, &lake).await, [1]);
+    }
+    // What is left of a partition is gone with an erasure: its name tells the value.
+    delete(&table, |n| n == 1).await;
+    let emptied = table.snapshot().files.iter().find(|file| file.path.contains("a%20b")).cloned().unwrap();
+    let commit = Commit { removes: vec![emptied], ..Commit::append(Vec::new(), Vec::new()) };
+    table.commit(commit).await.unwrap();
+    tokio::task::spawn_blocking({
+        let table = Arc::clone(&table);
+        move || table.purge().unwrap()
+    })
+    .await
+    .unwrap();
+    assert!(table.store().path("word=%C3%BC").is_dir());
+    assert!(!table.store().path("word=a%20b%2Fc%3D50%25").exists());
+    assert_eq!(seen(&lake, &table.snapshot()).await, [2, 3, 4, 12, 13, 14]);
+}

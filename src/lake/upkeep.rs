@@ -233,7 +233,7 @@ impl Table {
         let vectors = snapshot.files.iter().filter_map(|f| vector::file_of(f.descriptor.as_ref()?));
         let live: HashSet<String> = snapshot.files.iter().map(|f| f.path.clone()).chain(vectors).collect();
         let mut went = 0;
-        for name in self.store().list("")? {
+        for name in self.store().list_parted("")? {
             let is_ours = name.ends_with(".parquet") || name.ends_with(".bin");
             if !is_ours || live.contains(&name) || buried.contains_key(&name) {
                 continue;

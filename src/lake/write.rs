@@ -1,6 +1,6 @@
 //! Record batches become data files: parquet, statistics from the footer, synced.
 
-use super::partition::{PartitionValues, partition_text};
+use super::partition::{PartitionValues, folder_of, partition_text};
 use super::snapshot::DataFile;
 use super::stats::{FileStatistics, is_bounded};
 use super::store::Store;
@@ -132,7 +132,12 @@ impl DataWriter {
     ) -> Result<(), Error> {
         let parquet = |source| Error::Parquet { table: self.table.clone(), source };
         if !self.open.contains_key(&key) {
-            let path = format!("part-{}.parquet", uuid::Uuid::new_v4());
+            let columns = self.partition_indices.iter().map(|i| self.schema.field(*i).name().as_str());
+            let folder = folder_of(columns, values);
+            if !folder.is_empty() {
+                self.store.make_folder(&folder)?;
+            }
+            let path = format!("{folder}part-{}.parquet", uuid::Uuid::new_v4());
             let file = self.store.create(&path)?;
             let writer =
                 ArrowWriter::try_new(file, Arc::clone(&self.file_schema), Some(self.properties.clone()))

@@ -1,8 +1,9 @@
-//! What every stage leans on: the clock, shutdown, failpoints.
+//! What every stage leans on: the clock, shutdown, failpoints, panics.
 
 pub mod clock;
 pub mod failpoint;
 pub mod opaque;
+pub mod panics;
 pub mod retry;
 pub mod secret;
 pub mod shutdown;

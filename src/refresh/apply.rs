@@ -5,6 +5,9 @@
 //! that no version is half of each. Older versions keep their columns: an epoch pins both by pinning the version, which
 //! is why the new rows need no folder of their own to be built beside the old.
 
+#[cfg(test)]
+mod tests;
+
 use super::Error;
 use super::compare::{Bag, KeySet};
 use super::judge::Bench;

@@ -118,6 +118,12 @@ impl Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Engine;
+    use crate::refresh::law_tests::house::{House, append};
+    use crate::refresh::model::Model;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::sync::Arc;
 
     fn task(table: &str, changed_rows: u64, all_rows: u64) -> Task {
         Task { changed: BTreeSet::from([TableName::new("silver", table)]), changed_rows, all_rows }
@@ -125,6 +131,34 @@ mod tests {
 
     fn facts(changed_rows: u64) -> Task {
         task("facts", changed_rows, 100_000)
+    }
+
+    /// Hidden tables that are made are of the whole; those that are kept are not.
+    #[tokio::test]
+    async fn the_first_whole_is_noted_where_hidden_tables_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let column = |name| Field::new(name, DataType::Int64, true);
+        let schema = Arc::new(Schema::new(vec![column("k"), column("v")]));
+        let rows = |k: [i64; 3], v: [i64; 3]| {
+            let columns = [k, v].map(|values| Arc::new(Int64Array::from(values.to_vec())) as ArrayRef);
+            RecordBatch::try_new(Arc::clone(&schema), columns.to_vec()).unwrap()
+        };
+        let engine = Engine::new(1 << 30, 2).unwrap();
+        let house = House::open(folder.path(), &engine, &[("a", Arc::clone(&schema))]);
+        append(&house.table("a"), rows([1, 1, 2], [5, 6, 7])).await;
+        let cut = house.cut();
+        let query = "SELECT k, sum(v) AS s FROM s.a GROUP BY k HAVING sum(v) > (SELECT avg(CAST(v AS DECIMAL(10,2))) FROM s.a)";
+        let model = house.model("v", query, &["a"], &cut, DataType::clone, None).await.unwrap();
+        house.first(&model, &cut).await.unwrap();
+        assert!(model.hidden_in_use.lock().as_ref().is_some_and(|hidden| !hidden.is_empty()));
+        let noted = |model: &Model| model.past.lock().whole.map(|whole| (whole.all_rows, whole.is_first));
+        assert_eq!(noted(&model), Some((3, true)));
+
+        append(&house.table("a"), rows([2, 3, 3], [1, 8, 9])).await;
+        let next = house.cut();
+        let done = house.refresh_as_lane(&model, &next, &model.consumed(), Some(&cut)).await.unwrap();
+        assert_eq!(done.record.mode, "incremental", "{}", done.record.reason);
+        assert_eq!(noted(&model), Some((3, true)));
     }
 
     #[test]

@@ -84,6 +84,7 @@ pub(super) async fn refresh(
     let evaluator = Evaluator::new(&state, &model.plans);
     let mut ground = Ground { base: &base, cut, states: BTreeMap::new() };
     let (mut rows_compared, mut below, mut is_recomputed) = (0, Vec::new(), false);
+    let (is_first, mut are_whole) = (model.is_outdated(), !chain.states.is_empty());
     for number in 0..chain.states.len() {
         let hidden = hidden(model, &chain, number, base.lake).await?;
         let consumed = hidden.consumed();
@@ -92,12 +93,14 @@ pub(super) async fn refresh(
         let (applied, how) = bring_hidden(&hidden, &query, &consumed, &ground, &evaluator).await?;
         failpoint::pass(Point::HiddenCommitted, || model.name.to_string());
         is_recomputed |= how.is_err();
+        are_whole &= how.is_err();
         let how = how.unwrap_or_else(|why| format!("recomputed: {why}"));
         below.push(format!("hidden table {}: {how}", number + 1));
         rows_compared += applied.rows_compared;
         ground.states.insert(hidden.name.clone(), (Arc::clone(&hidden.table), applied.snapshot));
     }
     let query = Query { plan: ground.stand_in(&chain.query)?, best: None };
+    let reads_hidden_alone = ground.hidden_rows(&query.plan)?.is_some();
     let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
     let mut inputs = model.versions_in(cut);
     inputs.insert(derive::clock_input(), derive::clock_version(cut.wave_time));
@@ -121,6 +124,8 @@ pub(super) async fn refresh(
         }
         Err(why) => Err(why),
     };
+    // All inputs were read: by the hidden tables, and by the view itself if it reads others, too.
+    let is_whole = are_whole && (reads_hidden_alone || applied.is_err());
     let (mode, applied, reason) = match applied {
         Ok(applied) => applied,
         // Without hidden aggregates the query's own text does as well.
@@ -137,8 +142,11 @@ pub(super) async fn refresh(
     failpoint::pass(Point::ViewCommitted, || model.name.to_string());
     rows_compared += applied.rows_compared;
     let rows_read = evaluator.rows_read() + rows_compared;
-    if let Some(task) = task.filter(|task| mode != "recompute" && task.changed_rows > 0) {
-        model.past.lock().took_change(&task, rows_read, started.elapsed().as_secs_f64());
+    let seconds = started.elapsed().as_secs_f64();
+    if is_whole {
+        model.past.lock().took_whole(model.rows_in(cut), is_first, seconds);
+    } else if let Some(task) = task.filter(|task| mode != "recompute" && task.changed_rows > 0) {
+        model.past.lock().took_change(&task, rows_read, seconds);
     }
     Ok(Attempt::Done(Box::new(Refreshed {
         snapshot: applied.snapshot,
@@ -153,7 +161,7 @@ pub(super) async fn refresh(
             rows_read: i64::try_from(rows_read).unwrap_or(i64::MAX),
             rows_inserted: applied.inserted,
             rows_deleted: applied.deleted,
-            seconds: started.elapsed().as_secs_f64(),
+            seconds,
             error: None,
             verdict: applied.verdict,
             at: clock::now(),

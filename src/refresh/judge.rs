@@ -1,7 +1,7 @@
 //! A result before its commit: its rules' counts and its blocking audits, judged on the table as it would stand.
 
-use super::Error;
 use super::model::Model;
+use super::{Error, settled};
 use crate::catalog::cut::{Cut, CutTable};
 use crate::engine::{Engine, plan_text};
 use crate::lake::{Commit, TableName};
@@ -66,7 +66,7 @@ impl Bench<'_> {
 /// The rows that an audit finds; why it could not look is part of the answer.
 pub(super) async fn found(state: &Opaque<SessionState>, audit: &AuditDefinition) -> Audited {
     let mut audited = Audited::of(audit);
-    if let Err(error) = take_all(state, audit, &mut audited).await {
+    if let Err(error) = settled(take_all(state, audit, &mut audited)).await {
         audited.error = Some(crate::lake::chain(&error));
     }
     audited

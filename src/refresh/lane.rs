@@ -6,7 +6,7 @@ use super::incremental::{self, Attempt, Base};
 use super::model::{Model, REFRESH};
 use super::streaming::Refreshed;
 use super::waits::Maintained;
-use super::{Error, recompute, trigger};
+use super::{Error, recompute, settled, trigger};
 use crate::catalog::cut::{Cut, Freshness};
 use crate::engine::Engine;
 use crate::lake::{Lake, Table, TableName, chain};
@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How often a view that depends on `now()` is computed while no input moves.
-const CLOCK_PERIOD: Duration = Duration::from_secs(1);
+/// How often what depends on `now()` is computed while nothing moves that it reads.
+pub const CLOCK_PERIOD: Duration = Duration::from_secs(1);
 
 /// How long a view waits for others that it reads and that are just being computed, at most.
 const GATHER_MAX: Duration = Duration::from_millis(100);
@@ -187,7 +187,7 @@ impl Lane {
         let asks = self.asks.take();
         let is_full = asks.iter().any(|ask| ask.extent > Extent::Changes);
         let started = clock::instant();
-        let result = self.refresh(&cut, progress, is_full).await;
+        let result = settled(self.refresh(&cut, progress, is_full)).await;
         let spent = started.elapsed();
         drop(permit);
         progress.take_in(&self.model, &cut, &result);
@@ -302,7 +302,7 @@ pub(super) async fn refresh_view(
     cut: &Arc<Cut>,
     base: Base<'_>,
 ) -> Result<Refreshed, Error> {
-    let why = match incremental::refresh(model, engine, cut, base).await {
+    let why = match settled(incremental::refresh(model, engine, cut, base)).await {
         Ok(Attempt::Done(done)) => return Ok(*done),
         Ok(Attempt::Refused(why)) => why,
         // The rows are what the query gives, computed however.

@@ -79,6 +79,7 @@ pub use control::{Control, Extent, Refusal};
 pub use epochs::{EpochRow, EpochTable, epochs_schema};
 pub use erased::{ERASED_FROM, ERASED_ROWS, carry_over};
 pub use explain::{explain, why_not};
+pub use lane::CLOCK_PERIOD;
 pub use model::{
     Model, ModelStatus, Reads, RefreshRecord, StatusBoard, consumed, definition_id, hidden_tables, open_model,
 };
@@ -89,6 +90,7 @@ pub use wave::{ForeignTable, Shape, WaveSettings, Waves, run_waves};
 
 use crate::bronze;
 use crate::lake;
+use crate::ops::panics::caught;
 use crate::quality::Verdict;
 use datafusion::error::DataFusionError;
 
@@ -98,6 +100,9 @@ pub enum Error {
     /// The query failed.
     #[error("query")]
     Query(#[from] DataFusionError),
+    /// An operator of the query panicked.
+    #[error("an operator of the query panicked: {0}")]
+    Panicked(String),
     /// The tables could not be read or written.
     #[error(transparent)]
     Lake(#[from] lake::Error),
@@ -163,4 +168,9 @@ pub enum Error {
         /// What was rejected.
         input: lake::TableName,
     },
+}
+
+/// A panic of an operator is a failure like any other: who runs refreshes goes on.
+async fn settled<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    caught(work).await.unwrap_or_else(|panic| Err(Error::Panicked(panic)))
 }

@@ -16,7 +16,7 @@ use super::standing::{Showcase, Standing};
 use super::streaming::{self, Ground, Refreshed};
 use super::unit_test::Subject;
 use super::waits::Maintained;
-use super::{Error, trigger};
+use super::{Error, settled, trigger};
 use crate::bronze::{LoadRecord, Stream};
 use crate::catalog::cut::{Cut, Freshness, Relation};
 use crate::engine::Engine;
@@ -120,6 +120,7 @@ pub async fn run_waves(waves: Waves, stop: CancellationToken) -> Result<(), Erro
     let lanes = run.lanes(&reports, (asker, replayer, backfiller), &lanes_stop);
     // Who sees this cut may ask its models for a refresh; the lanes themselves start from it.
     run.publish_cut(run.epoch);
+    run.take_columns().await;
     tasks.extend(lanes.into_iter().map(|lane| tokio::spawn(lane.run())));
     tasks.push(tokio::spawn(run.auditor(&lanes_stop).run()));
     bell.notify_one();
@@ -334,7 +335,7 @@ impl Run {
         let asked = &self.asked;
         join_all(models.into_iter().map(|model| async {
             let started = clock::instant();
-            let outcome = streaming::refresh(&model, &ground, asked.extent(&model.name)).await;
+            let outcome = settled(streaming::refresh(&model, &ground, asked.extent(&model.name))).await;
             (model, started.elapsed().as_secs_f64(), outcome)
         }))
         .await

@@ -5,7 +5,8 @@ use crate::catalog::inputs::{ReadThrough, read_through};
 use crate::catalog::project::{Model as Definition, Project};
 use crate::lake::TableName;
 use crate::refresh::Reads;
-use crate::sql;
+use crate::sql::{self, ModelQuery};
+use datafusion::sql::sqlparser::ast::Query;
 use std::collections::BTreeMap;
 
 /// The stored tables that a model reads, and the contents of the views between.
@@ -20,13 +21,12 @@ pub(super) fn reads(
     Reads { stored, views: views.into_values().collect(), foreign }
 }
 
-/// True when a query, or a view that it reads, asks for the time.
-pub(super) fn depends_on_clock(project: &Project, definition: &Definition) -> bool {
-    let asks = |definition: &Definition| sql::asks_for_time(&*definition.query().ast);
-    asks(definition)
-        || definition.query().inputs.iter().any(|input| {
-            project.models.iter().any(|m| {
-                m.name() == input && matches!(m, Definition::View(_)) && depends_on_clock(project, m)
-            })
-        })
+/// True when a query, or a view among the tables that it names, asks for the time.
+pub(super) fn depends_on_clock(project: &Project, query: &Query, inputs: &[TableName]) -> bool {
+    let is_asking_view = |model: &Definition| {
+        let ModelQuery { ast, inputs, .. } = model.query();
+        matches!(model, Definition::View(_)) && depends_on_clock(project, ast, inputs)
+    };
+    let read = project.models.iter().filter(|model| inputs.contains(model.name()));
+    sql::asks_for_time(query) || read.into_iter().any(is_asking_view)
 }

@@ -50,7 +50,10 @@ impl House {
             Some((definition.name().clone(), Subject { definition: definition.clone(), planned, inputs }))
         };
         let subjects = Arc::new(project.models.iter().filter_map(subject).collect());
-        let clock_models = project.models.iter().filter(|m| depends_on_clock(project, m));
+        let clock_models = project.models.iter().filter(|model| {
+            let query = model.query();
+            depends_on_clock(project, &query.ast, &query.inputs)
+        });
         Shape {
             number: self.cuts.borrow().shape + 1,
             relations,

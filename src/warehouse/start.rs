@@ -3,6 +3,7 @@
 use super::foreign;
 use super::loaded::Loaded;
 use super::open::Opened;
+use super::reads::depends_on_clock;
 use super::sources::{self, SourceTasks};
 use super::{House, backfills, incidents, processors, upkeep};
 use crate::bronze::{LoadRecord, Stream};
@@ -73,9 +74,13 @@ impl House {
     }
 
     fn alerts_of(&self, opened: &Opened, shape: u64) -> alerts::Run {
+        let project = &opened.project;
+        let alerts = project.alerts.values();
+        let of_clock = alerts.clone().filter(|alert| depends_on_clock(project, &alert.query, &alert.inputs));
         alerts::Run {
-            alerts: opened.project.alerts.values().cloned().collect(),
-            connections: opened.project.connections.clone(),
+            of_clock: of_clock.map(|alert| alert.name.clone()).collect(),
+            alerts: alerts.cloned().collect(),
+            connections: project.connections.clone(),
             engine: self.engine.clone(),
             cuts: self.cuts.subscribe(),
             shape,

@@ -2,8 +2,9 @@
 
 lake.py duckdb|polars|deltalake|spark
 
-Each line of its input is FOLDER, "column, column", ORDER_COLUMN and VERSION (or nothing), with tabs between. After the rows
-of each a line follows that is a form feed.
+Each line of its input is FOLDER, "column, column", ORDER_COLUMN and VERSION (or nothing), with tabs between; for the columns
+"*" all that the engine finds are read, and a line with their names comes before the rows. After the rows of each a line follows
+that is a form feed.
 """
 
 import datetime
@@ -11,6 +12,8 @@ import decimal
 import functools
 import sys
 from pathlib import Path
+
+ALL = ["*"]
 
 
 def text(value):
@@ -46,6 +49,11 @@ def item(value):
     return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def listed(columns):
+    """Columns as SQL names them."""
+    return "*" if columns == ALL else ", ".join(f'"{c}"' for c in columns)
+
+
 def with_duckdb(folder, columns, order, version):
     import duckdb
     import duckdb_extension_delta
@@ -56,16 +64,18 @@ def with_duckdb(folder, columns, order, version):
     extension = next(folder_of_wheel.rglob("delta.duckdb_extension"))
     connection.execute(f"LOAD '{extension}'")
     connection.execute("SET TimeZone = 'UTC'")
-    listed = ", ".join(f'"{c}"' for c in columns)
     at = "" if version is None else f", version := {version}"
-    return connection.execute(f"SELECT {listed} FROM delta_scan('{folder}'{at}) ORDER BY \"{order}\"").fetchall()
+    query = f"SELECT {listed(columns)} FROM delta_scan('{folder}'{at}) ORDER BY \"{order}\""
+    rows = connection.execute(query).fetchall()
+    return [column[0] for column in connection.description], rows
 
 
 def with_polars(folder, columns, order, version):
     import polars
 
-    shown = columns + ([] if order in columns else [order])
-    return polars.scan_delta(folder, version=version).select(shown).sort(order).select(columns).collect().rows()
+    frame = polars.scan_delta(folder, version=version).sort(order)
+    frame = (frame if columns == ALL else frame.select(columns)).collect()
+    return frame.columns, frame.rows()
 
 
 def with_deltalake(folder, columns, order, version):
@@ -73,10 +83,10 @@ def with_deltalake(folder, columns, order, version):
     import pyarrow
 
     # Its own engine: the way over pyarrow does not know deletion vectors.
-    listed = ", ".join(f'"{c}"' for c in columns)
-    query = f'SELECT {listed} FROM t ORDER BY "{order}"'
+    query = f'SELECT {listed(columns)} FROM t ORDER BY "{order}"'
     batches = deltalake.QueryBuilder().register("t", deltalake.DeltaTable(folder, version=version)).execute(query)
-    return [tuple(row[c] for c in columns) for row in pyarrow.table(batches.read_all()).to_pylist()]
+    table = pyarrow.table(batches.read_all())
+    return table.column_names, [tuple(row.values()) for row in table.to_pylist()]
 
 
 @functools.cache
@@ -109,11 +119,12 @@ def with_spark(folder, columns, order, version):
     reader = spark().read.format("delta")
     if version is not None:
         reader = reader.option("versionAsOf", version)
-    rows = reader.load(folder).orderBy(f"`{order}`").select([f"`{c}`" for c in columns])
+    rows = reader.load(folder).orderBy(f"`{order}`")
+    rows = rows if columns == ALL else rows.select([f"`{c}`" for c in columns])
     # Spark hands over instants in the zone of this machine, and without saying so.
     zoned = [isinstance(field.dataType, TimestampType) for field in rows.schema.fields]
     at = [lambda v, z=z: v.astimezone(datetime.timezone.utc) if z and v is not None else v for z in zoned]
-    return [tuple(show(value) for show, value in zip(at, row)) for row in rows.collect()]
+    return rows.columns, [tuple(show(value) for show, value in zip(at, row)) for row in rows.collect()]
 
 
 READERS = {"duckdb": with_duckdb, "polars": with_polars, "deltalake": with_deltalake, "spark": with_spark}
@@ -124,7 +135,10 @@ def main():
     for line in sys.stdin:
         folder, columns, order, version = line.rstrip("\n").split("\t")
         columns = [c.strip() for c in columns.split(",")]
-        for row in read(folder, columns, order, int(version) if version else None):
+        names, rows = read(folder, columns, order, int(version) if version else None)
+        if columns == ALL:
+            print("|".join(names))
+        for row in rows:
             print("|".join(text(value) for value in row))
         print("\f")
 

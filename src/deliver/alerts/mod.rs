@@ -1,8 +1,8 @@
 //! Alerts: questions that are asked again and again, and who is told of the answers.
 //!
 //! ```text
-//! epoch or schedule ─► LOOK: the query over the cut ─► instances ─► what fires, what is resolved
-//!                                                                     │ one commit to sluice.alert_log
+//! epoch, schedule or clock ─► LOOK: the query over the cut ─► instances ─► what fires, what is resolved
+//!                                                                            │ one commit to sluice.alert_log
 //! webhook, mail ◄─ COURIER, one a target: its messages in order ◄─ OUTBOX, one a target
 //! ```
 //!
@@ -83,6 +83,8 @@ pub struct Alerts {
 pub struct Run {
     /// The alerts of the project.
     pub alerts: Vec<Arc<AlertDefinition>>,
+    /// Those of them whose answer changes as time passes.
+    pub of_clock: BTreeSet<String>,
     /// Its connections.
     pub connections: BTreeMap<String, Arc<ConnectionDefinition>>,
     /// What their queries run in.
@@ -166,6 +168,7 @@ impl Alerts {
         for alert in run.alerts {
             let watcher = watcher::Watcher {
                 alerts: Arc::clone(&self),
+                depends_on_clock: run.of_clock.contains(&alert.name),
                 alert,
                 engine: run.engine.clone(),
                 cuts: run.cuts.clone(),

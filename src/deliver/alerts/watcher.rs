@@ -5,8 +5,9 @@ use crate::catalog::cut::Cut;
 use crate::engine::Engine;
 use crate::lake::chain;
 use crate::ops::clock;
+use crate::ops::panics::caught;
 use crate::ops::retry::{backoff, spread};
-use crate::refresh::next_due;
+use crate::refresh::{CLOCK_PERIOD, next_due};
 use crate::sql::{AlertDefinition, Trigger};
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
@@ -23,6 +24,7 @@ const LOOK_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Watcher {
     pub(super) alerts: Arc<Alerts>,
     pub(super) alert: Arc<AlertDefinition>,
+    pub(super) depends_on_clock: bool,
     pub(super) engine: Engine,
     pub(super) cuts: watch::Receiver<Arc<Cut>>,
     pub(super) turn: Arc<Semaphore>,
@@ -68,16 +70,17 @@ impl Watcher {
         let now = clock::now();
         // Boxed: a planning future is large.
         let rows = rows::look(&self.engine, cut, &self.alert, now).boxed();
-        let seen = match tokio::time::timeout(LOOK_MAX, rows).await {
-            Ok(seen) => seen.map_err(|error| chain(&error)),
+        let seen = match tokio::time::timeout(LOOK_MAX, caught(rows)).await {
+            Ok(Ok(seen)) => seen.map_err(|error| chain(&error)),
+            Ok(Err(panic)) => Err(format!("an operator of the query panicked: {panic}")),
             Err(_) => Err(format!("the query took longer than {} s", LOOK_MAX.as_secs())),
         };
         self.alerts.looked(&self.alert, seen, now).await;
         now
     }
 
-    /// Resolves with the next epoch, when an instance gets further by time alone, or when a query that failed is to be
-    /// asked again. False when there are no more epochs.
+    /// Resolves with the next epoch, when time has passed that the query asks for or that an instance gets further by, or
+    /// when a query that failed is to be asked again. False when there are no more epochs.
     async fn moved(&mut self) -> bool {
         let standing = self.alerts.standing(&self.alert.name);
         let due = standing.instances.next_due(timing(&self.alert));
@@ -85,7 +88,8 @@ impl Watcher {
             let pause = spread(backoff(standing.failures), rand::random());
             clock::now().checked_add_signed(chrono::Duration::from_std(pause).ok()?)
         });
-        let due = due.into_iter().chain(retry).min();
+        let of_clock = standing.looked_at.filter(|_| self.depends_on_clock).map(|last| last + CLOCK_PERIOD);
+        let due = due.into_iter().chain(retry).chain(of_clock).min();
         tokio::select! {
             changed = self.cuts.changed() => changed.is_ok(),
             () = sleep_until(due) => true,

@@ -19,10 +19,10 @@
 //! | `surrogate_key(any, ...)` | `7, 'abc'` | a BIGINT: 64 bits of a hash of all values |
 
 mod encodings;
-mod extremes;
 mod intervals;
 mod json;
 pub(crate) mod mask;
+mod mended;
 mod regex;
 mod rowwise;
 mod surrogate;
@@ -38,8 +38,7 @@ use text::{TextFunction, TextOperation};
 use to_char::ToChar;
 use windows::{SessionBound, WindowFloor};
 
-/// Makes the functions known to a session. `sha256` replaces DataFusion's, which gives bytes; so do
-/// `min` and `max`.
+/// Makes the functions known to a session. `sha256` replaces DataFusion's, which gives bytes; so do those that are mended.
 pub fn register(context: &SessionContext) {
     for operation in TextOperation::ALL {
         context.register_udf(ScalarUDF::from(TextFunction::new(operation)));
@@ -53,8 +52,8 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(to_char::ToNumber::new()));
     context.register_udf(ScalarUDF::from(SurrogateKey::new()));
     context.register_udf(ScalarUDF::from(WindowFloor::new()));
-    for extreme in extremes::extremes() {
-        context.register_udaf(extreme);
+    for mended in mended::functions() {
+        context.register_udaf(mended);
     }
     for is_end in [false, true] {
         context.register_udwf(WindowUDF::from(SessionBound::new(is_end)));

@@ -76,7 +76,8 @@ impl House {
             streams: Vec::new(),
             inputs: inputs.into_iter().collect(),
             trigger: Trigger::default(),
-            policy: RefreshPolicy::Auto,
+            // What there is a rule for is asked, not what is worth it on a machine that does other things, too.
+            policy: RefreshPolicy::Incremental,
             expectations: Vec::new(),
             audits: Vec::new(),
             definition_hash: 1,

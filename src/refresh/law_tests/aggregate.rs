@@ -149,9 +149,9 @@ impl Grammar<'_, '_> {
             let (y, x) = (self.small_number(scope)?, self.small_number(scope)?);
             Call { sql: format!("{function}({y}, {x})"), kind: Kind::Double, frame: ROUNDED }
         } else if OF_BITS.contains(&function) {
-            // Without DISTINCT: DataFusion 55 fails where a part of `bit_xor(DISTINCT a)` has no values.
             let name = self.whole_number(scope)?;
-            Call { sql: format!("{function}({name})"), kind: Kind::Big, frame: BIG }
+            let distinct = if self.tape.chance(20) { "DISTINCT " } else { "" };
+            Call { sql: format!("{function}({distinct}{name})"), kind: Kind::Big, frame: BIG }
         } else {
             self.other_call(function, scope)?
         };
@@ -195,8 +195,8 @@ impl Grammar<'_, '_> {
     fn placed(&mut self, scope: &[Column]) -> Option<(String, Kind, String)> {
         let column = self.plain_column(scope)?;
         let mut order = format!("{} {}", column.name, self.direction());
-        // DataFusion 55 panics at the same column twice: `first_value(a ORDER BY a, a)`.
-        if let Some(by) = self.plain_column(scope).filter(|by| by.name != column.name) {
+        // By the same column twice, too, of which the second tells nothing.
+        if let Some(by) = self.plain_column(scope) {
             order = format!("{} {}, {order}", by.name, self.direction());
         }
         Some((column.name, column.kind, order))

@@ -26,14 +26,14 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// The tables, of schema `s` where none is named, and the engine that reads them.
-pub(super) struct House {
+pub(in crate::refresh) struct House {
     lake: Arc<Lake>,
     pub(super) engine: Engine,
     tables: BTreeMap<TableName, Arc<Table>>,
 }
 
 impl House {
-    pub(super) fn open(root: &Path, engine: &Engine, tables: &[(&str, SchemaRef)]) -> Self {
+    pub(in crate::refresh) fn open(root: &Path, engine: &Engine, tables: &[(&str, SchemaRef)]) -> Self {
         let lake = Arc::new(Lake::open(root).unwrap());
         let tables = tables.iter().map(|(name, schema)| {
             let table = lake.ensure(&named(name), &definition(Arc::clone(schema))).unwrap();
@@ -43,7 +43,7 @@ impl House {
         Self { lake, engine: engine.clone(), tables }
     }
 
-    pub(super) fn table(&self, name: &str) -> Arc<Table> {
+    pub(in crate::refresh) fn table(&self, name: &str) -> Arc<Table> {
         Arc::clone(&self.tables[&named(name)])
     }
 
@@ -65,13 +65,13 @@ impl House {
     }
 
     /// The newest version of every table.
-    pub(super) fn cut(&self) -> Arc<Cut> {
+    pub(in crate::refresh) fn cut(&self) -> Arc<Cut> {
         cut_of(&self.lake, &self.tables)
     }
 
     /// A view that reads these tables. Its columns are of the types that its query's are stored as, or of those that
     /// `declared` makes of them.
-    pub(super) async fn model(
+    pub(in crate::refresh) async fn model(
         &self,
         name: &str,
         query: &str,
@@ -125,7 +125,7 @@ impl House {
     }
 
     /// Computes a view for the first time.
-    pub(super) async fn first(&self, model: &Model, cut: &Arc<Cut>) -> Result<(), Error> {
+    pub(in crate::refresh) async fn first(&self, model: &Model, cut: &Arc<Cut>) -> Result<(), Error> {
         if let Attempt::Refused(why) = self.refresh(model, cut, &BTreeMap::new(), None).await? {
             self.recompute(model, cut, &why).await?;
         }
@@ -145,7 +145,7 @@ impl House {
     }
 
     /// Refreshes a view as its lane does: what its changes do not tell is computed whole.
-    pub(super) async fn refresh_as_lane(
+    pub(in crate::refresh) async fn refresh_as_lane(
         &self,
         model: &Model,
         cut: &Arc<Cut>,
@@ -222,7 +222,7 @@ pub(in crate::refresh) fn definition(schema: SchemaRef) -> TableDefinition {
 }
 
 /// Commits more rows; tells how many.
-pub(super) async fn append(table: &Arc<Table>, rows: RecordBatch) -> usize {
+pub(in crate::refresh) async fn append(table: &Arc<Table>, rows: RecordBatch) -> usize {
     replace(table, |old| vec![false; old.num_rows()], |_| Some(rows)).await
 }
 
@@ -268,7 +268,7 @@ pub(super) async fn replace(
 }
 
 /// Makes one file of a table's files, of those of each partition; tells of how many.
-pub(super) async fn fold(table: &Arc<Table>) -> usize {
+pub(in crate::refresh) async fn fold(table: &Arc<Table>) -> usize {
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     let snapshot = table.snapshot();
     for file in &snapshot.files {

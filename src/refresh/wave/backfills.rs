@@ -5,6 +5,7 @@ use super::super::Error;
 use super::super::backfill::{BackfillRecord, Range, Slice, done_us, refresh_slice, shown, time_column};
 use super::super::control::BackfillAsk;
 use super::super::model::Model;
+use super::super::settled;
 use super::super::streaming::Ground;
 use super::Run;
 use crate::bronze::Stream;
@@ -185,7 +186,7 @@ impl Run {
         };
         let task = tokio::spawn(async move {
             let started = clock::instant();
-            let taken = ground.take(&model, &record, slice).await;
+            let taken = settled(ground.take(&model, &record, slice)).await;
             (started.elapsed(), taken)
         });
         self.slicing = Some(Slicing { backfill, to_us, as_of: now, task });

@@ -8,8 +8,8 @@ use super::super::model::Model;
 use super::super::standing::{Showcase, Standing};
 use super::super::waits::Maintained;
 use super::super::{Error, streaming};
-use super::{ForeignTable, Run, Waves};
-use crate::lake::TableName;
+use super::{ForeignTable, Run, Shape, Waves};
+use crate::lake::{Table, TableName};
 use crate::ops::clock;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -75,6 +75,23 @@ impl Run {
             backfills_noted: Vec::new(),
             unpublished,
         })
+    }
+
+    /// Takes the newest sources at once, in an epoch of its own, where one has other columns than its version in the last
+    /// epoch: models that name new ones are computed over versions that have them.
+    pub(super) async fn take_columns(&mut self) {
+        let Shape { streams, foreign, .. } = &self.waves.shape;
+        let of_streams = streams.iter().map(|stream| stream.table());
+        let sources = of_streams.chain(foreign.iter().map(|foreign| &foreign.table));
+        let has_others = |table: &Arc<Table>| {
+            let standing = self.standing.get(table.name());
+            standing.is_some_and(|s| s.snapshot.schema.fields() != table.snapshot().schema.fields())
+        };
+        if sources.into_iter().any(has_others) {
+            self.wave_time = clock::now();
+            self.take_sources();
+            self.publish().await;
+        }
     }
 
     pub(super) fn ring_on_commits(

@@ -1,6 +1,7 @@
 //! Replays in their wave: before a streaming table takes what is new, it takes again what was set apart.
 
 use super::super::replay::replay;
+use super::super::settled;
 use super::Run;
 use crate::ops::clock;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ impl Run {
                 let started = clock::instant();
                 let cut = Arc::new(self.cut(self.epoch));
                 let snapshots = self.snapshots();
-                let outcome = replay(&model, &self.ground(&cut, &snapshots), ask.predicate.as_deref()).await;
+                let ground = self.ground(&cut, &snapshots);
+                let outcome = settled(replay(&model, &ground, ask.predicate.as_deref())).await;
                 match outcome {
                     Ok((refreshed, replayed)) => {
                         if let Some(refreshed) = refreshed {

@@ -11,6 +11,7 @@ use super::placeholders::numbered;
 use super::statements::Prepared as Known;
 use super::status::status;
 use crate::catalog::access::Access;
+use crate::ops::panics::caught;
 use crate::serve::audit::Audited;
 use crate::serve::backends::{Peer, Run, Signals};
 use crate::serve::session::{Answer, Prepared, Session, Shared};
@@ -20,9 +21,8 @@ use crate::serve::{Error, Parts, Readers, RowStream};
 use arc_swap::ArcSwap;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _};
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -233,9 +233,9 @@ impl Query {
         let started = tokio::select! {
             biased;
             error = stop.reason(None) => return Err(error),
-            started = AssertUnwindSafe(self.rows()).catch_unwind() => started,
+            started = caught(self.rows()) => started,
         };
-        let (rows, deadline) = match started.unwrap_or_else(|_| Err(panicked())) {
+        let (rows, deadline) = match started.unwrap_or_else(|panic| Err(Error::internal(panic))) {
             Ok(started) => started,
             Err(error) => {
                 audited.end(Some(&error));
@@ -340,10 +340,10 @@ async fn produce(
     _running: Run,
 ) {
     loop {
-        let item = match AssertUnwindSafe(rows.next()).catch_unwind().await {
+        let item = match caught(rows.next()).await {
             Ok(None) => return audited.end(None),
             Ok(Some(item)) => item,
-            Err(_) => Err(panicked()),
+            Err(panic) => Err(Error::internal(panic)),
         };
         if let Err(error) = &item {
             audited.end(Some(error));
@@ -389,8 +389,4 @@ async fn watch(
 
 fn terminated() -> Error {
     Error::new("57P01", "terminating connection due to administrator command")
-}
-
-fn panicked() -> Error {
-    Error::internal("a query panicked")
 }

@@ -13,19 +13,18 @@ use super::extended::Portal;
 use super::frame::{Broken, Inbox, Message};
 use super::outbox::Outbox;
 use super::rows::{self, Rows, SendFailure};
+use crate::ops::panics::caught;
 use crate::ops::shutdown::Shutdown;
 use crate::serve::backends::Doing;
 use crate::serve::session::{Answer, Session, TransactionStatus};
 use crate::serve::statement::{self, Discarded, Statement};
 use crate::serve::{Error, settings};
 use copying::Copying;
-use futures::FutureExt;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::{EmptyQueryResponse, ReadyForQuery, TransactionStatus as Status};
 use pgwire::messages::startup::{BackendKeyData, ParameterStatus, SecretKey};
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 /// A client's connection.
@@ -158,14 +157,14 @@ impl<'a> Connection<'a> {
             tokio::time::sleep(SHUTDOWN_GRACE).await;
         };
         // A panic of an operator ends the statement, not the connection.
-        let work = AssertUnwindSafe(talk.answer(message)).catch_unwind();
+        let work = caught(talk.answer(message));
         tokio::select! {
             biased;
             () = signals.terminated() => Err(Broken::Fatal(shutting_down())),
             () = signals.cancelled() => Err(Error::cancelled().into()),
             () = inbox.gone() => Err(Broken::Gone),
             () = grace_over => Err(Broken::Fatal(shutting_down())),
-            done = work => done.unwrap_or_else(|panic| Err(Error::internal(panic_text(&*panic)).into())),
+            done = work => done.unwrap_or_else(|panic| Err(Error::internal(panic).into())),
         }
     }
 }
@@ -179,11 +178,6 @@ pub(super) fn error_in<T>(done: &Result<T, Broken>) -> Option<&Error> {
         Err(Broken::Message(_, error) | Broken::Fatal(error)) => Some(error),
         _ => None,
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_string()
 }
 
 impl Talk<'_> {

@@ -218,6 +218,7 @@ impl From<&refresh::Error> for Error {
         match error {
             refresh::Error::Query(error) => Error::of_engine(error),
             refresh::Error::Arrow(error) => Error::of_arrow(error),
+            refresh::Error::Panicked(_) => Error::internal(error),
             refresh::Error::Lake(error) => Error::new("58030", crate::lake::chain(error)),
             refresh::Error::Backfill { model, .. } => Error::new("0A000", error.to_string())
                 .with_hint(format!("REFRESH TABLE {model} FULL makes all of it anew.")),

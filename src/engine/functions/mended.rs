@@ -1,12 +1,14 @@
-//! `min` and `max` of floating-point numbers, where NaN is above all others, as in PostgreSQL.
+//! Aggregate functions that DataFusion 55 computes otherwise by group than it should.
 //!
-//! DataFusion 55 has it so too, but by group: there NaN takes the place of what came before it, and the next number that of
-//! NaN, so that the answer depends on the order of rows.
+//! - `min` and `max` of floating-point numbers, where NaN is above all others, as in PostgreSQL: by group NaN takes the place
+//!   of what came before it, and the next number that of NaN, so that the answer depends on the order of rows.
+//! - `bit_xor(DISTINCT x)`: by group DISTINCT is forgotten, and where that shows between two stages it is an error.
 
 use arrow::array::ArrowPrimitiveType;
 use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
+use datafusion::functions_aggregate::bit_and_or_xor::bit_xor_udaf;
 use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
@@ -17,44 +19,63 @@ use datafusion::logical_expr::{
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 use std::sync::Arc;
 
-/// `min` and `max`.
-pub(super) fn extremes() -> [AggregateUDF; 2] {
-    [(min_udaf(), false), (max_udaf(), true)]
-        .map(|(inner, is_greatest)| AggregateUDF::new_from_impl(Extreme { inner, is_greatest }))
+/// The functions.
+pub(super) fn functions() -> [AggregateUDF; 3] {
+    let mended = [
+        (min_udaf(), Fault::NanTakesAnyPlace { is_greatest: false }),
+        (max_udaf(), Fault::NanTakesAnyPlace { is_greatest: true }),
+        (bit_xor_udaf(), Fault::ForgetsDistinct),
+    ];
+    mended.map(|(inner, fault)| AggregateUDF::new_from_impl(Mended { inner, fault }))
 }
 
-/// DataFusion's function, but for floating-point numbers by group.
+/// DataFusion's function, but for its fault.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Extreme {
+struct Mended {
     inner: Arc<AggregateUDF>,
-    is_greatest: bool,
+    fault: Fault,
 }
 
-impl Extreme {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Fault {
+    NanTakesAnyPlace { is_greatest: bool },
+    ForgetsDistinct,
+}
+
+impl Mended {
     /// Keeps the extreme of each group; `ends` are the least and the greatest of all numbers.
-    fn of<T: ArrowPrimitiveType + Send>(
-        &self,
+    fn extreme<T: ArrowPrimitiveType + Send>(
+        is_greatest: bool,
         data_type: &DataType,
         compare: impl Fn(&T::Native, &T::Native) -> std::cmp::Ordering + Send + Sync + 'static,
         [least, greatest]: [T::Native; 2],
     ) -> Box<dyn GroupsAccumulator> {
-        let wins = if self.is_greatest { std::cmp::Ordering::Greater } else { std::cmp::Ordering::Less };
+        let wins = if is_greatest { std::cmp::Ordering::Greater } else { std::cmp::Ordering::Less };
         let keep = move |kept: &mut T::Native, came: T::Native| {
             if compare(&came, kept) == wins {
                 *kept = came;
             }
         };
-        let start = if self.is_greatest { least } else { greatest };
+        let start = if is_greatest { least } else { greatest };
         Box::new(PrimitiveGroupsAccumulator::<T, _>::new(data_type, keep).with_starting_value(start))
     }
 }
 
-impl AggregateUDFImpl for Extreme {
+impl AggregateUDFImpl for Mended {
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
+        let forgets = self.fault == Fault::ForgetsDistinct && args.is_distinct;
+        !forgets && self.inner.groups_accumulator_supported(args)
+    }
+
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
         // Of NaNs that which has its sign is below all numbers: there is none in what we read or compute.
-        Ok(match args.return_field.data_type() {
-            of @ DataType::Float64 => self.of::<Float64Type>(of, f64::total_cmp, [-f64::NAN, f64::NAN]),
-            of @ DataType::Float32 => self.of::<Float32Type>(of, f32::total_cmp, [-f32::NAN, f32::NAN]),
+        Ok(match (self.fault, args.return_field.data_type()) {
+            (Fault::NanTakesAnyPlace { is_greatest }, of @ DataType::Float64) => {
+                Self::extreme::<Float64Type>(is_greatest, of, f64::total_cmp, [-f64::NAN, f64::NAN])
+            }
+            (Fault::NanTakesAnyPlace { is_greatest }, of @ DataType::Float32) => {
+                Self::extreme::<Float32Type>(is_greatest, of, f32::total_cmp, [-f32::NAN, f32::NAN])
+            }
             _ => return self.inner.create_groups_accumulator(args),
         })
     }
@@ -83,32 +104,29 @@ impl AggregateUDFImpl for Extreme {
         self.inner.state_fields(args)
     }
 
-    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        self.inner.groups_accumulator_supported(args)
-    }
-
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         self.inner.create_sliding_accumulator(args)
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        AggregateOrderSensitivity::Insensitive
+        self.inner.order_sensitivity()
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
+        // Each is the same from both ends: what is mended must not be given back.
         ReversedUDAF::Identical
     }
 
     fn is_descending(&self) -> Option<bool> {
-        Some(self.is_greatest)
+        self.inner.is_descending()
     }
 
     fn value_from_stats(&self, statistics: &StatisticsArgs<'_>) -> Option<ScalarValue> {
         self.inner.value_from_stats(statistics)
     }
 
-    fn set_monotonicity(&self, _: &DataType) -> SetMonotonicity {
-        if self.is_greatest { SetMonotonicity::Increasing } else { SetMonotonicity::Decreasing }
+    fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
+        self.inner.inner().set_monotonicity(data_type)
     }
 
     fn documentation(&self) -> Option<&Documentation> {
