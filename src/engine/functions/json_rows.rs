@@ -1,7 +1,7 @@
 //! PostgreSQL's functions that make rows of JSON: `json_each`, `jsonb_array_elements`, `json_object_keys` and their like.
 //!
-//! Each gives a list here, of which readers' statements make rows; `json_each` and its like give that of the values, and
-//! have a function beside them for that of the keys. Values stay as they are written.
+//! Each gives a list here, of which readers' statements make rows; `json_each` and its like are two, for the keys and for
+//! the values. Values stay as they are written.
 
 use super::rowwise::RowWise;
 use arrow::datatypes::{DataType, Field};
@@ -19,10 +19,10 @@ pub(super) const FUNCTIONS: [RowWise; 12] = [
     lists("jsonb_object_keys", |row| keys(row, "jsonb_object_keys")),
     lists("json_each_keys", |row| each(row, None, |(key, _)| Some(key))),
     lists("jsonb_each_keys", |row| each(row, Some("jsonb_each"), |(key, _)| Some(key))),
-    lists("json_each", |row| each(row, None, |(_, value)| written(value))),
-    lists("json_each_text", |row| each(row, None, |(_, value)| text(value))),
-    lists("jsonb_each", |row| each(row, Some("jsonb_each"), |(_, value)| written(value))),
-    lists("jsonb_each_text", |row| each(row, Some("jsonb_each_text"), |(_, value)| text(value))),
+    lists("json_each_values", |row| each(row, None, |(_, value)| written(&value))),
+    lists("json_each_text_values", |row| each(row, None, |(_, value)| text(&value))),
+    lists("jsonb_each_values", |row| each(row, Some("jsonb_each"), |(_, value)| written(&value))),
+    lists("jsonb_each_text_values", |row| each(row, Some("jsonb_each_text"), |(_, value)| text(&value))),
     lists("json_array_elements", |row| items(row, Some("json_array_elements"), written)),
     lists("json_array_elements_text", |row| items(row, Some("json_array_elements_text"), text)),
     lists("jsonb_array_elements", |row| items(row, None, written)),
@@ -80,11 +80,11 @@ fn each(
 fn items(
     row: &[ScalarValue],
     function: Option<&str>,
-    of: fn(Box<RawValue>) -> Option<String>,
+    of: fn(&RawValue) -> Option<String>,
 ) -> Result<ScalarValue> {
     let json = json(row);
     match (json.chars().next(), function) {
-        (Some('['), _) => Ok(list(read::<Vec<Box<RawValue>>>(json)?.into_iter().map(of))),
+        (Some('['), _) => Ok(list(read::<Vec<Box<RawValue>>>(json)?.iter().map(|item| of(item)))),
         (Some('{'), Some(function)) => exec_err!("cannot call {function} on a non-array"),
         (_, Some(function)) => exec_err!("cannot call {function} on a scalar"),
         (Some('{'), None) => exec_err!("cannot extract elements from an object"),
@@ -92,12 +92,12 @@ fn items(
     }
 }
 
-fn written(value: Box<RawValue>) -> Option<String> {
+fn written(value: &RawValue) -> Option<String> {
     Some(value.get().to_string())
 }
 
 /// A text without its quotes, NULL for `null`, and anything else as it is written.
-fn text(value: Box<RawValue>) -> Option<String> {
+fn text(value: &RawValue) -> Option<String> {
     match value.get() {
         "null" => None,
         quoted if quoted.starts_with('"') => serde_json::from_str(quoted).ok(),

@@ -16,7 +16,7 @@
 //! | `to_date(text, pattern)`, `to_timestamp(text, pattern)`, `make_interval(...)`, `justify_days(interval)` | | as in PostgreSQL |
 //! | `regexp_split_to_array(text, pattern)`, `regexp_matches`, `string_to_table` | | as in PostgreSQL; rows are lists |
 //! | `json_get(json, key)`, `json_get_text`, `json_get_path`, `json_array_length`, `json_typeof` | | `->`, `->>`, `#>` ... |
-//! | `json_object_keys(json)`, `json_each(json)`, `json_array_elements(json)` ... | | as in PostgreSQL; rows are lists |
+//! | `json_object_keys(json)`, `json_each_keys(json)`, `json_each_values(json)`, `json_array_elements(json)` ... | | as in PostgreSQL; rows are lists |
 //! | `surrogate_key(any, ...)` | `7, 'abc'` | a BIGINT: 64 bits of a hash of all values |
 
 mod encodings;

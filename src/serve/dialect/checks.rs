@@ -4,7 +4,7 @@
 //! Comes in: what a query was planned to, before anything of it is changed. Goes out: PostgreSQL's error. The engine would
 //! cast one side to the other, and fail at the first row that does not read as such, or compare what cannot be compared.
 
-use super::result_types::type_in;
+use super::result_types::{of_plan, type_in};
 use crate::serve::Error;
 use crate::serve::blamed::OPERATOR;
 use crate::serve::postgres::catalog::casts::{self, category};
@@ -32,9 +32,9 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
             schema.merge(input.schema());
         }
         if let LogicalPlan::Union(union) = node {
+            let inputs: Vec<Vec<i32>> = union.inputs.iter().map(|input| of_plan(input)).collect();
             for at in 0..node.schema().fields().len() {
-                let column = |input: &LogicalPlan| column_type(input.schema().field(at)).oid;
-                reconciled("UNION", union.inputs.iter().map(|input| column(input)))?;
+                reconciled("UNION", inputs.iter().filter_map(|types| types.get(at).copied()))?;
             }
         }
         node.apply_expressions(|expr| {
@@ -161,6 +161,10 @@ fn of_expr(expr: &Expr, schema: &DFSchema) -> Result<()> {
                     },
                     _ => Ok(()),
                 },
+                // What makes rows of members is called by another name.
+                "jsonb_each_keys" | "json_each_keys" => {
+                    function(name.trim_end_matches("_keys"), &call.args, schema)
+                }
                 name => function(name, &call.args, schema),
             }
         }

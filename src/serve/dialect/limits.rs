@@ -1,6 +1,6 @@
 //! Functions of floats that end in an error where PostgreSQL's do, and not in NaN or infinity.
 //!
-//! The engine's function does the work: what goes in is looked at before, what comes out after it.
+//! The engine's function does the work: where NaN, infinity or nothing comes out, it is looked at what went in.
 
 use crate::serve::Error;
 use arrow::array::types::Float64Type;
@@ -135,7 +135,6 @@ impl ScalarUDFImpl for Limited {
             ColumnarValue::Scalar(value) => cast(&value.to_array()?, &DataType::Float64),
         };
         let given = args.args.iter().map(floats).collect::<std::result::Result<Vec<_>, _>>()?;
-        let rows = given.iter().map(|array| array.len()).max().unwrap_or(0);
         // NULL for what is NULL; a constant is the same in each row.
         let row = |row: usize| -> Option<Vec<f64>> {
             let value = |array: &ArrayRef| {
@@ -144,22 +143,20 @@ impl ScalarUDFImpl for Limited {
             };
             given.iter().map(value).collect()
         };
-        if let Some(error) = (0..rows).filter_map(row).find_map(|row| (self.refuses)(&row)) {
-            return Err(external(error));
-        }
         let result = self.of.invoke_with_args(args)?;
-        if self.is_bounded {
-            let results = floats(&result)?;
-            let results = results.as_primitive::<Float64Type>();
-            for (at, result) in results.iter().enumerate() {
-                let is_suspect = result.is_some_and(|result| result.is_infinite() || result == 0.0);
-                let Some(given) = is_suspect.then(|| row(at)).flatten() else { continue };
-                let is_usual = given.iter().all(|x| x.is_finite()) && (given.len() == 1 || given[0] != 0.0);
-                match result {
-                    Some(0.0) if is_usual => return Err(underflow()),
-                    Some(_) if is_usual => return Err(overflow()),
-                    _ => {}
-                }
+        let results = floats(&result)?;
+        // What is refused gives one of these, as does what is not.
+        let is_suspect = |result: f64| !result.is_finite() || result == 0.0;
+        let results = results.as_primitive::<Float64Type>().iter().enumerate();
+        for (at, result) in results.filter_map(|(at, result)| Some((at, result.filter(|x| is_suspect(*x))?)))
+        {
+            let Some(given) = row(at) else { continue };
+            if let Some(error) = (self.refuses)(&given) {
+                return Err(external(error));
+            }
+            let is_usual = given.iter().all(|x| x.is_finite()) && (given.len() == 1 || given[0] != 0.0);
+            if self.is_bounded && is_usual {
+                return Err(if result == 0.0 { underflow() } else { overflow() });
             }
         }
         Ok(result)

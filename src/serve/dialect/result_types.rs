@@ -97,7 +97,8 @@ pub(in crate::serve) fn identifiers_with_names(
     LogicalPlanBuilder::from(plan).project(columns)?.build()
 }
 
-fn of_plan(plan: &LogicalPlan) -> Vec<i32> {
+/// The types of a plan's columns, of literals without a type that of none.
+pub(super) fn of_plan(plan: &LogicalPlan) -> Vec<i32> {
     of_columns(&Types, plan)
 }
 

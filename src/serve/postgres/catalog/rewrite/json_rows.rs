@@ -6,7 +6,7 @@
 use super::fragments::{argument_of, call, cast, text_of};
 use super::names::{in_catalog, normalized};
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Ident, Select, TableAlias, TableFactor, visit_expressions_mut,
+    DataType, Expr, FunctionArguments, Ident, Select, TableAlias, TableFactor, visit_expressions_mut,
 };
 use std::ops::ControlFlow;
 
@@ -21,15 +21,30 @@ const KEYS: [&str; 2] = ["json_object_keys", "jsonb_object_keys"];
 pub fn columns(function: &str, arguments: &[Expr]) -> Option<Vec<(&'static str, Expr)>> {
     let arguments = read(function, arguments);
     let list = |name: &str| call("unnest", vec![call(name, arguments.clone())]);
-    let value = || match function {
-        text if text.ends_with("_text") => list(function),
-        _ => cast(list(function), json_type(function)),
+    let typed = |list: Expr| match function {
+        text if text.ends_with("_text") => list,
+        _ => cast(list, json_type(function)),
     };
     if ITEMS.contains(&function) {
-        return Some(vec![("value", value())]);
+        return Some(vec![("value", typed(list(function)))]);
     }
     let keys = if function.starts_with("jsonb") { "jsonb_each_keys" } else { "json_each_keys" };
-    MEMBERS.contains(&function).then(|| vec![("key", list(keys)), ("value", value())])
+    let values = || typed(list(&format!("{function}_values")));
+    MEMBERS.contains(&function).then(|| vec![("key", list(keys)), ("value", values())])
+}
+
+/// The list whose items are rows.
+pub fn list_of(rows: &Expr) -> Option<Expr> {
+    match rows {
+        Expr::Cast { expr, .. } => list_of(expr),
+        Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("unnest") => {
+            match &function.args {
+                FunctionArguments::List(list) => list.args.first().and_then(argument_of),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 /// The rows that a function gives in a select list: a value each, or a record.

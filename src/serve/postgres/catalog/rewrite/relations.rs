@@ -226,7 +226,8 @@ fn rows_of_json(factor: &TableFactor) -> Option<TableFactor> {
     let mut columns = json_rows::columns(&function, &arguments)?;
     if with_ordinality {
         let one = Expr::value(Value::Number("1".to_string(), false));
-        let count = call("cardinality", vec![call(&function, json_rows::read(&function, &arguments))]);
+        let list = columns.first().and_then(|(_, rows)| json_rows::list_of(rows))?;
+        let count = call("cardinality", vec![list]);
         columns.push(("ordinality", call("unnest", vec![call("generate_series", vec![one, count])])));
     }
     let mut alias = alias.cloned().unwrap_or_else(|| TableAlias {

@@ -111,7 +111,8 @@ fn rows_of(expr: &mut Expr) {
         let name = in_catalog(&function.name);
         if name.as_deref() == Some("unnest") {
             // Of a list that such a function gives, each item is a row once.
-            let rows = only_argument(function).filter(|inner| is_unnest(inner)).map(take);
+            let is_rows = |inner: &Expr| json_rows::list_of(inner).is_some();
+            let rows = only_argument(function).filter(|inner| is_rows(inner)).map(take);
             *expr = rows.unwrap_or_else(|| take(expr));
             return;
         }
@@ -135,10 +136,6 @@ fn only_argument(function: &mut ast::Function) -> Option<&mut Expr> {
         [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Some(expr),
         _ => None,
     }
-}
-
-fn is_unnest(expr: &Expr) -> bool {
-    matches!(expr, Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("unnest"))
 }
 
 /// A series between integers is one of integers.
