@@ -3,7 +3,8 @@
 //! Literals and parameters that have no type of their own are read as the column's. Any other value must be of a type that
 //! PostgreSQL casts to the column's unasked, else it is refused (42804): a text is no number until it is cast to one.
 
-use super::postgres::catalog::types::{data_column_type, oid, types};
+use super::postgres::catalog::casts::{self, Context};
+use super::postgres::catalog::types::{data_column_type, types};
 use super::statement::{Statement, parse};
 use super::{Error, query};
 use crate::sql::ColumnDefinition;
@@ -23,23 +24,9 @@ pub(super) fn check(column: &ColumnDefinition, found: i32) -> Result<(), Error> 
     Err(Error::new("42804", message).with_hint("You will need to rewrite or cast the expression."))
 }
 
-/// Whether PostgreSQL casts values of one type to a column of another (`pg_cast.castcontext` is `i` or `a`, or the column
-/// is a text).
+/// Whether PostgreSQL casts values of one type to a column of another.
 fn is_assignable(from: i32, to: i32) -> bool {
-    const NUMBERS: [i32; 6] = [oid::INT2, oid::INT4, oid::INT8, oid::NUMERIC, oid::FLOAT4, oid::FLOAT8];
-    const TIMES: [i32; 3] = [oid::DATE, oid::TIMESTAMP, oid::TIMESTAMPTZ];
-    let both = |of: &[i32]| of.contains(&from) && of.contains(&to);
-    let is_of_object = |ty: &i32| *ty == oid::OID || oid::IDENTIFIERS.contains(ty);
-    match (from, to) {
-        (oid::UNKNOWN, _) | (_, oid::TEXT | oid::VARCHAR | oid::BPCHAR) => true,
-        (from, to) if from == to || both(&NUMBERS) || both(&TIMES) => true,
-        (from, oid::INT4 | oid::INT8) => is_of_object(&from),
-        (oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::INTERVAL, oid::TIME) | (oid::TIME, oid::INTERVAL) => true,
-        (from, to) => {
-            let element = |ty| types().by_oid(ty)?.element;
-            element(from).zip(element(to)).is_some_and(|(from, to)| is_assignable(from, to))
-        }
-    }
+    casts::context(from, to).is_some_and(|context| context <= Context::Assignment)
 }
 
 /// Whether a value takes the type of its column: a text, NULL, DEFAULT, a parameter that the client gave no type.

@@ -1,6 +1,7 @@
 //! Where in a statement's text the thing stands that an error speaks of, where the engine does not say it: the literal
 //! that does not read, the function, the operator or the type that is not there.
 
+use super::postgres::catalog::types::types;
 use super::statement::position_of;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
@@ -19,17 +20,26 @@ pub(super) fn blamed(code: &str, message: &str, sql: &str, from: Option<usize>) 
             let value = quoted_value(message)?;
             first(&|at| literal(&tokens[at].token) == Some(value))
         }
-        "42883" if message.starts_with(OPERATOR) => {
+        "42883" | "42725" if symbol_of(message).is_some() => {
             let symbol = symbol_of(message)?;
-            first(&|at| {
-                let is_behind = from.is_none_or(|from| place(&tokens[at]).is_some_and(|here| here >= from));
-                is_behind && tokens[at].token.to_string() == symbol
+            let is_behind =
+                |at: usize| from.is_none_or(|from| place(&tokens[at]).is_some_and(|here| here >= from));
+            let keyword = KEYWORDS.iter().find(|(of, _)| *of == symbol).map(|(_, keyword)| *keyword);
+            let written = first(&|at| is_behind(at) && tokens[at].token.to_string() == symbol);
+            written.or_else(|| {
+                first(&|at| {
+                    is_behind(at) && keyword.is_some_and(|keyword| is_word(&tokens[at].token, keyword))
+                })
             })
         }
         "42883" => {
             let name = message.strip_prefix("function ")?.split(['(', ' ']).next()?.rsplit('.').next()?;
+            // PostgreSQL's name of what is written `trim(...)`.
+            let names = if name == "btrim" { ["btrim", "trim"] } else { [name; 2] };
             let is_call = |at: usize| tokens.get(at + 1).is_some_and(|next| next.token == Token::LParen);
-            first(&|at| word(&tokens[at].token) == Some(name.to_string()) && is_call(at))
+            let is_named =
+                |at: usize| word(&tokens[at].token).is_some_and(|word| names.contains(&word.as_str()));
+            first(&|at| is_named(at) && is_call(at))
         }
         "42703" | "42704" => {
             let name = message.split('"').nth(1)?;
@@ -45,7 +55,15 @@ pub(super) fn blamed(code: &str, message: &str, sql: &str, from: Option<usize>) 
         "42846" => {
             let is_cast =
                 |at: &usize| tokens[*at].token == Token::DoubleColon || is_word(&tokens[*at].token, "cast");
-            only((0..tokens.len()).filter(is_cast)).and_then(|at| place(&tokens[at]))
+            let target = types().by_name(message.rsplit_once(" to ")?.1).map(|ty| ty.oid);
+            let to_target = |at: &usize| {
+                let name = tokens.get(at + 1).and_then(|next| word(&next.token));
+                let found = name.and_then(|name| types().by_name(&name)).map(|ty| ty.oid);
+                tokens[*at].token == Token::DoubleColon && found.is_some() && found == target
+            };
+            let casts = || (0..tokens.len()).filter(is_cast);
+            let cast = only(casts()).or_else(|| only(casts().filter(to_target)));
+            cast.and_then(|at| place(&tokens[at]))
         }
         "42803" | "42804" => {
             let condition = only((0..tokens.len()).filter(|at| is_word(&tokens[*at].token, "where")))? + 1;
@@ -63,6 +81,18 @@ pub(super) fn blamed(code: &str, message: &str, sql: &str, from: Option<usize>) 
     }
 }
 
+/// Operators that have words, too.
+const KEYWORDS: [(&str, &str); 8] = [
+    ("~~", "like"),
+    ("~~*", "ilike"),
+    ("!~~", "not"),
+    ("!~~*", "not"),
+    ("=", "in"),
+    ("<>", "in"),
+    (">=", "between"),
+    ("<=", "between"),
+];
+
 const AGGREGATES: [&str; 8] = ["count", "sum", "avg", "min", "max", "array_agg", "string_agg", "bool_and"];
 
 /// The first of places, if there is no other.
@@ -78,10 +108,13 @@ fn is_word(token: &Token, expected: &str) -> bool {
 /// What the message of an operator that is not there begins with.
 pub(super) const OPERATOR: &str = "operator does not exist: ";
 
+const AMBIGUOUS: &str = "operator is not unique: ";
+
 /// The symbol between the types of two sides: `text + integer`.
 fn symbol_of(message: &str) -> Option<&str> {
     let is_symbol = |word: &&str| word.chars().all(|c| "+-*/<>=~!@#%^&|`?".contains(c));
-    message.strip_prefix(OPERATOR)?.split(' ').find(is_symbol)
+    let sides = message.strip_prefix(OPERATOR).or_else(|| message.strip_prefix(AMBIGUOUS))?;
+    sides.split(' ').find(is_symbol)
 }
 
 /// `... type integer: "abc"`, `value "abc" is out of range ...`.

@@ -16,6 +16,12 @@ pub(super) fn misread(message: &str) -> Option<Error> {
     {
         return Some(Error::new("22003", format!("{} out of range", postgres_type(data_type))));
     }
+    // `value of 99999999999 is out of range Int32`
+    if let Some((_, data_type)) = message.rsplit_once(" is out of range ")
+        && data_type.starts_with("Int")
+    {
+        return Some(Error::new("22003", format!("{} out of range", postgres_type(data_type))));
+    }
     if message.contains(" is too large to store in a Decimal")
         || message.contains("is too small to store in a Decimal")
     {
@@ -103,6 +109,7 @@ mod tests {
                 "date/time field value out of range: \"2024-13-01\"",
             ),
             ("Can't cast value 99999999999 to type Int32", "22003", "integer out of range"),
+            ("value of 100000000000000000000 is out of range Int64", "22003", "bigint out of range"),
         ] {
             let error = misread(message).unwrap();
             assert_eq!((error.code, error.message.as_str()), (code, words));

@@ -9,7 +9,7 @@ use super::postgres::catalog::types::types;
 const CASTS: &str = "You might need to add explicit type casts.";
 
 /// What always reads the same: a part of the engine's message, the SQLSTATE, and PostgreSQL's message.
-const FIXED: [(&str, &str, &str); 11] = [
+const FIXED: [(&str, &str, &str); 16] = [
     ("not allowed in the WHERE clause", "42803", "aggregate functions are not allowed in WHERE"),
     ("ggregate function calls cannot be nested", "42803", "aggregate function calls cannot be nested"),
     ("logical expression WindowFunction(", "42P20", "window functions are not allowed in WHERE"),
@@ -25,6 +25,11 @@ const FIXED: [(&str, &str, &str); 11] = [
     ("annot take square root of a negative number", "2201F", "cannot take square root of a negative number"),
     ("ero raised to a negative power is undefined", "2201F", "zero raised to a negative power is undefined"),
     ("tep cannot be zero", "22023", "step size cannot equal zero"),
+    ("SingleQuotedByteStringLiteral", "0A000", "type \"bit\" is not supported"),
+    ("nteger overflow in GCD", "22003", "bigint out of range"),
+    ("nteger overflow in LCM", "22003", "bigint out of range"),
+    ("Int32Array overflow on abs", "22003", "integer out of range"),
+    ("Int64Array overflow on abs", "22003", "bigint out of range"),
 ];
 
 /// PostgreSQL's error for an engine's message; `None` for what is said elsewhere.
@@ -81,7 +86,11 @@ fn named(arrow: &str) -> String {
         None if arrow.starts_with("Timestamp(") && arrow.contains('"') => {
             "timestamp with time zone".to_string()
         }
-        None => postgres_type(arrow).to_string(),
+        // As they are called where no modifier stands between.
+        None => match postgres_type(arrow) {
+            name @ ("timestamp" | "time") => format!("{name} without time zone"),
+            name => name.to_string(),
+        },
     }
 }
 
@@ -89,6 +98,9 @@ fn named(arrow: &str) -> String {
 fn condition(message: &str) -> Option<Error> {
     let (place, found) = match message.split_once("' returning ") {
         Some((before, found)) if before.contains("filter with non-boolean predicate") => ("WHERE", found),
+        None if message.contains("oin condition must be boolean type") => {
+            ("JOIN/ON", message.split_once("but got ")?.1)
+        }
         _ => ("NOT", message.split_once("operator 'NOT' requires a boolean expression, got ")?.1),
     };
     let found = named(found.lines().next()?);

@@ -130,15 +130,27 @@ fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
 fn arrow(error: &ArrowError) -> Error {
     match error {
         ArrowError::DivideByZero => Error::new("22012", "division by zero"),
-        ArrowError::ArithmeticOverflow(message) => {
-            Error::new("22003", "value out of range").with_detail(tidy(message))
-        }
+        ArrowError::ArithmeticOverflow(message) => match negated(message) {
+            Some(name) => Error::new("22003", format!("{name} out of range")),
+            None => Error::new("22003", "value out of range").with_detail(tidy(message)),
+        },
         ArrowError::CastError(message) | ArrowError::ParseError(message) => cast(message),
         ArrowError::InvalidArgumentError(message) | ArrowError::ComputeError(message) => execution(message),
         ArrowError::NotYetImplemented(message) => Error::new("0A000", tidy(message)),
         ArrowError::ExternalError(inner) => external(inner.as_ref()),
         ArrowError::MemoryError(_) => Error::new("53200", "out of memory"),
         _ => Error::internal(error),
+    }
+}
+
+/// The type of which a number has no opposite: `Overflow happened on: - -32768`
+fn negated(message: &str) -> Option<&'static str> {
+    let (_, number) = message.split_once("happened on: - ")?;
+    match number.trim().parse::<i64>().ok()? {
+        i64::MIN => Some("bigint"),
+        number if number == i64::from(i32::MIN) => Some("integer"),
+        number if number == i64::from(i16::MIN) => Some("smallint"),
+        _ => None,
     }
 }
 
@@ -160,7 +172,7 @@ fn cast(message: &str) -> Error {
 }
 
 /// What our own functions say, which say it as PostgreSQL does.
-const KNOWN: [(&str, &str); 10] = [
+const KNOWN: [(&str, &str); 19] = [
     ("unrecognized encoding: ", "22023"),
     ("invalid hexadecimal ", "22023"),
     (" while decoding base64 sequence", "22023"),
@@ -171,6 +183,15 @@ const KNOWN: [(&str, &str); 10] = [
     (" has no equivalent in encoding ", "22P05"),
     ("invalid input syntax for type ", "22P02"),
     (" not recognized for type ", "22023"),
+    ("\" not supported for type ", "0A000"),
+    ("\"EEEE\" not supported for input", "0A000"),
+    ("\"EEEE\"", "42601"),
+    ("cannot use \"V\" and decimal point together", "42601"),
+    ("time zone \"", "22023"),
+    ("cannot call json", "22023"),
+    ("cannot deconstruct a", "22023"),
+    ("cannot extract elements from ", "22023"),
+    ("cannot get array length of ", "22023"),
 ];
 
 fn execution(message: &str) -> Error {

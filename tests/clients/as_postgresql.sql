@@ -91,6 +91,215 @@ select x from generate_series(1, 5) x limit -1
 select x from generate_series(1, 5) x offset -1
 select sqrt(-1)
 select power(0, -1)
+select foo(1, 'a')
+select foo(null)
+select "Foo"(1)
+select foo(tags) from silver.customers
+select foo(*)
+select foo(interval '1 day', time '10:00', true, 'a'::varchar(3), '{}'::jsonb, '{}'::json)
+select lower()
+select lower(true)
+select sqrt(1,2)
+select abs(date '2026-01-01')
+select substr(1, 2)
+select sum('a'::text)
+select avg(order_date) from silver.orders
+select count(1, 2)
+select sum()
+select string_agg(order_id, ',') from silver.orders
+select array_agg()
+select lag() over () from silver.orders
+select date_trunc('day', 'a'::text)
+select extract(day from 1)
+select date_part('day', 1)
+select to_char('a'::text, 'b')
+select upper(order_date) from silver.orders
+select length(1.5)
+select left(1, 2)
+select replace('a', 'b')
+select concat_ws()
+select position(1 in 'a')
+select generate_series('a'::text, 'b'::text)
+select * from foo(1, 'a') as t
+select 1 + true
+select 'a'::text + 'b'::text
+select 1 = 'a'::text
+select true > 1
+select date '2026-01-01' + date '2026-01-01'
+select timestamp '2026-01-01' + 1
+select interval '1 day' * interval '1 day'
+select 1 / interval '1 day'
+select 1 || true
+select 1 like 'a'
+select order_id like '1%' from silver.orders
+select status ~ 1 from silver.orders
+select array[1] = 1
+select 1 = any(array['a'::text])
+select 1 in (true)
+select order_date > 1 from silver.orders
+select order_date = status from silver.orders
+select '{}'::json = '{}'::json
+select 1 -> 'a'
+select 1 & 1.5
+select 1.5 & 2
+select * from silver.orders where order_id = status
+select 2 ^ 'a'::text
+select * from silver.orders order by foo(status)
+select 1 where foo(1)
+select 1 where 'a'::text
+select date '2026-01-01'::int
+select 1::date
+select 1::timestamp
+select 1::bigint::bool
+select true::bigint
+select time '10:00'::date
+select timestamp '2026-01-01'::int
+select timestamp '2026-01-01'::interval
+select date '2026-01-01'::time
+select '1'::json::int
+select 1::bytea
+select 'a'::bytea::int
+select order_date::bigint from silver.orders
+select tags::int from silver.customers
+select cast(order_date as integer) from silver.orders
+select 1::time
+select 1.5::float8::date
+select 1::json
+select date '2026-01-01'::json
+select 1.5::oid
+select ln(0)
+select ln(-1)
+select ln(0::float8)
+select ln(-1::float8)
+select log(0)
+select log(-1)
+select log(0::float8)
+select log(2, 0)
+select log(0, 2)
+select log(1, 2)
+select log10(0)
+select log10(-1::float8)
+select exp(1000)
+select exp(1000::float8)
+select exp(-1000::float8)
+select power(-1, 0.5)
+select power(-1::float8, 0.5)
+select power(10, 400)
+select power(10::float8, 400)
+select 10::float8 ^ 400
+select factorial(5)
+select factorial(-1)
+select factorial(20)
+select factorial(25)
+select acos(2)
+select asin(2)
+select acosh(0.5)
+select atanh(2)
+select degrees(1e308::float8 * 10)
+select 1e308::float8 * 10
+select 1e308::float8 + 1e308::float8
+select -1e308::float8 - 1e308::float8
+select 1e38::real * 10::real
+select 1e20::numeric::bigint
+select abs((-2147483648)::int)
+select -(-2147483648)::int
+select gcd(12, 18), lcm(4, 6)
+select gcd(-9223372036854775808, 0)
+select lcm(9223372036854775807, 2)
+select avg(amount) from silver.orders
+select avg(x) from (values (1), (2), (2)) t(x)
+select avg(x) from (values (10), (20), (20)) t(x)
+select avg(amount) over (order by order_id) from silver.orders order by order_id
+select avg(amount)::numeric(10,2), round(avg(amount), 2), avg(amount) * 2, avg(amount) / 3 from silver.orders
+select round(2.5), round(-2.5), round(1.005, 2), round(1234.5, -2), round(2.5::float8), round(3.5::float8)
+select to_char(12345.678, '9.99EEEE')
+select round(0.5::real)
+select date_trunc('hour', interval '1 day 02:03:04.5')
+select date_trunc('day', interval '1 year 2 months 3 days 02:03:04.5')
+select date_trunc('month', interval '1 year 2 months 3 days')
+select date_trunc('quarter', interval '1 year 5 months 3 days')
+select date_trunc('year', interval '1 year 2 months')
+select date_trunc('decade', interval '25 years'), date_trunc('century', interval '125 years'), date_trunc('millennium', interval '2125 years')
+select date_trunc('minute', interval '02:03:04.5'), date_trunc('second', interval '02:03:04.5'), date_trunc('milliseconds', interval '00:00:04.56789'), date_trunc('microseconds', interval '00:00:04.567891')
+select date_trunc('foo', interval '1 day')
+select date_trunc('foo', timestamp '2026-01-01')
+select date_trunc('hour', interval '-1 day -02:03')
+select date_trunc('hour', ordered_at - timestamptz '2026-01-01') from silver.orders order by order_id
+select extract(minute from interval '01:02:03.5'), extract(second from interval '01:02:03.5'), extract(milliseconds from interval '01:02:03.5'), extract(microseconds from interval '01:02:03.5')
+select extract(epoch from interval '1 day 01:00'), extract(epoch from interval '1 month'), extract(epoch from interval '1 year'), extract(epoch from interval '1 year 2 months 3 days 4.5 seconds')
+select extract(quarter from interval '5 months'), extract(decade from interval '25 years'), extract(century from interval '125 years'), extract(millennium from interval '2125 years')
+select extract(week from interval '1 day')
+select extract(dow from interval '1 day')
+select extract(doy from interval '1 day')
+select extract(foo from interval '1 day')
+select extract(foo from timestamp '2026-01-01')
+select date_part('century', timestamp '2026-01-01'), date_part('decade', date '2026-01-01'), date_part('milliseconds', time '10:00:01.5'), date_part('julian', date '2026-01-01')
+select date_part('isodow', timestamp '2026-01-04'), date_part('foo', timestamp '2026-01-01')
+select extract(day from time '10:20:30')
+select date_trunc('day', timestamp '2026-03-04 05:06:07', 'Europe/Berlin')
+select date_trunc('day', date '2026-03-04', 'Europe/Berlin')
+select date_trunc('day', timestamptz '2026-03-04 05:06:07+00', 'Nowhere/City')
+select date_trunc('days', timestamptz '2026-03-04 05:06:07+00', 'Europe/Berlin')
+select to_char(12345.678, '9.99EEEE'), to_char(0.000123, '9.99EEEE'), to_char(-12345, '9.9EEEE'), to_char(0, '9.99EEEE'), to_char(1e10::float8, '9.999EEEE')
+select to_char(12345.678::float8, '9.99eeee'), to_char(99999, '9.9EEEE'), to_char(1, '9EEEE'), to_char(123, '99.9EEEE')
+select to_char(12.45, '99V9'), to_char(12.45, '99V99'), to_char(12, '99V999'), to_char(-1.5, '9V9'), to_char(12.4, '99V')
+select to_char(1.5, '9EEEE9')
+select to_char(1, 'EEEE')
+select to_char(12345::bigint, '9.99EEEE'), to_char(1.5::real, '9.99EEEE')
+select to_char('NaN'::float8, '9.99EEEE'), to_char('infinity'::float8, '9.99EEEE')
+select to_char(1.234e-100::float8, '9.99EEEE'), to_char(1e100::float8, '9.99EEEE')
+select to_number('1.2e3', '9.9EEEE')
+select time '10:20:30.123456'::time(2), time(0) '10:20:30.5', cast('10:20:30.987' as time(1))
+select timestamp '2026-01-01 10:20:30.123456'::timestamp(2), timestamp(0) '2026-01-01 10:20:30.5', timestamptz '2026-01-01 10:20:30.987+00'::timestamptz(1)
+select '2026-01-01 10:20:30.123456'::timestamp(3), cast('2026-01-01 10:20:30.123456' as timestamp(0) with time zone), ordered_at::timestamp(0) from silver.orders limit 1
+select timestamp '2026-12-31 23:59:59.9'::timestamp(0), time '23:59:59.9'::time(0)
+select time(7) '10:00'
+select '10:00'::time(9)
+select timestamp(7) '2026-01-01'
+select * from json_each('{"a":1,"b":"x","c":null,"d":[1, 2]}')
+select * from jsonb_each('{"a":1,"b":"x","c":null,"d":[1, 2]}')
+select * from json_each_text('{"a":1,"b":"x","c":null,"d":[1, 2]}')
+select * from jsonb_each_text('{"a":1,"b":"x","c":null,"d":[1, 2]}')
+select key, value from jsonb_each('{"a":1,"b":"x"}') where key = 'a'
+select k, v from jsonb_each('{"a":1,"b":"x"}') as t(k, v)
+select t.key, t.value from jsonb_each('{"a":1,"b":"x"}') as t
+select * from json_array_elements('[1, "a", null, {"b":2}]')
+select * from jsonb_array_elements('[1, "a", null, {"b":2}]')
+select * from json_array_elements_text('[1, "a", null, {"b":2}]')
+select * from jsonb_array_elements_text('[1, "a", null, {"b":2}]')
+select value from jsonb_array_elements('[1, 2]')
+select x from jsonb_array_elements('[1, 2]') x
+select x.value from jsonb_array_elements('[1, 2]') x
+select * from jsonb_array_elements('[1, 2]') with ordinality
+select * from jsonb_array_elements('[1, 2]') with ordinality as t(a, n)
+select * from jsonb_object_keys('{"b":1,"a":2}')
+select * from json_object_keys('{"b":1,"a":2}')
+select jsonb_object_keys('{"b":1,"a":2}')
+select jsonb_array_elements('[1, 2]')
+select jsonb_array_elements('[1, 2]')::text::int + 1
+select json_array_elements('[1, 2]'), 'x'
+select jsonb_array_elements_text('["a", "b"]') as e order by e desc
+select count(*) from jsonb_array_elements('[1,2,3]')
+select sum(value::int) from jsonb_array_elements_text('[1,2,3]')
+select * from jsonb_each('[1]')
+select * from jsonb_each('1')
+select * from json_each('[1]')
+select * from json_each('1')
+select * from json_each_text('[1]')
+select * from jsonb_array_elements('{"a":1}')
+select * from jsonb_array_elements('1')
+select * from json_array_elements('{"a":1}')
+select * from json_array_elements('1')
+select * from json_array_elements_text('{"a":1}')
+select * from jsonb_array_elements_text('{"a":1}')
+select * from jsonb_object_keys('[1]')
+select * from json_object_keys('[1]')
+select * from jsonb_object_keys('1')
+select jsonb_object_keys('1')
+select * from jsonb_each(null)
+select * from jsonb_each(1)
+select jsonb_array_length('{}')
+select json_array_length('1')
 with a as (select 1), a as (select 2) select * from a
 prepare p (int) as select $1
 execute p('a')

@@ -10,7 +10,7 @@ const NANOSECONDS_A_SECOND: f64 = 1e9;
 const DAYS_A_MONTH: i32 = 30;
 
 /// The functions.
-pub(super) const FUNCTIONS: [RowWise; 5] = [
+pub(super) const FUNCTIONS: [RowWise; 7] = [
     RowWise {
         name: "justify_hours",
         accepts: one_interval,
@@ -46,7 +46,130 @@ pub(super) const FUNCTIONS: [RowWise; 5] = [
         returns: |_| DataType::Time64(TimeUnit::Nanosecond),
         body: make_time,
     },
+    RowWise { name: "interval_trunc", accepts: unit_of_one, returns: interval, body: trunc },
+    RowWise {
+        name: "interval_part",
+        accepts: unit_of_one,
+        returns: |_| DataType::Float64,
+        body: |row| {
+            let (unit, of) = unit_and_interval(row)?;
+            Ok(ScalarValue::Float64(Some(part(unit, of)?)))
+        },
+    },
 ];
+
+/// Units of time as `date_part` and `date_trunc` call them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Microsecond,
+    Millisecond,
+    Second,
+    Minute,
+    Hour,
+    Day,
+    Week,
+    Month,
+    Quarter,
+    Year,
+    Decade,
+    Century,
+    Millennium,
+    Epoch,
+    /// One that only dates have: days of weeks, zones.
+    OfDates,
+}
+
+impl Unit {
+    /// A unit by one of its names; `None` if there is none of the name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name.to_lowercase().as_str() {
+            "microsecond" | "microseconds" | "us" | "usec" | "usecs" => Self::Microsecond,
+            "millisecond" | "milliseconds" | "ms" | "msec" | "msecs" => Self::Millisecond,
+            "second" | "seconds" | "sec" | "secs" | "s" => Self::Second,
+            "minute" | "minutes" | "min" | "mins" | "m" => Self::Minute,
+            "hour" | "hours" | "hr" | "hrs" | "h" => Self::Hour,
+            "day" | "days" | "d" => Self::Day,
+            "week" | "weeks" | "w" => Self::Week,
+            "month" | "months" | "mon" | "mons" => Self::Month,
+            "quarter" | "qtr" => Self::Quarter,
+            "year" | "years" | "yr" | "yrs" | "y" => Self::Year,
+            "decade" | "decades" | "dec" | "decs" => Self::Decade,
+            "century" | "centuries" | "cent" | "c" => Self::Century,
+            "millennium" | "millennia" | "mil" | "mils" => Self::Millennium,
+            "epoch" => Self::Epoch,
+            "dow" | "isodow" | "doy" | "isoyear" | "julian" | "timezone" | "timezone_hour"
+            | "timezone_minute" => Self::OfDates,
+            _ => return None,
+        })
+    }
+}
+
+fn unit_of_one(types: &[DataType]) -> Option<Vec<DataType>> {
+    (types.len() == 2).then(|| vec![DataType::Utf8, interval(types)])
+}
+
+/// The unit, with its name for what is said of it.
+fn unit_and_interval(row: &[ScalarValue]) -> Result<((Unit, String), IntervalMonthDayNano)> {
+    let name = row[0].try_as_str().flatten().unwrap_or_default().to_lowercase();
+    match (Unit::named(&name), &row[1]) {
+        (Some(unit), ScalarValue::IntervalMonthDayNano(Some(of))) => Ok(((unit, name), *of)),
+        _ => exec_err!("unit \"{name}\" not recognized for type interval"),
+    }
+}
+
+/// An interval without what is smaller than a unit.
+fn trunc(row: &[ScalarValue]) -> Result<ScalarValue> {
+    let ((unit, name), of) = unit_and_interval(row)?;
+    let months = |unit: i32| IntervalMonthDayNano::new(of.months / unit * unit, 0, 0);
+    let time = |unit: i64| IntervalMonthDayNano::new(of.months, of.days, of.nanoseconds / unit * unit);
+    let truncated = match unit {
+        Unit::Microsecond => time(1_000),
+        Unit::Millisecond => time(1_000_000),
+        Unit::Second => time(1_000_000_000),
+        Unit::Minute => time(60_000_000_000),
+        Unit::Hour => time(3_600_000_000_000),
+        Unit::Day => IntervalMonthDayNano::new(of.months, of.days, 0),
+        Unit::Month => months(1),
+        Unit::Quarter => months(3),
+        Unit::Year => months(12),
+        Unit::Decade => months(120),
+        Unit::Century => months(1_200),
+        Unit::Millennium => months(12_000),
+        Unit::Week | Unit::Epoch | Unit::OfDates => {
+            return exec_err!("unit \"{name}\" not supported for type interval");
+        }
+    };
+    Ok(ScalarValue::IntervalMonthDayNano(Some(truncated)))
+}
+
+/// A part of an interval. Of what is counted, a year has 365 days and a quarter of one.
+fn part((unit, name): (Unit, String), of: IntervalMonthDayNano) -> Result<f64> {
+    const SECONDS_A_DAY: f64 = 86_400.0;
+    let (years, months) = (of.months / 12, of.months % 12);
+    let seconds = of.nanoseconds as f64 / NANOSECONDS_A_SECOND;
+    let second = (of.nanoseconds % 60_000_000_000) as f64 / NANOSECONDS_A_SECOND;
+    Ok(match unit {
+        Unit::Microsecond => second * 1e6,
+        Unit::Millisecond => second * 1e3,
+        Unit::Second => second,
+        Unit::Minute => (of.nanoseconds / 60_000_000_000 % 60) as f64,
+        Unit::Hour => (of.nanoseconds / 3_600_000_000_000) as f64,
+        Unit::Day => f64::from(of.days),
+        Unit::Month => f64::from(months),
+        Unit::Quarter => f64::from(months / 3 + 1),
+        Unit::Year => f64::from(years),
+        Unit::Decade => f64::from(years / 10),
+        Unit::Century => f64::from(years / 100),
+        Unit::Millennium => f64::from(years / 1000),
+        Unit::Epoch => {
+            let days = f64::from(months * DAYS_A_MONTH) + f64::from(of.days);
+            (f64::from(years) * 365.25 + days) * SECONDS_A_DAY + seconds
+        }
+        Unit::Week | Unit::OfDates => {
+            return exec_err!("unit \"{name}\" not supported for type interval");
+        }
+    })
+}
 
 fn interval(_: &[DataType]) -> DataType {
     DataType::Interval(IntervalUnit::MonthDayNano)

@@ -21,7 +21,8 @@ pub(super) const FUNCTIONS: [RowWise; 7] = [
         returns: |_| DataType::Int32,
         body: |row| match parsed(&row[0])? {
             Value::Array(items) => Ok(ScalarValue::Int32(i32::try_from(items.len()).ok())),
-            _ => exec_err!("cannot get array length of a non-array"),
+            Value::Object(_) => exec_err!("cannot get array length of a non-array"),
+            _ => exec_err!("cannot get array length of a scalar"),
         },
     },
     RowWise {

@@ -16,11 +16,13 @@
 //! | `to_date(text, pattern)`, `to_timestamp(text, pattern)`, `make_interval(...)`, `justify_days(interval)` | | as in PostgreSQL |
 //! | `regexp_split_to_array(text, pattern)`, `regexp_matches`, `string_to_table` | | as in PostgreSQL; rows are lists |
 //! | `json_get(json, key)`, `json_get_text`, `json_get_path`, `json_array_length`, `json_typeof` | | `->`, `->>`, `#>` ... |
+//! | `json_object_keys(json)`, `json_each_keys(json)`, `json_each_values(json)`, `json_array_elements(json)` ... | | as in PostgreSQL; rows are lists |
 //! | `surrogate_key(any, ...)` | `7, 'abc'` | a BIGINT: 64 bits of a hash of all values |
 
 mod encodings;
 mod intervals;
 mod json;
+mod json_rows;
 pub(crate) mod mask;
 mod mended;
 mod regex;
@@ -44,7 +46,11 @@ pub fn register(context: &SessionContext) {
         context.register_udf(ScalarUDF::from(TextFunction::new(operation)));
     }
     let rowwise = times::FUNCTIONS.into_iter().chain(intervals::FUNCTIONS).chain(to_char::read::FUNCTIONS);
-    let rowwise = rowwise.chain(json::FUNCTIONS).chain(regex::FUNCTIONS).chain(encodings::FUNCTIONS);
+    let rowwise = rowwise
+        .chain(json::FUNCTIONS)
+        .chain(json_rows::FUNCTIONS)
+        .chain(regex::FUNCTIONS)
+        .chain(encodings::FUNCTIONS);
     for of in rowwise {
         context.register_udf(ScalarUDF::from(rowwise::Function::new(of)));
     }
@@ -68,6 +74,23 @@ pub fn in_zone() -> ScalarUDF {
 /// `justify_hours(interval)`: days of what two timestamps are apart.
 pub fn justified() -> ScalarUDF {
     ScalarUDF::from(rowwise::Function::new(intervals::FUNCTIONS[0]))
+}
+
+pub(crate) use intervals::Unit;
+
+/// `date_trunc(unit, interval)`
+pub fn interval_trunc() -> ScalarUDF {
+    ScalarUDF::from(rowwise::Function::new(intervals::FUNCTIONS[5]))
+}
+
+/// `date_part(unit, interval)`
+pub fn interval_part() -> ScalarUDF {
+    ScalarUDF::from(rowwise::Function::new(intervals::FUNCTIONS[6]))
+}
+
+/// `make_interval(years, ...)`
+pub fn make_interval() -> ScalarUDF {
+    ScalarUDF::from(rowwise::Function::new(intervals::FUNCTIONS[3]))
 }
 
 /// `interval * number`.

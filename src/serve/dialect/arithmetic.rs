@@ -1,11 +1,10 @@
 //! Operators as functions that fail where PostgreSQL's do.
 
+use super::limits::{overflow, underflow};
 use super::numbers::is_numeric;
 use crate::serve::Error;
 use arrow::array::types::{Decimal128Type, Float32Type, Float64Type};
-use arrow::array::{
-    Array as _, ArrayRef, ArrowNativeTypeOp as _, AsArray as _, Decimal128Array, PrimitiveArray,
-};
+use arrow::array::{Array as _, ArrayRef, ArrowNativeTypeOp as _, AsArray as _, Decimal128Array};
 use arrow::compute::kernels::numeric::{add, div, mul, sub};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, i256};
 use arrow::error::ArrowError;
@@ -27,9 +26,14 @@ pub(super) enum Operation {
     Divide,
 }
 
-/// An operation between two values.
+/// An operation between two values; dates are the days that they count.
 pub(super) fn computed(operation: Operation, left: Expr, right: Expr) -> Expr {
-    Arc::new(ScalarUDF::new_from_impl(Arithmetic::new(operation))).call(vec![left, right])
+    Arc::new(ScalarUDF::new_from_impl(Arithmetic::new(operation, false))).call(vec![left, right])
+}
+
+/// A date, so many days later or earlier.
+pub(super) fn moved(operation: Operation, left: Expr, right: Expr) -> Expr {
+    Arc::new(ScalarUDF::new_from_impl(Arithmetic::new(operation, true))).call(vec![left, right])
 }
 
 /// A number without its fraction: halves of numerics go away from zero, halves of floats to the even neighbour.
@@ -51,12 +55,14 @@ impl Operation {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Arithmetic {
     operation: Operation,
+    /// Its days are a date.
+    is_date: bool,
     signature: Signature,
 }
 
 impl Arithmetic {
-    fn new(operation: Operation) -> Self {
-        Self { operation, signature: Signature::user_defined(Volatility::Immutable) }
+    fn new(operation: Operation, is_date: bool) -> Self {
+        Self { operation, is_date, signature: Signature::user_defined(Volatility::Immutable) }
     }
 }
 
@@ -80,6 +86,9 @@ impl ScalarUDFImpl for Arithmetic {
         let [left, right] = types else {
             return Err(DataFusionError::Internal("an operator has two sides".to_string()));
         };
+        if [left, right].contains(&&DataType::Date32) {
+            return Ok(vec![DataType::Int32; 2]);
+        }
         if left.is_signed_integer() && right.is_signed_integer() {
             let wider = if width(left) < width(right) { right } else { left };
             return Ok(vec![wider.clone(); 2]);
@@ -90,10 +99,18 @@ impl ScalarUDFImpl for Arithmetic {
         if is_numeric(left) && is_numeric(right) {
             return Ok(types.to_vec());
         }
-        Ok(vec![DataType::Float64; 2])
+        let wider = if types.iter().all(|ty| ty == &DataType::Float32) {
+            DataType::Float32
+        } else {
+            DataType::Float64
+        };
+        Ok(vec![wider; 2])
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        if self.is_date {
+            return Ok(DataType::Date32);
+        }
         Ok(match types {
             [DataType::Decimal128(_, left), DataType::Decimal128(_, right)] => {
                 DataType::Decimal128(DECIMAL128_MAX_PRECISION, QUOTIENT_SCALE.max(*left).max(*right))
@@ -110,7 +127,11 @@ impl ScalarUDFImpl for Arithmetic {
             };
             match args.return_field.data_type() {
                 DataType::Decimal128(_, scale) => quotients(left, right, *scale),
-                DataType::Float64 if self.operation == Operation::Divide => float_quotients(left, right),
+                DataType::Float32 | DataType::Float64 => self.floats(left, right),
+                DataType::Date32 => {
+                    let days = self.kernel(left, right).map_err(|_| no_such_date())?;
+                    Ok(arrow::compute::cast(&days, &DataType::Date32)?)
+                }
                 other => self.kernel(left, right).map_err(|error| out_of_range(error, other)),
             }
         };
@@ -126,6 +147,32 @@ impl Arithmetic {
             Operation::Multiply => mul(left, right),
             Operation::Divide => div(left, right),
         }
+    }
+}
+
+impl Arithmetic {
+    /// What floats give, unless it becomes infinite, or nothing, of what was neither.
+    fn floats(&self, left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
+        let results = self.kernel(left, right)?;
+        let wide = |side: &ArrayRef| arrow::compute::cast(side, &DataType::Float64);
+        let all = [wide(&results)?, wide(left)?, wide(right)?];
+        let [of, left, right] = all.each_ref().map(|side| side.as_primitive::<Float64Type>());
+        let rows = of.iter().zip(left).zip(right);
+        for row in rows.filter_map(|((of, left), right)| Some((of?, left?, right?))) {
+            match (self.operation, row) {
+                (Operation::Divide, (_, left, 0.0)) if !left.is_nan() => return Err(by_zero()),
+                (_, (of, left, right)) if of.is_infinite() && left.is_finite() && right.is_finite() => {
+                    return Err(overflow());
+                }
+                (Operation::Divide | Operation::Multiply, (0.0, left, right))
+                    if left != 0.0 && right != 0.0 && right.is_finite() =>
+                {
+                    return Err(underflow());
+                }
+                _ => {}
+            }
+        }
+        Ok(results)
     }
 }
 
@@ -160,19 +207,12 @@ fn out_of_range(error: ArrowError, data_type: &DataType) -> DataFusionError {
     }
 }
 
-fn by_zero() -> DataFusionError {
-    external(Error::new("22012", "division by zero"))
+fn no_such_date() -> DataFusionError {
+    external(Error::new("22008", "date out of range"))
 }
 
-fn float_quotients(left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
-    let (left, right) = (left.as_primitive::<Float64Type>(), right.as_primitive::<Float64Type>());
-    let quotients: PrimitiveArray<Float64Type> =
-        arrow::compute::try_binary(left, right, |left, right| match right {
-            0.0 if !left.is_nan() => Err(ArrowError::DivideByZero),
-            _ => Ok(left / right),
-        })
-        .map_err(|_| by_zero())?;
-    Ok(Arc::new(quotients))
+fn by_zero() -> DataFusionError {
+    external(Error::new("22012", "division by zero"))
 }
 
 /// Quotients of a scale, rounded half away from zero.

@@ -5,16 +5,22 @@
 //! optimized, so that every optimizer rule sees it.
 
 mod arithmetic;
+mod averages;
+mod checks;
 mod columns;
 mod common_type;
 mod correlated;
 mod decimals;
 mod dimensions;
 mod jsonb;
+mod limits;
+mod missing;
 mod modifiers;
 mod numbers;
 mod operators;
 mod origins;
+mod parts;
+mod precision;
 mod result_types;
 mod scalar_rows;
 mod texts;
@@ -22,26 +28,35 @@ mod times;
 mod type_names;
 mod whole_rows;
 
+pub(super) use missing::explained;
 pub(super) use origins::{Origin, origins};
 pub(super) use result_types::{identifiers_with_names, result_types};
 
+use crate::serve::Error;
 use crate::serve::postgres::encode::Forms;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::TreeNode as _;
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
-use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::sql::sqlparser::ast::Statement;
 use operators::Operators;
 use std::sync::Arc;
 use type_names::TypeNames;
 
 /// Gives an engine PostgreSQL's types and operators.
 pub(super) fn equip(engine: SessionState) -> Result<SessionState> {
-    let mut engine =
-        SessionStateBuilder::new_from_existing(engine).with_type_planner(Arc::new(TypeNames)).build();
-    engine.register_expr_planner(Arc::new(Operators))?;
+    // Ours comes first, as it knows which operators there are.
+    let ours: Arc<dyn ExprPlanner> = Arc::new(Operators);
+    let planners = std::iter::once(ours).chain(engine.expr_planners().iter().cloned()).collect();
+    let engine = SessionStateBuilder::new_from_existing(engine);
+    let mut engine = engine.with_type_planner(Arc::new(TypeNames)).with_expr_planners(planners).build();
+    for function in [parts::beginnings(), precision::to_precision()] {
+        engine.register_udf(Arc::new(function))?;
+    }
     Ok(engine)
 }
 
@@ -52,6 +67,15 @@ pub(super) struct Manner<'a> {
     pub(super) forms: Forms,
     /// Whose clocks show moments.
     pub(super) zone: &'a str,
+}
+
+/// Refuses a plan that has just been made of a statement for what PostgreSQL refuses in it.
+pub(super) fn check(
+    plan: &LogicalPlan,
+    statement: &Statement,
+    functions: &dyn FunctionRegistry,
+) -> std::result::Result<(), Error> {
+    checks::check(plan).map_err(|error| missing::as_written(error.into(), statement, functions))
 }
 
 /// A plan that has just been made of a query's text, computing as PostgreSQL does in such a session.

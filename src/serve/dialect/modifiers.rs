@@ -4,10 +4,11 @@
 //! Comes in: a plan as it was written. Goes out: a `typmod` for each column. What is computed does not depend on it.
 
 use super::columns::{Knowledge, of_columns};
+use super::precision;
 use crate::serve::postgres::catalog::types::{NO_TYPMOD, PG_TYPMOD_KEY, column_type};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 
 /// The modifier of each column of a plan; -1 is none.
 pub(super) fn of_plan(plan: &LogicalPlan) -> Vec<i32> {
@@ -42,6 +43,9 @@ impl Knowledge for Modifiers {
             }
             Expr::ScalarSubquery(subquery) => {
                 of_plan(&subquery.subquery).first().copied().unwrap_or(NO_TYPMOD)
+            }
+            Expr::ScalarFunction(function) if function.name() == precision::NAME => {
+                expr.to_field(schema).map_or(NO_TYPMOD, |(_, field)| said(&field))
             }
             Expr::ScalarFunction(function) if function.name() == "coalesce" => {
                 self.together(function.args.iter().map(of).collect())

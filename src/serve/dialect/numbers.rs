@@ -5,6 +5,7 @@
 //! end, and so is an average of whole numbers and numerics; a number that is cast to a whole one is rounded.
 
 use super::arithmetic::{Operation, computed, rounded};
+use super::{averages, limits};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
@@ -13,9 +14,10 @@ use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable as _, Operator, WindowFunctionDefinition, cast,
 };
+use std::sync::Arc;
 
-/// The engine gives averages four digits more than their values have.
-const AVERAGED_SCALE: i8 = 12;
+/// The engine gives averages four digits more than their values have; the last one is rounded away.
+const AVERAGED_SCALE: i8 = 13;
 
 /// An expression that computes as PostgreSQL's numbers do.
 pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -40,18 +42,40 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         {
             Ok(Transformed::yes(cast(Expr::ScalarFunction(function), DataType::Int32)))
         }
-        Expr::ScalarFunction(function) if function.name() == "trunc" && function.args.len() == 1 => {
+        // Halves of floats go to the even neighbour.
+        Expr::ScalarFunction(mut function)
+            if function.name() == "round"
+                && function.args.len() == 1
+                && function.args[0].get_type(schema).is_ok_and(|found| found.is_floating()) =>
+        {
+            let number = std::mem::take(&mut function.args[0]);
+            Ok(Transformed::yes(rounded(cast(number, DataType::Float64))))
+        }
+        // Of integers they give integers.
+        Expr::ScalarFunction(function)
+            if ["gcd", "lcm"].contains(&function.name())
+                && function
+                    .args
+                    .iter()
+                    .all(|of| of.get_type(schema).is_ok_and(|found| width(&found) <= 4)) =>
+        {
+            Ok(Transformed::yes(cast(Expr::ScalarFunction(function), DataType::Int32)))
+        }
+        Expr::ScalarFunction(function)
+            if ["trunc", "ceil", "floor"].contains(&function.name()) && function.args.len() == 1 =>
+        {
             let found = function.args[0].get_type(schema).ok();
             let truncated = Expr::ScalarFunction(function);
             Ok(match found {
-                // No digits are left behind the point.
+                // No digits are left behind the point; there may be one more before it.
                 Some(DataType::Decimal128(precision, scale)) if scale > 0 => {
-                    let digits = precision.saturating_sub(scale.unsigned_abs()).max(1);
+                    let digits = precision.saturating_sub(scale.unsigned_abs()) + 1;
                     Transformed::yes(cast(truncated, DataType::Decimal128(digits, 0)))
                 }
                 _ => Transformed::no(truncated),
             })
         }
+        call @ Expr::ScalarFunction(_) => limits::of_expr(call),
         other => of_aggregate(other, schema),
     }
 }
@@ -63,13 +87,22 @@ fn operation(op: Operator, left: &DataType, right: &DataType) -> Option<Operatio
         return None;
     }
     let whole = left.is_signed_integer() && right.is_signed_integer();
+    let floats = left.is_floating() || right.is_floating();
     match op {
         Operator::Plus if whole => Some(Operation::Add),
         Operator::Minus if whole => Some(Operation::Subtract),
         Operator::Multiply if whole => Some(Operation::Multiply),
         Operator::Divide if !whole => Some(Operation::Divide),
+        // A numeric beside a float becomes one.
+        Operator::Plus if floats => Some(Operation::Add),
+        Operator::Minus if floats => Some(Operation::Subtract),
+        Operator::Multiply if floats => Some(Operation::Multiply),
         _ => None,
     }
+}
+
+fn width(data_type: &DataType) -> usize {
+    data_type.primitive_width().unwrap_or(usize::MAX)
 }
 
 pub(super) fn is_numeric(data_type: &DataType) -> bool {
@@ -77,16 +110,15 @@ pub(super) fn is_numeric(data_type: &DataType) -> bool {
 }
 
 fn of_aggregate(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let (name, arguments) = match &mut expr {
-        Expr::AggregateFunction(aggregate) => (aggregate.func.name().to_string(), &mut aggregate.params.args),
-        Expr::WindowFunction(window) => match &window.fun {
-            WindowFunctionDefinition::AggregateUDF(aggregate) => {
-                (aggregate.name().to_string(), &mut window.params.args)
-            }
+    let (function, arguments) = match &mut expr {
+        Expr::AggregateFunction(aggregate) => (&mut aggregate.func, &mut aggregate.params.args),
+        Expr::WindowFunction(window) => match &mut window.fun {
+            WindowFunctionDefinition::AggregateUDF(aggregate) => (aggregate, &mut window.params.args),
             WindowFunctionDefinition::WindowUDF(_) => return Ok(Transformed::no(expr)),
         },
         _ => return Ok(Transformed::no(expr)),
     };
+    let name = function.name().to_string();
     let [argument] = arguments.as_mut_slice() else {
         return Ok(Transformed::no(expr));
     };
@@ -95,6 +127,9 @@ fn of_aggregate(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> 
         Some(wider) => {
             let narrow = std::mem::take(argument);
             *argument = cast(narrow, wider);
+            if name != "sum" {
+                *function = averages::rounded(Arc::clone(function));
+            }
             Ok(Transformed::yes(expr))
         }
         None => Ok(Transformed::no(expr)),

@@ -1,7 +1,7 @@
 //! Operators between times and numbers: `date + 7` is a date, `date - date` a number of days, `interval * 2` an interval.
 
-use super::arithmetic::{Operation, computed};
-use super::jsonb;
+use super::arithmetic::{Operation, computed, moved};
+use super::{checks, jsonb};
 use crate::engine::functions::{interval_times, justified};
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
@@ -20,6 +20,7 @@ impl ExprPlanner for Operators {
         let (Ok(left), Ok(right)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
+        checks::operator(&expr.op, &expr.left, &expr.right, schema)?;
         if let Some(of_jsonb) = jsonb::operator(&expr.op, &expr.left, &expr.right, schema) {
             return Ok(PlannerResult::Planned(of_jsonb));
         }
@@ -35,15 +36,13 @@ impl ExprPlanner for Operators {
         let is_date = |ty: &DataType| ty == &DataType::Date32;
         let is_count = |ty: &DataType| ty.is_signed_integer();
         let both_dates = is_date(&left) && is_date(&right) && operation == Operation::Subtract;
-        let moved = is_date(&left) && is_count(&right)
+        let is_moved = is_date(&left) && is_count(&right)
             || is_count(&left) && is_date(&right) && operation == Operation::Add;
-        if !both_dates && !moved {
-            return Ok(PlannerResult::Original(expr));
-        }
-        // A date's days and a count of days are both whole numbers.
-        let days = |side: Expr| cast(side, DataType::Int32);
-        let computed = computed(operation, days(expr.left), days(expr.right));
-        Ok(PlannerResult::Planned(if moved { cast(computed, DataType::Date32) } else { computed }))
+        Ok(match (both_dates, is_moved) {
+            (true, _) => PlannerResult::Planned(computed(operation, expr.left, expr.right)),
+            (_, true) => PlannerResult::Planned(moved(operation, expr.left, expr.right)),
+            _ => PlannerResult::Original(expr),
+        })
     }
 }
 

@@ -97,7 +97,8 @@ pub(in crate::serve) fn identifiers_with_names(
     LogicalPlanBuilder::from(plan).project(columns)?.build()
 }
 
-fn of_plan(plan: &LogicalPlan) -> Vec<i32> {
+/// The types of a plan's columns, of literals without a type that of none.
+pub(super) fn of_plan(plan: &LogicalPlan) -> Vec<i32> {
     of_columns(&Types, plan)
 }
 
@@ -111,7 +112,7 @@ impl Knowledge for Types {
     }
 
     fn of_expr(&self, expr: &Expr, schema: &DFSchema, types: &[i32]) -> i32 {
-        Scope { schema, types }.of(expr)
+        Scope { schema, types: Some(types) }.of(expr)
     }
 
     fn together(&self, types: Vec<i32>) -> i32 {
@@ -126,7 +127,18 @@ impl Knowledge for Types {
 /// What an expression may name.
 struct Scope<'a> {
     schema: &'a DFSchema,
-    types: &'a [i32],
+    /// What is known of the schema's columns; where it is not, their fields tell.
+    types: Option<&'a [i32]>,
+}
+
+/// The type of an expression over such columns; that of none, where it has a structure that no type has.
+pub(super) fn type_in(expr: &Expr, schema: &DFSchema) -> i32 {
+    let is_structured =
+        |found: DataType| matches!(found, DataType::Struct(_) | DataType::Map(..) | DataType::Union(..));
+    match expr.get_type(schema).is_ok_and(is_structured) {
+        true => oid::UNKNOWN,
+        false => Scope { schema, types: None }.of(expr),
+    }
 }
 
 impl Scope<'_> {
@@ -135,10 +147,17 @@ impl Scope<'_> {
             Expr::Alias(alias) => self.of(&alias.expr),
             Expr::Column(column) => {
                 let index = self.schema.index_of_column(column).ok();
-                index.and_then(|i| self.types.get(i).copied()).unwrap_or(oid::TEXT)
+                let known = index.and_then(|i| match self.types {
+                    Some(types) => types.get(i).copied(),
+                    None => Some(column_type(self.schema.field(i)).oid),
+                });
+                known.unwrap_or(oid::TEXT)
             }
             Expr::OuterReferenceColumn(field, _) => column_type(field).oid,
             Expr::Literal(value, _) if is_untyped(value) => oid::UNKNOWN,
+            Expr::Placeholder(placeholder) => {
+                placeholder.field.as_ref().map_or(oid::UNKNOWN, |field| column_type(field).oid)
+            }
             Expr::Cast(cast) => column_type(&cast.field).oid,
             Expr::TryCast(cast) => column_type(&cast.field).oid,
             // As in PostgreSQL, ELSE counts first.

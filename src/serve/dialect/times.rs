@@ -1,9 +1,9 @@
 //! Dates and times as PostgreSQL computes and compares them.
 //!
 //! A date that is moved by an interval is a timestamp; a literal beside a time is read as one; a moment that loses its
-//! zone is what clocks of the session's zone show; the beginning of a date's month is a moment.
+//! zone is what clocks of the session's zone show.
 
-use super::Manner;
+use super::{Manner, parts};
 use crate::engine::functions::{in_zone, justified};
 use crate::serve::datetime::{Kind, iso};
 use arrow::datatypes::{DataType, TimeUnit};
@@ -56,23 +56,14 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema, manner: &Manner<'_>) -> Res
             Ok(Transformed::yes(Expr::Cast(Cast { expr: Box::new(shown), field })))
         }
         Expr::ScalarFunction(mut function)
-            if ["date_trunc", "date_part", "to_char"].contains(&function.name()) =>
+            if function.name() == "to_char"
+                && matches!(function.args.first().and_then(type_of), Some(DataType::Duration(_))) =>
         {
-            let truncates = function.name() == "date_trunc";
-            let at = if function.name() == "to_char" { 0 } else { 1 };
-            let found = function.args.get(at).and_then(type_of);
-            if let Some(of) = function.args.get_mut(at) {
-                match found {
-                    Some(DataType::Date32) if truncates => *of = cast(std::mem::take(of), moment(manner)),
-                    Some(DataType::Duration(_)) => {
-                        *of = Arc::new(justified()).call(vec![std::mem::take(of)]);
-                    }
-                    _ => {}
-                }
-            }
+            let apart = std::mem::take(&mut function.args[0]);
+            function.args[0] = Arc::new(justified()).call(vec![apart]);
             Ok(Transformed::yes(Expr::ScalarFunction(function)))
         }
-        other => Ok(Transformed::no(other)),
+        other => parts::of_expr(other, schema, manner),
     }
 }
 

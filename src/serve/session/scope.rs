@@ -68,11 +68,18 @@ impl Scope {
         &self,
         statement: ast::Statement,
     ) -> BoxFuture<'_, Result<Opaque<LogicalPlan>, Error>> {
-        let statement = EngineStatement::Statement(Box::new(statement));
-        let planning = engine::plan(&self.state, statement);
+        let planning = engine::plan(&self.state, EngineStatement::Statement(Box::new(statement.clone())));
         let zone = self.state.config_options().execution.time_zone.as_deref().unwrap_or("UTC");
         let manner = dialect::Manner { forms: self.forms, zone };
-        async move { Ok(Opaque::new(dialect::as_postgresql(planning.await?, &manner)?)) }.boxed()
+        async move {
+            let plan = match planning.await {
+                Ok(plan) => plan,
+                Err(error) => return Err(dialect::explained(&self.state, statement, error).await),
+            };
+            dialect::check(&plan, &statement, &*self.state)?;
+            Ok(Opaque::new(dialect::as_postgresql(plan, &manner)?))
+        }
+        .boxed()
     }
 }
 

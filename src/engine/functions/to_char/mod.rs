@@ -19,6 +19,7 @@ use datafusion::functions::datetime::to_char::ToCharFunc;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 use datafusion::scalar::ScalarValue;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// `to_char`.
@@ -88,11 +89,14 @@ impl ScalarUDFImpl for ToChar {
         let patterns = cast(&pattern.to_array(rows)?, &DataType::Utf8)?;
         let mut known: HashMap<&str, values::Pattern> = HashMap::new();
         let texts = patterns.as_string::<i32>().iter().enumerate().map(|(row, pattern)| {
-            let pattern = pattern?;
-            let read = known.entry(pattern).or_insert_with(|| values.pattern(pattern));
-            values.format(row, read)
+            let Some(pattern) = pattern else { return Ok(None) };
+            let read = match known.entry(pattern) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(values.pattern(pattern)?),
+            };
+            Ok(values.format(row, read))
         });
-        let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
+        let texts: ArrayRef = Arc::new(texts.collect::<Result<StringArray>>()?);
         match is_constant {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&texts, 0)?)),
             false => Ok(ColumnarValue::Array(texts)),

@@ -1,5 +1,10 @@
 //! PostgreSQL's patterns for numbers: `FM999,990.00`, `S9999`, `0009`.
 
+use datafusion::common::{Result, exec_err};
+
+/// The first letters of what means something in a pattern.
+const KEYS: &str = "09.,DFGLMPRSTV";
+
 /// A pattern, read once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pattern {
@@ -7,6 +12,10 @@ pub(super) struct Pattern {
     /// Places before and behind the point.
     whole: usize,
     decimals: usize,
+    /// `V`: the number is shown times ten for each place behind it.
+    shift: Option<usize>,
+    /// `EEEE`
+    scientific: bool,
     unpadded: bool,
     sign: Sign,
     ordinal: Option<bool>,
@@ -44,11 +53,19 @@ enum Sign {
 
 impl Pattern {
     /// Reads a pattern.
-    pub(super) fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Result<Self> {
         let mut pattern = Pattern::default();
         let mut rest = text;
         let mut behind_point = false;
         while let Some(first) = rest.chars().next() {
+            if rest.get(..4).is_some_and(|four| four.eq_ignore_ascii_case("EEEE")) {
+                pattern.exponent()?;
+                rest = &rest[4..];
+                continue;
+            }
+            if pattern.scientific && KEYS.contains(first.to_ascii_uppercase()) {
+                return exec_err!("\"EEEE\" must be the last pattern used");
+            }
             let two: String = rest.chars().take(2).flat_map(char::to_uppercase).collect();
             let taken = match two.as_str() {
                 "FM" => {
@@ -77,19 +94,43 @@ impl Pattern {
                     2
                 }
                 _ => {
-                    pattern.letter(first, &mut behind_point, &mut rest);
+                    pattern.letter(first, &mut behind_point, &mut rest)?;
                     continue;
                 }
             };
             rest = rest.get(taken..).unwrap_or("");
         }
-        pattern
+        Ok(pattern)
     }
 
-    fn letter(&mut self, first: char, behind_point: &mut bool, rest: &mut &str) {
+    fn exponent(&mut self) -> Result<()> {
+        let is_plain = self.sign == Sign::Leading && !self.unpadded && self.roman.is_none();
+        if !is_plain || self.shift.is_some() {
+            return exec_err!("\"EEEE\" is incompatible with other formats");
+        }
+        if self.scientific {
+            return exec_err!("cannot use \"EEEE\" twice");
+        }
+        self.scientific = true;
+        Ok(())
+    }
+
+    fn letter(&mut self, first: char, behind_point: &mut bool, rest: &mut &str) -> Result<()> {
+        if matches!((first, self.shift), ('.' | 'D' | 'd', Some(_)))
+            || *behind_point && matches!(first, 'V' | 'v')
+        {
+            return exec_err!("cannot use \"V\" and decimal point together");
+        }
         *rest = rest.get(first.len_utf8()..).unwrap_or("");
         let piece = match first {
+            'V' | 'v' => {
+                self.shift.get_or_insert(0);
+                return Ok(());
+            }
             '9' | '0' => {
+                if let ('9', Some(shift)) = (first, &mut self.shift) {
+                    *shift += 1;
+                }
                 *(if *behind_point { &mut self.decimals } else { &mut self.whole }) += 1;
                 Piece::Digit(first == '0')
             }
@@ -108,11 +149,12 @@ impl Pattern {
                 let end = rest.find('"').unwrap_or(rest.len());
                 self.pieces.extend(rest[..end].chars().map(Piece::Letter));
                 *rest = rest.get(end + 1..).unwrap_or("");
-                return;
+                return Ok(());
             }
             other => Piece::Letter(other),
         };
         self.pieces.push(piece);
+        Ok(())
     }
 
     /// Its pieces in order.
@@ -120,14 +162,37 @@ impl Pattern {
         &self.pieces
     }
 
-    /// Digits that are shown behind the point: what a number is rounded to.
+    /// Digits that are shown behind the point.
     pub(super) fn decimals(&self) -> usize {
         if self.roman.is_some() { 0 } else { self.decimals }
     }
 
-    /// The text for a number that is rounded to [`Pattern::decimals`]: its digits, with a point among them.
+    /// Digits behind the point that a number is rounded to.
+    pub(super) fn rounded_to(&self) -> usize {
+        self.decimals() + self.shift.unwrap_or(0)
+    }
+
+    pub(super) fn is_scientific(&self) -> bool {
+        self.scientific
+    }
+
+    /// The text for a number's digits, of which the first stands before the point, and the power of ten that they are of;
+    /// nothing of them where it is no finite number.
+    pub(super) fn format_scientific(&self, number: Option<(&str, i32)>, is_negative: bool) -> String {
+        let Some((digits, exponent)) = number else {
+            return format!(" {}.{}", "#".repeat(self.whole), "#".repeat(self.decimals + 4));
+        };
+        let (sign, direction) = (if is_negative { '-' } else { ' ' }, if exponent < 0 { '-' } else { '+' });
+        let (first, behind) = digits.split_at(digits.len().min(1));
+        let point = if behind.is_empty() { "" } else { "." };
+        format!("{sign}{first}{point}{behind}e{direction}{:02}", exponent.abs())
+    }
+
+    /// The text for a number that is rounded to [`Pattern::rounded_to`]: its digits, with a point among them.
     pub(super) fn format(&self, digits: &str, is_negative: bool) -> String {
         let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
+        let shifted = self.shift.map(|shift| format!("{whole}{decimals:0<shift$}"));
+        let (whole, decimals) = shifted.as_deref().map_or((whole, decimals), |shifted| (shifted, ""));
         let whole = whole.trim_start_matches('0');
         if let Some(is_upper) = self.roman {
             let numeral = whole.parse().ok().filter(|_| !is_negative).and_then(roman);

@@ -7,7 +7,7 @@ use super::number::{Pattern, Piece};
 use arrow::array::{ArrayRef, AsArray as _, Decimal128Builder};
 use arrow::compute::cast;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef};
-use datafusion::common::{Result, exec_datafusion_err, plan_err};
+use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
@@ -53,7 +53,7 @@ impl ScalarUDFImpl for ToNumber {
         let Some(pattern) = pattern.and_then(|pattern| pattern.try_as_str()) else {
             return plan_err!("to_number takes a pattern that is a literal");
         };
-        let pattern = pattern.map(Pattern::new).unwrap_or_default();
+        let pattern = pattern.map(Pattern::new).transpose()?.unwrap_or_default();
         let text =
             args.scalar_arguments.first().copied().flatten().and_then(|text| text.try_as_str().flatten());
         let decimals = text.map_or_else(|| pattern.decimals(), |text| decimals_of(&read(&pattern, text)));
@@ -71,7 +71,10 @@ impl ScalarUDFImpl for ToNumber {
         let rows = if is_constant { 1 } else { args.number_rows };
         let column = |at: usize| cast(&args.args[at].to_array(rows)?, &DataType::Utf8);
         let (texts, patterns) = (column(0)?, column(1)?);
-        let pattern = patterns.as_string::<i32>().iter().next().flatten().map(Pattern::new);
+        let pattern = patterns.as_string::<i32>().iter().next().flatten().map(Pattern::new).transpose()?;
+        if pattern.as_ref().is_some_and(Pattern::is_scientific) {
+            return exec_err!("\"EEEE\" not supported for input");
+        }
         let scale = match args.return_type() {
             DataType::Decimal128(_, scale) => usize::try_from(*scale).unwrap_or(0),
             _ => 0,

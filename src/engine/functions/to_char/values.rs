@@ -63,13 +63,13 @@ impl Values {
         Ok(Self { array: cast(array, &target)?, zone })
     }
 
-    pub(super) fn pattern(&self, text: &str) -> Pattern {
-        match self.array.data_type() {
+    pub(super) fn pattern(&self, text: &str) -> Result<Pattern> {
+        Ok(match self.array.data_type() {
             DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => {
-                Pattern::Number(number::Pattern::new(text))
+                Pattern::Number(number::Pattern::new(text)?)
             }
             _ => Pattern::Time(datetime::Pattern::new(text)),
-        }
+        })
     }
 
     pub(super) fn format(&self, row: usize, pattern: &Pattern) -> Option<String> {
@@ -78,8 +78,13 @@ impl Values {
         }
         match pattern {
             Pattern::Time(pattern) => pattern.format(&self.parts(row)?),
+            Pattern::Number(pattern) if pattern.is_scientific() => {
+                let (number, is_negative) = self.scientific(row, pattern.decimals());
+                let number = number.as_ref().map(|(digits, exponent)| (digits.as_str(), *exponent));
+                Some(pattern.format_scientific(number, is_negative))
+            }
             Pattern::Number(pattern) => {
-                let (digits, is_negative) = self.digits(row, pattern.decimals());
+                let (digits, is_negative) = self.digits(row, pattern.rounded_to());
                 Some(pattern.format(&digits, is_negative))
             }
         }
@@ -102,6 +107,30 @@ impl Values {
                 // Fifteen digits of a float are its own; what follows is noise.
                 let shown = format!("{:.14e}", value.abs()).parse::<f64>().unwrap_or(value.abs());
                 (format!("{shown:.decimals$}"), value < 0.0)
+            }
+        }
+    }
+
+    /// A number's first digit and so many behind it, rounded, and the power of ten that they are of; nothing of what is
+    /// no finite number. And whether it is below zero.
+    fn scientific(&self, row: usize, decimals: usize) -> (Option<(String, i32)>, bool) {
+        let exact = |value: i128, scale: i8| {
+            let digits = value.unsigned_abs().to_string();
+            (Some(first_digits(&digits, i32::from(scale), decimals)), value < 0)
+        };
+        match self.array.data_type() {
+            DataType::Int64 => exact(i128::from(self.array.as_primitive::<Int64Type>().value(row)), 0),
+            DataType::Decimal128(_, scale) => {
+                exact(self.array.as_primitive::<Decimal128Type>().value(row), *scale)
+            }
+            _ => {
+                let value = self.array.as_primitive::<Float64Type>().value(row);
+                let text = format!("{:.decimals$e}", value.abs());
+                let number = text.split_once('e').filter(|_| value.is_finite());
+                let number = number.map(|(digits, exponent)| {
+                    (digits.replace('.', ""), exponent.parse().unwrap_or_default())
+                });
+                (number, value < 0.0)
             }
         }
     }
@@ -178,6 +207,22 @@ fn of_moment(moment: NaiveDateTime) -> Parts {
         }),
         zone: None,
     }
+}
+
+/// The first digit of a number of such a scale and so many behind it, rounded half away from zero, and the power of ten
+/// that they are of.
+fn first_digits(digits: &str, scale: i32, decimals: usize) -> (String, i32) {
+    let wanted = decimals + 1;
+    if digits == "0" {
+        return ("0".repeat(wanted), 0);
+    }
+    let exponent = i32::try_from(digits.len()).unwrap_or(0) - 1 - scale;
+    let Some(rest) = digits.as_bytes().get(wanted) else { return (format!("{digits:0<wanted$}"), exponent) };
+    let kept: u128 = digits[..wanted].parse().unwrap_or_default();
+    let rounded = (kept + u128::from(*rest >= b'5')).to_string();
+    // 9.99 became 10.0
+    let carried = i32::from(rounded.len() > wanted);
+    (rounded[..wanted].to_string(), exponent + carried)
 }
 
 /// The digits of `value` / 10^`scale` with so many decimals.

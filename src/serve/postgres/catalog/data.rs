@@ -13,6 +13,12 @@ use std::sync::{Arc, LazyLock};
 pub const PG_TYPE: &str = include_str!("data/pg_type.tsv");
 /// Rows of `pg_proc`: the functions that `pg_type` names.
 pub const PG_PROC: &str = include_str!("data/pg_proc.tsv");
+/// Rows of `pg_cast`.
+pub const PG_CAST: &str = include_str!("data/pg_cast.tsv");
+/// Rows of `pg_operator`.
+pub const PG_OPERATOR: &str = include_str!("data/pg_operator.tsv");
+/// Of `pg_proc`, the arguments of what a statement can call, types separated by blanks.
+pub const PG_SIGNATURES: &str = include_str!("data/pg_signatures.tsv");
 /// Rows of `pg_range`.
 pub const PG_RANGE: &str = include_str!("data/pg_range.tsv");
 

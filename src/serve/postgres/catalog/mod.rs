@@ -9,6 +9,7 @@
 //! `DataFusionError::External` when a name does not exist.
 
 mod activity;
+pub mod casts;
 mod data;
 mod definitions;
 mod functions;
@@ -17,6 +18,7 @@ mod relations;
 mod rewrite;
 mod rows;
 mod session_schema;
+pub mod signatures;
 mod subqueries;
 pub mod types;
 
@@ -44,6 +46,7 @@ use functions::SearchPath;
 pub(in crate::serve) use functions::{as_jsonb as jsonb_of_text, jsonb_printed as jsonb_of_value};
 use model::Model;
 use parking_lot::Mutex;
+pub(in crate::serve) use rewrite::{cast, fits_integer};
 use session_schema::SessionSchema;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -152,7 +152,7 @@ async fn errors_have_postgresqls_codes_and_words() {
         ("select nothing from gold.sales", "42703", "column \"nothing\" does not exist"),
         ("select s.nothing from gold.sales s", "42703", "column s.nothing does not exist"),
         ("select x.id from gold.sales s", "42P01", "missing FROM-clause entry for table \"x\""),
-        ("select nothing(1)", "42883", "function nothing does not exist"),
+        ("select nothing(1)", "42883", "function nothing(integer) does not exist"),
         ("select abs('x', 'y')", "42883", ""),
         (
             "select a.id from gold.sales a, gold.sales b where id = 1",

@@ -85,6 +85,13 @@ fn write_types(writer: &mut Writer) {
         ];
         writer.catalog("pg_type", fixed.into_iter().chain(ty.record.fields().map(|(c, v)| (c, v.into()))));
     }
+    for record in data::records(data::PG_CAST) {
+        writer.catalog("pg_cast", record.fields().map(|(c, v)| (c, v.into())));
+    }
+    for record in data::records(data::PG_OPERATOR) {
+        let fixed = [("oprnamespace", PG_CATALOG_OID.into()), ("oprowner", OWNER_OID.into())];
+        writer.catalog("pg_operator", fixed.into_iter().chain(record.fields().map(|(c, v)| (c, v.into()))));
+    }
     for record in data::records(data::PG_RANGE) {
         writer.catalog("pg_range", record.fields().map(|(c, v)| (c, v.into())));
     }

@@ -5,6 +5,7 @@
 //! in a select list only, and knows no table that depends on another.
 
 use super::fragments::{argument_of, call, query, select_of};
+use super::json_rows;
 use super::names::{in_catalog, normalized};
 use super::selects::SET_RETURNING;
 use datafusion::sql::sqlparser::ast::{
@@ -58,6 +59,19 @@ struct Columns {
 
 /// The columns of an item that depends on others; `None` for what the engine can do itself, and what cannot be done so.
 fn dependent(factor: &TableFactor) -> Option<Columns> {
+    if let Some((function, arguments, alias, false)) = json_rows::called(factor)
+        && arguments.iter().any(names_columns)
+        && let Some(columns) = json_rows::columns(&function, &arguments)
+    {
+        let name = alias.map_or_else(|| Ident::new(&function), |alias| alias.name.clone());
+        let named = alias.into_iter().flat_map(|alias| &alias.columns).map(|column| column.name.clone());
+        let named = named.map(Some).chain(std::iter::repeat(None));
+        let items = columns.into_iter().zip(named).map(|((known, expr), named)| {
+            let alias = named.unwrap_or_else(|| Ident::with_quote('"', known));
+            SelectItem::ExprWithAlias { expr, alias }
+        });
+        return Some(Columns { name: normalized(&name), items: items.collect() });
+    }
     let (function, arguments, alias) = match factor {
         TableFactor::Table { name, args: Some(arguments), alias, with_ordinality: false, .. } => {
             (in_catalog(name)?, arguments.args.iter().map(argument_of).collect::<Option<Vec<_>>>()?, alias)

@@ -12,7 +12,10 @@ use std::ops::ControlFlow;
 pub fn rewrite(expr: &mut Expr) {
     match expr {
         Expr::Value(value) => {
-            if let Value::Number(digits, false) = &value.value
+            if let Value::HexStringLiteral(digits) = &value.value {
+                // Bits, as those of `b'101'`, for which there is no type here.
+                value.value = Value::SingleQuotedByteStringLiteral(digits.clone());
+            } else if let Value::Number(digits, false) = &value.value
                 && digits.parse::<i32>().is_ok()
             {
                 *expr = cast(take(expr), DataType::Int(None));
@@ -102,6 +105,12 @@ fn plain(expr: &mut Expr) {
     {
         *expr = take(inner);
     }
+}
+
+/// The number that an expression was before it was rewritten.
+pub fn number_in(mut expr: Expr) -> Expr {
+    plain(&mut expr);
+    expr
 }
 
 /// As [`plain`], with a sign before it.

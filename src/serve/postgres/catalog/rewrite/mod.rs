@@ -8,6 +8,7 @@
 
 mod arrays;
 mod fragments;
+mod json_rows;
 mod lateral;
 mod literals;
 mod membership;
@@ -26,7 +27,9 @@ mod whole_rows;
 use super::model::Model;
 use crate::serve::datetime::Order;
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut as _, VisitorMut};
+pub use fragments::cast;
 pub use operators::with_backslash;
+pub use relations::fits_integer;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use tableoids::TableOids;
@@ -92,6 +95,7 @@ impl VisitorMut for Rewriter<'_> {
         membership::rewrite(select);
         whole_rows::rewrite(select, self);
         records::rewrite(select, self);
+        json_rows::rewrite(select);
         lateral::rewrite(select);
         self.oids.push(tableoids::of_select(select, self.model, self.search_path));
         ControlFlow::Continue(())
@@ -106,6 +110,7 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         membership::rewrite_order(query);
         relations::table_to_select(&mut query.body);
+        selects::values_alike(&mut query.body);
         selects::values_to_selects(&mut query.body);
         selects::with_ties(query);
         selects::fetch_to_limit(query);

@@ -1,6 +1,7 @@
 //! What stands in FROM: unqualified names, and functions that return rows.
 
 use super::fragments::{argument_of, call, cast, query, select_of, text_of};
+use super::json_rows;
 use super::names::{in_catalog, normalized};
 use super::selects::{SET_RETURNING, of_integers};
 use crate::serve::postgres::catalog::model::Model;
@@ -23,6 +24,10 @@ pub fn table_to_select(body: &mut SetExpr) {
 
 /// Applies the rules to one item of FROM.
 pub fn rewrite(factor: &mut TableFactor, model: &Model, search_path: &[String], common: &HashSet<String>) {
+    if let Some(rows) = rows_of_json(factor) {
+        *factor = rows;
+        return;
+    }
     match factor {
         TableFactor::Table { name, args: None, .. } => qualify(name, model, search_path, common),
         TableFactor::Table { name, args: Some(arguments), alias, with_ordinality, .. } => {
@@ -196,7 +201,7 @@ fn rows_of(
     let alias = column_alias(function, alias.cloned(), with_ordinality);
     let list = match (function, arguments.as_slice()) {
         ("unnest", [list]) => list.clone(),
-        _ => of_integers(call(function, arguments)),
+        (_, given) => of_integers(call(function, json_rows::read(function, given))),
     };
     let mut inner = query("SELECT 1")?;
     let mut items = vec![call("unnest", vec![list.clone()])];
@@ -211,6 +216,33 @@ fn rows_of(
         .into_iter()
         .zip(&alias.columns)
         .map(|(expr, column)| SelectItem::ExprWithAlias { expr, alias: column.name.clone() })
+        .collect();
+    Some(TableFactor::Derived { lateral: false, subquery: inner, alias: Some(alias), sample: None })
+}
+
+/// `(SELECT unnest(..) AS key, unnest(..) AS value) AS t(key, value)`: the rows of a function that makes them of JSON.
+fn rows_of_json(factor: &TableFactor) -> Option<TableFactor> {
+    let (function, arguments, alias, with_ordinality) = json_rows::called(factor)?;
+    let mut columns = json_rows::columns(&function, &arguments)?;
+    if with_ordinality {
+        let one = Expr::value(Value::Number("1".to_string(), false));
+        let list = columns.first().and_then(|(_, rows)| json_rows::list_of(rows))?;
+        let count = call("cardinality", vec![list]);
+        columns.push(("ordinality", call("unnest", vec![call("generate_series", vec![one, count])])));
+    }
+    let mut alias = alias.cloned().unwrap_or_else(|| TableAlias {
+        explicit: true,
+        name: Ident::new(&function),
+        columns: vec![],
+        at: None,
+    });
+    let named = columns.iter().skip(alias.columns.len());
+    let named = named.map(|(name, _)| Ident::with_quote('"', *name)).collect::<Vec<_>>();
+    alias.columns.extend(named.into_iter().map(|name| TableAliasColumnDef { name, data_type: None }));
+    let mut inner = query("SELECT 1")?;
+    let items = columns.into_iter().zip(&alias.columns);
+    select_of(&mut inner)?.projection = items
+        .map(|((_, expr), column)| SelectItem::ExprWithAlias { expr, alias: column.name.clone() })
         .collect();
     Some(TableFactor::Derived { lateral: false, subquery: inner, alias: Some(alias), sample: None })
 }

@@ -1,6 +1,7 @@
 //! Select lists and row limits.
 
-use super::fragments::{call, cast, outside_subqueries, query, take};
+use super::fragments::{argument_of, call, cast, outside_subqueries, query, take, text_of};
+use super::json_rows;
 use super::names::{in_catalog, normalized};
 use super::operators::numeric;
 use datafusion::sql::sqlparser::ast::{
@@ -11,7 +12,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// Functions that return rows in PostgreSQL and a list here.
-pub const SET_RETURNING: [&str; 8] = [
+pub const SET_RETURNING: [&str; 10] = [
     "unnest",
     "generate_series",
     "generate_subscripts",
@@ -20,6 +21,8 @@ pub const SET_RETURNING: [&str; 8] = [
     "regexp_split_to_table",
     "regexp_matches",
     "string_to_table",
+    "json_object_keys",
+    "jsonb_object_keys",
 ];
 
 /// Applies the rules to one SELECT.
@@ -31,6 +34,27 @@ pub fn rewrite(select: &mut Select) {
             part_of_time(expr);
         }
         make_distinct(item, position, &mut seen);
+    }
+}
+
+/// Of one column of `VALUES`, literals are of the type that another row's is cast to.
+pub fn values_alike(body: &mut SetExpr) {
+    let SetExpr::Values(values) = body else { return };
+    let columns = values.rows.first().map_or(0, |row| row.len());
+    for at in 0..columns {
+        let data_type = values.rows.iter().find_map(|row| match row.get(at)? {
+            Expr::Cast { data_type: data_type @ (DataType::JSON | DataType::JSONB), .. } => {
+                Some(data_type.clone())
+            }
+            _ => None,
+        });
+        let Some(data_type) = data_type else { continue };
+        for value in values.rows.iter_mut().filter_map(|row| row.get_mut(at)) {
+            let is_null = matches!(value, Expr::Value(value) if value.value == Value::Null);
+            if is_null || text_of(value).is_some() {
+                *value = cast(take(value), data_type.clone());
+            }
+        }
     }
 }
 
@@ -87,8 +111,17 @@ fn rows_of(expr: &mut Expr) {
         let name = in_catalog(&function.name);
         if name.as_deref() == Some("unnest") {
             // Of a list that such a function gives, each item is a row once.
-            let rows = only_argument(function).filter(|inner| is_unnest(inner)).map(take);
+            let is_rows = |inner: &Expr| json_rows::list_of(inner).is_some();
+            let rows = only_argument(function).filter(|inner| is_rows(inner)).map(take);
             *expr = rows.unwrap_or_else(|| take(expr));
+            return;
+        }
+        if let Some(name) = &name
+            && let FunctionArguments::List(list) = &function.args
+            && let Some(arguments) = list.args.iter().map(argument_of).collect::<Option<Vec<_>>>()
+            && let Some(rows) = json_rows::rows(name, &arguments)
+        {
+            *expr = rows;
             return;
         }
         if name.is_some_and(|name| name != "unnest" && SET_RETURNING.contains(&name.as_str())) {
@@ -103,10 +136,6 @@ fn only_argument(function: &mut ast::Function) -> Option<&mut Expr> {
         [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Some(expr),
         _ => None,
     }
-}
-
-fn is_unnest(expr: &Expr) -> bool {
-    matches!(expr, Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("unnest"))
 }
 
 /// A series between integers is one of integers.

@@ -1,7 +1,8 @@
 //! Dates and times: literals in every form that PostgreSQL reads, parts and beginnings of centuries and decades, and the
 //! clock under its other names.
 
-use super::fragments::{call, cast, filled, literal, take, text_of};
+use super::fragments::{argument_of, call, cast, filled, literal, take, text_of};
+use super::literals::number_in;
 use super::names::in_catalog;
 use crate::serve::datetime::{Kind, Order, iso};
 use datafusion::sql::sqlparser::ast::{
@@ -81,12 +82,12 @@ fn read(text: &str, data_type: &DataType, order: Order) -> Option<Literal> {
     iso(text, kind, order).map(Literal::Text)
 }
 
-/// Parts of a time that the engine does not know.
+/// Parts of a time that the engine does not know, or not with all of their digits.
 fn part(field: &DateTimeField, of: &mut Expr) -> Option<Expr> {
-    let text = match field {
-        DateTimeField::Century => "floor((y + 99) / 100)",
-        DateTimeField::Decade => "floor(y / 10)",
-        DateTimeField::Millennium | DateTimeField::Millenium => "floor((y + 999) / 1000)",
+    let name = match field {
+        DateTimeField::Century => "century",
+        DateTimeField::Decade => "decade",
+        DateTimeField::Millennium | DateTimeField::Millenium => "millennium",
         DateTimeField::Millisecond | DateTimeField::Milliseconds => {
             let text = "SELECT CAST(CAST(extract(MICROSECOND FROM x) AS BIGNUMERIC(20, 3)) / 1000 AS BIGNUMERIC(20, 3))";
             return filled(text, take(of));
@@ -99,48 +100,32 @@ fn part(field: &DateTimeField, of: &mut Expr) -> Option<Expr> {
         }
         _ => return None,
     };
-    let year = "CAST(extract(YEAR FROM x) AS DOUBLE PRECISION)";
-    filled(&format!("SELECT CAST({} AS BIGNUMERIC(20, 0))", text.replace('y', year)), take(of))
+    filled(&format!("SELECT CAST(date_part('{name}', x) AS BIGNUMERIC(20, 0))"), take(of))
 }
 
-/// `date_trunc` to what the engine does not know, under another name, or in a zone.
+/// `date_trunc` in a zone, of a moment.
 fn beginning(function: &Function) -> Option<Expr> {
     if in_catalog(&function.name)? != "date_trunc" {
         return None;
     }
     let FunctionArguments::List(list) = &function.args else { return None };
-    let arguments = list.args.iter().map(|argument| match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-        _ => None,
-    });
-    let (unit, of, zone) = match arguments.collect::<Option<Vec<_>>>()?.as_slice() {
-        [unit, of] => (*unit, *of, None),
-        [unit, of, zone] => (*unit, *of, Some(*zone)),
-        _ => return None,
-    };
-    if let Some(zone) = zone {
-        let shown = call("timezone", vec![zone.clone(), of.clone()]);
-        let begun = call("date_trunc", vec![unit.clone(), shown]);
-        return Some(call("timezone", vec![zone.clone(), begun]));
-    }
-    let unit = text_of(unit)?.to_lowercase();
-    let years = match unit.as_str() {
-        "decade" | "decades" => "y % 10",
-        "century" | "centuries" => "(y - 1) % 100",
-        "millennium" | "millennia" => "(y - 1) % 1000",
-        "microseconds" | "milliseconds" | "seconds" | "minutes" | "hours" | "days" | "weeks" | "months"
-        | "quarters" | "years" => {
-            return Some(call("date_trunc", vec![literal(unit.trim_end_matches('s')), of.clone()]));
-        }
-        _ => return None,
-    };
-    let years = years.replace('y', "CAST(extract(YEAR FROM x) AS BIGINT)");
-    filled(&format!("SELECT date_trunc('year', x) - make_interval({years}, 0, 0, 0)"), of.clone())
+    let arguments = list.args.iter().map(argument_of).collect::<Option<Vec<_>>>()?;
+    let [unit, of, zone] = <[Expr; 3]>::try_from(arguments).ok()?;
+    let moment = cast(of, DataType::Timestamp(None, TimezoneInfo::WithTimeZone));
+    let begun = call("date_trunc", vec![unit, call("timezone", vec![zone.clone(), moment])]);
+    Some(call("timezone", vec![zone, begun]))
 }
 
-/// `age(x)` counts from today, `clock_timestamp()` is now.
+/// `age(x)` counts from today, `current_timestamp(2)` has two digits of a second.
 fn clock(function: &Function) -> Option<Expr> {
     let name = in_catalog(&function.name)?;
+    if let ("current_timestamp" | "localtimestamp" | "localtime", FunctionArguments::List(list)) =
+        (name.as_str(), &function.args)
+        && let [digits] = list.args.as_slice()
+    {
+        let clock = local_clock(&name).unwrap_or_else(|| call("now", vec![]));
+        return Some(call("to_precision", vec![clock, number_in(argument_of(digits)?)]));
+    }
     match (name.as_str(), &function.args) {
         ("localtimestamp" | "localtime", _) => local_clock(&name),
         ("age", FunctionArguments::List(list)) => match list.args.as_slice() {

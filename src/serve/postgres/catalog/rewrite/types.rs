@@ -8,9 +8,20 @@ use datafusion::sql::sqlparser::ast::{
 
 /// Applies the rules to one expression.
 pub fn rewrite(expr: &mut Expr) {
+    if let Expr::TypedString(typed) = expr {
+        let digits = without_precision(&mut typed.data_type);
+        if let Some(digits) = digits {
+            *expr = call("to_precision", vec![take(expr), number(digits)]);
+        }
+        return;
+    }
     let Expr::Cast { expr: inner, data_type, .. } = expr else {
         return;
     };
+    if let Some(digits) = without_precision(data_type) {
+        *expr = call("to_precision", vec![take(expr), number(digits)]);
+        return;
+    }
     if let Some(kind) = identifier_type(data_type) {
         *expr = call(&format!("{kind}in"), vec![take(inner)]);
         return;
@@ -28,6 +39,34 @@ pub fn rewrite(expr: &mut Expr) {
     {
         *expr = printed(kind, take(inner));
     }
+}
+
+/// The digits of a second that a type of time names, which it has no longer then.
+fn without_precision(data_type: &mut DataType) -> Option<u64> {
+    /// As many as there are: more are taken for these.
+    const DIGITS_MAX: u64 = 6;
+    let digits = match data_type {
+        DataType::Timestamp(digits, TimezoneInfo::Tz) => {
+            let digits = digits.take();
+            *data_type = DataType::Timestamp(None, TimezoneInfo::WithTimeZone);
+            digits
+        }
+        DataType::Timestamp(digits, _) | DataType::Time(digits, TimezoneInfo::None) => digits.take(),
+        DataType::Interval { fields: None, precision } => precision.take(),
+        DataType::Custom(name, arguments) if in_catalog(name).as_deref() == Some("timestamptz") => {
+            let digits = arguments.first().and_then(|digits| digits.parse().ok());
+            if digits.is_some() {
+                *data_type = DataType::Timestamp(None, TimezoneInfo::WithTimeZone);
+            }
+            digits
+        }
+        _ => None,
+    };
+    digits.map(|digits| digits.min(DIGITS_MAX))
+}
+
+fn number(number: u64) -> Expr {
+    Expr::value(Value::Number(number.to_string(), false))
 }
 
 /// The `reg*` type that is meant.
@@ -57,7 +96,7 @@ fn cut_to_length(inner: &Expr, data_type: &DataType) -> Option<Expr> {
         None if is_padded => 1,
         None => return None,
     };
-    let count = || Expr::value(Value::Number(length.to_string(), false));
+    let count = || number(length);
     let cut = call("left", vec![cast(inner.clone(), DataType::Text), count()]);
     Some(if is_padded { call("rpad", vec![cut, count()]) } else { cut })
 }

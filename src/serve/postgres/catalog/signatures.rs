@@ -1,0 +1,192 @@
+//! Which operators and functions PostgreSQL has for arguments of which types: `pg_operator`, and of `pg_proc` what a
+//! statement can call.
+//!
+//! Comes in: a name and the types of arguments. Goes out: whether one of the candidates takes them, as PostgreSQL decides
+//! it: unasked casts are made, a literal without a type is of any. Which candidate it is does not matter here.
+
+use super::casts::{category, is_implicit};
+use super::data;
+use super::types::{oid, types};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// What a candidate takes.
+#[derive(Debug)]
+struct Signature {
+    arguments: Vec<i32>,
+    /// The last one may come any number of times, as items of this type.
+    variadic: Option<i32>,
+    /// So many of the last may be left out.
+    defaults: usize,
+}
+
+/// Between which types a number becomes another unasked, beside those that PostgreSQL names: the engine's functions and
+/// sums have other types here and there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbers {
+    /// Whole ones.
+    Whole,
+    All,
+}
+
+/// Whether there is an operator of this symbol between such types, `None` for the left one if it stands before its value;
+/// nothing if PostgreSQL knows no such symbol.
+pub fn has_operator(symbol: &str, left: Option<i32>, right: i32) -> Option<bool> {
+    static OPERATORS: LazyLock<HashMap<(&'static str, usize), Vec<Signature>>> = LazyLock::new(|| {
+        let mut operators: HashMap<_, Vec<Signature>> = HashMap::new();
+        for operator in data::records(data::PG_OPERATOR) {
+            let sides = [operator.int("oprleft"), operator.int("oprright")];
+            let arguments: Vec<i32> = sides.into_iter().filter(|side| *side != 0).collect();
+            let signature = Signature { variadic: None, defaults: 0, arguments };
+            let key = (operator.text("oprname"), signature.arguments.len());
+            operators.entry(key).or_default().push(signature);
+        }
+        operators
+    });
+    let given: Vec<i32> = left.into_iter().chain([right]).collect();
+    let candidates = OPERATORS.get(&(symbol, given.len()))?;
+    Some(candidates.iter().any(|candidate| candidate.takes(&given, Numbers::Whole)))
+}
+
+/// Whether there is a function of this name for such arguments; nothing if PostgreSQL has none of the name.
+pub fn has_function(name: &str, given: &[i32]) -> Option<bool> {
+    static FUNCTIONS: LazyLock<HashMap<&'static str, Vec<Signature>>> = LazyLock::new(|| {
+        let mut functions: HashMap<_, Vec<Signature>> = HashMap::new();
+        for function in data::records(data::PG_SIGNATURES) {
+            let arguments =
+                function.text("proargtypes").split(' ').filter_map(|ty| ty.parse().ok()).collect();
+            let variadic = Some(function.int("provariadic")).filter(|item| *item != 0);
+            let defaults = usize::try_from(function.int("pronargdefaults")).unwrap_or(0);
+            let signature = Signature { arguments, variadic, defaults };
+            functions.entry(function.text("proname")).or_default().push(signature);
+        }
+        functions
+    });
+    let candidates = FUNCTIONS.get(name)?;
+    Some(candidates.iter().any(|candidate| candidate.takes(given, Numbers::All)))
+}
+
+impl Signature {
+    fn takes(&self, given: &[i32], numbers: Numbers) -> bool {
+        let wanted = &self.arguments;
+        let fits = |wanted: &[i32]| {
+            wanted.len() == given.len()
+                && wanted.iter().zip(given).all(|(wanted, given)| takes(*wanted, *given, numbers))
+                && agree(wanted, given)
+        };
+        let is_short = given.len() < wanted.len() && given.len() + self.defaults >= wanted.len();
+        if fits(wanted) || is_short && fits(&wanted[..given.len()]) {
+            return true;
+        }
+        let Some((item, fixed)) = self.variadic.zip(wanted.len().checked_sub(1)) else { return false };
+        let items = given.len().checked_sub(fixed).filter(|items| *items > 0);
+        items.is_some_and(|items| fits(&[&wanted[..fixed], &vec![item; items]].concat()))
+    }
+}
+
+/// `pg_type.oid` of types that stand for others.
+mod any {
+    pub(super) const ANY: i32 = 2276;
+    pub(super) const ARRAY: i32 = 2277;
+    pub(super) const ELEMENT: i32 = 2283;
+    pub(super) const NON_ARRAY: i32 = 2776;
+    pub(super) const COMPATIBLE: i32 = 5077;
+    pub(super) const COMPATIBLE_ARRAY: i32 = 5078;
+    pub(super) const COMPATIBLE_NON_ARRAY: i32 = 5079;
+}
+
+fn element(ty: i32) -> Option<i32> {
+    types().by_oid(ty)?.element
+}
+
+/// Whether a value of one type can be an argument of another.
+fn takes(wanted: i32, given: i32, numbers: Numbers) -> bool {
+    let is_whole = |ty| [oid::INT2, oid::INT4, oid::INT8].contains(&ty);
+    let is_number = |ty| is_whole(ty) || [oid::NUMERIC, oid::FLOAT4, oid::FLOAT8].contains(&ty);
+    if given == oid::UNKNOWN {
+        return true;
+    }
+    match wanted {
+        any::ANY | any::ELEMENT | any::COMPATIBLE => true,
+        any::ARRAY | any::COMPATIBLE_ARRAY => element(given).is_some(),
+        any::NON_ARRAY | any::COMPATIBLE_NON_ARRAY => element(given).is_none(),
+        wanted if is_implicit(given, wanted) => true,
+        wanted => match numbers {
+            Numbers::Whole => is_whole(wanted) && is_whole(given),
+            Numbers::All => is_number(wanted) && is_number(given),
+        },
+    }
+}
+
+/// Whether arguments that stand for one type have one: the same, or one that the others become.
+fn agree(wanted: &[i32], given: &[i32]) -> bool {
+    let of = |arrays: &[i32], items: &[i32]| -> Vec<i32> {
+        let known = wanted.iter().zip(given).filter(|(_, given)| **given != oid::UNKNOWN);
+        known
+            .filter_map(|(wanted, given)| match wanted {
+                wanted if arrays.contains(wanted) => element(*given),
+                wanted if items.contains(wanted) => Some(*given),
+                _ => None,
+            })
+            .collect()
+    };
+    let same = of(&[any::ARRAY], &[any::ELEMENT, any::NON_ARRAY]);
+    let compatible = of(&[any::COMPATIBLE_ARRAY], &[any::COMPATIBLE, any::COMPATIBLE_NON_ARRAY]);
+    let is_alike = |a: i32, b: i32| a == b || category(a) == category(b) && ["S", "N"].contains(&category(a));
+    same.windows(2).all(|pair| is_alike(pair[0], pair[1]))
+        && compatible.windows(2).all(|pair| {
+            is_implicit(pair[0], pair[1]) || is_implicit(pair[1], pair[0]) || is_alike(pair[0], pair[1])
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{has_function, has_operator, oid, types};
+
+    #[test]
+    fn operators_as_in_postgresql() {
+        let texts = types().by_oid(oid::TEXT).unwrap().array;
+        let integers = types().by_oid(oid::INT4).unwrap().array;
+        for (symbol, left, right, expected) in [
+            ("=", oid::INT8, oid::TEXT, Some(false)),
+            ("=", oid::INT8, oid::UNKNOWN, Some(true)),
+            (">", oid::DATE, oid::INT4, Some(false)),
+            (">", oid::DATE, oid::TIMESTAMPTZ, Some(true)),
+            ("=", oid::NAME, oid::TEXT, Some(true)),
+            ("+", oid::DATE, oid::INT8, Some(true)),
+            ("+", oid::DATE, oid::NUMERIC, Some(false)),
+            ("||", oid::TEXT, oid::INT4, Some(true)),
+            ("||", oid::INT4, oid::INT4, Some(false)),
+            ("||", integers, oid::TEXT, Some(false)),
+            ("||", integers, oid::INT8, Some(true)),
+            ("=", texts, texts, Some(true)),
+            ("=", integers, texts, Some(false)),
+            ("~~", oid::INT4, oid::UNKNOWN, Some(false)),
+            ("<=>", oid::INT4, oid::INT4, None),
+        ] {
+            assert_eq!(has_operator(symbol, Some(left), right), expected, "{left} {symbol} {right}");
+        }
+        assert_eq!(has_operator("-", None, oid::TEXT), Some(false));
+        assert_eq!(has_operator("-", None, oid::INTERVAL), Some(true));
+    }
+
+    #[test]
+    fn functions_as_in_postgresql() {
+        for (name, given, expected) in [
+            ("length", vec![oid::INT4], Some(false)),
+            ("length", vec![oid::VARCHAR], Some(true)),
+            ("round", vec![oid::FLOAT8, oid::INT4], Some(true)),
+            ("round", vec![oid::TEXT], Some(false)),
+            ("concat", vec![oid::INT4, oid::TEXT, oid::DATE], Some(true)),
+            ("format", vec![oid::TEXT], Some(true)),
+            ("format", vec![oid::TEXT, oid::INT4, oid::DATE], Some(true)),
+            ("make_interval", vec![oid::INT4], Some(true)),
+            ("date_trunc", vec![oid::UNKNOWN, oid::DATE], Some(true)),
+            ("date_trunc", vec![oid::UNKNOWN, oid::INT4], Some(false)),
+            ("sum", vec![oid::TEXT], Some(false)),
+            ("nothing_like_it", vec![], None),
+        ] {
+            assert_eq!(has_function(name, &given), expected, "{name} {given:?}");
+        }
+    }
+}
