@@ -188,7 +188,7 @@ fn nested_columns_are_tracked_too() {
         assert_eq!(reply.status, 200, "{reply:?}");
     }
     server.wait_until(
-        "SELECT shop, part, size['w'], array_length(tags), __start_at, __end_at FROM silver.parts ORDER BY __start_at",
+        "SELECT shop, part, size['w'], array_length(tags, 1), __start_at, __end_at FROM silver.parts ORDER BY __start_at",
         "a|1|1|1|0|2\na|1|2|1|2|4\na|1|2|2|4|",
     );
 }

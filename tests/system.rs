@@ -212,7 +212,7 @@ fn views_take_changes_where_they_can() {
     server.wait_until(&last("gold.daily_sales"), "incremental|1|1|1 changed input rows, added to 1 keys");
     server.wait_until(
         &last("gold.largest"),
-        "incremental|1|1|made anew of 7 hidden rows; hidden table 1: 1 changed input rows, 1 rows more, 0 fewer",
+        "incremental|1|1|made anew of 7 hidden rows; hidden table 1: 1 changed input rows, first rows of 1 that came and 0 that went",
     );
     server.wait_until(&last("gold.amounts"), &format!("recompute|1|1|{no_key}"));
 }

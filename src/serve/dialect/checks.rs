@@ -59,8 +59,8 @@ pub(super) fn operator(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &
     between(&op.to_string(), left, right, schema)
 }
 
-/// Refuses a function of what it does not take.
-fn function(name: &str, arguments: &[Expr], schema: &DFSchema) -> Result<()> {
+/// Refuses a function of what it takes by none of its names: one function of the engine's may be several of PostgreSQL's.
+fn function(name: &str, aliases: &[String], arguments: &[Expr], schema: &DFSchema) -> Result<()> {
     // A star is no argument.
     #[expect(deprecated, reason = "the engine still plans count(*) with it")]
     if WIDER.contains(&name) || arguments.iter().any(|argument| matches!(argument, Expr::Wildcard { .. })) {
@@ -72,13 +72,13 @@ fn function(name: &str, arguments: &[Expr], schema: &DFSchema) -> Result<()> {
         oid::TEXT if of_json => oid::UNKNOWN,
         found => found,
     });
-    match has_function(name, &given.collect::<Vec<_>>()) {
-        Some(false) => {
-            let given = arguments.iter().map(|argument| type_in(argument, schema));
-            Err(external(no_function(name, given)))
-        }
-        _ => Ok(()),
+    let given: Vec<i32> = given.collect();
+    let names = std::iter::once(name).chain(aliases.iter().map(String::as_str));
+    let takes: Vec<bool> = names.filter_map(|name| has_function(name, &given)).collect();
+    if takes.is_empty() || takes.contains(&true) {
+        return Ok(());
     }
+    Err(external(no_function(name, arguments.iter().map(|argument| type_in(argument, schema)))))
 }
 
 /// PostgreSQL's error about a function that there is not for such arguments.
@@ -135,7 +135,9 @@ fn of_expr(expr: &Expr, schema: &DFSchema) -> Result<()> {
         Expr::IsFalse(inner) => condition("IS FALSE", inner, schema),
         Expr::IsNotTrue(inner) => condition("IS NOT TRUE", inner, schema),
         Expr::IsNotFalse(inner) => condition("IS NOT FALSE", inner, schema),
-        Expr::AggregateFunction(call) => function(call.func.name(), &call.params.args, schema),
+        Expr::AggregateFunction(call) => {
+            function(call.func.name(), call.func.aliases(), &call.params.args, schema)
+        }
         Expr::ScalarFunction(call) => {
             let name = call.name();
             if let Some((_, symbol)) = OF_JSON.iter().find(|(of, _)| *of == name)
@@ -163,9 +165,9 @@ fn of_expr(expr: &Expr, schema: &DFSchema) -> Result<()> {
                 },
                 // What makes rows of members is called by another name.
                 "jsonb_each_keys" | "json_each_keys" => {
-                    function(name.trim_end_matches("_keys"), &call.args, schema)
+                    function(name.trim_end_matches("_keys"), &[], &call.args, schema)
                 }
-                name => function(name, &call.args, schema),
+                name => function(name, call.func.aliases(), &call.args, schema),
             }
         }
         _ => Ok(()),
