@@ -176,7 +176,9 @@ impl Followed {
             Attempt::Done(done) => done,
             Attempt::Refused(why) => panic!("{query}: {why}"),
         };
-        assert_eq!(done.record.mode, "incremental", "{query}: {}", done.record.reason);
+        // The first rows of an order by time are the first to leave: now and then all are looked at again.
+        let is_filled_up = done.record.reason.contains("of the first rows are left");
+        assert!(done.record.mode == "incremental" || is_filled_up, "{query}: {}", done.record.reason);
         *consumed = done.consumed;
         *base = Some(Arc::clone(cut));
         let whole = bag(&model.schema, &house.whole(model, cut).await.unwrap());
