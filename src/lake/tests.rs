@@ -170,7 +170,6 @@ fn step() -> impl Strategy<Value = Step> {
 /// Everything at once: the fold takes two files of a class, checkpoints come every third commit, nothing is kept.
 const EAGER: UpkeepSettings = UpkeepSettings {
     fold_files_min: 2,
-    fold_changing_files_min: 2,
     fold_bytes_max: 64 << 20,
     deleted_percent_max: 30,
     checkpoint_commits: 3,

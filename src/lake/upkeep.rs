@@ -6,7 +6,6 @@
 use super::Error;
 use super::log;
 use super::read::conform;
-use super::schema::TableKind;
 use super::snapshot::{DataFile, Snapshot};
 use super::stats::FileStatistics;
 use super::table::{Commit, Table};
@@ -30,12 +29,9 @@ pub(super) const REMEMBERED_MS: i64 = 60_000;
 pub struct UpkeepSettings {
     /// Files of one size class that are folded together.
     pub fold_files_min: usize,
-    /// The same where rows go: nearly every commit names each of these files again, with a vector.
-    pub fold_changing_files_min: usize,
     /// Files at least this large are left alone unless much is deleted of them, bytes.
     pub fold_bytes_max: u64,
-    /// Share of deleted rows at which a file is rewritten, percent. From a sixteenth on, a vector grows no more (a bit a row):
-    /// that it is written again with every commit costs less than to rewrite the file sooner.
+    /// Share of deleted rows at which a file is rewritten, percent.
     pub deleted_percent_max: u64,
     /// Commits between two checkpoints.
     pub checkpoint_commits: i64,
@@ -47,9 +43,8 @@ impl Default for UpkeepSettings {
     fn default() -> Self {
         Self {
             fold_files_min: 32,
-            fold_changing_files_min: 16,
             fold_bytes_max: 64 << 20,
-            deleted_percent_max: 50,
+            deleted_percent_max: 30,
             checkpoint_commits: 100,
             keep: Duration::from_secs(3600),
         }
@@ -73,14 +68,10 @@ pub fn plan_folds(snapshot: &Snapshot, settings: &UpkeepSettings) -> Vec<Vec<Arc
             classes.entry((&file.partition_values, size_class(file.size))).or_default().push(file);
         }
     }
-    let files_min = match snapshot.kind() {
-        TableKind::AppendOnly => settings.fold_files_min,
-        TableKind::Maintained => settings.fold_changing_files_min,
-    };
     folds.extend(
         classes
             .into_values()
-            .filter(|files| files.len() >= files_min)
+            .filter(|files| files.len() >= settings.fold_files_min)
             .map(|files| files.into_iter().cloned().collect()),
     );
     folds
