@@ -5,10 +5,9 @@
 //! region, which many rows share, nothing goes on.
 #![allow(clippy::unwrap_used, reason = "a bench that panics has failed")]
 
-use crate::stream::{Change, Rows};
-use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
-use arrow::compute::{cast, concat_batches, filter_record_batch};
-use arrow::datatypes::{DataType, Int64Type};
+use crate::stream::{Change, Rows, key_columns, keys as keys_of};
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch};
 use std::collections::HashSet;
 
 /// A foreign key: its table and columns, the table that it points to and that table's columns.
@@ -55,8 +54,7 @@ pub fn of_changes(tables: &[Rows], keys: &[ForeignKey], changes: &[Change], quer
 
 /// The rows of a change: as they were, as they are now.
 fn changed_rows(table: &Rows, change: &Change) -> Vec<RecordBatch> {
-    let gone = change.gone.iter().map(|key| number(key.iter().copied())).collect();
-    change.rows.iter().cloned().chain([matching(&table.all, change.key, &gone)]).collect()
+    change.rows.iter().cloned().chain([matching(&table.all, change.key, &change.gone)]).collect()
 }
 
 fn of_rows(
@@ -78,7 +76,7 @@ fn of_rows(
                 continue;
             }
             let table = tables.iter().find(|table| table.name == *other).unwrap();
-            let found = matching(&table.all, other_columns, &numbers(&rows, own_columns).collect());
+            let found = matching(&table.all, other_columns, &keys_of(&rows, own_columns));
             partners += found.num_rows();
             frontier.insert(0, (table.name, found));
         }
@@ -87,22 +85,8 @@ fn of_rows(
 }
 
 /// The rows that have one of the keys.
-fn matching(rows: &RecordBatch, columns: &[&str], keys: &HashSet<i64>) -> RecordBatch {
-    let meant: BooleanArray = numbers(rows, columns).map(|key| Some(keys.contains(&key))).collect();
+fn matching(rows: &RecordBatch, columns: &[&str], keys: &HashSet<Vec<i64>>) -> RecordBatch {
+    let of_rows = key_columns(rows, columns);
+    let meant: BooleanArray = (0..rows.num_rows()).map(|row| Some(keys.contains(&of_rows.of(row)))).collect();
     filter_record_batch(rows, &meant).unwrap()
-}
-
-/// Each row's key as one number.
-fn numbers(rows: &RecordBatch, columns: &[&str]) -> impl Iterator<Item = i64> {
-    let column = |name: &&str| {
-        let column = cast(rows.column_by_name(name).unwrap(), &DataType::Int64).unwrap();
-        column.as_primitive::<Int64Type>().clone()
-    };
-    let columns: Vec<_> = columns.iter().map(column).collect();
-    (0..columns[0].len()).map(move |row| number(columns.iter().map(|column| column.value(row))))
-}
-
-/// A key's numbers in one: those of these benchmarks have fewer than 32 bits.
-fn number(key: impl Iterator<Item = i64>) -> i64 {
-    key.fold(0, |number, part| (number << 32) | part)
 }

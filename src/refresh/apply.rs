@@ -9,7 +9,7 @@
 mod tests;
 
 use super::Error;
-use super::compare::{Bag, KeySet};
+use super::compare::{Bag, KeySet, row_count};
 use super::judge::Bench;
 use super::model::{CONSUMED, DEFINITION, Model, REFRESH};
 use super::stood::{Stood, files_of};
@@ -162,7 +162,7 @@ fn replace_blocking(
         None => table.writer(Effort::Fast)?,
     };
     rows.iter().try_for_each(|batch| writer.write(batch))?;
-    let inserted: usize = rows.iter().map(RecordBatch::num_rows).sum();
+    let inserted = row_count(rows);
     let deleted: Option<u64> = removes.iter().map(|file| file.live_rows(&snapshot.schema)).sum();
     Ok(Change {
         commit: Commit { removes, definition, ..Commit::append(writer.finish()?, Vec::new()) },

@@ -118,6 +118,11 @@ impl KeySet {
 /// Rows as (batch, row), each as often as its weights come to: those that are more, and those that are fewer.
 pub(super) type Consolidated = (Vec<(usize, usize)>, Vec<(usize, usize)>);
 
+/// How many rows these batches have.
+pub(super) fn row_count(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::num_rows).sum()
+}
+
 /// Sums the weights of equal rows.
 pub(super) fn consolidate(
     schema: &Schema,

@@ -8,7 +8,7 @@
 
 use super::Error;
 use super::apply::Target;
-use super::compare::KeySet;
+use super::compare::{KeySet, row_count};
 use super::derive::{self, Keyed, Source, Sources, Split};
 use super::evaluate::{Evaluator, distinct, in_memory};
 use super::incremental::known_chain;
@@ -84,7 +84,7 @@ pub(super) async fn of_feed(
     let followed = Followed::new(&told, &came, &open)?;
     let (came, others) = parted(&came, |rows| followed.holds(rows))?;
     let anew = distinct(each(&others, |rows| told.keys(rows))?)?;
-    let anew_count: usize = anew.iter().map(RecordBatch::num_rows).sum();
+    let anew_count = row_count(&anew);
     let mut rows = Vec::new();
     if anew_count < set.len() {
         let (open, _) = parted(&open, |rows| followed.holds(rows))?;

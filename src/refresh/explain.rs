@@ -53,17 +53,16 @@ pub(super) async fn of_outline(
     let mut lines = Vec::new();
     let mut why_not = not_by_definition(outline);
     for (number, state) in chain.states.iter().enumerate() {
-        let part = match &state.best {
-            None => Part::of(&state.schema, false, &state.plan, &came, &went)?,
-            Some(_) => Part::of_first_rows(state, &went)?,
-        };
-        lines.push(match &state.best {
-            None => format!("Hidden table {}", number + 1),
-            Some(Best { least, most, .. }) => format!(
-                "Hidden table {}: the first {most} rows of their order; all are looked at again when fewer than {least} are left",
-                number + 1
+        let (part, kept) = match &state.best {
+            None => (Part::of(&state.schema, false, &state.plan, &came, &went)?, String::new()),
+            Some(Best { least, most, .. }) => (
+                Part::of_first_rows(state, &went)?,
+                format!(
+                    ": the first {most} rows of their order; all are looked at again when fewer than {least} are left"
+                ),
             ),
-        });
+        };
+        lines.push(format!("Hidden table {}{kept}", number + 1));
         lines.extend(part.lines.into_iter().map(|line| format!("  {line}")));
         why_not = why_not.or(part.way.err());
     }

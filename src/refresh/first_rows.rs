@@ -8,7 +8,7 @@
 
 use super::Error;
 use super::apply::Target;
-use super::compare::Bag;
+use super::compare::{Bag, row_count};
 use super::derive::{self, Best, Sources, ruled};
 use super::evaluate::Evaluator;
 use super::model::Model;
@@ -48,8 +48,7 @@ pub(super) async fn of_best(
     let stored = Opaque::new(LogicalPlanBuilder::scan("__stored", stored, None)?.build()?);
     let stood = judge_all(model, rules, &evaluator.run(&stored).await?)?;
     let first = first_rows(&model.schema, best, &stood, &came, &went)?;
-    let count = |rows: &[RecordBatch]| rows.iter().map(RecordBatch::num_rows).sum::<usize>();
-    let how = format!("first rows of {} that came and {} that went", count(&came), count(&went));
+    let how = format!("first rows of {} that came and {} that went", row_count(&came), row_count(&went));
     Ok(match first {
         Some(rows) => Ok((Target::All(rows), how)),
         None => Err(format!("fewer than {} of the first rows are left", best.least)),
@@ -64,9 +63,8 @@ fn first_rows(
     came: &[RecordBatch],
     went: &[RecordBatch],
 ) -> Result<Option<Vec<RecordBatch>>, ArrowError> {
-    let rows = |batches: &[RecordBatch]| batches.iter().map(RecordBatch::num_rows).sum::<usize>();
     // With fewer than are asked for, no others are there.
-    let are_all = rows(stood) < best.least;
+    let are_all = row_count(stood) < best.least;
     let mut gone = Bag::new(schema, went)?;
     let mut known = Vec::with_capacity(stood.len() + came.len());
     for batch in stood {

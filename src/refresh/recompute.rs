@@ -3,6 +3,7 @@
 
 use super::Error;
 use super::apply::{Target, apply};
+use super::compare::row_count;
 use super::derive::{clock_input, clock_version};
 use super::judge::Bench;
 use super::model::{Model, RefreshRecord};
@@ -14,7 +15,6 @@ use crate::lake;
 use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
 use crate::quality::Rules;
-use arrow::array::RecordBatch;
 use datafusion::physical_plan::collect;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(super) async fn refresh(
     let state = engine.state_at(cut, cut.wave_time);
     let physical = plan_text(&state, &model.query).await?;
     let batches = collect(physical, state.task_ctx()).await?;
-    let read: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let read = row_count(&batches);
     let mut rules = Rules::compile(&state, &model.expectations, &model.schema)?;
     let rows = judge_all(model, &mut rules, &batches)?;
     let inputs = model.versions_in(cut);

@@ -10,7 +10,7 @@
 
 use super::Error;
 use super::apply::Target;
-use super::compare::{KeySet, consolidate};
+use super::compare::{KeySet, consolidate, row_count};
 use super::derive::{self, First, KEYS, Keyed, Merge, Sources, State, WEIGHT, ruled};
 use super::evaluate::{Evaluator, in_memory};
 use super::model::Model;
@@ -211,8 +211,7 @@ pub(super) async fn of_merge(
     }
     if redone.iter().any(|batch| batch.num_rows() > 0) {
         let Some(keyed) = keyed else { return Ok(Err("an extreme value went".to_string())) };
-        let count: usize = redone.iter().map(RecordBatch::num_rows).sum();
-        how = format!("{how}, {count} of them computed anew");
+        how = format!("{how}, {} of them computed anew", row_count(&redone));
         let schema = schema.project(&key_columns)?;
         match ruled(keyed.rows(&scan_of(KEYS, &schema, derive::key_name, redone)?))? {
             Ok(plan) => rows.extend(evaluator.run(&Opaque::new(plan)).await?),
@@ -249,8 +248,7 @@ pub(super) async fn of_change(
     rules: &mut Rules,
 ) -> Result<(Target, String), Error> {
     let (inserted, deleted) = weighed(model, evaluator, change, rules).await?;
-    let count = |rows: &[RecordBatch]| rows.iter().map(RecordBatch::num_rows).sum::<usize>();
-    let how = format!("{} rows more, {} fewer", count(&inserted), count(&deleted));
+    let how = format!("{} rows more, {} fewer", row_count(&inserted), row_count(&deleted));
     Ok((Target::Change { inserted, deleted }, how))
 }
 

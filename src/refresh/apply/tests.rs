@@ -132,19 +132,25 @@ async fn rows_that_were_moved_are_found() {
     }
 }
 
+/// A target that has landed already, over a version of the input and maybe behind a fold; and what the rows are now.
+async fn landed(number: usize, is_folded: bool, version: i64) -> (Two, Target, Rows) {
+    let two = Two::new().await;
+    let (target, _) = targets(two.table()).await.swap_remove(number);
+    let (landed, rows) = targets(two.table()).await.swap_remove(number);
+    if is_folded {
+        two.fold().await;
+    }
+    two.apply_theirs(landed, version).await;
+    (two, target, rows)
+}
+
 /// It looked failed and has landed, so that its number is taken: it is not made twice, also where upkeep came in between.
 #[tokio::test]
 async fn a_refresh_that_has_landed_is_not_made_again() {
     for number in 0..5 {
         for is_folded in [false, true] {
-            let two = Two::new().await;
-            let (target, _) = targets(two.table()).await.swap_remove(number);
-            let (landed, rows) = targets(two.table()).await.swap_remove(number);
+            let (two, target, rows) = landed(number, is_folded, 7).await;
             let shown = format!("{target:?}");
-            if is_folded {
-                two.fold().await;
-            }
-            two.apply_theirs(landed, 7).await;
             two.apply(target, 7).await.unwrap().unwrap();
             assert_eq!(rows_of(two.table()), rows, "{shown}, folded: {is_folded}");
             assert_eq!(two.table().snapshot().version, two.theirs.1.table.snapshot().version);
@@ -158,14 +164,8 @@ async fn a_refresh_that_has_landed_is_not_made_again() {
 async fn a_refresh_of_other_inputs_ends_this_one() {
     for number in 0..5 {
         for is_folded in [false, true] {
-            let two = Two::new().await;
-            let (target, _) = targets(two.table()).await.swap_remove(number);
-            let (landed, rows) = targets(two.table()).await.swap_remove(number);
+            let (two, target, rows) = landed(number, is_folded, 8).await;
             let shown = format!("{target:?}");
-            if is_folded {
-                two.fold().await;
-            }
-            two.apply_theirs(landed, 8).await;
             let failed = two.apply(target, 7).await;
             assert!(matches!(failed, Err(Error::Lake(LakeError::Conflict { .. }))), "{shown}: {failed:?}");
             assert_eq!(rows_of(two.table()), rows, "{shown}, folded: {is_folded}");

@@ -148,9 +148,7 @@ impl Arithmetic {
             Operation::Divide => div(left, right),
         }
     }
-}
 
-impl Arithmetic {
     /// What floats give, unless it becomes infinite, or nothing, of what was neither.
     fn floats(&self, left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
         let results = self.kernel(left, right)?;
