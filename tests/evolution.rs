@@ -16,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
     let views = vec![
         trial("evolution::columns_change_at_one_epoch", columns_change_at_one_epoch),
         trial("evolution::only_what_reads_it_is_rebuilt", only_what_reads_it_is_rebuilt),
+        trial("evolution::what_reads_it_is_shown_with_it", what_reads_it_is_shown_with_it),
         trial("evolution::a_source_gains_a_column", a_source_gains_a_column),
         trial("evolution::models_name_a_column_at_once_with_its_source", models_name_a_column_at_once),
         trial("evolution::what_fails_leaves_the_old", what_fails_leaves_the_old),
@@ -218,6 +219,51 @@ fn only_what_reads_it_is_rebuilt() {
     assert_eq!(versions, "3");
 }
 
+fn what_reads_it_is_shown_with_it() {
+    let counts =
+        |times: i32| format!("SELECT sensor, count(*) * {times} AS n FROM bronze.readings GROUP BY sensor");
+    let warehouse = project(&[
+        ("gold.counts", &view("gold.counts", &counts(1))),
+        ("gold.total", &view("gold.total", "SELECT sum(n) AS n FROM gold.counts")),
+        ("gold.above", &view("gold.above", "SELECT n + 1 AS n FROM gold.total")),
+    ]);
+    let server = warehouse.serve_with(&["--watch"]);
+    push_readings(&server, 1, &[("a", 1.0), ("a", 2.0), ("b", 4.0)]);
+    let all = "SELECT (SELECT sum(n) FROM gold.counts) AS counts, (SELECT n FROM gold.total) AS total, \
+               (SELECT n FROM gold.above) AS above";
+    let columns = "counts|total|above";
+    wait_for(&server, all, &format!("{columns}\n3|3|4"));
+    let before = server.query("SELECT max(epoch) FROM sluice.epochs");
+    for times in [2, 3, 4] {
+        let answers = answers_during(&server, all, || {
+            define(&warehouse, "gold.counts", &view("gold.counts", &counts(times)));
+            wait_for(&server, all, &format!("{columns}\n{0}|{0}|{1}", 3 * times, 3 * times + 1));
+        });
+        assert_eq!(answers.len(), 2, "{answers:#?}");
+    }
+    // No epoch shows what was computed from other rows than it shows.
+    let mixed = format!(
+        "SELECT count(*) FROM sluice.epochs a JOIN sluice.epochs i ON i.epoch = a.epoch \
+         WHERE a.epoch > {before} AND a.table_name IN ('gold.total', 'gold.above') \
+         AND a.inputs::json ->> i.table_name <> i.version::text"
+    );
+    assert_eq!(server.query(&mixed), "0");
+
+    // A new one comes with what it reads; one that fails is not waited for.
+    define(&warehouse, "gold.peak", &view("gold.peak", "SELECT max(n) AS n FROM gold.counts"));
+    define(&warehouse, "gold.counts", &view("gold.counts", &counts(5)));
+    wait_for(&server, "SELECT n FROM gold.peak", "n\n10");
+    define(
+        &warehouse,
+        "gold.peak",
+        &view("gold.peak", "SELECT CAST('n' || max(n) AS INT) AS n FROM gold.counts"),
+    );
+    define(&warehouse, "gold.counts", &view("gold.counts", &counts(6)));
+    wait_for(&server, all, &format!("{columns}\n18|18|19"));
+    wait_for(&server, "SELECT state FROM sluice.freshness WHERE table_name = 'gold.peak'", "state\nfailed");
+    assert_eq!(server.query("SELECT n FROM gold.peak"), "10");
+}
+
 /// Nothing that does not name the column is computed anew: not the rows that are there, and none above them.
 fn a_source_gains_a_column() {
     let warehouse = project(&[
@@ -369,10 +415,21 @@ fn what_fails_leaves_the_old() {
 
 fn kills_leave_the_old_or_the_new() {
     let versions = [VERSIONS[1], VERSIONS[4]];
-    let warehouse = project(&[("gold.counts", &view("gold.counts", versions[0].0))]);
+    // What reads it is shown with it, whichever of the two was killed.
+    let versions = versions.map(|(query, rows)| {
+        let mut lines = rows.lines();
+        let header = format!("{}|rows", lines.next().unwrap());
+        let rows: Vec<_> = lines.map(|row| format!("{row}|{}", rows.lines().count() - 1)).collect();
+        (query, format!("{header}\n{}", rows.join("\n")))
+    });
+    let all = "SELECT c.*, r.rows FROM gold.counts c CROSS JOIN gold.rows r ORDER BY 1";
+    let warehouse = project(&[
+        ("gold.counts", &view("gold.counts", versions[0].0)),
+        ("gold.rows", &view("gold.rows", "SELECT count(*) AS rows FROM gold.counts")),
+    ]);
     let server = warehouse.serve();
     push_readings(&server, 1, &[("a", 1.0), ("a", 2.0), ("b", 4.0)]);
-    wait_for(&server, COUNTS, versions[0].1);
+    wait_for(&server, all, &versions[0].1);
     server.kill9();
     let steps = [
         // Only the second has a hidden table.
@@ -383,11 +440,13 @@ fn kills_leave_the_old_or_the_new() {
         "lake.commit.linked[gold.counts]",
         "lake.commit.durable[gold.counts]",
         "refresh.view.committed[gold.counts]",
+        "refresh.view.computed[gold.rows]",
+        "refresh.view.committed[gold.rows]",
         "refresh.epoch.due[sluice.epochs]",
         "refresh.epoch.committed[sluice.epochs]",
     ];
     for (number, step) in steps.iter().enumerate() {
-        let (old, new) = (versions[number % 2].1, versions[(number + 1) % 2]);
+        let (old, new) = (&versions[number % 2].1, &versions[(number + 1) % 2]);
         define(&warehouse, "gold.counts", &view("gold.counts", new.0));
         let armed = format!("SLUICE_FAILPOINTS={step}=kill");
         let ended = match Server::launch_within(&["env", &armed], &warehouse, &[]).ready() {
@@ -396,8 +455,8 @@ fn kills_leave_the_old_or_the_new() {
         };
         assert!(ended.stderr.contains("the process ends"), "{step}: it said:\n{}", ended.stderr);
         let server = warehouse.serve();
-        let answers = answers_during(&server, COUNTS, || wait_for(&server, COUNTS, new.1));
-        assert!(answers.iter().all(|answer| answer == old || answer == new.1), "{step}: {answers:#?}");
+        let answers = answers_during(&server, all, || wait_for(&server, all, &new.1));
+        assert!(answers.iter().all(|answer| answer == old || *answer == new.1), "{step}: {answers:#?}");
         assert!(server.query("VERIFY MATERIALIZED VIEW gold.counts").contains("|0|0|equal|"), "{step}");
         server.kill9();
     }

@@ -32,6 +32,8 @@ pub enum Freshness {
     Fresh,
     /// Its schedule or its lane has not come yet.
     Stale,
+    /// As stale, by another definition of its own or of what it reads: what reads it waits for its new rows.
+    Awaited,
     /// Its refresh failed; the last good version stands.
     Failed,
     /// As failed, by a rule that must hold: what reads it waits.
@@ -43,7 +45,7 @@ impl Freshness {
     pub fn as_str(self) -> &'static str {
         match self {
             Freshness::Fresh => "fresh",
-            Freshness::Stale => "stale",
+            Freshness::Stale | Freshness::Awaited => "stale",
             Freshness::Failed | Freshness::Rejected => "failed",
         }
     }

@@ -42,9 +42,9 @@ pub struct UpkeepSettings {
 impl Default for UpkeepSettings {
     fn default() -> Self {
         Self {
-            fold_files_min: 32,
+            fold_files_min: 16,
             fold_bytes_max: 64 << 20,
-            deleted_percent_max: 30,
+            deleted_percent_max: 40,
             checkpoint_commits: 100,
             keep: Duration::from_secs(3600),
         }

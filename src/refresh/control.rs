@@ -116,9 +116,9 @@ impl Asked {
         extents.max().unwrap_or(Extent::Changes)
     }
 
-    /// The epoch stands; who asked for the model that the waves leave alone just now still waits.
-    pub(super) fn answer(&mut self, left_alone: Option<&TableName>) {
-        let answered = self.0.extract_if(.., |ask| Some(&ask.model) != left_alone);
+    /// The epoch stands; who asked for a model that it does not show yet still waits.
+    pub(super) fn answer(&mut self, waits: impl Fn(&TableName) -> bool) {
+        let answered = self.0.extract_if(.., |ask| !waits(&ask.model));
         answered.for_each(|ask| ask.answer(Ok(())));
     }
 

@@ -145,6 +145,9 @@ impl Lane {
     /// What to do now that `cut` is the newest.
     fn next(&mut self, progress: &mut Progress, cut: &Arc<Cut>) -> Step {
         let is_asked = self.asks.are_there();
+        if self.maintained.awaits(&self.model, cut) {
+            return Step::Wait(Duration::MAX);
+        }
         match self.waits(cut) {
             Some(error) if is_asked => return Step::Refuse(error),
             None if is_asked => return Step::Refresh,

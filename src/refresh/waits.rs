@@ -50,6 +50,14 @@ impl Maintained {
         })
     }
 
+    /// True when something that a model reads is computed anew, and is shown to it when that is done.
+    pub(super) fn awaits(&self, model: &Model, cut: &Cut) -> bool {
+        let is_awaited = |input: &TableName| {
+            cut.tables.get(input).is_some_and(|table| table.freshness == Freshness::Awaited)
+        };
+        model.inputs.iter().any(is_awaited)
+    }
+
     /// What a model reads, itself or through others, whose newest rows were rejected: computed meanwhile it would be of
     /// inputs that do not go together.
     pub(super) fn behind<'a>(

@@ -1,6 +1,7 @@
 //! Waves: the newest sources, the streaming tables that follow from them, one epoch.
 
 mod backfills;
+mod drafts;
 mod open;
 mod outcome;
 mod publish;
@@ -25,6 +26,7 @@ use crate::ops::clock;
 use backfills::{Backfill, Slicing, slice_done};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
+use drafts::Drafts;
 use futures::future::{BoxFuture, join_all};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -189,6 +191,10 @@ struct Run {
     standing: BTreeMap<TableName, Standing>,
     tables: BTreeMap<TableName, Arc<Table>>,
     showcase: Showcase,
+    /// What is computed by new definitions and shown to nobody yet.
+    drafts: Option<Drafts>,
+    /// What lanes go by: what readers see, and drafts.
+    lane_cuts: watch::Sender<Arc<Cut>>,
     maintained: Arc<Maintained>,
     /// Streaming tables, those that read each other's rows in later levels.
     levels: Vec<Vec<Arc<Model>>>,
@@ -264,12 +270,18 @@ impl Run {
                 self.take_outcome(&model, seconds, outcome);
             }
         }
+        self.settle_drafts();
         if self.unpublished {
             self.publish().await;
         }
+        self.show_drafts();
         // What could not be published is answered with the epoch that can.
         if !self.unpublished {
-            self.asked.answer(self.slicing.as_ref().map(Slicing::table));
+            let (slicing, drafts) = (self.slicing.as_ref().map(Slicing::table), self.drafts.as_ref());
+            let waits = |model: &TableName| {
+                Some(model) == slicing || drafts.is_some_and(|drafts| drafts.contain(model))
+            };
+            self.asked.answer(waits);
             self.replays.answer();
             self.note_backfills().await;
         }

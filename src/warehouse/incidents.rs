@@ -112,7 +112,7 @@ impl Watch {
 fn health_of_model(status: ModelStatus) -> Health {
     match status.freshness {
         Freshness::Fresh => Health::Well,
-        Freshness::Stale => Health::Unknown,
+        Freshness::Stale | Freshness::Awaited => Health::Unknown,
         Freshness::Failed | Freshness::Rejected => Health::Troubled {
             kind: if status.freshness == Freshness::Rejected { "rejected" } else { "refresh" },
             attempts: status.failures,

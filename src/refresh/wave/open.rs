@@ -8,6 +8,7 @@ use super::super::model::Model;
 use super::super::standing::{Showcase, Standing};
 use super::super::waits::Maintained;
 use super::super::{Error, streaming};
+use super::drafts::Drafts;
 use super::{ForeignTable, Run, Shape, Waves};
 use crate::lake::{Table, TableName};
 use crate::ops::clock;
@@ -54,6 +55,8 @@ impl Run {
         }
         let levels = streaming::levels(&waves.shape.models);
         let showcase = Showcase::of(&waves.shape);
+        let drafts = Drafts::of(&waves.shape, &standing);
+        let lane_cuts = watch::Sender::new(waves.cuts.borrow().clone());
         let maintained = Arc::new(Maintained::of(waves.shape.models.iter().map(Arc::as_ref)));
         Ok(Self {
             waves,
@@ -62,6 +65,8 @@ impl Run {
             standing,
             tables,
             showcase,
+            drafts,
+            lane_cuts,
             maintained,
             levels,
             setbacks: HashMap::new(),
@@ -124,7 +129,7 @@ impl Run {
                 tables: Arc::clone(&tables),
                 maintained: Arc::clone(&self.maintained),
                 engine: self.waves.engine.clone(),
-                cuts: self.waves.cuts.subscribe(),
+                cuts: self.lane_cuts.subscribe(),
                 permits: Arc::clone(&permits),
                 reports: reports.clone(),
                 asks: Asks::new(asked),

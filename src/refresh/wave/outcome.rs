@@ -75,6 +75,9 @@ impl Run {
     }
 
     pub(super) fn take_refreshed(&mut self, name: &TableName, done: Refreshed, as_of: DateTime<Utc>) {
+        if let Some(drafts) = self.drafts.as_mut().filter(|drafts| drafts.contain(name)) {
+            return drafts.take(name, done, as_of);
+        }
         let before = self.standing.get(name);
         let moved = before
             .is_none_or(|s| s.snapshot.version != done.snapshot.version || s.freshness != Freshness::Fresh);

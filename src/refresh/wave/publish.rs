@@ -61,6 +61,7 @@ impl Run {
             }
         }
         let cut = Arc::new(self.cut(epoch));
+        self.show_lanes(&cut);
         self.waves.cuts.send_replace(cut);
     }
 

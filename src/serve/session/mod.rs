@@ -108,7 +108,7 @@ struct State {
     batch: bool,
     /// By name: those of `PREPARE` and of a protocol's own.
     prepared: HashMap<String, Arc<Prepared>>,
-    /// Queries of the simple protocol, by their text without numbers.
+    /// Queries of the simple protocol, by their text without constants.
     simple: SimpleQueries,
     /// What kept plans are run in, while it means the same.
     lasting: Option<(Meaning, Scope)>,

@@ -1,4 +1,4 @@
-//! A prepared query's plan, kept from one execution to the next; and simple queries, prepared without the numbers in them.
+//! A prepared query's plan, kept from one execution to the next; and simple queries, prepared without the constants in them.
 //!
 //! What a statement means does not change while definitions and the session's settings stay: only the rows of its tables
 //! do, and the values of its parameters. The optimized plan is kept with parameters in it; an execution puts in the
@@ -12,23 +12,25 @@ use crate::catalog::cut::Cut;
 use crate::engine;
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
+use crate::serve::Error;
+use crate::serve::lift::{self, Constant};
 use crate::serve::postgres::catalog::Catalog;
 use crate::serve::query::Planned;
 use crate::serve::statement::Statement;
-use crate::serve::{Error, lift};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::sql::sqlparser::ast::Query;
 use quick_cache::unsync::Cache;
 use std::sync::{Arc, Weak};
 
 /// Queries of the simple protocol that a session keeps.
 const SIMPLE_MAX: usize = 64;
 
-/// The last queries of the simple protocol, by their text without numbers.
+/// The last queries of the simple protocol, by their text without constants.
 pub(super) struct SimpleQueries(Cache<String, Arc<Prepared>>);
 
 impl Default for SimpleQueries {
@@ -38,8 +40,8 @@ impl Default for SimpleQueries {
 }
 
 impl Session {
-    /// A statement that is to be executed once, and the values to do it with. Another one that differs in numbers alone
-    /// finds it prepared.
+    /// A statement that is to be executed once, and the values to do it with. Another one that differs in constants
+    /// alone finds it prepared.
     pub async fn prepare_simple(
         &self,
         statement: Statement,
@@ -47,25 +49,41 @@ impl Session {
         let Statement::Query(query) = &statement else {
             return Ok((self.prepare_once(statement).await?, vec![]));
         };
-        let (lifted, values) = match lift::lifted(query) {
-            Some((lifted, values)) => (Opaque::new(lifted), values),
+        let (lifted, constants) = match lift::lifted(query) {
+            Some((lifted, constants)) => (Opaque::new(lifted), constants),
             None => (query.clone(), vec![]),
         };
-        let types: Vec<_> = values.iter().map(ScalarValue::data_type).collect();
-        let text = format!("{} {types:?}", *lifted);
-        if let Some(known) = self.state.lock().simple.0.get(&text) {
-            return Ok((Arc::clone(known), values));
-        }
-        let declared: Vec<_> = types.into_iter().map(Some).collect();
-        let mut prepared = match self.prepare(Statement::Query(lifted), &declared).await {
-            Ok(prepared) if prepared.parameters.len() == values.len() => prepared,
-            // The error has to be about the text as it was written.
-            _ => return Ok((self.prepare_once(statement).await?, vec![])),
+        let declared: Vec<_> = constants.iter().map(Constant::declared).collect();
+        let text = format!("{} {declared:?}", *lifted);
+        let known = self.state.lock().simple.0.get(&text).cloned();
+        let prepared = match known {
+            Some(known) => Some(known),
+            None => self.prepare_lifted(text, lifted, &declared).await,
         };
+        let values = |prepared: &Prepared| {
+            let constants = constants.into_iter().zip(&prepared.parameters);
+            constants.map(|(constant, data_type)| constant.value(data_type)).collect::<Option<_>>()
+        };
+        match prepared.and_then(|prepared| values(&prepared).map(|values| (prepared, values))) {
+            Some(ready) => Ok(ready),
+            // The error has to be about the text as it was written.
+            None => Ok((self.prepare_once(statement).await?, vec![])),
+        }
+    }
+
+    /// Keeps a query that constants were taken from; `None` if it cannot be planned without them.
+    async fn prepare_lifted(
+        &self,
+        text: String,
+        lifted: Opaque<Query>,
+        declared: &[Option<DataType>],
+    ) -> Option<Arc<Prepared>> {
+        let prepared = self.prepare(Statement::Query(lifted), declared).await;
+        let mut prepared = prepared.ok().filter(|prepared| prepared.parameters.len() == declared.len())?;
         prepared.columns = None;
         let prepared = Arc::new(prepared);
         self.state.lock().simple.0.insert(text, Arc::clone(&prepared));
-        Ok((prepared, values))
+        Some(prepared)
     }
 
     /// What kept plans of this meaning are run in: one for all of them, since what it holds is large.
