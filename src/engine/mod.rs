@@ -5,6 +5,7 @@
 
 mod alone;
 mod constants;
+mod contented;
 mod copies;
 mod filters;
 mod forgetting;
@@ -126,6 +127,9 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::default().rules;
     rules.retain(|rule| rule.name() != "FilterPushdown");
     let sorted = rules.iter().position(|rule| rule.name() == "EnsureRequirements");
+    if let Some(rule) = sorted.and_then(|place| rules.get_mut(place)) {
+        *rule = Arc::new(contented::Contented(Arc::clone(rule)));
+    }
     rules.insert(sorted.unwrap_or(0), Arc::new(forgetting::Forgetting));
     rules.push(Arc::new(pauses::Pauses));
     rules

@@ -35,6 +35,9 @@ impl OptimizerRule for NotIn {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        if !has_lists(&plan)? {
+            return Ok(Transformed::no(plan));
+        }
         // For what WHERE lets through, NULL is as good as false.
         if let LogicalPlan::Filter(filter) = plan {
             let mut changed = false;
@@ -54,6 +57,18 @@ impl OptimizerRule for NotIn {
             Ok(expr.transform_down(spelt_out)?.update_data(|expr| name.restore(expr)))
         })
     }
+}
+
+/// Lists are merged with others.
+fn has_lists(plan: &LogicalPlan) -> Result<bool> {
+    let mut lists = 0;
+    plan.apply_expressions(|expr| {
+        expr.apply(|expr| {
+            lists += usize::from(matches!(expr, Expr::InList(_)));
+            Ok(if lists > 1 { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })
+    })?;
+    Ok(lists > 1)
 }
 
 fn spelt_out(expr: Expr) -> Result<Transformed<Expr>> {

@@ -9,7 +9,7 @@ use super::dialect;
 use super::labels::{self, Naming};
 use super::postgres::catalog;
 use super::postgres::catalog::types::ORIGIN_KEY;
-use super::session::Scope;
+use super::session::{Room, Scope};
 use crate::engine;
 use crate::ops::opaque::Opaque;
 use crate::sql::spell_for_engine;
@@ -274,13 +274,13 @@ pub(super) async fn run(
 ) -> Result<(SchemaRef, RowStream), Error> {
     let Planned { plan, is_optimized, columns, .. } = planned;
     let plan = with_values(plan, values)?;
-    let state = scope.state_for(&plan)?;
+    let Room { state, task } = scope.room_for(&plan)?;
     let physical = match is_optimized {
         true => engine::laid_out(state, &plan).await?,
         false => engine::physical_plan(state, &plan).await?,
     };
     let schema = as_told(&columns, &physical.schema());
-    let batches = execute_stream(physical, state.task_ctx())?;
+    let batches = execute_stream(physical, Arc::clone(task))?;
     Ok((schema.clone(), told(schema, batches)))
 }
 

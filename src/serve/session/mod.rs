@@ -28,7 +28,7 @@ pub use cursors::Cursors;
 pub(super) use define::DRAFT_SHAPES;
 pub use incoming::{Target, null_violation, too_large};
 pub use prepared::{Listed, Prepared};
-pub(super) use scope::Scope;
+pub(super) use scope::{Room, Scope};
 pub(super) use search_path::SCHEMA as SEARCH_PATH;
 pub(super) use shared::Shared;
 

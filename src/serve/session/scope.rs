@@ -16,8 +16,8 @@ use crate::serve::{Error, dialect};
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList,
 };
-use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{FunctionRegistry as _, TaskContext};
 use datafusion::functions::datetime::now::NowFunc;
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::sql::parser::Statement as EngineStatement;
@@ -33,8 +33,23 @@ pub(in crate::serve) struct Scope {
     pub(in crate::serve) state: Opaque<SessionState>,
     /// In which form values become text, and dates are read.
     pub(in crate::serve) forms: Forms,
-    /// The same for plans over small tables, made when first asked for.
-    alone: Arc<OnceLock<Opaque<SessionState>>>,
+    /// Where its plans run, and where those over small tables do: made when first asked for.
+    rooms: Arc<[OnceLock<Room>; 2]>,
+}
+
+/// What to lay a plan out in, and to run it in.
+#[derive(Clone, Debug)]
+pub(in crate::serve) struct Room {
+    pub(in crate::serve) state: Opaque<SessionState>,
+    /// Holds a copy of all functions: one for all plans of a room.
+    pub(in crate::serve) task: Arc<TaskContext>,
+}
+
+impl Room {
+    fn new(state: Opaque<SessionState>) -> Self {
+        let task = state.task_ctx();
+        Self { state, task }
+    }
 }
 
 /// What a plan was made for: one cut, one role, its rights.
@@ -55,10 +70,11 @@ impl PartialEq for Seen {
 
 impl Scope {
     /// What to lay out and run a plan in.
-    pub(in crate::serve) fn state_for(&self, plan: &LogicalPlan) -> Result<&Opaque<SessionState>, Error> {
+    pub(in crate::serve) fn room_for(&self, plan: &LogicalPlan) -> Result<&Room, Error> {
+        let [whole, alone] = &*self.rooms;
         Ok(match engine::is_small(plan)? {
-            true => self.alone.get_or_init(|| Opaque::new(engine::alone(&self.state))),
-            false => &self.state,
+            true => alone.get_or_init(|| Room::new(Opaque::new(engine::alone(&self.state)))),
+            false => whole.get_or_init(|| Room::new(self.state.clone())),
         })
     }
 
@@ -119,7 +135,7 @@ impl Session {
         catalogs.register_catalog(DATABASE.to_string(), Arc::new(SearchPath::over(tables, &path)));
         state.register_catalog_list(catalogs);
         let forms = Forms::of(&self.settings().lock())?;
-        Ok(Scope { state: Opaque::new(state), forms, alone: Arc::default() })
+        Ok(Scope { state: Opaque::new(state), forms, rooms: Arc::default() })
     }
 
     /// The guard of a statement that sees `cut`, for who checks a policy by it.
