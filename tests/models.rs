@@ -312,9 +312,15 @@ fn what_the_engine_gets_wrong_is_kept_right() {
             "CREATE MATERIALIZED VIEW gold.bits AS SELECT sensor, bit_xor(DISTINCT _offset % 2 + 1) AS bits, bit_xor(_offset) AS every,\n\
              count(*) AS n FROM bronze.readings GROUP BY sensor;\n",
         ),
+        (
+            "sql/gold/called.sql",
+            "CREATE MATERIALIZED VIEW gold.called AS SELECT _offset AS number, CAST(_offset AS STRING) AS text,\n\
+             sum(_offset) AS one, sum(CAST(_offset AS DOUBLE)) AS two, count(*) AS n, count(1) AS ns\n\
+             FROM bronze.readings GROUP BY _offset, CAST(_offset AS STRING);\n",
+        ),
     ]);
     let server = warehouse.serve();
-    wait_for_first(&server, "'gold.first', 'gold.newest', 'gold.bits'", 3);
+    wait_for_first(&server, "'gold.first', 'gold.newest', 'gold.bits', 'gold.called'", 4);
     for (token, first, newest, bits) in [
         (1, "a|1000000|1000002\nb|1000001|1000001", "a|1000002\nb|1000001", "a|1|2\nb|2|1"),
         (2, "a|1000000|2000002\nb|1000001|2000001", "a|2000002\nb|2000001", "a|1|4\nb|2|2"),
@@ -324,7 +330,12 @@ fn what_the_engine_gets_wrong_is_kept_right() {
         server.wait_until("SELECT * FROM gold.newest ORDER BY 1", newest);
         server.wait_until("SELECT sensor, bits, n FROM gold.bits ORDER BY 1", bits);
     }
-    for (view, rows) in [("first", 2), ("newest", 2), ("bits", 2)] {
+    server.wait_until(
+        "SELECT number, text, one, two, n, ns FROM gold.called ORDER BY 1 LIMIT 1",
+        "1000000|1000000|1000000|1000000|1|1",
+    );
+    server.wait_until("SELECT count(*) FROM gold.called", "6");
+    for (view, rows) in [("first", 2), ("newest", 2), ("bits", 2), ("called", 6)] {
         assert_eq!(verified(&server, &format!("gold.{view}")), format!("gold.{view}|{rows}|0|0|equal|"));
     }
     assert_eq!(server.query("SELECT count(*) FROM sluice.refreshes WHERE outcome = 'failed'"), "0");

@@ -11,6 +11,7 @@ mod filters;
 mod forgetting;
 pub mod functions;
 mod kept;
+mod namesakes;
 mod not_in;
 mod orders;
 mod pauses;
@@ -45,6 +46,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::num::NonZeroUsize;
@@ -155,7 +157,23 @@ fn config(target_partitions: usize) -> SessionConfig {
 
 /// Plans a statement. Plans are made of SQL here alone.
 pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
-    orders::named_once(copies::counted(state.statement_to_plan(statement).await?)?)
+    let mut planned = state.statement_to_plan(statement.clone()).await;
+    let are_namesakes = match &planned {
+        Ok(plan) => namesakes::are_grouped_by(plan)?,
+        Err(error) => namesakes::is_about_names(error),
+    };
+    if are_namesakes && let Some(statement) = told_apart(state, statement) {
+        // If that does not help, the error is about the text as it was written.
+        planned = state.statement_to_plan(statement).await.or(planned);
+    }
+    orders::named_once(copies::counted(planned?)?)
+}
+
+fn told_apart(state: &SessionState, statement: Statement) -> Option<Statement> {
+    let Statement::Statement(mut statement) = statement else { return None };
+    let ast::Statement::Query(query) = statement.as_mut() else { return None };
+    namesakes::tell_apart(query, |name| state.aggregate_functions().contains_key(name));
+    Some(Statement::Statement(statement))
 }
 
 async fn plan_sql(state: &SessionState, sql: &str) -> Result<LogicalPlan> {

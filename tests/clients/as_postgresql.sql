@@ -334,3 +334,23 @@ SELECT order_id, 'a' AS x FROM silver.orders WHERE 'paid' <> status AND 'a' = 'a
 SELECT name FROM silver.customers WHERE joined > '2020-01-01' AND zip < 'z'
 SELECT o.order_id FROM silver.orders o JOIN (SELECT customer_id FROM silver.customers WHERE city = 'Paris') c ON c.customer_id = o.customer_id WHERE o.status <> 'x' ORDER BY 1
 SELECT relname FROM pg_catalog.pg_class WHERE relkind = 'i' AND relname = 'nothing' AND oid > '5'
+-- what the engine calls by one name
+SELECT sum(order_id), avg(order_id), sum(order_id::int), sum(order_id::float8), avg(order_id::int) FROM silver.orders
+SELECT order_date, order_date::text, count(*) FROM silver.orders GROUP BY 1, 2 ORDER BY 1
+SELECT order_date, order_date::text, count(*) FROM silver.orders GROUP BY order_date, order_date::text ORDER BY order_date::text DESC
+SELECT order_date::text AS d, order_date, count(*), count(1) FROM silver.orders GROUP BY order_date::text, order_date HAVING count(1) > 0 AND count(*) > 0 ORDER BY 1
+SELECT date_trunc('day', ordered_at) AS a, date_trunc('day', ordered_at::date) AS b, count(*) FROM silver.orders GROUP BY 1, 2 ORDER BY 1
+SELECT sum(order_id) OVER () AS a, sum(order_id::int) OVER () AS b, sum(order_id::float8) OVER () AS c FROM silver.orders ORDER BY 1
+SELECT count(*), count(1), count(2) FROM silver.orders
+SELECT max('a'), max('a'::text)
+SELECT count(order_id) FROM silver.orders ORDER BY sum(order_id::int), sum(order_id)
+-- arrays beside literals, empty ones, and rows without items
+SELECT name FROM silver.customers WHERE tags = '{}' ORDER BY 1
+SELECT tags @> '{vip}', tags && '{new,vip}', '{vip}' <@ tags FROM silver.customers ORDER BY 1
+SELECT ARRAY[1,2] = '{1,2}', ARRAY[1,2] <> '{1,NULL}'
+SELECT name, array_length(tags, 1), cardinality(tags) FROM silver.customers ORDER BY 1
+SELECT name FROM silver.customers WHERE array_length(tags, 1) IS NULL ORDER BY 1
+SELECT array_remove(ARRAY[1,2,1], 1), array_replace(ARRAY[1,2,1], 1, 3), array_append(ARRAY[1], 2)
+SELECT lower(c.name), t.tag FROM silver.customers c LEFT JOIN LATERAL unnest(c.tags) AS t(tag) ON true ORDER BY 1, 2
+SELECT c.customer_id + 1, t FROM silver.customers c LEFT JOIN unnest(c.tags) AS t ON true ORDER BY 1, 2
+SELECT current_schema = current_schema(), ~order_id, ~order_id::int FROM silver.orders ORDER BY 2 LIMIT 1

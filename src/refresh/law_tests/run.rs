@@ -124,6 +124,9 @@ struct View {
     fails: bool,
 }
 
+/// Rows of a view that another stands on: three of them are joined, and what stands on that joins three of those.
+const ROWS_BELOW_MAX: usize = 100;
+
 /// Tables, the views of them that can be computed, and what has been told of them.
 struct Run<'a> {
     stage: &'a Stage<'a>,
@@ -184,8 +187,13 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// True for a view that another may stand on.
     fn stands(&self, number: usize) -> bool {
-        self.views.iter().any(|view| view.number == number)
+        let is_small = |view: &View| {
+            let rows = stored(&view.model.table).iter().map(RecordBatch::num_rows).sum::<usize>();
+            rows <= ROWS_BELOW_MAX
+        };
+        self.views.iter().any(|view| view.number == number && is_small(view))
     }
 
     /// What happens before a refresh.
@@ -225,8 +233,11 @@ impl<'a> Run<'a> {
         self.told.push("refresh".to_string());
         let mut cut = self.house.cut();
         for mut view in std::mem::take(&mut self.views) {
-            if BELOW[view.number].is_some() {
+            if let Some(below) = BELOW[view.number] {
                 cut = self.house.cut();
+                if view.query.tables.contains(&view_name(below)) && !self.stands(below) {
+                    continue;
+                }
             }
             if round.restarts {
                 (view.consumed, view.base) = (view.model.consumed(), None);

@@ -10,9 +10,10 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
+use datafusion::functions::core::expr_fn::nullif;
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable as _, Operator, WindowFunctionDefinition, cast,
+    BinaryExpr, Expr, ExprSchemable as _, Operator, WindowFunctionDefinition, cast, lit,
 };
 use std::sync::Arc;
 
@@ -35,10 +36,14 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             let inner = if is_fraction { Box::new(rounded(*expr)) } else { expr };
             Ok(Transformed::yes(Expr::Cast(Cast { expr: inner, field })))
         }
-        // Lengths and positions are integers.
+        // What is empty has no length in any dimension.
+        Expr::ScalarFunction(function) if function.name() == "array_length" => {
+            let length = cast(Expr::ScalarFunction(function), DataType::Int32);
+            Ok(Transformed::yes(nullif(length, lit(0))))
+        }
+        // Counts and positions are integers.
         Expr::ScalarFunction(function)
-            if ["array_length", "cardinality", "array_position", "array_ndims"]
-                .contains(&function.name()) =>
+            if ["cardinality", "array_position", "array_ndims"].contains(&function.name()) =>
         {
             Ok(Transformed::yes(cast(Expr::ScalarFunction(function), DataType::Int32)))
         }

@@ -3,9 +3,12 @@
 use super::arithmetic::{Operation, computed, moved};
 use super::{checks, jsonb};
 use crate::engine::functions::{interval_times, justified};
+use crate::serve::Error;
+use crate::serve::postgres::array_elements;
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::functions_nested::expr_fn::array_has_any;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable as _, cast, lit};
 use datafusion::scalar::ScalarValue;
@@ -16,11 +19,20 @@ use std::sync::Arc;
 pub(super) struct Operators;
 
 impl ExprPlanner for Operators {
-    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+    fn plan_binary_op(
+        &self,
+        mut expr: RawBinaryExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawBinaryExpr>> {
+        list_beside(&expr.left, &mut expr.right, schema)?;
+        list_beside(&expr.right, &mut expr.left, schema)?;
         let (Ok(left), Ok(right)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
         checks::operator(&expr.op, &expr.left, &expr.right, schema)?;
+        if expr.op == BinaryOperator::PGOverlap {
+            return Ok(PlannerResult::Planned(array_has_any(expr.left, expr.right)));
+        }
         if let Some(of_jsonb) = jsonb::operator(&expr.op, &expr.left, &expr.right, schema) {
             return Ok(PlannerResult::Planned(of_jsonb));
         }
@@ -44,6 +56,23 @@ impl ExprPlanner for Operators {
             _ => PlannerResult::Original(expr),
         })
     }
+}
+
+/// A literal without a type beside a list is one: `tags @> '{new}'`.
+fn list_beside(list: &Expr, literal: &mut Expr, schema: &DFSchema) -> Result<()> {
+    let (Expr::Literal(ScalarValue::Utf8(Some(text)), _), Ok(of @ DataType::List(_))) =
+        (&*literal, list.get_type(schema))
+    else {
+        return Ok(());
+    };
+    let Some(items) = array_elements(text) else {
+        let message = format!("malformed array literal: \"{text}\"");
+        return Err(DataFusionError::External(Box::new(Error::new("22P02", message))));
+    };
+    let items = items.into_iter().map(ScalarValue::Utf8);
+    let texts = ScalarValue::new_list_from_iter(items, &DataType::Utf8, true);
+    *literal = cast(lit(ScalarValue::List(texts)), of);
+    Ok(())
 }
 
 /// `interval * 2`, `2 * interval`, `interval / 2`.

@@ -36,6 +36,7 @@ mod tests;
 use super::{Error, Readers};
 use cancel::CancelKeys;
 use connection::Connection;
+pub(in crate::serve) use decode::array_elements;
 use encryption::Opened;
 use frame::{Broken, Inbox};
 use guesses::Guesses;

@@ -21,15 +21,18 @@ pub fn rewrite(select: &mut Select) {
     for mut item in std::mem::take(&mut select.from) {
         // What stands behind a comma may depend on what stands before it.
         if let Some(before) = from.last_mut().filter(|before| before.joins.is_empty())
-            && let Some(columns) = dependent(&item.relation)
+            && let Some(columns) = dependent(&item.relation, false)
             && let Some(name) = widen(&mut before.relation, &columns)
         {
             renamed.push((columns.name, name));
             before.joins = item.joins;
             continue;
         }
-        while let Some(columns) =
-            item.joins.first().filter(|join| is_cross(join)).and_then(|join| dependent(&join.relation))
+        while let Some(columns) = item
+            .joins
+            .first()
+            .filter(|join| is_true(join))
+            .and_then(|join| dependent(&join.relation, is_left(join)))
             && let Some(name) = widen(&mut item.relation, &columns)
         {
             renamed.push((columns.name, name));
@@ -58,8 +61,10 @@ struct Columns {
 }
 
 /// The columns of an item that depends on others; `None` for what the engine can do itself, and what cannot be done so.
-fn dependent(factor: &TableFactor) -> Option<Columns> {
-    if let Some((function, arguments, alias, false)) = json_rows::called(factor)
+/// `keeps_rows` if what an item gives no rows for stays, with NULL.
+fn dependent(factor: &TableFactor, keeps_rows: bool) -> Option<Columns> {
+    if !keeps_rows
+        && let Some((function, arguments, alias, false)) = json_rows::called(factor)
         && arguments.iter().any(names_columns)
         && let Some(columns) = json_rows::columns(&function, &arguments)
     {
@@ -72,7 +77,7 @@ fn dependent(factor: &TableFactor) -> Option<Columns> {
         });
         return Some(Columns { name: normalized(&name), items: items.collect() });
     }
-    let (function, arguments, alias) = match factor {
+    let (function, mut arguments, alias) = match factor {
         TableFactor::Table { name, args: Some(arguments), alias, with_ordinality: false, .. } => {
             (in_catalog(name)?, arguments.args.iter().map(argument_of).collect::<Option<Vec<_>>>()?, alias)
         }
@@ -88,6 +93,10 @@ fn dependent(factor: &TableFactor) -> Option<Columns> {
         }
         _ => return None,
     };
+    if keeps_rows {
+        let ([list], "unnest") = (arguments.as_mut_slice(), function.as_str()) else { return None };
+        *list = or_null(list)?;
+    }
     let refers = arguments.iter().any(names_columns);
     if !refers || !SET_RETURNING.contains(&function.as_str()) {
         return None;
@@ -153,13 +162,31 @@ fn names_columns(expr: &Expr) -> bool {
     found.is_break()
 }
 
-/// True for a join that keeps every pair.
-fn is_cross(join: &Join) -> bool {
+/// A list, or one of NULL in the place of none and of an empty one.
+fn or_null(list: &Expr) -> Option<Expr> {
+    let sql =
+        format!("SELECT CASE WHEN cardinality({list}) > 0 THEN {list} ELSE array_append({list}, NULL) END");
+    match select_of(query(&sql)?.as_mut())?.projection.pop()? {
+        SelectItem::UnnamedExpr(expr) => Some(expr),
+        _ => None,
+    }
+}
+
+/// True for a join whose condition holds for every pair.
+fn is_true(join: &Join) -> bool {
     match &join.join_operator {
         JoinOperator::CrossJoin(_) => true,
-        JoinOperator::Join(JoinConstraint::On(on)) | JoinOperator::Inner(JoinConstraint::On(on)) => {
+        JoinOperator::Join(JoinConstraint::On(on))
+        | JoinOperator::Inner(JoinConstraint::On(on))
+        | JoinOperator::Left(JoinConstraint::On(on))
+        | JoinOperator::LeftOuter(JoinConstraint::On(on)) => {
             matches!(on, Expr::Value(value) if value.value == Value::Boolean(true))
         }
         _ => false,
     }
+}
+
+/// True for a join that keeps rows without a pair.
+fn is_left(join: &Join) -> bool {
+    matches!(join.join_operator, JoinOperator::Left(_) | JoinOperator::LeftOuter(_))
 }

@@ -30,7 +30,7 @@ pub fn in_catalog(name: &ObjectName) -> Option<String> {
 }
 
 /// Functions that the engine has under another name.
-const RENAMED: [(&str, &str); 8] = [
+const RENAMED: [(&str, &str); 10] = [
     ("every", "bool_and"),
     ("sign", "signum"),
     ("statement_timestamp", "now"),
@@ -39,10 +39,19 @@ const RENAMED: [(&str, &str); 8] = [
     ("jsonb_typeof", "json_typeof"),
     ("jsonb_array_length", "json_array_length"),
     ("variance", "var_samp"),
+    ("array_remove", "array_remove_all"),
+    ("array_replace", "array_replace_all"),
 ];
 
 /// `pg_catalog.lower(x)` is `lower(x)`, and `every(x)` is `bool_and(x)`.
 pub fn rewrite_function(expr: &mut Expr) {
+    // A word of the language, like `current_user`.
+    if let Expr::Identifier(name) = expr
+        && name.quote_style.is_none()
+        && normalized(name) == "current_schema"
+    {
+        *expr = call("current_schema", vec![]);
+    }
     if let Expr::Function(function) = expr
         && let Some(name) = in_catalog(&function.name)
         && let Some((_, known)) = RENAMED.iter().find(|(renamed, _)| *renamed == name)

@@ -4,7 +4,7 @@ use super::fragments::{call, cast, literal, take, text_of};
 use super::names::{in_catalog, normalized};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Value,
+    FunctionArguments, UnaryOperator, Value,
 };
 
 /// Applies the rules to one expression.
@@ -12,8 +12,13 @@ pub fn rewrite(expr: &mut Expr) {
     match expr {
         // There is one collation, so that naming it changes nothing.
         Expr::Collate { expr: inner, .. } => *expr = take(inner),
-        Expr::BinaryOp { left, op: BinaryOperator::PGOverlap, right } => {
-            *expr = call("array_has_any", vec![take(left), take(right)]);
+        // Each bit differs from what is set everywhere.
+        Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr: inner } => {
+            // Of the narrowest type: the other's is the result's.
+            let all = cast(Expr::value(Value::Number("-1".to_string(), false)), DataType::SmallInt(None));
+            let (left, right) = (Box::new(take(inner)), Box::new(all));
+            let xor = Expr::BinaryOp { left, op: BinaryOperator::PGBitwiseXor, right };
+            *expr = Expr::Nested(Box::new(xor));
         }
         Expr::BinaryOp { op, .. } => {
             if let BinaryOperator::PGCustomBinaryOperator(name) = op
