@@ -236,6 +236,7 @@ fn figure(expr: &Expr) -> (String, Strength) {
         Expr::Ceil { .. } => strong("ceil"),
         Expr::Floor { .. } => strong("floor"),
         Expr::AtTimeZone { .. } => strong("timezone"),
+        Expr::BinaryOp { op: ast::BinaryOperator::Overlaps, .. } => strong("overlaps"),
         Expr::Subquery(query) => {
             match leftmost_read(&query.body).and_then(|select| select.projection.first()) {
                 Some(SelectItem::UnnamedExpr(expr)) => figure(expr),

@@ -1,7 +1,7 @@
 //! PostgreSQL's words for what the engine says otherwise, in models and readers' statements alike: `AT TIME ZONE`, JSON
-//! operators, `SIMILAR TO`, and literals of times that leave seconds out.
+//! operators, `SIMILAR TO`, `U&'...'`, and literals of times that leave seconds out.
 
-use super::syntax::{call, literal, take};
+use super::syntax::{call, literal, take, text_value};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
     ObjectNamePart, Query, TimezoneInfo, Value, VisitMut as _, VisitorMut,
@@ -39,6 +39,12 @@ impl VisitorMut for Spell {
             Expr::Function(function) => {
                 if let Some(respelled) = time_function(function) {
                     *expr = respelled;
+                }
+            }
+            // The tokenizer has put the letters in the place of their numbers.
+            Expr::Value(value) => {
+                if let Value::UnicodeStringLiteral(text) = &mut value.value {
+                    value.value = text_value(std::mem::take(text));
                 }
             }
             Expr::Interval(interval) => respell(&mut interval.value, interval_in_units),

@@ -354,3 +354,9 @@ SELECT array_remove(ARRAY[1,2,1], 1), array_replace(ARRAY[1,2,1], 1, 3), array_a
 SELECT lower(c.name), t.tag FROM silver.customers c LEFT JOIN LATERAL unnest(c.tags) AS t(tag) ON true ORDER BY 1, 2
 SELECT c.customer_id + 1, t FROM silver.customers c LEFT JOIN unnest(c.tags) AS t ON true ORDER BY 1, 2
 SELECT current_schema = current_schema(), ~order_id, ~order_id::int FROM silver.orders ORDER BY 2 LIMIT 1
+-- periods, and letters by their numbers
+SELECT (date '2026-01-01', date '2026-02-01') OVERLAPS (date '2026-01-15', date '2026-03-01')
+SELECT (date '2026-02-01', date '2026-01-01') OVERLAPS (date '2026-02-01', date '2026-03-01'), (date '2026-01-01', date '2026-01-01') OVERLAPS (date '2026-01-01', date '2026-01-01')
+SELECT (timestamp '2026-01-01', interval '1 day') OVERLAPS (timestamp '2026-01-01 12:00', interval '1 hour')
+SELECT order_id FROM silver.orders WHERE (ordered_at, interval '1 hour') OVERLAPS (timestamptz '2026-01-01 09:30+00', timestamptz '2026-01-01 12:00+00') ORDER BY 1
+SELECT U&'d\0061t\+000061', length(U&'\00E4')

@@ -2,13 +2,16 @@
 //! `x LIKE ANY (ARRAY['a%'])`, `|/ 2`.
 
 use super::arrays::items;
-use super::fragments::{call, cast, literal, take, text_of};
-use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType, Expr, FunctionArguments, UnaryOperator};
+use super::fragments::{call, cast, literal, query, select_of, take, text_of};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, DataType, Expr, FunctionArguments, SelectItem, UnaryOperator,
+};
 
 /// Applies the rules to one expression.
 pub fn rewrite(expr: &mut Expr) {
     let other = match expr {
         Expr::BinaryOp { left, op, right } => match (row(left), row(right)) {
+            (Some(left), Some(right)) if *op == BinaryOperator::Overlaps => overlap(&left, &right),
             (Some(left), Some(right)) if left.len() == right.len() && !left.is_empty() => {
                 compared(left, op, right)
             }
@@ -98,6 +101,26 @@ fn compared(left: Vec<Expr>, op: &BinaryOperator, right: Vec<Expr>) -> Option<Ex
         });
     }
     decided
+}
+
+/// `(start, end) OVERLAPS (start, end)`: periods from the earlier of both on, up to the later and without it; one of no
+/// length is its one moment. An end may be told as an interval.
+fn overlap(left: &[Expr], right: &[Expr]) -> Option<Expr> {
+    let period = |of: &[Expr]| match of {
+        [start, length @ Expr::Interval(_)] => Some((start.to_string(), format!("{start} + {length}"))),
+        [start, end] => Some((start.to_string(), end.to_string())),
+        _ => None,
+    };
+    let ends = |(start, end)| (format!("least({start}, {end})"), format!("greatest({start}, {end})"));
+    let ((from, to), (other_from, other_to)) = (ends(period(left)?), ends(period(right)?));
+    let sql = format!(
+        "SELECT CASE WHEN {from} > {other_from} THEN {from} < {other_to} \
+         WHEN {from} < {other_from} THEN {other_from} < {to} ELSE {from} = {other_from} END"
+    );
+    match select_of(query(&sql)?.as_mut())?.projection.pop()? {
+        SelectItem::UnnamedExpr(expr) => Some(Expr::Nested(Box::new(expr))),
+        _ => None,
+    }
 }
 
 /// `(a, b) IN ((1, 2), (3, 4))`
