@@ -214,7 +214,7 @@ fn bytea(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The elements of `{a,NULL,"b c"}`; arrays of one dimension.
-fn array_elements(text: &str) -> Option<Vec<Option<String>>> {
+pub(super) fn array_elements(text: &str) -> Option<Vec<Option<String>>> {
     let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
     let mut elements = Vec::new();
     let mut letters = inner.chars().peekable();

@@ -72,6 +72,13 @@ fn dependent(factor: &TableFactor) -> Option<Columns> {
         });
         return Some(Columns { name: normalized(&name), items: items.collect() });
     }
+    if let Some((function, arguments, Some(alias), false)) = json_rows::called(factor)
+        && arguments.iter().any(names_columns)
+        && let Some(columns) = json_rows::record_columns(&function, &arguments, Some(alias))
+    {
+        let items = columns.into_iter().map(|(alias, expr)| SelectItem::ExprWithAlias { expr, alias });
+        return Some(Columns { name: normalized(&alias.name), items: items.collect() });
+    }
     let (function, arguments, alias) = match factor {
         TableFactor::Table { name, args: Some(arguments), alias, with_ordinality: false, .. } => {
             (in_catalog(name)?, arguments.args.iter().map(argument_of).collect::<Option<Vec<_>>>()?, alias)
