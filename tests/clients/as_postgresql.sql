@@ -408,6 +408,10 @@ select to_json(x.j) from (select case when true then '{"a": 1}'::json end as j) 
 select to_json(x.j) from (select coalesce(null, '{"a": 1}'::json) as j) x
 select jsonb_agg(distinct x order by x) from (values (10), (9), (10)) t(x)
 select j, j -> 'a' from (values ('{"a": 7}'::jsonb)) c(j)
+select jsonb_agg(to_jsonb(o) order by order_id) from silver.orders o where order_id < 3
+select '{"a": 1.50, "b": 1e2, "c": 12345678901234567890.123, "d": -0.0}'::jsonb, to_jsonb(20.00), jsonb_build_array(1.50, -2)
+select jsonb_build_object('amount', amount) -> 'amount' from silver.orders order by order_id
+select '{"b":1,"a":2,"b":{"c":[1, "ä\u00e9", null]}}'::jsonb
 -- where columns come from, and functions
 SELECT status FROM silver.orders EXCEPT SELECT 'paid' ORDER BY 1
 SELECT status FROM silver.orders INTERSECT SELECT 'paid'

@@ -8,6 +8,7 @@
 //! are sorted and the last of one name counts.
 
 use super::json_misread;
+use super::jsonb_form::as_jsonb;
 use crate::serve::Error;
 use crate::serve::postgres::catalog::types::PG_TYPE_KEY;
 use crate::serve::postgres::encode::{JsonValue, Style};
@@ -298,19 +299,18 @@ impl Column {
     }
 }
 
-/// The form of `jsonb`: a space behind colons and commas, members by the length of their names, then by the names.
-pub fn as_jsonb(text: &str) -> Result<String> {
-    Ok(printed(&read(text)?))
-}
-
 /// A text as the JSON that it is.
 pub fn read(text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|error| {
-        let detail = json_misread::why(text).unwrap_or_else(|| format!("{error}."));
-        external(Error::new("22P02", "invalid input syntax for type json").with_detail(detail))
-    })
+    serde_json::from_str(text).map_err(|error| unreadable(text, &error.to_string()))
 }
 
+/// The error about a text that is no JSON; `why` is said where PostgreSQL would say nothing.
+pub fn unreadable(text: &str, why: &str) -> DataFusionError {
+    let detail = json_misread::why(text).unwrap_or_else(|| format!("{why}."));
+    external(Error::new("22P02", "invalid input syntax for type json").with_detail(detail))
+}
+
+/// As [`as_jsonb`], of a value that was read.
 /// As [`as_jsonb`], of a value that was read.
 pub fn printed(value: &Value) -> String {
     match value {

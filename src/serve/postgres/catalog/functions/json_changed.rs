@@ -38,7 +38,7 @@ pub fn functions() -> Vec<RowFunction> {
         }),
         RowFunction::new("json_object", 1..=2, Utf8, |row| Ok(text(object(row, " : ")?))).of_type("json"),
         RowFunction::new("jsonb_object", 1..=2, Utf8, |row| {
-            Ok(text(super::json::as_jsonb(&object(row, ":")?)?))
+            Ok(text(super::jsonb_form::as_jsonb(&object(row, ":")?)?))
         })
         .of_type("jsonb"),
     ]

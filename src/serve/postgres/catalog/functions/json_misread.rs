@@ -1,17 +1,22 @@
 //! Why a text is no JSON, in PostgreSQL's words: what stands where something else is expected.
 
-/// The detail of the error; `None` if nothing of a grammar's is wrong with the text.
+/// How deep values are looked into.
+const DEPTH_MAX: usize = 128;
+
+/// The detail of the error; `None` if nothing of a grammar's is wrong with the text, as far as it is looked into.
 pub fn why(text: &str) -> Option<String> {
-    let mut reader = Reader { rest: text };
+    let mut reader = Reader { rest: text, depth: 0 };
     let read = reader.value().and_then(|()| match reader.token()? {
         "" => Ok(()),
         found => Err(format!("Expected end of input, but found \"{found}\".")),
     });
-    read.err()
+    read.err().filter(|_| reader.depth <= DEPTH_MAX)
 }
 
 struct Reader<'a> {
     rest: &'a str,
+    /// In how many values what follows stands.
+    depth: usize,
 }
 
 fn ended() -> String {
@@ -43,16 +48,22 @@ impl<'a> Reader<'a> {
 
     /// The next token, which stays.
     fn peeked(&self) -> Result<&'a str, String> {
-        Reader { rest: self.rest }.token()
+        Reader { ..*self }.token()
     }
 
     fn value(&mut self) -> Result<(), String> {
-        match self.token()? {
-            "{" => self.object(),
-            "[" => self.array(),
-            found @ ("" | "}" | "]" | "," | ":") => Err(expected("JSON value", found)),
-            _ => Ok(()),
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err("too deep".to_string());
         }
+        match self.token()? {
+            "{" => self.object()?,
+            "[" => self.array()?,
+            found @ ("" | "}" | "]" | "," | ":") => return Err(expected("JSON value", found)),
+            _ => {}
+        }
+        self.depth -= 1;
+        Ok(())
     }
 
     fn object(&mut self) -> Result<(), String> {
@@ -174,5 +185,6 @@ mod tests {
         for text in ["{}", "[]", "[1, -2.5e3, \"a\\n\", null]", "{\"a\": {\"b\": [true]}} "] {
             assert_eq!(why(text), None, "{text}");
         }
+        assert_eq!(why(&"[".repeat(100_000)), None);
     }
 }

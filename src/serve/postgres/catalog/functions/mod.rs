@@ -10,6 +10,7 @@ mod identifiers;
 mod json;
 mod json_changed;
 mod json_misread;
+mod jsonb_form;
 mod lists;
 mod objects;
 mod privileges;
@@ -19,10 +20,9 @@ mod server;
 mod session;
 
 pub use identifiers::SearchPath;
-pub use json::{
-    as_jsonb, is_made_of_values, of_row as json_of_row, printed as jsonb_printed, read as read_json,
-};
+pub use json::{is_made_of_values, of_row as json_of_row, printed as jsonb_printed, read as read_json};
 pub use json_changed::place as json_place;
+pub use jsonb_form::as_jsonb;
 
 use super::model::Model;
 use crate::catalog::cut::Cut;
