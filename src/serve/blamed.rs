@@ -1,6 +1,7 @@
 //! Where in a statement's text the thing stands that an error speaks of, where the engine does not say it: the literal
 //! that does not read, the function, the operator or the type that is not there.
 
+use super::postgres::catalog::read_json;
 use super::postgres::catalog::types::types;
 use super::statement::position_of;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
@@ -16,9 +17,79 @@ pub(super) fn blamed(code: &str, message: &str, sql: &str, from: Option<usize>) 
         (0..tokens.len()).find(|at| is_meant(*at)).and_then(|at| place(&tokens[at]))
     };
     match code {
+        "22P02" if message.ends_with("type json") => {
+            let to_json = |token: &Token| is_word(token, "json") || is_word(token, "jsonb");
+            let is_read = |at: &usize| {
+                let cast = tokens.get(at + 1).is_some_and(|next| next.token == Token::DoubleColon);
+                let target = tokens.get(at + 2).is_some_and(|target| to_json(&target.token));
+                let text = literal(&tokens[*at].token);
+                let is_broken = text.is_some_and(|text| read_json(text).is_err());
+                let before = at.checked_sub(1).is_some_and(|before| to_json(&tokens[before].token));
+                is_broken && (cast && target || before)
+            };
+            (0..tokens.len()).find(is_read).and_then(|at| place(&tokens[at]))
+        }
         "22P02" | "22007" | "22008" | "22003" => {
             let value = quoted_value(message)?;
-            first(&|at| literal(&tokens[at].token) == Some(value))
+            // PostgreSQL knows the place of what it reads with the statement, not of what a function reads.
+            let is_read = |at: usize| {
+                let read = at.checked_sub(2).map(|call| &tokens[call].token);
+                !read.is_some_and(|call| is_word(call, "to_date") || is_word(call, "to_timestamp"))
+            };
+            first(&|at| literal(&tokens[at].token) == Some(value) && is_read(at))
+        }
+        "3F000" => {
+            let name = message.split('"').nth(1)?;
+            let is_schema = |at: usize| {
+                is_word(&tokens[at].token, name)
+                    && tokens.get(at + 1).is_some_and(|next| next.token == Token::Period)
+            };
+            first(&is_schema)
+        }
+        "42P10" => {
+            let clause = if message.starts_with("GROUP BY") { "group" } else { "order" };
+            let is_clause = |at: &usize| {
+                is_word(&tokens[*at].token, clause)
+                    && tokens.get(at + 1).is_some_and(|by| is_word(&by.token, "by"))
+            };
+            let keys = only((0..tokens.len()).filter(is_clause))? + 2;
+            match message.split_once(" position ").and_then(|(_, rest)| rest.split_once(' ')) {
+                Some((number, _)) => {
+                    let is_number = |at: &usize| matches!(&tokens[*at].token, Token::Number(digits, _) if digits == number);
+                    (keys..tokens.len()).find(is_number).and_then(|at| place(&tokens[at]))
+                }
+                // Of several it is not known which one is meant.
+                None if tokens[keys..].iter().any(|token| token.token == Token::Comma) => None,
+                None => place(tokens.get(keys)?),
+            }
+        }
+        "42P20" => {
+            let condition = only((0..tokens.len()).filter(|at| is_word(&tokens[*at].token, "where")))?;
+            let over = (condition..tokens.len()).find(|at| is_word(&tokens[*at].token, "over"))?;
+            let call = call_before(&tokens, over)?;
+            place(&tokens[call])
+        }
+        "42601" if message == "subquery must return only one column" => {
+            let is_subquery = |at: &usize| {
+                tokens[*at].token == Token::LParen
+                    && tokens.get(at + 1).is_some_and(|next| is_word(&next.token, "select"))
+            };
+            only((0..tokens.len()).filter(is_subquery)).and_then(|at| place(&tokens[at]))
+        }
+        "42601" if message == "subquery has too many columns" => {
+            let is_in = |at: &usize| is_word(&tokens[*at].token, "in");
+            only((0..tokens.len()).filter(is_in)).and_then(|at| place(&tokens[at]))
+        }
+        "42601" if message.ends_with("have the same number of columns") => {
+            let word = message.split(' ').nth(1)?.to_lowercase();
+            let between = only((0..tokens.len()).filter(|at| is_word(&tokens[*at].token, &word)))?;
+            let select = (between..tokens.len()).find(|at| is_word(&tokens[*at].token, "select"))?;
+            place(tokens.get(select + 1)?)
+        }
+        "42809" => {
+            let name = message.strip_prefix("window function ")?.split(' ').next()?;
+            let is_call = |at: usize| tokens.get(at + 1).is_some_and(|next| next.token == Token::LParen);
+            first(&|at| is_word(&tokens[at].token, name) && is_call(at))
         }
         "42883" | "42725" if symbol_of(message).is_some() => {
             let symbol = symbol_of(message)?;
@@ -39,7 +110,10 @@ pub(super) fn blamed(code: &str, message: &str, sql: &str, from: Option<usize>) 
             let is_call = |at: usize| tokens.get(at + 1).is_some_and(|next| next.token == Token::LParen);
             let is_named =
                 |at: usize| word(&tokens[at].token).is_some_and(|word| names.contains(&word.as_str()));
-            first(&|at| is_named(at) && is_call(at))
+            let call = (0..tokens.len()).find(|at| is_named(*at) && is_call(*at))?;
+            // Its schema comes first.
+            let is_qualified = call.checked_sub(2).filter(|at| tokens[at + 1].token == Token::Period);
+            place(&tokens[is_qualified.unwrap_or(call)])
         }
         "42703" | "42704" => {
             let name = message.split('"').nth(1)?;
@@ -47,7 +121,7 @@ pub(super) fn blamed(code: &str, message: &str, sql: &str, from: Option<usize>) 
             // Of several it is not known which one is meant.
             ((0..tokens.len()).filter(|at| is_name(*at)).count() == 1).then(|| first(&is_name)).flatten()
         }
-        "42712" => {
+        "42712" if message.starts_with("WITH") => {
             let name = message.split('"').nth(1)?;
             let is_name = |at: &usize| word(&tokens[*at].token).as_deref() == Some(name);
             (0..tokens.len()).filter(is_name).nth(1).and_then(|at| place(&tokens[at]))
@@ -65,6 +139,29 @@ pub(super) fn blamed(code: &str, message: &str, sql: &str, from: Option<usize>) 
             let cast = only(casts()).or_else(|| only(casts().filter(to_target)));
             cast.and_then(|at| place(&tokens[at]))
         }
+        "42803" if message.ends_with("cannot be nested") => {
+            let is_aggregate = |at: &usize| AGGREGATES.iter().any(|name| is_word(&tokens[*at].token, name));
+            // Of each parenthesis that is open, whether it is an aggregate's.
+            let mut open: Vec<bool> = vec![];
+            for at in 0..tokens.len() {
+                match tokens[at].token {
+                    Token::LParen => {
+                        let of_aggregate = at.checked_sub(1).is_some_and(|before| is_aggregate(&before));
+                        if of_aggregate && open.contains(&true) {
+                            return place(&tokens[at - 1]);
+                        }
+                        open.push(of_aggregate);
+                    }
+                    Token::RParen => drop(open.pop()),
+                    _ => {}
+                }
+            }
+            None
+        }
+        "42804" if message.starts_with("argument of CASE/WHEN") => {
+            let when = only((0..tokens.len()).filter(|at| is_word(&tokens[*at].token, "when")))?;
+            place(tokens.get(when + 1)?)
+        }
         "42803" | "42804" => {
             let condition = only((0..tokens.len()).filter(|at| is_word(&tokens[*at].token, "where")))? + 1;
             if message.starts_with("argument of WHERE") {
@@ -79,6 +176,22 @@ pub(super) fn blamed(code: &str, message: &str, sql: &str, from: Option<usize>) 
         }
         _ => None,
     }
+}
+
+/// The name of the function whose call ends before this token.
+fn call_before(tokens: &[TokenWithSpan], end: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    for at in (0..end).rev() {
+        match tokens[at].token {
+            Token::RParen => depth += 1,
+            Token::LParen => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            return at.checked_sub(1);
+        }
+    }
+    None
 }
 
 /// Operators that have words, too.
@@ -119,7 +232,7 @@ fn symbol_of(message: &str) -> Option<&str> {
 
 /// `... type integer: "abc"`, `value "abc" is out of range ...`.
 fn quoted_value(message: &str) -> Option<&str> {
-    match message.strip_prefix("value \"") {
+    match message.strip_prefix("value \"").or_else(|| message.strip_prefix('"')) {
         Some(rest) => rest.rsplit_once("\" is out of range").map(|(value, _)| value),
         None => message.split_once(": \"")?.1.strip_suffix('"'),
     }
@@ -156,6 +269,7 @@ mod tests {
             ("22P02", "invalid input syntax for type integer: \"abc\"", "select t::int from x", None),
             ("22003", "integer out of range", "select 1", None),
             ("42883", "function upper(integer) does not exist", "select 1, Upper (1)", Some(11)),
+            ("42883", "function s.f(integer) does not exist", "select 1, s.f(1)", Some(11)),
             ("42883", "operator does not exist: text + integer", "select a - b, t + 1", Some(17)),
             ("42704", "type \"nope\" does not exist", "select 1::nope", Some(11)),
             ("42703", "column \"n\" does not exist", "select n from t order by n", None),
@@ -168,6 +282,39 @@ mod tests {
                 "select count(*) where sum(a) > 1",
                 Some(23),
             ),
+            ("3F000", "schema \"n\" does not exist", "select n.f(1)", Some(8)),
+            ("42P10", "ORDER BY position 5 is not in select list", "select a from t order by a, 5", Some(29)),
+            ("42P10", "GROUP BY position 5 is not in select list", "select 5 from t group by 5", Some(26)),
+            (
+                "42P10",
+                "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                "select distinct a from t order by b",
+                Some(35),
+            ),
+            (
+                "42P20",
+                "window functions are not allowed in WHERE",
+                "select 1 where 1 = rank(a, (b)) over ()",
+                Some(20),
+            ),
+            ("42803", "aggregate function calls cannot be nested", "select (1), max(1 + count(*))", Some(21)),
+            ("42809", "window function rank requires an OVER clause", "select rank()", Some(8)),
+            ("42601", "subquery has too many columns", "select 1 in (select 1, 2)", Some(10)),
+            ("42601", "subquery must return only one column", "select (select 1, 2)", Some(8)),
+            (
+                "42601",
+                "each UNION query must have the same number of columns",
+                "select 1, 2 union all select 1",
+                Some(30),
+            ),
+            (
+                "42804",
+                "argument of CASE/WHEN must be type boolean, not type integer",
+                "select case when 1 then 2 end",
+                Some(18),
+            ),
+            ("22P02", "invalid input syntax for type json", "select 'x', '{}'::json, '{'::json", Some(25)),
+            ("22008", "date/time field value out of range: \"x\"", "select to_date('x', 'y')", None),
             ("42P01", "relation \"n\" does not exist", "select 1 from n", None),
         ] {
             assert_eq!(blamed(code, message, sql, None), place, "{sql}");

@@ -60,7 +60,11 @@ impl Error {
             return self;
         }
         let told = self.place.and_then(|(line, column)| statement::position_of(sql, line, column));
-        let is_told = told.is_some() && !self.message.starts_with(OPERATOR);
+        // Of these the engine tells where a part stands: a side, an argument, the first of several queries.
+        let is_of_more = self.message.starts_with(OPERATOR)
+            || self.message.ends_with("have the same number of columns")
+            || self.message.ends_with("cannot be nested");
+        let is_told = told.is_some() && !is_of_more;
         let named = || blamed(self.code, &self.message, sql, told);
         self.position = if is_told { told } else { named().or(told) };
         self

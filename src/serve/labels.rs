@@ -29,13 +29,21 @@ impl Labels {
         let fits = if self.open { known <= count } else { known == count };
         let fields = schema.fields().iter().enumerate().map(|(i, field)| {
             let label = match (fits, i < self.first.len(), i + self.last.len() >= count) {
-                (true, true, _) => &self.first[i],
-                (true, false, true) => &self.last[i + self.last.len() - count],
-                _ => field.name(),
+                (true, true, _) => self.first[i].as_str(),
+                (true, false, true) => self.last[i + self.last.len() - count].as_str(),
+                _ => of_star(field.name(), schema),
             };
             Field::new(label, field.data_type().clone(), true).with_metadata(field.metadata().clone())
         });
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+}
+
+/// Of two columns of one name in a query in FROM, the second is called `a:2` inside.
+fn of_star<'a>(name: &'a str, schema: &Schema) -> &'a str {
+    match name.rsplit_once(':') {
+        Some((shared, place)) if place.parse::<usize>().is_ok() && schema.index_of(shared).is_ok() => shared,
+        _ => name,
     }
 }
 

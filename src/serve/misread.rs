@@ -25,7 +25,11 @@ pub(super) fn misread(message: &str) -> Option<Error> {
     if message.contains(" is too large to store in a Decimal")
         || message.contains("is too small to store in a Decimal")
     {
-        return Some(Error::new("22003", "numeric field overflow"));
+        let error = Error::new("22003", "numeric field overflow");
+        return Some(match field(message) {
+            Some(detail) => error.with_detail(detail),
+            None => error,
+        });
     }
     for (before, name) in
         [("Error parsing timestamp from '", "timestamp"), ("Error parsing date from '", "date")]
@@ -35,6 +39,21 @@ pub(super) fn misread(message: &str) -> Option<Error> {
         }
     }
     None
+}
+
+/// `1234.5 is too large to store in a Decimal128 of precision 5. Max is 999.99`: what the field holds.
+fn field(message: &str) -> Option<String> {
+    let (precision, rest) = behind(message, " of precision ")?.split_once(". M")?;
+    let (precision, end): (usize, _) = (precision.parse().ok()?, rest.split_once(" is ")?.1);
+    let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).count();
+    let scale = end.split_once('.').map_or(0, |(_, fraction)| digits(fraction));
+    let power = match precision.checked_sub(scale)? {
+        0 => "1".to_string(),
+        power => format!("10^{power}"),
+    };
+    Some(format!(
+        "A field with precision {precision}, scale {scale} must round to an absolute value less than {power}."
+    ))
 }
 
 fn behind<'a>(message: &'a str, before: &str) -> Option<&'a str> {
@@ -59,6 +78,11 @@ fn unreadable(value: &str, name: &str) -> Error {
                 true => error.with_hint("Perhaps you need a different \"datestyle\" setting."),
                 false => error,
             };
+        }
+        let parts: Vec<&str> = value.trim().split(':').collect();
+        let is_number = |part: &&str| part.parse::<f64>().is_ok();
+        if name == "time" && (2..=3).contains(&parts.len()) && parts.iter().all(is_number) {
+            return Error::new("22008", format!("date/time field value out of range: \"{value}\""));
         }
         return Error::new("22007", format!("invalid input syntax for type {name}: \"{value}\""));
     }
@@ -108,6 +132,11 @@ mod tests {
                 "22008",
                 "date/time field value out of range: \"2024-13-01\"",
             ),
+            (
+                "Cannot cast string '25:00' to value of Time64(µs) type",
+                "22008",
+                "date/time field value out of range: \"25:00\"",
+            ),
             ("Can't cast value 99999999999 to type Int32", "22003", "integer out of range"),
             ("value of 100000000000000000000 is out of range Int64", "22003", "bigint out of range"),
         ] {
@@ -115,5 +144,8 @@ mod tests {
             assert_eq!((error.code, error.message.as_str()), (code, words));
         }
         assert!(misread("something else").is_none());
+        let message = "12345678.12 is too large to store in a Decimal128 of precision 5. Max is 999.99";
+        let detail = "A field with precision 5, scale 2 must round to an absolute value less than 10^3.";
+        assert_eq!(misread(message).unwrap().detail.as_deref(), Some(detail));
     }
 }

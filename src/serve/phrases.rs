@@ -9,17 +9,23 @@ use super::postgres::catalog::types::types;
 const CASTS: &str = "You might need to add explicit type casts.";
 
 /// What always reads the same: a part of the engine's message, the SQLSTATE, and PostgreSQL's message.
-const FIXED: [(&str, &str, &str); 16] = [
+const FIXED: [(&str, &str, &str); 18] = [
     ("not allowed in the WHERE clause", "42803", "aggregate functions are not allowed in WHERE"),
     ("ggregate function calls cannot be nested", "42803", "aggregate function calls cannot be nested"),
     ("logical expression WindowFunction(", "42P20", "window functions are not allowed in WHERE"),
-    (
-        "UNION queries have different number of columns",
-        "42601",
-        "each UNION query must have the same number of columns",
-    ),
     ("nconsistent data length across values list", "42601", "VALUES lists must all be the same length"),
     ("subquery should only return one column", "42601", "subquery must return only one column"),
+    ("egative count not allowed", "22011", "negative substring length not allowed"),
+    (
+        "or SELECT DISTINCT, ORDER BY expressions",
+        "42P10",
+        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+    ),
+    (
+        "ggregate ORDER BY is not implemented for window functions",
+        "0A000",
+        "aggregate ORDER BY is not implemented for window functions",
+    ),
     ("LIMIT must be >= 0", "2201W", "LIMIT must not be negative"),
     ("OFFSET must be >=0", "2201X", "OFFSET must not be negative"),
     ("annot take square root of a negative number", "2201F", "cannot take square root of a negative number"),
@@ -44,6 +50,27 @@ pub(super) fn phrased(message: &str) -> Option<Error> {
         .or_else(|| unknown_type(message))
         .or_else(|| twice(message))
         .or_else(|| unit(message))
+        .or_else(|| place_in_list(message))
+        .or_else(|| unequal(message))
+}
+
+/// `UNION queries have different number of columns`
+fn unequal(message: &str) -> Option<Error> {
+    let (before, _) = message.split_once(" queries have different number of columns")?;
+    let operation = before.rsplit(' ').next()?;
+    Some(Error::new("42601", format!("each {operation} query must have the same number of columns")))
+}
+
+/// `Order by column out of bounds, specified: 5, max: 1`
+fn place_in_list(message: &str) -> Option<Error> {
+    const FORMS: [(&str, &str, &str); 2] = [
+        ("ORDER BY", "rder by column out of bounds, specified: ", ", max"),
+        ("GROUP BY", "annot find column with position ", " in SELECT clause"),
+    ];
+    FORMS.iter().find_map(|(clause, before, behind)| {
+        let (number, _) = message.split_once(before)?.1.split_once(behind)?;
+        Some(Error::new("42P10", format!("{clause} position {number} is not in select list")))
+    })
 }
 
 /// `Date part 'FOO' not supported`
@@ -165,6 +192,16 @@ mod tests {
                 "WITH query name \"a\" specified more than once",
                 "42712",
                 "WITH query name \"a\" specified more than once",
+            ),
+            (
+                "EXCEPT queries have different number of columns",
+                "42601",
+                "each EXCEPT query must have the same number of columns",
+            ),
+            (
+                "Cannot find column with position 5 in SELECT clause. Valid columns: 1 to 1",
+                "42P10",
+                "GROUP BY position 5 is not in select list",
             ),
             ("LIMIT must be >= 0, '-1' was provided", "2201W", "LIMIT must not be negative"),
         ] {

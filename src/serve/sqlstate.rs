@@ -172,7 +172,12 @@ fn cast(message: &str) -> Error {
 }
 
 /// What our own functions say, which say it as PostgreSQL does.
-const KNOWN: [(&str, &str); 19] = [
+const KNOWN: [(&str, &str); 24] = [
+    ("count must be greater than zero", "2201G"),
+    ("lower bound cannot equal upper bound", "2201G"),
+    ("operand, lower bound, and upper bound cannot be NaN", "2201G"),
+    ("lower and upper bounds must be finite", "2201G"),
+    ("date/time field value out of range: ", "22008"),
     ("unrecognized encoding: ", "22023"),
     ("invalid hexadecimal ", "22023"),
     (" while decoding base64 sequence", "22023"),
@@ -223,8 +228,10 @@ fn schema(error: &SchemaError) -> Error {
         SchemaError::AmbiguousReference { field } => {
             Error::new("42702", format!("column reference \"{}\" is ambiguous", field.name))
         }
-        SchemaError::DuplicateQualifiedField { name, .. }
-        | SchemaError::DuplicateUnqualifiedField { name } => {
+        SchemaError::DuplicateQualifiedField { qualifier, .. } => {
+            Error::new("42712", format!("table name \"{}\" specified more than once", qualifier.table()))
+        }
+        SchemaError::DuplicateUnqualifiedField { name } => {
             Error::new("42701", format!("column \"{name}\" specified more than once"))
         }
     }

@@ -360,3 +360,180 @@ SELECT (date '2026-02-01', date '2026-01-01') OVERLAPS (date '2026-02-01', date 
 SELECT (timestamp '2026-01-01', interval '1 day') OVERLAPS (timestamp '2026-01-01 12:00', interval '1 hour')
 SELECT order_id FROM silver.orders WHERE (ordered_at, interval '1 hour') OVERLAPS (timestamptz '2026-01-01 09:30+00', timestamptz '2026-01-01 12:00+00') ORDER BY 1
 SELECT U&'d\0061t\+000061', length(U&'\00E4')
+-- JSON of values that are JSON
+select jsonb_agg(jsonb_build_object('id', order_id)) from (select order_id from silver.orders order by 1 limit 2) x
+select json_agg(json_build_object('id', order_id) order by order_id desc) from silver.orders
+select json_agg(o order by order_id) from silver.orders o where order_id < 3
+select jsonb_agg(x.j) from (select jsonb_build_array(1, 'a') as j) x
+select json_agg(x.j order by x.n) from (select '{"a" :  1}'::json as j, 1 as n union all select null, 2) x
+select json_agg(tags order by name) from silver.customers
+select json_agg(distinct status) from silver.orders where status = 'paid'
+select json_agg(order_id) filter (where order_id > 5) from silver.orders
+select json_agg(order_id) from silver.orders where false
+select json_build_object('a', json_build_object('b', json_build_array(1, jsonb_build_object('c', null))))
+select jsonb_build_object('a', '{"b":1}'::jsonb, 'c', '[1]'::json, 'd', '{"x":2}'::jsonb -> 'x', 'e', '{"x":"y"}'::jsonb ->> 'x')
+select row_to_json(x) from (select 1 as a, '{"b":1}'::jsonb as j, 'z' as t) x
+select row_to_json(x) from (select order_id, jsonb_build_object('s', status) as j from silver.orders where order_id = 1) x
+select json_build_array('{"a":1}'::jsonb, json_agg(order_id)) from (select order_id from silver.orders where order_id < 3 order by 1) x
+select json_build_object('n', x.n, 'orders', x.l) from (select count(*) as n, json_agg(order_id) as l from silver.orders where order_id = 1) x
+select json_build_object('l', (select json_agg(order_id) from silver.orders where order_id = 1))
+select coalesce(json_agg(order_id), '[]'::json) from silver.orders where false
+select coalesce(jsonb_agg(order_id), '[]') from silver.orders where false
+select case when true then '{"a":1}'::jsonb end, json_build_object('a', case when true then '{"a":1}'::jsonb end)
+select json_object_agg(order_id, status) from (select order_id, status from silver.orders order by 1 limit 2) x
+select jsonb_object_agg(order_id, status) from (select order_id, status from silver.orders order by 1 limit 2) x
+select json_object_agg(status, amount order by order_id) from silver.orders
+select jsonb_object_agg(status, jsonb_build_object('a', 1)) from silver.orders
+select json_object_agg('a', null)
+select json_object_agg(null, 1)
+select jsonb_object_agg(null, 1)
+select json_object_agg('a', 1) from silver.orders where false
+select json_object_agg(k, v) from (values ('b', 1), ('a', 2)) t(k, v)
+select json_object_agg('x', row_to_json(o)) from silver.orders o where order_id = 1
+select jsonb_object_agg(1)
+select jsonb_set('{"a":1}', '{a}', '2'), jsonb_set('{"a":[1,2]}', '{a,0}', '"x"'), jsonb_set('{"a":1}', '{b}', '2'), jsonb_set('{"a":1}', '{b}', '2', false)
+select jsonb_set('{"a":{"b":1}}', '{a,b}', 'null'), jsonb_set('[1,2,3]', '{-1}', '9'), jsonb_set('[1,2]', '{5}', '9'), jsonb_set('[1,2]', '{-5}', '9'), jsonb_set('{"a":1}', '{x,y}', '1')
+select jsonb_set('{"a":1}', array['a'], to_jsonb('x'::text)), jsonb_set(null, '{a}', '1'), jsonb_set('{"a":1}', '{}', '2')
+select jsonb_set('1', '{a}', '2')
+select jsonb_set('[1]', '{a}', '2')
+select jsonb_insert('{"a":[1,2]}', '{a,1}', '9'), jsonb_insert('{"a":[1,2]}', '{a,1}', '9', true)
+select jsonb_pretty('{"a":1,"b":[1,{"c":null}],"d":{},"e":[]}')
+select jsonb_strip_nulls('{"a":null,"b":{"c":null,"d":[null]}}'), json_strip_nulls('{"a": null, "b" : 1}')
+select '"x"'::jsonb #>> '{}', '{"a":{"b":1}}'::jsonb #>> '{}', '{"a":{"b":1}}'::jsonb #> '{}', '[1,2]'::jsonb #>> array['0']
+select '{"a":"b"}'::json -> 'a', '{"a":"b"}'::json ->> 'a', '{"a":{"b":2}}'::json -> 'a' -> 'b'
+select * from json_to_recordset('[{"a":1,"b":"x"}]') as t(a int, b text)
+select * from jsonb_to_recordset('[{"a":1,"b":"x"},{"a":2}]') as t(a int, b text, c jsonb)
+select * from json_to_record('{"a":1,"b":"x","c":[1]}') as t(a int, b text, c json)
+select t.a + 1 as n from jsonb_to_record('{"a":1}') as t(a int)
+select jsonb_array_length(jsonb_agg(order_id)) from silver.orders
+select jsonb_agg(order_id) -> 0 from silver.orders
+select json_agg(order_id)::text from silver.orders where order_id = 1
+select json_object('{a,1,b,2}'), json_object('{a,b}', '{1,2}'), jsonb_object('{a,1}')
+select array_to_json(array[1,2]), array_to_json(tags) from silver.customers where name = 'Ada'
+select json_extract_path('{"a":{"b":1}}', 'a', 'b'), jsonb_extract_path_text('{"a":{"b":"x"}}', 'a', 'b')
+select jsonb_build_object('a', 1) || '{"b":2}', jsonb_build_object('a', 1) = '{"a":1}'::jsonb
+select '{"a":'::json
+select '{"a":'::jsonb
+select '{a}'::json
+select 'x'::json
+select ''::json
+select '[1,]'::json
+select '{"a" 1}'::json
+select '[1 2]'::json
+select '{"a":1} x'::json
+select 'tru'::json
+select '"abc'::json
+select '"\x"'::json
+select '01'::json
+select '1.'::json
+select c.name, x.a from (values ('n', '{"a": 7}'::jsonb)) c(name, j), jsonb_to_record(c.j) as x(a int)
+select c.name, x.a from (values ('n', '[{"a": 7}, {"a": 8}]'::jsonb)) c(name, j), jsonb_to_recordset(c.j) as x(a int)
+select json_agg('x'::text), jsonb_agg(1.5), json_agg(date '2026-01-01')
+select to_jsonb('{"a":1}'::json), to_json('{"a": 1}'::jsonb), to_jsonb('x'::text), to_json(1), to_jsonb(null::int), to_json(true), to_json(array[1,2])
+select to_json(x.j) from (select case when true then '{"a": 1}'::json end as j) x
+select to_json(x.j) from (select coalesce(null, '{"a": 1}'::json) as j) x
+select jsonb_agg(distinct x order by x) from (values (10), (9), (10)) t(x)
+select j, j -> 'a' from (values ('{"a": 7}'::jsonb)) c(j)
+select jsonb_agg(to_jsonb(o) order by order_id) from silver.orders o where order_id < 3
+select '{"a": 1.50, "b": 1e2, "c": 12345678901234567890.123, "d": -0.0}'::jsonb, to_jsonb(20.00), jsonb_build_array(1.50, -2)
+select jsonb_build_object('amount', amount) -> 'amount' from silver.orders order by order_id
+select '{"b":1,"a":2,"b":{"c":[1, "ä\u00e9", null]}}'::jsonb
+-- where columns come from, and functions
+SELECT status FROM silver.orders EXCEPT SELECT 'paid' ORDER BY 1
+SELECT status FROM silver.orders INTERSECT SELECT 'paid'
+select status from silver.orders intersect select status from silver.orders order by 1
+select order_date::date, status::text, order_id::bigint, customer_id::int, amount::numeric(18,2), amount::numeric, status::varchar, ordered_at::timestamptz from silver.orders order by order_id limit 1
+SELECT customer_id, status, max(amount) FROM silver.orders GROUP BY GROUPING SETS ((customer_id), (status), ()) ORDER BY 1, 2
+SELECT status, grouping(status), sum(amount) FROM silver.orders GROUP BY CUBE (status) ORDER BY 1
+SELECT status, customer_id, sum(amount) FROM silver.orders GROUP BY ROLLUP (status, customer_id) ORDER BY 1, 2
+select status as s, count(*) from silver.orders group by rollup (status) having grouping(status) = 0 order by 1
+select date(ordered_at), date(timestamp '2026-01-01 10:00'), date('2026-01-01') from silver.orders order by order_id limit 1
+select substring('abc' from '[b-c]+'), substring('foobar' from 'o(.)b'), substring('foobar' from 'x'), substring('foobar', 'o+'), substring('abc' from 2), substring('abc' from 2 for 1)
+select substring(status from '^.') from silver.orders order by order_id
+select pg_size_pretty(123456::bigint), pg_size_pretty(1.5e9), pg_size_pretty(1.5), pg_size_pretty(null::numeric)
+select num_nulls(1, null), num_nonnulls(1, null, 'x'), num_nulls(null)
+select isfinite(date '2026-01-01'), isfinite(ordered_at), isfinite(interval '1 day') from silver.orders limit 1
+select isfinite(1)
+-- errors with their SQLSTATE, message and position
+SELECT order_id FROM silver.orders ORDER BY 5
+SELECT order_id FROM silver.orders ORDER BY order_id, 5
+SELECT order_id FROM silver.orders GROUP BY 5
+SELECT DISTINCT status FROM silver.orders ORDER BY amount
+SELECT status FROM silver.orders HAVING amount > 1
+SELECT status FROM silver.orders GROUP BY status HAVING amount > 1
+SELECT 1 FROM silver.orders HAVING true
+SELECT 1 AS x HAVING 1 = 2
+SELECT count(*) FROM silver.orders HAVING count(*) > 1
+SELECT max(count(*)) FROM silver.orders
+SELECT 1, sum(1 + max(amount)) FROM silver.orders
+SELECT sum(amount) OVER () FROM silver.orders WHERE row_number() OVER () = 1
+SELECT 1 FROM silver.orders WHERE 3 < sum(amount) OVER (ORDER BY order_id)
+SELECT row_number() FROM silver.orders
+SELECT order_id, rank() FROM silver.orders
+SELECT lag(amount) FROM silver.orders
+SELECT order_id FROM silver.orders o, silver.orders o
+SELECT 1 FROM silver.orders, silver.orders
+SELECT 1 FROM silver.orders o JOIN silver.customers o ON true
+SELECT a FROM (SELECT 1 AS a, 2 AS a) x
+SELECT x.a FROM (SELECT 1 AS a, 2 AS a) x
+SELECT * FROM (SELECT 1 AS a, 2 AS a) x
+SELECT b FROM (SELECT 1 AS a, 2 AS a, 3 AS b) x
+SELECT 1 FROM (SELECT 1 AS a, 2 AS a) x WHERE a = 1
+WITH x AS (SELECT 1 AS a, 2 AS a) SELECT a FROM x
+SELECT status, status FROM silver.orders ORDER BY status LIMIT 1
+SELECT status, status FROM silver.orders GROUP BY status ORDER BY 1
+SELECT 1 IN (SELECT 1, 2)
+SELECT 1 WHERE 1 IN (SELECT 1, 2)
+SELECT (SELECT 1, 2)
+SELECT 1 WHERE 1 = (SELECT 1, 2)
+SELECT CASE WHEN 1 THEN 2 END
+SELECT 1, 2 UNION SELECT 1
+SELECT 1, 2 UNION ALL SELECT 1
+SELECT 1, 2 INTERSECT SELECT 1
+SELECT 'unterminated
+SELECT "unterminated
+SELECT E'unterminated
+SELECT 1 /* x
+SELECT chr(0)
+SELECT chr(-1)
+SELECT chr(65), chr(8364), chr(null)
+SELECT chr(1114112)
+SELECT substring('abc' FROM 1 FOR -1)
+SELECT substr('abc', 1, -1)
+SELECT '25:00'::time
+SELECT '25:00:00'::time, 1
+SELECT 'x:y'::time
+SELECT '10:61'::time
+SELECT to_date('2026-13-01', 'YYYY-MM-DD')
+SELECT to_date('2026-02-30', 'YYYY-MM-DD')
+SELECT to_timestamp('2026-13-01', 'YYYY-MM-DD')
+SELECT 12345678.12::numeric(5,2)
+SELECT -12345678.12::numeric(5,2)
+SELECT 12::numeric(1,0)
+SELECT 12.5::numeric(2,2)
+SELECT '123456'::numeric(5,2)
+SELECT amount::numeric(3,2) FROM silver.orders
+SELECT '{1,2'::int[]
+SELECT 'x'::int[]
+SELECT '{1}x'::int[]
+SELECT '1e400'::float8
+SELECT '1e400'::float8, 'infinity'::float8
+SELECT '-1e400'::float8
+SELECT '1e40'::real
+SELECT 'inf'::float8, '-Infinity'::real
+SELECT nosuch.f(1)
+SELECT silver.nosuch(1)
+SELECT width_bucket(5.0, 0, 10, 5), width_bucket(5.0, 10, 0, 5), width_bucket(-1, 0, 10, 5), width_bucket(11, 0, 10, 5), width_bucket(0.35::float8, 0, 0.7, 2)
+SELECT width_bucket(5.0, 0, 10, 0)
+SELECT width_bucket(5.0, 10, 10, 1)
+SELECT div(7, 2), div(-7, 2), div(7.5, 2), div(1::bigint, 3)
+SELECT div(7, 0)
+SELECT factorial(5), sign(-3), mod(7, -3)
+SELECT lag(amount) OVER (ORDER BY order_id), rank() OVER () FROM silver.orders ORDER BY order_id LIMIT 1
+SELECT order_id FROM silver.orders WHERE (order_id, status) IN (SELECT 1, 'paid')
+SELECT (1, 2) IN (SELECT 1, 2), 1 IN (SELECT 1), 1 NOT IN (SELECT 2)
+SELECT status FROM silver.orders GROUP BY status HAVING status > 'a' ORDER BY 1
+SELECT sum(amount) FROM silver.orders HAVING min(status) = 'x'
+SELECT x.b FROM (SELECT o.status, o.status, 1 AS b FROM silver.orders o) x LIMIT 1
+SELECT count(*) FROM (SELECT status, status FROM silver.orders) x
+SELECT coalesce(status, 'x') FROM silver.orders ORDER BY 1 LIMIT 1

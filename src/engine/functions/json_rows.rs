@@ -43,11 +43,11 @@ fn list(items: impl Iterator<Item = Option<String>>) -> ScalarValue {
     ScalarValue::List(ScalarValue::new_list_nullable(&items, &DataType::Utf8))
 }
 
-fn json(row: &[ScalarValue]) -> &str {
+pub(super) fn json(row: &[ScalarValue]) -> &str {
     row[0].try_as_str().flatten().unwrap_or_default().trim_start()
 }
 
-fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
+pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
     serde_json::from_str(json).map_err(|_| exec_datafusion_err!("invalid input syntax for type json"))
 }
 
@@ -92,12 +92,12 @@ fn items(
     }
 }
 
-fn written(value: &RawValue) -> Option<String> {
+pub(super) fn written(value: &RawValue) -> Option<String> {
     Some(value.get().to_string())
 }
 
 /// A text without its quotes, NULL for `null`, and anything else as it is written.
-fn text(value: &RawValue) -> Option<String> {
+pub(super) fn text(value: &RawValue) -> Option<String> {
     match value.get() {
         "null" => None,
         quoted if quoted.starts_with('"') => serde_json::from_str(quoted).ok(),
@@ -106,7 +106,14 @@ fn text(value: &RawValue) -> Option<String> {
 }
 
 /// An object's members in their order, those of one name all of them.
-struct Members(Vec<(String, Box<RawValue>)>);
+pub(super) struct Members(Vec<(String, Box<RawValue>)>);
+
+impl Members {
+    /// None of what is no object.
+    pub(super) fn of(value: &RawValue) -> Option<Vec<(String, Box<RawValue>)>> {
+        serde_json::from_str::<Members>(value.get()).ok().map(|members| members.0)
+    }
+}
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {

@@ -14,7 +14,8 @@
 //! | `encode(bytes, form)`, `decode(text, form)`, `convert_from(bytes, encoding)`, `convert_to` | | as in PostgreSQL |
 //! | `age(end, start)`, `timezone(zone, time)`, `make_timestamp(y, mo, d, h, mi, s)` | | as in PostgreSQL |
 //! | `to_date(text, pattern)`, `to_timestamp(text, pattern)`, `make_interval(...)`, `justify_days(interval)` | | as in PostgreSQL |
-//! | `regexp_split_to_array(text, pattern)`, `regexp_matches`, `string_to_table` | | as in PostgreSQL; rows are lists |
+//! | `div(numeric, numeric)`, `width_bucket(number, from, to, count)` | | as in PostgreSQL |
+//! | `regexp_split_to_array(text, pattern)`, `regexp_matches`, `regexp_substring`, `string_to_table` | | as in PostgreSQL; rows are lists |
 //! | `json_get(json, key)`, `json_get_text`, `json_get_path`, `json_array_length`, `json_typeof` | | `->`, `->>`, `#>` ... |
 //! | `json_object_keys(json)`, `json_each_keys(json)`, `json_each_values(json)`, `json_array_elements(json)` ... | | as in PostgreSQL; rows are lists |
 //! | `surrogate_key(any, ...)` | `7, 'abc'` | a BIGINT: 64 bits of a hash of all values |
@@ -25,6 +26,7 @@ mod json;
 mod json_rows;
 pub(crate) mod mask;
 mod mended;
+mod numbers;
 mod regex;
 mod rowwise;
 mod surrogate;
@@ -50,6 +52,7 @@ pub fn register(context: &SessionContext) {
         .chain(json::FUNCTIONS)
         .chain(json_rows::FUNCTIONS)
         .chain(regex::FUNCTIONS)
+        .chain(numbers::FUNCTIONS)
         .chain(encodings::FUNCTIONS);
     for of in rowwise {
         context.register_udf(ScalarUDF::from(rowwise::Function::new(of)));

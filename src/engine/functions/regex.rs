@@ -11,10 +11,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 /// The functions.
-pub(super) const FUNCTIONS: [RowWise; 4] = [
+pub(super) const FUNCTIONS: [RowWise; 5] = [
     RowWise { name: "regexp_split_to_array", accepts: two_or_three, returns: texts, body: split },
     RowWise { name: "regexp_split_to_table", accepts: two_or_three, returns: texts, body: split },
     RowWise { name: "regexp_matches", accepts: two_or_three, returns: lists_of_texts, body: matches },
+    RowWise { name: "regexp_substring", accepts: two_or_three, returns: |_| DataType::Utf8, body: substring },
     RowWise { name: "string_to_table", accepts: two_or_three, returns: texts, body: string_to_table },
 ];
 
@@ -75,6 +76,13 @@ fn matches(row: &[ScalarValue]) -> Result<ScalarValue> {
     let times = if flags.contains('g') { usize::MAX } else { 1 };
     let found: Vec<ScalarValue> = pattern.captures_iter(subject).take(times).map(groups).collect();
     Ok(ScalarValue::List(ScalarValue::new_list_nullable(&found, &list_of(DataType::Utf8))))
+}
+
+/// What a pattern matches first, or its first group there: `substring(text FROM pattern)`.
+fn substring(row: &[ScalarValue]) -> Result<ScalarValue> {
+    let pattern = pattern(text(&row[1]), row.get(2).map_or("", text))?;
+    let found = pattern.captures(text(&row[0])).and_then(|found| found.get(usize::from(found.len() > 1)));
+    Ok(ScalarValue::Utf8(found.map(|found| found.as_str().to_string())))
 }
 
 fn string_to_table(row: &[ScalarValue]) -> Result<ScalarValue> {

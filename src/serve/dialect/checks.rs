@@ -10,8 +10,9 @@ use crate::serve::blamed::OPERATOR;
 use crate::serve::postgres::catalog::casts::{self, category};
 use crate::serve::postgres::catalog::signatures::{has_function, has_operator};
 use crate::serve::postgres::catalog::types::{column_type, oid, types};
-use datafusion::common::DFSchema;
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::{Between, InList, InSubquery, Like};
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
@@ -37,13 +38,17 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
                 reconciled("UNION", inputs.iter().filter_map(|types| types.get(at).copied()))?;
             }
         }
+        let twice = named_twice(&schema);
         node.apply_expressions(|expr| {
             let mut inner = Vec::new();
             expr.apply(|expr| {
                 inner.push(expr);
                 Ok(TreeNodeRecursion::Continue)
             })?;
-            inner.into_iter().rev().try_for_each(|expr| of_expr(expr, &schema))?;
+            inner.into_iter().rev().try_for_each(|expr| {
+                unambiguous(expr, &twice)?;
+                of_expr(expr, &schema)
+            })?;
             Ok(TreeNodeRecursion::Continue)
         })
     })?;
@@ -92,7 +97,13 @@ pub(super) fn no_function(name: &str, arguments: impl Iterator<Item = i32>) -> E
 fn of_expr(expr: &Expr, schema: &DFSchema) -> Result<()> {
     let ty = |expr: &Expr| type_in(expr, schema);
     match expr {
-        Expr::Cast(cast) => castable(ty(&cast.expr), column_type(&cast.field).oid),
+        Expr::Cast(cast) => {
+            castable(ty(&cast.expr), column_type(&cast.field).oid)?;
+            match cast.expr.as_ref() {
+                Expr::Literal(ScalarValue::Utf8(Some(text)), _) => readable(text, cast.field.data_type()),
+                _ => Ok(()),
+            }
+        }
         Expr::TryCast(cast) => castable(ty(&cast.expr), column_type(&cast.field).oid),
         Expr::BinaryExpr(BinaryExpr {
             left,
@@ -181,6 +192,76 @@ fn castable(from: i32, to: i32) -> Result<()> {
     let (from, to) = casts::refused(from, to);
     let message = format!("cannot cast type {} to {}", named(from), named(to));
     Err(external(Error::new("42846", message)))
+}
+
+/// Refuses a text that the engine would read as something else than PostgreSQL, or say something else of.
+fn readable(text: &str, data_type: &DataType) -> Result<()> {
+    let float = match data_type {
+        DataType::Float64 => text.trim().parse::<f64>().is_ok_and(f64::is_infinite),
+        DataType::Float32 => text.trim().parse::<f32>().is_ok_and(f32::is_infinite),
+        _ => false,
+    };
+    if float && text.contains(|letter: char| letter.is_ascii_digit()) {
+        let name = if data_type == &DataType::Float64 { "double precision" } else { "real" };
+        let message = format!("\"{}\" is out of range for type {name}", text.trim());
+        return Err(external(Error::new("22003", message)));
+    }
+    let malformed = matches!(data_type, DataType::List(_)).then(|| malformed_array(text)).flatten();
+    match malformed {
+        Some(detail) => {
+            let error = Error::new("22P02", format!("malformed array literal: \"{text}\""));
+            Err(external(error.with_detail(detail)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Why a text is no array, if that is seen from its braces.
+fn malformed_array(text: &str) -> Option<&'static str> {
+    let text = text.trim();
+    if !text.starts_with(['{', '[']) {
+        return Some("Array value must start with \"{\" or dimension information.");
+    }
+    let (mut depth, mut quoted) = (0_i64, false);
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => drop(letters.next()),
+            '"' => quoted = !quoted,
+            '{' if !quoted => depth += 1,
+            '}' if !quoted => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 && letter == '}' && !letters.as_str().is_empty() {
+            return Some("Junk after closing right brace.");
+        }
+    }
+    (depth > 0).then_some("Unexpected end of input.")
+}
+
+/// The columns of one table that have one name in PostgreSQL: here the second has its place behind it (`a:2`).
+fn named_twice(schema: &DFSchema) -> Vec<(TableReference, String)> {
+    let twice = schema.iter().filter_map(|(table, field)| {
+        let (name, place) = field.name().rsplit_once(':')?;
+        let (table, _) = (table?, place.parse::<usize>().ok()?);
+        schema.has_column_with_qualified_name(table, name).then(|| (table.clone(), name.to_string()))
+    });
+    twice.collect()
+}
+
+/// Refuses the name of several columns, where it was written: a star means all of them.
+fn unambiguous(expr: &Expr, twice: &[(TableReference, String)]) -> Result<()> {
+    let Expr::Column(column) = expr else { return Ok(()) };
+    let is_meant = |(table, name): &(TableReference, String)| {
+        column.name == *name && column.relation.as_ref() == Some(table)
+    };
+    match place_of(expr).filter(|_| twice.iter().any(is_meant)) {
+        Some(place) => {
+            let error = Error::new("42702", format!("column reference \"{}\" is ambiguous", column.name));
+            Err(external(Error { place: Some(place), ..error }))
+        }
+        None => Ok(()),
+    }
 }
 
 fn between(symbol: &str, left: &Expr, right: &Expr, schema: &DFSchema) -> Result<()> {

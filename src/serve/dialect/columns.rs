@@ -41,7 +41,15 @@ fn by_inputs<K: Knowledge>(knowledge: &K, plan: &LogicalPlan) -> Vec<K::Fact> {
     match plan {
         LogicalPlan::Projection(p) => of_exprs(&p.expr, &p.input),
         LogicalPlan::Aggregate(a) => {
-            [of_exprs(&a.group_expr, &a.input), of_exprs(&a.aggr_expr, &a.input)].concat()
+            let (keys, sets) = match a.group_expr.as_slice() {
+                // Each key once, and then which set a row is of.
+                [Expr::GroupingSet(sets)] => (sets.distinct_expr().into_iter().cloned().collect(), true),
+                keys => (keys.to_vec(), false),
+            };
+            let keys = of_exprs(&keys, &a.input);
+            let set = sets.then(|| plan.schema().fields().get(keys.len())).flatten();
+            let set = set.map(|field| knowledge.otherwise(field)).into_iter().collect();
+            [keys, set, of_exprs(&a.aggr_expr, &a.input)].concat()
         }
         LogicalPlan::Window(w) => [of(&w.input), of_exprs(&w.window_expr, &w.input)].concat(),
         LogicalPlan::Filter(_)

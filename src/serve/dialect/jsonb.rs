@@ -2,16 +2,19 @@
 //!
 //! `jsonb` has one form, in which equal values are equal texts; `json` stays as it was written, if it is JSON at all.
 
+use super::result_types::type_in;
 use crate::serve::Error;
-use crate::serve::postgres::catalog::types::PG_TYPE_KEY;
-use crate::serve::postgres::catalog::{jsonb_of_text, jsonb_of_value};
+use crate::serve::postgres::catalog::types::{PG_TYPE_KEY, oid};
+use crate::serve::postgres::catalog::{
+    is_made_of_values, json_of_row, json_place, jsonb_of_text, jsonb_of_value, read_json,
+};
 use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanBuilder, StringBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::functions::utils::make_scalar_function;
-use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable as _, Operator, ReturnFieldArgs, ScalarFunctionArgs,
     ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast,
@@ -89,8 +92,16 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             let is_read = kind(&value, schema).is_some_and(|found| found == wanted);
             Ok(match is_read {
                 true => Transformed::no(Expr::Cast(Cast { expr: value, field })),
+                // Of the type of text that the plan has there.
+                false if field.data_type() != &DataType::Utf8 => {
+                    let read = Box::new(read(*value, wanted == "jsonb"));
+                    Transformed::yes(Expr::Cast(Cast { expr: read, field }))
+                }
                 false => Transformed::yes(read(*value, wanted == "jsonb")),
             })
+        }
+        Expr::ScalarFunction(function) if is_made_of_values(function.name()) => {
+            Ok(Transformed::yes(of_values(function)))
         }
         Expr::ScalarFunction(function) if ["json_get", "json_get_path"].contains(&function.name()) => {
             let got = Expr::ScalarFunction(function);
@@ -100,6 +111,7 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
                 false => Expr::Cast(Cast { expr: Box::new(got), field: named("", "json") }),
             }))
         }
+        other if is_of_others(&other) => Ok(told(other, schema)),
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Eq | Operator::NotEq), right })
             if is_jsonb(&left, schema) && is_untyped(&right)
                 || is_jsonb(&right, schema) && is_untyped(&left) =>
@@ -109,6 +121,38 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// A function that makes JSON, with the columns of a row in its place.
+fn of_values(mut function: ScalarFunction) -> Expr {
+    if let [Expr::ScalarFunction(row)] = function.args.as_mut_slice()
+        && row.name() == "named_struct"
+        && let Some(json) = json_of_row(function.func.name())
+    {
+        function.args = std::mem::take(&mut row.args);
+        function.func = Arc::new(ScalarUDF::new_from_impl(json));
+    }
+    Expr::ScalarFunction(function)
+}
+
+/// Whether a value is of the type of one of those in it, which is not told of it.
+fn is_of_others(expr: &Expr) -> bool {
+    match expr {
+        Expr::Case(_) | Expr::ScalarSubquery(_) => true,
+        Expr::ScalarFunction(function) => ["coalesce", "nullif"].contains(&function.name()),
+        _ => false,
+    }
+}
+
+/// Known to be JSON, if it is.
+fn told(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let is_text = expr.get_type(schema).is_ok_and(|found| found.is_string());
+    let kind = match is_text.then(|| type_in(&expr, schema)) {
+        Some(oid::JSON) => "json",
+        Some(oid::JSONB) => "jsonb",
+        _ => return Transformed::no(expr),
+    };
+    Transformed::yes(Expr::Cast(Cast { expr: Box::new(expr), field: named("", kind) }))
 }
 
 fn read(value: Expr, binary: bool) -> Expr {
@@ -123,14 +167,6 @@ fn named(name: &str, kind: &str) -> FieldRef {
 
 fn external(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
-}
-
-fn parsed(text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|error| {
-        let error =
-            Error::new("22P02", "invalid input syntax for type json").with_detail(format!("{error}."));
-        external(error)
-    })
 }
 
 /// A text as JSON.
@@ -174,7 +210,7 @@ impl ReadJson {
             match text {
                 Some(text) if self.binary => made.append_value(jsonb_of_text(text)?),
                 Some(text) => {
-                    parsed(text)?;
+                    read_json(text)?;
                     made.append_value(text);
                 }
                 None => made.append_null(),
@@ -242,7 +278,7 @@ impl ScalarUDFImpl for JsonbOperator {
         for row in 0..left.len() {
             let found = match left.is_null(row) || right.is_null(row) {
                 true => None,
-                false => Some(self.row(parsed(left.value(row))?, &Side::of(right, row)?)?),
+                false => Some(self.row(read_json(left.value(row))?, &Side::of(right, row)?)?),
             };
             match (self.is_condition(), found) {
                 (true, found) => conditions.append_option(found.and_then(|found| found.as_bool())),
@@ -296,8 +332,10 @@ impl Side {
 impl JsonbOperator {
     fn row(&self, left: Value, right: &Side) -> Result<Value> {
         Ok(match (self.operation, right) {
-            (Operation::Contains, Side::Text(right)) => Value::Bool(contains(&left, &parsed(right)?, true)),
-            (Operation::Concat, Side::Text(right)) => concat(left, parsed(right)?),
+            (Operation::Contains, Side::Text(right)) => {
+                Value::Bool(contains(&left, &read_json(right)?, true))
+            }
+            (Operation::Concat, Side::Text(right)) => concat(left, read_json(right)?),
             (Operation::HasKey, Side::Text(key)) => Value::Bool(has(&left, key)),
             (Operation::HasAny, keys) => Value::Bool(keys.items().iter().any(|key| has(&left, key))),
             (Operation::HasAll, keys) => Value::Bool(keys.items().iter().all(|key| has(&left, key))),
@@ -352,7 +390,7 @@ fn concat(left: Value, right: Value) -> Value {
 fn without(value: Value, what: &Side) -> Result<Value> {
     Ok(match (value, what) {
         (Value::Array(mut items), Side::Place(at)) => {
-            if let Some(at) = place(*at, items.len()) {
+            if let Some(at) = json_place(*at, items.len()) {
                 items.remove(at);
             }
             Value::Array(items)
@@ -372,19 +410,13 @@ fn without(value: Value, what: &Side) -> Result<Value> {
     })
 }
 
-/// A place that counts from the end where it is below zero.
-fn place(at: i64, length: usize) -> Option<usize> {
-    let at = if at < 0 { i64::try_from(length).ok()? + at } else { at };
-    usize::try_from(at).ok().filter(|at| *at < length)
-}
-
 fn without_path(mut value: Value, path: &[String]) -> Value {
     match path {
         [] => {}
         [last] => match &mut value {
             Value::Object(members) => drop(members.shift_remove(last)),
             Value::Array(items) => {
-                if let Some(at) = last.parse().ok().and_then(|at| place(at, items.len())) {
+                if let Some(at) = last.parse().ok().and_then(|at| json_place(at, items.len())) {
                     items.remove(at);
                 }
             }
@@ -394,7 +426,7 @@ fn without_path(mut value: Value, path: &[String]) -> Value {
             let inner = match &mut value {
                 Value::Object(members) => members.get_mut(first),
                 Value::Array(items) => {
-                    let at = first.parse().ok().and_then(|at| place(at, items.len()));
+                    let at = first.parse().ok().and_then(|at| json_place(at, items.len()));
                     at.and_then(|at| items.get_mut(at))
                 }
                 _ => None,

@@ -44,7 +44,8 @@ pub(in crate::serve) async fn explained(
     mut statement: Statement,
     error: DataFusionError,
 ) -> Error {
-    if let Some(error) = unsupported(&error.strip_backtrace()) {
+    let message = error.strip_backtrace();
+    if let Some(error) = unsupported(&message).or_else(|| elsewhere(state, &message)) {
         return error;
     }
     let (mut state, mut last, mut known) = (state.clone(), error, BTreeSet::new());
@@ -76,7 +77,22 @@ pub(in crate::serve) async fn explained(
             Ok(()) => break,
         }
     }
-    last.into()
+    of_membership(last.into(), &statement)
+}
+
+/// The error about a subquery of several columns, where it stands behind IN.
+fn of_membership(error: Error, statement: &Statement) -> Error {
+    let is_membership = || {
+        let found = ast::visit_expressions(statement, |expr| match expr {
+            Expr::InSubquery { .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        found.is_break()
+    };
+    match error.message == "subquery must return only one column" && is_membership() {
+        true => Error { message: "subquery has too many columns".to_string(), place: None, ..error },
+        false => error,
+    }
 }
 
 /// Asks every call of a plan for its result's type: in a condition or an order nothing else does.
@@ -131,6 +147,20 @@ fn unsupported(message: &str) -> Option<Error> {
         let hint = "Take values out by -> and ->>, members and items by jsonb_each and jsonb_array_elements.";
         Error::new("0A000", format!("function {name} is not supported")).with_hint(hint)
     })
+}
+
+/// A function that is one of windows, and one of a schema that there is not.
+fn elsewhere(state: &SessionState, message: &str) -> Option<Error> {
+    let (Missing::Function(name) | Missing::Table(name)) = missing(message)?;
+    let is_called_plainly = message.contains("Invalid function '");
+    if is_called_plainly && state.window_functions().contains_key(&name) {
+        let message = format!("window function {name} requires an OVER clause");
+        return Some(Error::new("42809", message));
+    }
+    let (schema, _) = name.split_once('.')?;
+    let catalog = state.catalog_list().catalog(engine::DATABASE)?;
+    let is_known = catalog.schema(schema).is_some();
+    (!is_known).then(|| Error::new("3F000", format!("schema \"{schema}\" does not exist")))
 }
 
 enum Missing {

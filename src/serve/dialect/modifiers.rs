@@ -66,7 +66,7 @@ impl Knowledge for Modifiers {
 }
 
 /// The modifier that a cast names.
-fn said(field: &Field) -> i32 {
+pub(super) fn said(field: &Field) -> i32 {
     // A parameter of any precision has these: nobody said them.
     if field.data_type() == &DataType::Decimal128(38, 10) {
         return NO_TYPMOD;

@@ -5,9 +5,12 @@
 //! whatever stands between; none for what is computed and for what several queries give together.
 
 use super::columns::{Knowledge, of_columns};
+use super::modifiers;
+use crate::serve::postgres::catalog::types::column_type;
 use arrow::datatypes::Field;
-use datafusion::common::{DFSchema, TableReference};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::common::{DFSchema, JoinType, TableReference};
+use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 
 /// A relation, and the place of one of its columns, from 1.
 pub(in crate::serve) type Origin = Option<(TableReference, i16)>;
@@ -33,6 +36,10 @@ impl Knowledge for Origins {
                 let places = scan.projection.clone().unwrap_or_else(|| columns.collect());
                 Some(places.into_iter().map(|at| of(&scan.table_name, at)).collect())
             }
+            // INTERSECT and EXCEPT: before anything is optimized, nothing else is such a join.
+            LogicalPlan::Join(join) if matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti) => {
+                Some(columns.map(|_| None).collect())
+            }
             // Of the query's first rows and of those that follow from them.
             LogicalPlan::RecursiveQuery(_) => Some(columns.map(|_| None).collect()),
             _ => None,
@@ -45,6 +52,8 @@ impl Knowledge for Origins {
             Expr::Column(column) => {
                 schema.index_of_column(column).ok().and_then(|at| known.get(at).cloned().flatten())
             }
+            // PostgreSQL has no cast where there is nothing to do.
+            Expr::Cast(cast) if is_as_it_was(cast, schema) => self.of_expr(&cast.expr, schema, known),
             _ => None,
         }
     }
@@ -56,6 +65,12 @@ impl Knowledge for Origins {
     fn otherwise(&self, _: &Field) -> Origin {
         None
     }
+}
+
+fn is_as_it_was(cast: &Cast, schema: &DFSchema) -> bool {
+    let Ok((_, was)) = cast.expr.to_field(schema) else { return false };
+    let was = column_type(&was);
+    column_type(&cast.field).oid == was.oid && modifiers::said(&cast.field) == was.typmod
 }
 
 fn of(table: &TableReference, at: usize) -> Origin {

@@ -294,12 +294,26 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>, Error> {
     Ok(parse_said(sql)?.into_iter().map(|(statement, _)| statement).collect())
 }
 
+/// PostgreSQL's words for what begins and does not end, with all that follows, and where it begins.
+fn unterminated(sql: &str, message: &str, at: Option<usize>) -> Error {
+    // Of a comment the parser tells the end only.
+    let comment = sql.rfind("/*").map(|start| sql[..start].chars().count() + 1);
+    let (what, at) = match message {
+        "Unterminated string literal" | "Unterminated encoded string literal" => ("quoted string", at),
+        "Expected close delimiter '\"' before EOF." => ("quoted identifier", at),
+        "Unexpected EOF while in a multi-line comment" => ("/* comment", comment),
+        _ => return Error::new("42601", message.to_lowercase()).with_position(at),
+    };
+    let rest: String = sql.chars().skip(at.unwrap_or(1) - 1).collect();
+    Error::new("42601", format!("unterminated {what} at or near \"{rest}\"")).with_position(at)
+}
+
 /// As [`parse`], each with its own text.
 pub fn parse_said(sql: &str) -> Result<Vec<(Statement, String)>, Error> {
     let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|error| {
-        Error::new("42601", error.message.to_lowercase()).with_position(at(sql, error.location))
-    })?;
+    let tokens = Tokenizer::new(&dialect, sql)
+        .tokenize_with_location()
+        .map_err(|error| unterminated(sql, &error.message, at(sql, error.location)))?;
     let mut statements = Vec::new();
     for tokens in tokens.split(|token| token.token == Token::SemiColon) {
         let tokens: Vec<TokenWithSpan> =

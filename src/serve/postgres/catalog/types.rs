@@ -212,6 +212,7 @@ pub mod oid {
     pub const INTERVAL: i32 = 1186;
     pub const NUMERIC: i32 = 1700;
     pub const UUID: i32 = 2950;
+    pub const JSONB: i32 = 3802;
 
     /// `regproc`, `regprocedure`, `regclass`, `regtype`, `regrole`, `regnamespace`: numbers that print as names.
     pub const IDENTIFIERS: [i32; 6] = [24, 2202, 2205, 2206, 4096, 4089];

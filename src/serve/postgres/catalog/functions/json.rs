@@ -1,8 +1,14 @@
-//! Functions that make JSON of values: `to_json`, `json_build_object`, `json_agg` and their like for `jsonb`.
+//! Functions that make JSON of values: `to_json`, `json_build_object`, `json_agg`, `json_object_agg` and their like for
+//! `jsonb`.
+//!
+//! An aggregate is made in two steps, as the engine's `array_agg` does not keep what its items are in PostgreSQL: each value
+//! becomes JSON, and the list of these texts becomes one.
 //!
 //! `json` is written as PostgreSQL's functions write it, each with its own spaces; `jsonb` has one form, in which members
 //! are sorted and the last of one name counts.
 
+use super::json_misread;
+use super::jsonb_form::as_jsonb;
 use crate::serve::Error;
 use crate::serve::postgres::catalog::types::PG_TYPE_KEY;
 use crate::serve::postgres::encode::{JsonValue, Style};
@@ -13,9 +19,9 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use bytes::BytesMut;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// What is made of the arguments.
@@ -27,15 +33,34 @@ enum Form {
     Array,
     /// `{"a" : 1, "b" : 2}` of names and values in turn.
     Object,
-    /// The items of a list, each with a space between: what `json_agg` makes of `array_agg`.
+    /// `{"a":1,"b":2}` of a row, which comes as names and values in turn.
+    Row,
+    /// An argument of `json_agg`: those of several parts begin lines of their own.
+    Item,
+    /// A row that is one.
+    RowItem,
+    /// `"a" : 1`, of an argument of `json_object_agg`.
+    Member,
+    /// The items of a list, each with a space between: what `json_agg(DISTINCT ...)` makes of `array_agg`.
     Items,
+    /// As that, of items that are JSON: what `json_agg` makes.
+    Texts,
+    /// Of members: what `json_object_agg` makes.
+    Members,
 }
 
 /// The functions, and whether they make `jsonb`.
-const FUNCTIONS: [(&str, Form, bool); 9] = [
+const FUNCTIONS: [(&str, Form, bool); 16] = [
     ("to_json", Form::Value, false),
     ("to_jsonb", Form::Value, true),
     ("row_to_json", Form::Value, false),
+    ("array_to_json", Form::Value, false),
+    ("json_item", Form::Item, false),
+    ("json_member", Form::Member, false),
+    ("json_of_texts", Form::Texts, false),
+    ("jsonb_of_texts", Form::Texts, true),
+    ("json_of_members", Form::Members, false),
+    ("jsonb_of_members", Form::Members, true),
     ("json_build_array", Form::Array, false),
     ("jsonb_build_array", Form::Array, true),
     ("json_build_object", Form::Object, false),
@@ -55,16 +80,30 @@ pub struct Json {
 
 /// All of them.
 pub fn functions() -> impl Iterator<Item = Json> {
-    let signature = || {
-        Signature::one_of(
-            vec![
-                datafusion::logical_expr::TypeSignature::VariadicAny,
-                datafusion::logical_expr::TypeSignature::Nullary,
-            ],
-            Volatility::Stable,
-        )
-    };
-    FUNCTIONS.into_iter().map(move |(name, form, binary)| Json { name, form, binary, signature: signature() })
+    FUNCTIONS.into_iter().map(|(name, form, binary)| Json::new(name, form, binary))
+}
+
+/// Whether a function makes JSON of its arguments, as what they are in PostgreSQL.
+pub fn is_made_of_values(name: &str) -> bool {
+    let form = FUNCTIONS.iter().find(|(of, ..)| *of == name).map(|(_, form, _)| form);
+    form.is_some_and(|form| !matches!(form, Form::Items | Form::Texts | Form::Members))
+}
+
+/// The function that makes of a row's columns, names and values in turn, what this one makes of a row.
+pub fn of_row(name: &str) -> Option<Json> {
+    let (name, form, binary) = FUNCTIONS.into_iter().find(|(of, ..)| *of == name)?;
+    match form {
+        Form::Value => Some(Json::new(name, Form::Row, binary)),
+        Form::Item => Some(Json::new(name, Form::RowItem, binary)),
+        _ => None,
+    }
+}
+
+impl Json {
+    fn new(name: &'static str, form: Form, binary: bool) -> Self {
+        let any = vec![TypeSignature::VariadicAny, TypeSignature::Nullary];
+        Self { name, form, binary, signature: Signature::one_of(any, Volatility::Stable) }
+    }
 }
 
 impl ScalarUDFImpl for Json {
@@ -83,10 +122,10 @@ impl ScalarUDFImpl for Json {
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let arguments = args.arg_fields.len();
         let wrong = match self.form {
-            Form::Value | Form::Items if arguments != 1 => {
+            Form::Value | Form::Item | Form::Items | Form::Texts | Form::Members if arguments != 1 => {
                 Some(format!("function {} takes one argument", self.name))
             }
-            Form::Object if !arguments.is_multiple_of(2) => {
+            Form::Object | Form::Row | Form::RowItem | Form::Member if !arguments.is_multiple_of(2) => {
                 Some("argument list must have even number of elements".to_string())
             }
             _ => None,
@@ -102,10 +141,11 @@ impl ScalarUDFImpl for Json {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays =
             args.args.iter().map(|arg| arg.to_array(args.number_rows)).collect::<Result<Vec<_>>>()?;
-        if self.form == Form::Items {
+        if let Form::Items | Form::Texts | Form::Members = self.form {
             return self.of_lists(&arrays[0]);
         }
-        let names = if self.form == Form::Object { 2 } else { 1 };
+        let is_of_pairs = matches!(self.form, Form::Object | Form::Row | Form::RowItem | Form::Member);
+        let names = if is_of_pairs { 2 } else { 1 };
         let columns: Vec<Column> = arrays
             .iter()
             .zip(&args.arg_fields)
@@ -130,18 +170,25 @@ impl Json {
     fn row(&self, columns: &[Column], row: usize) -> Result<Option<String>> {
         let text = match self.form {
             Form::Value if columns.iter().any(|column| column.is_null(row)) => return Ok(None),
-            Form::Value | Form::Items => joined(columns, row, "")?,
             Form::Array => format!("[{}]", joined(columns, row, ", ")?),
             Form::Object => {
-                let members = columns.chunks_exact(2).map(|pair| {
-                    if pair[0].is_null(row) {
-                        let message = "argument 1: key must not be null";
-                        return Err(external(Error::new("22004", message)));
-                    }
-                    Ok(format!("{} : {}", pair[0].text(row)?, pair[1].text(row)?))
-                });
-                format!("{{{}}}", members.collect::<Result<Vec<_>>>()?.join(", "))
+                let message = "argument 1: key must not be null";
+                let members = members(columns, row, " : ", || Error::new("22004", message))?;
+                format!("{{{}}}", members.join(", "))
             }
+            Form::Member => {
+                members(columns, row, " : ", || Error::new("22023", "field name must not be null"))?
+                    .join(", ")
+            }
+            Form::Row | Form::RowItem => {
+                let members = members(columns, row, ":", || Error::internal("a column without a name"))?;
+                let line = if self.form == Form::RowItem { LINE } else { "" };
+                format!("{line}{{{}}}", members.join(","))
+            }
+            Form::Item if columns.iter().any(|column| column.has_parts(row)) => {
+                format!("{LINE}{}", joined(columns, row, "")?)
+            }
+            Form::Value | Form::Item | Form::Items | Form::Texts | Form::Members => joined(columns, row, "")?,
         };
         Ok(Some(if self.binary { as_jsonb(&text)? } else { text }))
     }
@@ -159,15 +206,37 @@ impl Json {
                 made.append_null();
                 continue;
             }
-            let column = Column::new(&lists.value(row), item)?;
-            let items = (0..lists.value(row).len()).map(|at| column.text(at)).collect::<Result<Vec<_>>>()?;
-            // Of rows, each has a line.
-            let between = if matches!(item.data_type(), DataType::Struct(_)) { ", \n " } else { ", " };
-            let text = format!("[{}]", items.join(between));
+            let items = match self.form {
+                Form::Items => Column::new(&lists.value(row), item)?,
+                _ => Column::of_json(&lists.value(row))?,
+            };
+            let items =
+                (0..lists.value(row).len()).map(|at| items.text(at)).collect::<Result<Vec<_>>>()?.join(", ");
+            let text = match self.form {
+                Form::Members => format!("{{ {items} }}"),
+                _ => format!("[{}]", items.strip_prefix(LINE).unwrap_or(&items)),
+            };
             made.append_value(if self.binary { as_jsonb(&text)? } else { text });
         }
         Ok(ColumnarValue::Array(Arc::new(made.finish())))
     }
+}
+
+/// What stands before an item of several parts, but for the first.
+const LINE: &str = "\n ";
+
+/// Names and values in turn.
+fn members(
+    columns: &[Column],
+    row: usize,
+    between: &str,
+    no_name: impl Fn() -> Error,
+) -> Result<Vec<String>> {
+    let members = columns.chunks_exact(2).map(|pair| match pair[0].is_null(row) {
+        true => Err(external(no_name())),
+        false => Ok(format!("{}{between}{}", pair[0].text(row)?, pair[1].text(row)?)),
+    });
+    members.collect()
 }
 
 fn joined(columns: &[Column], row: usize, between: &str) -> Result<String> {
@@ -190,12 +259,21 @@ impl Column {
     fn new(array: &ArrayRef, field: &Field) -> Result<Self> {
         let style = Style::exact("UTC".parse::<Tz>()?);
         let is_json = matches!(field.metadata().get(PG_TYPE_KEY).map(String::as_str), Some("json" | "jsonb"));
-        let values = if is_json && !array.data_type().is_nested() {
-            Values::Raw(cast(array, &DataType::Utf8)?)
-        } else {
-            Values::Written(JsonValue::new(array, style).map_err(external)?)
-        };
+        if is_json && !array.data_type().is_nested() {
+            return Self::of_json(array);
+        }
+        let values = Values::Written(JsonValue::new(array, style).map_err(external)?);
         Ok(Self { array: Arc::clone(array), values })
+    }
+
+    /// Of texts that are JSON already.
+    fn of_json(array: &ArrayRef) -> Result<Self> {
+        Ok(Self { array: Arc::clone(array), values: Values::Raw(cast(array, &DataType::Utf8)?) })
+    }
+
+    /// Whether a value is a list or a row.
+    fn has_parts(&self, row: usize) -> bool {
+        self.array.data_type().is_nested() && self.array.is_valid(row)
     }
 
     /// Names of members are text, whatever they are made of.
@@ -221,30 +299,37 @@ impl Column {
     }
 }
 
-/// The form of `jsonb`: a space behind colons and commas, members by the length of their names, then by the names.
-pub fn as_jsonb(text: &str) -> Result<String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
-        let error =
-            Error::new("22P02", "invalid input syntax for type json").with_detail(format!("{error}."));
-        external(error)
-    })?;
-    Ok(printed(&value))
+/// A text as the JSON that it is.
+pub fn read(text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|error| unreadable(text, &error.to_string()))
 }
 
+/// The error about a text that is no JSON; `why` is said where PostgreSQL would say nothing.
+pub fn unreadable(text: &str, why: &str) -> DataFusionError {
+    let detail = json_misread::why(text).unwrap_or_else(|| format!("{why}."));
+    external(Error::new("22P02", "invalid input syntax for type json").with_detail(detail))
+}
+
+/// As [`as_jsonb`], of a value that was read.
 /// As [`as_jsonb`], of a value that was read.
 pub fn printed(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(printed).collect::<Vec<_>>().join(", ")),
         Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
-            let members = members
+            let members = in_order(members)
                 .into_iter()
                 .map(|(name, value)| format!("{}: {}", Value::String(name.clone()), printed(value)));
             format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
         }
         plain => plain.to_string(),
     }
+}
+
+/// An object's members in the order of `jsonb`.
+pub fn in_order(members: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut members: Vec<_> = members.iter().collect();
+    members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+    members
 }
 
 fn external(error: Error) -> DataFusionError {

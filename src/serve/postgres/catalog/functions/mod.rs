@@ -8,6 +8,9 @@ mod cut;
 mod identified;
 mod identifiers;
 mod json;
+mod json_changed;
+mod json_misread;
+mod jsonb_form;
 mod lists;
 mod objects;
 mod privileges;
@@ -17,7 +20,9 @@ mod server;
 mod session;
 
 pub use identifiers::SearchPath;
-pub use json::{as_jsonb, printed as jsonb_printed};
+pub use json::{is_made_of_values, of_row as json_of_row, printed as jsonb_printed, read as read_json};
+pub use json_changed::place as json_place;
+pub use jsonb_form::as_jsonb;
 
 use super::model::Model;
 use crate::catalog::cut::Cut;
@@ -32,6 +37,7 @@ pub fn of_model(model: &Arc<Model>, started_at: DateTime<Utc>) -> Vec<Arc<Scalar
     functions.extend(server::functions(started_at));
     functions.extend(lists::functions());
     functions.extend(records::functions());
+    functions.extend(json_changed::functions());
     let mut functions = finished(functions);
     functions.extend([
         Arc::new(ScalarUDF::new_from_impl(server::TypeOf::default())),

@@ -5,6 +5,8 @@ use crate::serve::Error;
 use crate::serve::postgres::catalog::definitions::{quote_identifier, quote_literal};
 use crate::serve::postgres::catalog::rewrite::with_backslash;
 use crate::serve::postgres::catalog::types::{arrow_field, column_type, oid};
+use arrow::array::AsArray as _;
+use arrow::compute::cast;
 use arrow::datatypes::DataType::{self, Boolean, Int32, Int64, Utf8};
 use arrow::datatypes::{FieldRef, TimeUnit};
 use chrono::{DateTime, Utc};
@@ -95,8 +97,44 @@ fn text_functions() -> Vec<RowFunction> {
         .of_type("uuid"),
         RowFunction::new("format", 1..=ARGUMENTS_MAX, Utf8, |row| format_text(row).map(text))
             .called_on_null(),
-        RowFunction::new("pg_size_pretty", 1..=1, Utf8, |row| Ok(text(row[0].int().map(size_pretty)))),
+        RowFunction::new("pg_size_pretty", 1..=1, Utf8, |row| match &row[0] {
+            Cell::Other(number) => {
+                let number = cast(number, &Utf8)?;
+                Ok(text(numeric_size_pretty(number.as_string::<i32>().value(0))))
+            }
+            other => Ok(text(other.int().map(size_pretty))),
+        }),
+        RowFunction::new("num_nulls", 1..=ARGUMENTS_MAX, Int32, |row| Ok(int4(count(row, true))))
+            .called_on_null(),
+        RowFunction::new("num_nonnulls", 1..=ARGUMENTS_MAX, Int32, |row| Ok(int4(count(row, false))))
+            .called_on_null(),
+        RowFunction::new("chr", 1..=1, Utf8, |row| row[0].int().map(letter).transpose().map(text)),
+        // No date, time or interval here is without an end.
+        RowFunction::new("isfinite", 1..=1, Boolean, |_| Ok(boolean(true))),
     ]
+}
+
+/// The letter of a number.
+fn letter(number: i64) -> Result<String> {
+    let refused = |message: String| Err(external(Error::new("54000", message)));
+    let negative = "character number must be positive";
+    match u32::try_from(number) {
+        Ok(0) => refused("null character not permitted".to_string()),
+        Ok(number) => match char::from_u32(number) {
+            Some(letter) => Ok(letter.to_string()),
+            None if number > 0x10_ffff => {
+                refused(format!("requested character too large for encoding: {number}"))
+            }
+            None => refused(format!("requested character not valid for encoding: {number}")),
+        },
+        Err(_) if number < 0 => Err(external(Error::new("22023", negative))),
+        Err(_) => refused(format!("requested character too large for encoding: {number}")),
+    }
+}
+
+/// How many of the arguments are NULL, or are not.
+fn count(row: &[Cell<'_>], nulls: bool) -> Option<i32> {
+    i32::try_from(row.iter().filter(|cell| matches!(cell, Cell::Null) == nulls).count()).ok()
 }
 
 /// `format('%s is %I', 'x', 'a b')`
@@ -181,6 +219,13 @@ fn size_pretty(bytes: i64) -> String {
         size = (size + size.signum()) / 2;
     }
     format!("{size} {}", UNITS[unit])
+}
+
+/// As [`size_pretty`], of a numeric as it is written: what is few enough bytes keeps its digits.
+fn numeric_size_pretty(bytes: &str) -> Option<String> {
+    let (whole, _) = bytes.split_once('.').unwrap_or((bytes, ""));
+    let whole: i64 = whole.parse().ok()?;
+    Some(if whole.abs() < 10 * 1024 { format!("{bytes} bytes") } else { size_pretty(whole) })
 }
 
 /// `pg_typeof`: the argument's type, which is known before any row is.

@@ -3,7 +3,7 @@
 //! The engine has the lists of their values, and of their keys. Their columns have names of their own, `key` and `value`,
 //! whatever their item of FROM is called; and of what has one column only, the item's name means its value.
 
-use super::fragments::{argument_of, call, cast, text_of};
+use super::fragments::{argument_of, call, cast, literal, text_of};
 use super::names::{in_catalog, normalized};
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, FunctionArguments, Ident, Select, TableAlias, TableFactor, visit_expressions_mut,
@@ -31,6 +31,36 @@ pub fn columns(function: &str, arguments: &[Expr]) -> Option<Vec<(&'static str, 
     let keys = if function.starts_with("jsonb") { "jsonb_each_keys" } else { "json_each_keys" };
     let values = || typed(list(&format!("{function}_values")));
     MEMBERS.contains(&function).then(|| vec![("key", list(keys)), ("value", values())])
+}
+
+/// The columns of `json_to_record(x) AS t(a int, b text)` and `json_to_recordset(x) AS ...`: the members of these names, as
+/// these types.
+pub fn record_columns(
+    function: &str,
+    arguments: &[Expr],
+    alias: Option<&TableAlias>,
+) -> Option<Vec<(Ident, Expr)>> {
+    let [argument] = arguments else { return None };
+    let all = match function {
+        "json_to_record" | "jsonb_to_record" => false,
+        "json_to_recordset" | "jsonb_to_recordset" => true,
+        _ => return None,
+    };
+    let rows = match text_of(argument) {
+        Some(_) => cast(argument.clone(), json_type(function)),
+        None => argument.clone(),
+    };
+    let elements = if function.starts_with("jsonb") { "jsonb_array_elements" } else { "json_array_elements" };
+    let row = || if all { call("unnest", vec![call(elements, vec![rows.clone()])]) } else { rows.clone() };
+    let columns = alias.map_or(&[][..], |alias| &alias.columns);
+    let columns = columns.iter().map(|column| {
+        let data_type = column.data_type.clone()?;
+        let is_json = matches!(data_type, DataType::JSON | DataType::JSONB);
+        let taken = if is_json { "json_get" } else { "json_get_text" };
+        let value = call(taken, vec![row(), literal(&normalized(&column.name))]);
+        Some((column.name.clone(), cast(value, data_type)))
+    });
+    columns.collect::<Option<Vec<_>>>().filter(|columns| !columns.is_empty())
 }
 
 /// The list whose items are rows.

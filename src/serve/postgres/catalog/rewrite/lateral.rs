@@ -77,6 +77,14 @@ fn dependent(factor: &TableFactor, keeps_rows: bool) -> Option<Columns> {
         });
         return Some(Columns { name: normalized(&name), items: items.collect() });
     }
+    if !keeps_rows
+        && let Some((function, arguments, Some(alias), false)) = json_rows::called(factor)
+        && arguments.iter().any(names_columns)
+        && let Some(columns) = json_rows::record_columns(&function, &arguments, Some(alias))
+    {
+        let items = columns.into_iter().map(|(alias, expr)| SelectItem::ExprWithAlias { expr, alias });
+        return Some(Columns { name: normalized(&alias.name), items: items.collect() });
+    }
     let (function, mut arguments, alias) = match factor {
         TableFactor::Table { name, args: Some(arguments), alias, with_ordinality: false, .. } => {
             (in_catalog(name)?, arguments.args.iter().map(argument_of).collect::<Option<Vec<_>>>()?, alias)

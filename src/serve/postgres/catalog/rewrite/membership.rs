@@ -7,8 +7,8 @@
 use super::fragments::{outside_subqueries, query, select_of, take};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, TableAlias,
-    TableAliasColumnDef, TableFactor, UnaryOperator, Value,
+    BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem,
+    TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
 };
 
 /// The name of the subquery, which no user's relation has.
@@ -74,6 +74,11 @@ fn value(expr: &mut Expr) -> Option<Expr> {
         return any_or_all(expr);
     }
     let Expr::InSubquery { expr: of, subquery, negated } = expr else { return None };
+    let count = if let Expr::Tuple(parts) = of.as_ref() { parts.len() } else { 1 };
+    // What PostgreSQL refuses, the engine refuses, too.
+    if columns_of(subquery).is_some_and(|columns| columns != count) {
+        return None;
+    }
     let parts = match of.as_mut() {
         Expr::Tuple(parts) => std::mem::take(parts),
         single => vec![take(single)],
@@ -102,6 +107,14 @@ fn value(expr: &mut Expr) -> Option<Expr> {
         conditions: vec![when(found, Value::Boolean(!*negated)), when(unknown, Value::Null)],
         else_result: Some(Box::new(Expr::value(Value::Boolean(*negated)))),
     })
+}
+
+/// How many columns a subquery has; `None` where its text does not tell.
+fn columns_of(subquery: &mut Query) -> Option<usize> {
+    let items = &select_of(subquery)?.projection;
+    let is_one =
+        |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+    items.iter().all(is_one).then_some(items.len())
 }
 
 /// `x > ANY (SELECT ..)` is true where a row makes it so, `x > ALL (SELECT ..)` false where one does not.

@@ -1,9 +1,10 @@
 //! Names of functions and columns.
 
-use super::fragments::{argument_of, call, cast};
+use super::fragments::{argument_of, call, cast, text_of};
 use crate::serve::postgres::catalog::data;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, Function, FunctionArguments, Ident, ObjectName, TimezoneInfo,
+    BinaryOperator, DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, ObjectName, TimezoneInfo,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -30,14 +31,12 @@ pub fn in_catalog(name: &ObjectName) -> Option<String> {
 }
 
 /// Functions that the engine has under another name.
-const RENAMED: [(&str, &str); 10] = [
+const RENAMED: [(&str, &str); 8] = [
     ("every", "bool_and"),
     ("sign", "signum"),
     ("statement_timestamp", "now"),
     ("transaction_timestamp", "now"),
     ("clock_timestamp", "now"),
-    ("jsonb_typeof", "json_typeof"),
-    ("jsonb_array_length", "json_array_length"),
     ("variance", "var_samp"),
     ("array_remove", "array_remove_all"),
     ("array_replace", "array_replace_all"),
@@ -64,14 +63,14 @@ pub fn rewrite_function(expr: &mut Expr) {
         *expr = call("uuid_in", vec![call("uuid", vec![])]);
     }
     if let Expr::Function(function) = expr
-        && let Some(items) = match in_catalog(&function.name).as_deref() {
-            Some("json_agg") => Some("json_of_items"),
-            Some("jsonb_agg") => Some("jsonb_of_items"),
-            _ => None,
-        }
+        && let Some(made) = json_aggregate(function)
     {
-        let name = ObjectName::from(vec![Ident::new("array_agg")]);
-        *expr = call(items, vec![Expr::Function(Function { name, ..function.clone() })]);
+        *expr = made;
+    }
+    if let Expr::Function(function) = expr
+        && let Some(made) = path_taken(function).or_else(|| date_of(function))
+    {
+        *expr = made;
     }
     // What the engine makes of seconds has no zone.
     if let Expr::Function(function) = expr
@@ -96,6 +95,64 @@ pub fn rewrite_function(expr: &mut Expr) {
         && let Some(name) = in_catalog(&function.name)
     {
         function.name = ObjectName::from(vec![Ident::new(name)]);
+    }
+}
+
+/// `json_agg(x)` is `json_of_texts(array_agg(json_item(x)))`: a list of what each value is as JSON, made one.
+fn json_aggregate(function: &Function) -> Option<Expr> {
+    let (each, all, count) = match in_catalog(&function.name)?.as_str() {
+        "json_agg" => ("json_item", "json_of_texts", 1),
+        "jsonb_agg" => ("json_item", "jsonb_of_texts", 1),
+        "json_object_agg" => ("json_member", "json_of_members", 2),
+        "jsonb_object_agg" => ("json_member", "jsonb_of_members", 2),
+        _ => return None,
+    };
+    let mut list = function.clone();
+    list.name = ObjectName::from(vec![Ident::new("array_agg")]);
+    let FunctionArguments::List(arguments) = &mut list.args else { return None };
+    if arguments.args.len() != count {
+        return None;
+    }
+    // What is distinct is so, and in an order, as the values that it is.
+    if count == 1 && arguments.duplicate_treatment == Some(DuplicateTreatment::Distinct) {
+        let all = if all.starts_with("jsonb") { "jsonb_of_items" } else { "json_of_items" };
+        return Some(call(all, vec![Expr::Function(list)]));
+    }
+    let mut json = super::fragments::function(each, vec![]);
+    let FunctionArguments::List(values) = &mut json.args else { return None };
+    std::mem::swap(&mut values.args, &mut arguments.args);
+    arguments.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(json))));
+    Some(call(all, vec![Expr::Function(list)]))
+}
+
+/// `json_extract_path(x, 'a', 'b')` is `x #> ARRAY['a', 'b']`.
+fn path_taken(function: &Function) -> Option<Expr> {
+    let (taken, data_type) = match in_catalog(&function.name)?.as_str() {
+        "json_extract_path" => ("json_get_path", DataType::JSON),
+        "jsonb_extract_path" => ("json_get_path", DataType::JSONB),
+        "json_extract_path_text" => ("json_get_path_text", DataType::JSON),
+        "jsonb_extract_path_text" => ("json_get_path_text", DataType::JSONB),
+        _ => return None,
+    };
+    let (json, steps) =
+        plain_arguments(function)?.split_first().map(|(json, steps)| (json.clone(), steps.to_vec()))?;
+    let json = if text_of(&json).is_some() { cast(json, data_type) } else { json };
+    (!steps.is_empty()).then(|| call(taken, vec![json, super::arrays::array(steps)]))
+}
+
+/// `date(x)` is `CAST(x AS date)`.
+fn date_of(function: &Function) -> Option<Expr> {
+    let is_date = in_catalog(&function.name)? == "date";
+    match plain_arguments(function)?.as_slice() {
+        [of] if is_date => Some(cast(of.clone(), DataType::Date)),
+        _ => None,
+    }
+}
+
+fn plain_arguments(function: &Function) -> Option<Vec<Expr>> {
+    match &function.args {
+        FunctionArguments::List(list) => list.args.iter().map(argument_of).collect(),
+        _ => None,
     }
 }
 

@@ -39,6 +39,12 @@ pub fn rewrite(expr: &mut Expr) {
                 **pattern = call("like_escape", vec![take(pattern), Expr::Value(escape)]);
             }
         }
+        // What is a text, and no place, is a regular expression.
+        Expr::Substring { expr: of, substring_from: Some(pattern), substring_for: None, .. }
+            if is_text(pattern) =>
+        {
+            *expr = call("regexp_substring", vec![take(of), take(pattern)]);
+        }
         // Seconds with their fraction.
         Expr::Extract { field: field @ DateTimeField::Second, .. } => {
             *field = DateTimeField::Microsecond;
@@ -68,6 +74,13 @@ pub fn rewrite(expr: &mut Expr) {
 /// The type of what `extract` gives, with so many digits behind the point: a numeric of which nobody said how many.
 pub fn numeric(scale: i64) -> DataType {
     DataType::BigNumeric(ExactNumberInfo::PrecisionAndScale(20, scale))
+}
+
+fn is_text(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast { data_type: DataType::Text | DataType::Varchar(_), .. } => true,
+        other => text_of(other).is_some(),
+    }
 }
 
 fn divided(expr: Expr, by: &str) -> Expr {

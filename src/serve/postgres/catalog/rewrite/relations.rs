@@ -24,7 +24,7 @@ pub fn table_to_select(body: &mut SetExpr) {
 
 /// Applies the rules to one item of FROM.
 pub fn rewrite(factor: &mut TableFactor, model: &Model, search_path: &[String], common: &HashSet<String>) {
-    if let Some(rows) = rows_of_json(factor) {
+    if let Some(rows) = rows_of_json(factor).or_else(|| records_of_json(factor)) {
         *factor = rows;
         return;
     }
@@ -244,6 +244,18 @@ fn rows_of_json(factor: &TableFactor) -> Option<TableFactor> {
     select_of(&mut inner)?.projection = items
         .map(|((_, expr), column)| SelectItem::ExprWithAlias { expr, alias: column.name.clone() })
         .collect();
+    Some(TableFactor::Derived { lateral: false, subquery: inner, alias: Some(alias), sample: None })
+}
+
+/// `(SELECT CAST(json_get_text(x, 'a') AS int) AS a) AS t(a)`: the rows of a function whose columns the query declares.
+fn records_of_json(factor: &TableFactor) -> Option<TableFactor> {
+    let (function, arguments, alias, with_ordinality) = json_rows::called(factor)?;
+    let columns = json_rows::record_columns(&function, &arguments, alias).filter(|_| !with_ordinality)?;
+    let mut alias = alias?.clone();
+    alias.columns.iter_mut().for_each(|column| column.data_type = None);
+    let mut inner = query("SELECT 1")?;
+    select_of(&mut inner)?.projection =
+        columns.into_iter().map(|(alias, expr)| SelectItem::ExprWithAlias { expr, alias }).collect();
     Some(TableFactor::Derived { lateral: false, subquery: inner, alias: Some(alias), sample: None })
 }
 

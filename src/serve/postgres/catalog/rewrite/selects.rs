@@ -5,8 +5,8 @@ use super::json_rows;
 use super::names::{in_catalog, normalized};
 use super::operators::numeric;
 use datafusion::sql::sqlparser::ast::{
-    self, DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause,
-    Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Value,
+    self, DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    LimitClause, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Value,
 };
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -34,6 +34,21 @@ pub fn rewrite(select: &mut Select) {
             part_of_time(expr);
         }
         make_distinct(item, position, &mut seen);
+    }
+    grouped(select);
+}
+
+/// HAVING makes one group of all rows, also without GROUP BY and aggregates: the engine wants one of these.
+fn grouped(select: &mut Select) {
+    let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
+    if let Some(having) = select.having.take_if(|_| !is_grouped) {
+        let count = call("count", vec![Expr::value(Value::Number("1".to_string(), false))]);
+        let counted = Expr::IsNotNull(Box::new(count));
+        select.having = Some(Expr::BinaryOp {
+            left: Box::new(Expr::Nested(Box::new(having))),
+            op: ast::BinaryOperator::And,
+            right: Box::new(counted),
+        });
     }
 }
 
