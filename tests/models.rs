@@ -318,9 +318,18 @@ fn what_the_engine_gets_wrong_is_kept_right() {
              sum(_offset) AS one, sum(CAST(_offset AS DOUBLE)) AS two, count(*) AS n, count(1) AS ns\n\
              FROM bronze.readings GROUP BY _offset, CAST(_offset AS STRING);\n",
         ),
+        (
+            "sql/gold/folders.sql",
+            "CREATE MATERIALIZED VIEW gold.folders PARTITIONED BY (of) AS\n\
+             SELECT _offset AS number, CASE sensor WHEN 'a' THEN 'a' END AS of FROM bronze.readings;\n",
+        ),
+        (
+            "sql/gold/nowhere.sql",
+            "CREATE MATERIALIZED VIEW gold.nowhere AS SELECT number FROM gold.folders WHERE NOT (of IS NOT NULL);\n",
+        ),
     ]);
     let server = warehouse.serve();
-    wait_for_first(&server, "'gold.first', 'gold.newest', 'gold.bits', 'gold.called'", 4);
+    wait_for_first(&server, "'gold.first', 'gold.newest', 'gold.bits', 'gold.called', 'gold.nowhere'", 5);
     for (token, first, newest, bits) in [
         (1, "a|1000000|1000002\nb|1000001|1000001", "a|1000002\nb|1000001", "a|1|2\nb|2|1"),
         (2, "a|1000000|2000002\nb|1000001|2000001", "a|2000002\nb|2000001", "a|1|4\nb|2|2"),
@@ -335,7 +344,8 @@ fn what_the_engine_gets_wrong_is_kept_right() {
         "1000000|1000000|1000000|1000000|1|1",
     );
     server.wait_until("SELECT count(*) FROM gold.called", "6");
-    for (view, rows) in [("first", 2), ("newest", 2), ("bits", 2), ("called", 6)] {
+    server.wait_until("SELECT number FROM gold.nowhere ORDER BY 1", "1000001\n2000001");
+    for (view, rows) in [("first", 2), ("newest", 2), ("bits", 2), ("called", 6), ("nowhere", 2)] {
         assert_eq!(verified(&server, &format!("gold.{view}")), format!("gold.{view}|{rows}|0|0|equal|"));
     }
     assert_eq!(server.query("SELECT count(*) FROM sluice.refreshes WHERE outcome = 'failed'"), "0");

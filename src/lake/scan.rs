@@ -168,13 +168,13 @@ impl FilesProvider {
             planned = planned.with_extension(ParquetRowSelection::new(selection));
         }
         let bounds = |exactness| self.statistics(file, &statistics, exactness);
-        let planning = planned.clone().with_statistics(Arc::new(bounds(Exactness::Planning)));
-        let pruning = planned.with_statistics(Arc::new(bounds(Exactness::Pruning)));
+        let planning = with_statistics(planned.clone(), bounds(Exactness::Planning));
+        let pruning = with_statistics(planned, bounds(Exactness::Pruning));
         let planning = planning.statistics.unwrap_or_default();
         Ok(PlannedFile { data: Arc::clone(file), file: pruning, planning })
     }
 
-    /// Statistics of the file's own columns; [`PartitionedFile::with_statistics`] adds the partition columns.
+    /// Statistics of the file's own columns; [`with_statistics`] adds the partition columns.
     fn statistics(&self, file: &DataFile, known: &FileStatistics, exactness: Exactness) -> Statistics {
         // Others may say bounds that are wider than the values.
         let has_deletions = file.is_partly_read() || self.snapshot.store.is_foreign();
@@ -218,6 +218,22 @@ impl FilesProvider {
             _ => files.to_vec(),
         })
     }
+}
+
+/// A file with its statistics and those of its partition columns. DataFusion 55 says of the latter that they are never NULL:
+/// files of which all rows are would be left out where NULL is asked for.
+fn with_statistics(file: PartitionedFile, statistics: Statistics) -> PartitionedFile {
+    let rows = statistics.num_rows;
+    let mut file = file.with_statistics(Arc::new(statistics));
+    if let Some(statistics) = &mut file.statistics {
+        let columns = Arc::make_mut(statistics).column_statistics.iter_mut().rev();
+        for (column, value) in columns.zip(file.partition_values.iter().rev()) {
+            if value.is_null() {
+                (column.null_count, column.distinct_count) = (rows, Precision::Absent);
+            }
+        }
+    }
+    file
 }
 
 #[derive(Clone, Copy, PartialEq)]
