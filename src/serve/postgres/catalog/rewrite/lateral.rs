@@ -1,5 +1,5 @@
 //! Items of FROM that are computed of the item before them: `t, unnest(t.list) AS x`, `t CROSS JOIN generate_series(1,
-//! t.n) AS s`, `t JOIN LATERAL (SELECT t.a * 2 AS b) AS y ON true`.
+//! t.n) AS s`, `t JOIN LATERAL (SELECT t.a * 2 AS b) AS y ON true`, `t LEFT JOIN LATERAL unnest(t.list) AS x ON true`.
 //!
 //! They become columns of the table before: `(SELECT *, unnest(t.list) AS x FROM t) AS t`. The engine makes rows of lists
 //! in a select list only, and knows no table that depends on another.
