@@ -108,6 +108,14 @@ pub(super) fn watermarked<'a>(
     standing.get(&name.source_of_watermark()?)
 }
 
+/// What stands behind a name that a model reads: a table, or the source whose watermark it is.
+pub(super) fn behind<'a>(
+    standing: &'a BTreeMap<TableName, Standing>,
+    name: &TableName,
+) -> Option<&'a Standing> {
+    standing.get(name).or_else(|| watermarked(standing, name))
+}
+
 /// What readers are shown, kept so that it is made once a version.
 pub(super) struct Showcase {
     /// Changes with any relation.

@@ -313,15 +313,12 @@ impl Run {
     fn hold_back(&mut self) {
         self.held_back.clear();
         let stored = |input: &TableName| Some(Arc::clone(&self.standing.get(input)?.snapshot.schema));
-        let is_rejected = |input: &TableName| {
-            self.standing.get(input).is_some_and(|standing| standing.freshness == Freshness::Rejected)
-        };
         for model in self.levels.iter().flatten() {
             let name = || model.name.clone();
             let remade = self.maintained.remade(model, stored).cloned();
             let error = match remade {
                 Some(input) => Error::NotComputed { model: name(), input },
-                None => match self.maintained.behind(model, is_rejected).cloned() {
+                None => match self.behind_rejected(model).cloned() {
                     Some(input) => Error::Waits { model: name(), input },
                     None => continue,
                 },
@@ -331,6 +328,14 @@ impl Run {
             self.asked.refuse(&model.name, &error);
             self.replays.take(&model.name).into_iter().for_each(|ask| ask.refuse(&error));
         }
+    }
+
+    /// What a model reads, itself or through others, whose newest rows were rejected.
+    fn behind_rejected<'a>(&'a self, model: &'a Model) -> Option<&'a TableName> {
+        let is_rejected = |input: &TableName| {
+            self.standing.get(input).is_some_and(|standing| standing.freshness == Freshness::Rejected)
+        };
+        self.maintained.behind(model, is_rejected)
     }
 
     fn is_due(&self, model: &Model) -> bool {

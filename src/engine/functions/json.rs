@@ -74,13 +74,8 @@ fn by_name_or_place(types: &[DataType]) -> Option<Vec<DataType>> {
     }
 }
 
-fn parsed(value: &ScalarValue) -> Result<Value> {
-    let text = value.try_as_str().flatten().unwrap_or_default();
-    serde_json::from_str(text).or_else(|_| exec_err!("invalid input syntax for type json"))
-}
-
 fn array_length(row: &[ScalarValue]) -> Result<ScalarValue> {
-    match parsed(&row[0])? {
+    match read(json(row))? {
         Value::Array(items) => Ok(ScalarValue::Int32(i32::try_from(items.len()).ok())),
         Value::Object(_) => exec_err!("cannot get array length of a non-array"),
         _ => exec_err!("cannot get array length of a scalar"),
@@ -88,7 +83,7 @@ fn array_length(row: &[ScalarValue]) -> Result<ScalarValue> {
 }
 
 fn type_of(row: &[ScalarValue]) -> Result<ScalarValue> {
-    let name = match parsed(&row[0])? {
+    let name = match read(json(row))? {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
         Value::Number(_) => "number",
@@ -114,12 +109,16 @@ fn member(value: &RawValue, name: &str) -> Option<Box<RawValue>> {
     members.into_iter().find(|(found, _)| found == name).map(|(_, value)| value)
 }
 
-/// Positions below zero count from the end.
 fn item(value: &RawValue, at: i64) -> Option<Box<RawValue>> {
     let mut items: Vec<Box<RawValue>> = serde_json::from_str(value.get()).ok()?;
-    let at = if at < 0 { at + i64::try_from(items.len()).ok()? } else { at };
-    let at = usize::try_from(at).ok().filter(|at| *at < items.len())?;
+    let at = place(at, items.len())?;
     Some(items.swap_remove(at))
+}
+
+/// Which of so many items is meant: places below zero count from the end.
+pub fn place(at: i64, length: usize) -> Option<usize> {
+    let at = if at < 0 { at + i64::try_from(length).ok()? } else { at };
+    usize::try_from(at).ok().filter(|at| *at < length)
 }
 
 fn get_path(row: &[ScalarValue], show: fn(&RawValue) -> Option<String>) -> Result<ScalarValue> {

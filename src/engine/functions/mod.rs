@@ -80,6 +80,7 @@ pub fn justified() -> ScalarUDF {
 }
 
 pub(crate) use intervals::Unit;
+pub use json::place as json_place;
 
 /// `date_trunc(unit, interval)`
 pub fn interval_trunc() -> ScalarUDF {

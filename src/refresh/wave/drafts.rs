@@ -6,7 +6,7 @@
 //! good does not wait for it: from then on each is shown when it is done.
 
 use super::super::model::{DEFINITION, Model, RefreshRecord};
-use super::super::standing::{Showcase, Standing, watermarked};
+use super::super::standing::{Showcase, Standing, behind};
 use super::super::streaming::Refreshed;
 use super::{Run, Shape, Waves};
 use crate::catalog::cut::{Cut, Freshness};
@@ -68,7 +68,7 @@ impl Drafts {
             let is_taken = |input: &TableName| {
                 let now = match self.views.get(input) {
                     Some(draft) => draft.as_ref(),
-                    None => shown.get(input).or_else(|| watermarked(shown, input)),
+                    None => behind(shown, input),
                 };
                 now.is_some_and(|now| standing.inputs.get(input) == Some(&now.snapshot.version))
             };
@@ -114,15 +114,16 @@ fn with_those_above<'a>(
 impl Run {
     /// Shows drafts that are complete, and such as one of them will not join for now.
     pub(super) fn settle_drafts(&mut self) {
-        let Some(drafts) = &mut self.drafts else { return };
-        drafts.rest(&self.waves.shape.models, &self.standing);
-        let drafts = &*drafts;
-        let failed = |name: &TableName| self.standing.get(name).is_some_and(|s| s.freshness.is_failure());
-        let is_rejected =
-            |name: &TableName| self.standing.get(name).is_some_and(|s| s.freshness == Freshness::Rejected);
+        if let Some(drafts) = &mut self.drafts {
+            drafts.rest(&self.waves.shape.models, &self.standing);
+        }
+        let Some(drafts) = &self.drafts else { return };
+        let failure = |name: &TableName| {
+            self.standing.get(name).map(|standing| standing.freshness).filter(|state| state.is_failure())
+        };
         let will_not_come = |model: &Arc<Model>| {
             drafts.contain(&model.name)
-                && (failed(&model.name) || self.maintained.behind(model, is_rejected).is_some())
+                && (failure(&model.name).is_some() || self.behind_rejected(model).is_some())
         };
         let are_complete = drafts.views.values().all(Option::is_some);
         if !are_complete && !self.waves.shape.models.iter().any(will_not_come) {

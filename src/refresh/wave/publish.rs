@@ -2,7 +2,7 @@
 
 use super::super::epochs::EpochRow;
 use super::super::model::{ModelStatus, RefreshRecord};
-use super::super::standing::watermarked;
+use super::super::standing::behind;
 use super::{Run, Waves};
 use crate::catalog::cut::{Cut, Freshness};
 use crate::lake::{TableName, chain};
@@ -14,12 +14,7 @@ impl Run {
     pub(super) fn mark_stale(&mut self) {
         for model in self.waves.shape.models.iter().filter(|m| !m.is_streaming) {
             let Some(standing) = self.standing.get(&model.name) else { continue };
-            let current = |input: &TableName| {
-                self.standing
-                    .get(input)
-                    .or_else(|| watermarked(&self.standing, input))
-                    .map(|s| s.snapshot.version)
-            };
+            let current = |input: &TableName| behind(&self.standing, input).map(|s| s.snapshot.version);
             let moved =
                 model.inputs.iter().any(|input| standing.inputs.get(input).copied() != current(input));
             let freshness = match standing.freshness {

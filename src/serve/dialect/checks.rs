@@ -206,18 +206,23 @@ fn readable(text: &str, data_type: &DataType) -> Result<()> {
         let message = format!("\"{}\" is out of range for type {name}", text.trim());
         return Err(external(Error::new("22003", message)));
     }
-    let malformed = matches!(data_type, DataType::List(_)).then(|| malformed_array(text)).flatten();
-    match malformed {
-        Some(detail) => {
-            let error = Error::new("22P02", format!("malformed array literal: \"{text}\""));
-            Err(external(error.with_detail(detail)))
-        }
-        None => Ok(()),
+    match matches!(data_type, DataType::List(_)) && why_no_array(text).is_some() {
+        true => Err(malformed_array(text)),
+        false => Ok(()),
     }
 }
 
+/// The error about a text that is no array.
+pub(super) fn malformed_array(text: &str) -> DataFusionError {
+    let error = Error::new("22P02", format!("malformed array literal: \"{text}\""));
+    external(match why_no_array(text) {
+        Some(detail) => error.with_detail(detail),
+        None => error,
+    })
+}
+
 /// Why a text is no array, if that is seen from its braces.
-fn malformed_array(text: &str) -> Option<&'static str> {
+fn why_no_array(text: &str) -> Option<&'static str> {
     let text = text.trim();
     if !text.starts_with(['{', '[']) {
         return Some("Array value must start with \"{\" or dimension information.");

@@ -3,10 +3,11 @@
 //! `jsonb` has one form, in which equal values are equal texts; `json` stays as it was written, if it is JSON at all.
 
 use super::result_types::type_in;
+use crate::engine::functions::json_place;
 use crate::serve::Error;
 use crate::serve::postgres::catalog::types::{PG_TYPE_KEY, oid};
 use crate::serve::postgres::catalog::{
-    is_made_of_values, json_of_row, json_place, jsonb_of_text, jsonb_of_value, read_json,
+    is_made_of_values, json_of_row, jsonb_of_text, jsonb_of_value, read_json,
 };
 use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanBuilder, StringBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef};

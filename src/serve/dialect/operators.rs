@@ -3,11 +3,10 @@
 use super::arithmetic::{Operation, computed, moved};
 use super::{checks, jsonb};
 use crate::engine::functions::{interval_times, justified};
-use crate::serve::Error;
 use crate::serve::postgres::array_elements;
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::functions_nested::expr_fn::array_has_any;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable as _, cast, lit};
@@ -65,10 +64,7 @@ fn list_beside(list: &Expr, literal: &mut Expr, schema: &DFSchema) -> Result<()>
     else {
         return Ok(());
     };
-    let Some(items) = array_elements(text) else {
-        let message = format!("malformed array literal: \"{text}\"");
-        return Err(DataFusionError::External(Box::new(Error::new("22P02", message))));
-    };
+    let items = array_elements(text).ok_or_else(|| checks::malformed_array(text))?;
     let items = items.into_iter().map(ScalarValue::Utf8);
     let texts = ScalarValue::new_list_from_iter(items, &DataType::Utf8, true);
     *literal = cast(lit(ScalarValue::List(texts)), of);

@@ -44,7 +44,7 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::sql::sqlparser::ast::Query;
 use functions::SearchPath;
 pub(in crate::serve) use functions::{as_jsonb as jsonb_of_text, jsonb_printed as jsonb_of_value};
-pub(in crate::serve) use functions::{is_made_of_values, json_of_row, json_place, read_json};
+pub(in crate::serve) use functions::{is_made_of_values, json_of_row, read_json};
 use model::Model;
 use parking_lot::Mutex;
 pub(in crate::serve) use rewrite::{cast, fits_integer};

@@ -8,7 +8,7 @@
 //! are sorted and the last of one name counts.
 
 use super::json_misread;
-use super::jsonb_form::as_jsonb;
+use super::jsonb_form::{as_jsonb, by_name};
 use crate::serve::Error;
 use crate::serve::postgres::catalog::types::PG_TYPE_KEY;
 use crate::serve::postgres::encode::{JsonValue, Style};
@@ -311,7 +311,6 @@ pub fn unreadable(text: &str, why: &str) -> DataFusionError {
 }
 
 /// As [`as_jsonb`], of a value that was read.
-/// As [`as_jsonb`], of a value that was read.
 pub fn printed(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(printed).collect::<Vec<_>>().join(", ")),
@@ -328,7 +327,7 @@ pub fn printed(value: &Value) -> String {
 /// An object's members in the order of `jsonb`.
 pub fn in_order(members: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let mut members: Vec<_> = members.iter().collect();
-    members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+    members.sort_by(|(a, _), (b, _)| by_name(a, b));
     members
 }
 

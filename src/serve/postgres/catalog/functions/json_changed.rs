@@ -3,6 +3,7 @@
 
 use super::json::printed;
 use super::row::{Cell, RowFunction, text};
+use crate::engine::functions::json_place;
 use crate::serve::Error;
 use crate::serve::postgres::decode::array_elements;
 use arrow::array::AsArray as _;
@@ -112,7 +113,7 @@ fn change_at(value: &mut Value, path: &[String], depth: usize, new: Value, chang
             let at: i64 = step.parse().map_err(|_| {
                 error("22P02", format!("path element at position {depth} is not an integer: \"{step}\""))
             })?;
-            let found = place(at, items.len());
+            let found = json_place(at, items.len());
             match (found, change) {
                 (Some(found), _) if !rest.is_empty() => {
                     change_at(&mut items[found], rest, depth + 1, new, change)?;
@@ -128,12 +129,6 @@ fn change_at(value: &mut Value, path: &[String], depth: usize, new: Value, chang
         _ => {}
     }
     Ok(())
-}
-
-/// A place that counts from the end where it is below zero.
-pub fn place(at: i64, length: usize) -> Option<usize> {
-    let at = if at < 0 { i64::try_from(length).ok()? + at } else { at };
-    usize::try_from(at).ok().filter(|at| *at < length)
 }
 
 /// Without members that are `null`, at any depth; items of arrays stay.

@@ -5,6 +5,7 @@ use super::json::unreadable;
 use datafusion::error::Result;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// How deep values may stand in each other, as in all JSON that is read.
@@ -22,13 +23,18 @@ pub fn as_jsonb(text: &str) -> Result<String> {
     Ok(form)
 }
 
+/// The order of an object's members.
+pub fn by_name(a: &str, b: &str) -> Ordering {
+    (a.len(), a).cmp(&(b.len(), b))
+}
+
 fn put(value: &str, depth: usize, form: &mut String) -> std::result::Result<(), String> {
     let Some(deeper) = depth.checked_sub(1) else { return Err("recursion limit exceeded".to_string()) };
     match value.as_bytes().first() {
         Some(b'{') => {
             let members: BTreeMap<String, Box<RawValue>> = read(value)?;
             let mut members: Vec<_> = members.into_iter().collect();
-            members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+            members.sort_by(|(a, _), (b, _)| by_name(a, b));
             form.push('{');
             for (at, (name, value)) in members.into_iter().enumerate() {
                 form.push_str(if at == 0 { "" } else { ", " });

@@ -21,7 +21,6 @@ mod session;
 
 pub use identifiers::SearchPath;
 pub use json::{is_made_of_values, of_row as json_of_row, printed as jsonb_printed, read as read_json};
-pub use json_changed::place as json_place;
 pub use jsonb_form::as_jsonb;
 
 use super::model::Model;

@@ -4,7 +4,7 @@
 //! They become columns of the table before: `(SELECT *, unnest(t.list) AS x FROM t) AS t`. The engine makes rows of lists
 //! in a select list only, and knows no table that depends on another.
 
-use super::fragments::{argument_of, call, query, select_of};
+use super::fragments::{argument_of, call, filled, query, select_of, take};
 use super::json_rows;
 use super::names::{in_catalog, normalized};
 use super::selects::SET_RETURNING;
@@ -103,7 +103,9 @@ fn dependent(factor: &TableFactor, keeps_rows: bool) -> Option<Columns> {
     };
     if keeps_rows {
         let ([list], "unnest") = (arguments.as_mut_slice(), function.as_str()) else { return None };
-        *list = or_null(list)?;
+        // One of NULL in the place of none and of an empty one.
+        let or_null = "SELECT CASE WHEN cardinality(x) > 0 THEN x ELSE array_append(x, NULL) END";
+        *list = filled(or_null, take(list))?;
     }
     let refers = arguments.iter().any(names_columns);
     if !refers || !SET_RETURNING.contains(&function.as_str()) {
@@ -168,16 +170,6 @@ fn names_columns(expr: &Expr) -> bool {
         _ => ControlFlow::Continue(()),
     });
     found.is_break()
-}
-
-/// A list, or one of NULL in the place of none and of an empty one.
-fn or_null(list: &Expr) -> Option<Expr> {
-    let sql =
-        format!("SELECT CASE WHEN cardinality({list}) > 0 THEN {list} ELSE array_append({list}, NULL) END");
-    match select_of(query(&sql)?.as_mut())?.projection.pop()? {
-        SelectItem::UnnamedExpr(expr) => Some(expr),
-        _ => None,
-    }
 }
 
 /// True for a join whose condition holds for every pair.

@@ -82,11 +82,9 @@ pub fn rewrite_function(expr: &mut Expr) {
     }
     if let Expr::Function(function) = expr
         && in_catalog(&function.name).as_deref() == Some("mod")
-        && let FunctionArguments::List(list) = &function.args
-        && let [left, right] = list.args.as_slice()
-        && let (Some(left), Some(right)) = (argument_of(left), argument_of(right))
+        && let Some([left, right]) = plain_arguments(function).as_deref()
     {
-        let side = |side: Expr| Box::new(Expr::Nested(Box::new(side)));
+        let side = |side: &Expr| Box::new(Expr::Nested(Box::new(side.clone())));
         let rest = Expr::BinaryOp { left: side(left), op: BinaryOperator::Modulo, right: side(right) };
         *expr = Expr::Nested(Box::new(rest));
     }

@@ -2,10 +2,8 @@
 //! `x LIKE ANY (ARRAY['a%'])`, `|/ 2`.
 
 use super::arrays::items;
-use super::fragments::{call, cast, literal, query, select_of, take, text_of};
-use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, FunctionArguments, SelectItem, UnaryOperator,
-};
+use super::fragments::{call, cast, literal, take, text_of};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType, Expr, FunctionArguments, UnaryOperator};
 
 /// Applies the rules to one expression.
 pub fn rewrite(expr: &mut Expr) {
@@ -106,21 +104,25 @@ fn compared(left: Vec<Expr>, op: &BinaryOperator, right: Vec<Expr>) -> Option<Ex
 /// `(start, end) OVERLAPS (start, end)`: periods from the earlier of both on, up to the later and without it; one of no
 /// length is its one moment. An end may be told as an interval.
 fn overlap(left: &[Expr], right: &[Expr]) -> Option<Expr> {
-    let period = |of: &[Expr]| match of {
-        [start, length @ Expr::Interval(_)] => Some((start.to_string(), format!("{start} + {length}"))),
-        [start, end] => Some((start.to_string(), end.to_string())),
-        _ => None,
+    use BinaryOperator::{And, Eq, Gt, Lt, Or, Plus};
+    let period = |of: &[Expr]| {
+        let (start, end) = match of {
+            [start, length @ Expr::Interval(_)] => (start, binary(start.clone(), Plus, length.clone())),
+            [start, end] => (start, end.clone()),
+            _ => return None,
+        };
+        let ends = vec![start.clone(), end];
+        Some((call("least", ends.clone()), call("greatest", ends)))
     };
-    let ends = |(start, end)| (format!("least({start}, {end})"), format!("greatest({start}, {end})"));
-    let ((from, to), (other_from, other_to)) = (ends(period(left)?), ends(period(right)?));
-    let sql = format!(
-        "SELECT CASE WHEN {from} > {other_from} THEN {from} < {other_to} \
-         WHEN {from} < {other_from} THEN {other_from} < {to} ELSE {from} = {other_from} END"
+    let ((from, to), (other_from, other_to)) = (period(left)?, period(right)?);
+    let later = binary(from.clone(), Gt, other_from.clone());
+    let earlier = binary(from.clone(), Lt, other_from.clone());
+    let begins_within = binary(
+        binary(later, And, binary(from.clone(), Lt, other_to)),
+        Or,
+        binary(from, Eq, other_from.clone()),
     );
-    match select_of(query(&sql)?.as_mut())?.projection.pop()? {
-        SelectItem::UnnamedExpr(expr) => Some(Expr::Nested(Box::new(expr))),
-        _ => None,
-    }
+    Some(binary(begins_within, Or, binary(earlier, And, binary(other_from, Lt, to))))
 }
 
 /// `(a, b) IN ((1, 2), (3, 4))`
