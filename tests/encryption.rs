@@ -1,6 +1,6 @@
 //! Encrypted connections, by psql: who must, who may, and certificates that change while the server runs.
 
-use crate::support::{Server, Warehouse, needs, trial};
+use crate::support::{READY, Server, Warehouse, needs, trial};
 use libtest_mimic::Trial;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,10 @@ pub fn certificate(folder: &Path, authority: &str, name: &str, extension: &str) 
 /// What psql says, or why it could not.
 fn psql(server: &Server, options: &str, command: &str) -> Result<String, String> {
     let (host, port) = (server.pg.ip(), server.pg.port());
-    let target = format!("host={host} port={port} user=sluice dbname=sluice connect_timeout=10 {options}");
+    let target = format!(
+        "host={host} port={port} user=sluice dbname=sluice connect_timeout={} {options}",
+        READY.as_secs()
+    );
     let output =
         Command::new("psql").args(["-X", "-A", "-t", "-d", &target, "-c", command]).output().unwrap();
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_string();

@@ -1,6 +1,6 @@
 //! The real `psql`: queries, and the commands that read the catalogue.
 
-use crate::support::{Server, needs, shared, trial};
+use crate::support::{READY, Server, needs, shared, trial};
 use libtest_mimic::Trial;
 use std::process::Command;
 
@@ -25,7 +25,9 @@ pub fn trials() -> Vec<Trial> {
 pub fn psql(server: &Server, flags: &[&str], commands: &[&str]) -> String {
     let mut psql = Command::new("psql");
     psql.args(["-X", "-h", &server.pg.ip().to_string(), "-p", &server.pg.port().to_string()]);
-    psql.args(["-U", "sluice", "-d", "sluice"]).args(flags).env("PGCONNECT_TIMEOUT", "10");
+    psql.args(["-U", "sluice", "-d", "sluice"])
+        .args(flags)
+        .env("PGCONNECT_TIMEOUT", READY.as_secs().to_string());
     for command in commands {
         psql.args(["-c", command]);
     }

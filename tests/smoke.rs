@@ -1,8 +1,7 @@
 //! The thin line: sources to bronze, silver, gold and a reader; stop, start, kill.
 
-use crate::support::{DRAIN, Server, Warehouse, trial};
+use crate::support::{DRAIN, READY, Server, Warehouse, trial};
 use libtest_mimic::Trial;
-use std::time::Duration;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -132,7 +131,7 @@ fn demo_needs_no_users() {
     let warehouse = Warehouse::of("shop");
     warehouse.write("catalog/warehouse.toml", "");
     let server = warehouse.serve_with(&["--demo"]);
-    server.wait_until_within("SELECT 1", "1", Duration::from_secs(10));
+    server.wait_until_within("SELECT 1", "1", READY);
     assert_eq!(server.query("SELECT current_database(), current_user"), "sluice|sluice");
 }
 

@@ -10,6 +10,7 @@ use crate::warehouse;
 use anyhow::Context as _;
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -17,6 +18,13 @@ use tracing_subscriber::EnvFilter;
 pub(super) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     run_over(arguments, None)
 }
+
+/// After how many polls of tasks a busy worker looks for what came over the network. The default of 61 suits polls of
+/// microseconds; planning a statement or applying a change takes a worker for milliseconds, and new connections would
+/// wait for a hundred such turns.
+const EVENT_INTERVAL: u32 = 4;
+/// How long a stop waits, once all is drained, for work that nobody waits for any more.
+const ABANDONED_MAX: Duration = Duration::from_secs(1);
 
 /// Runs the server, over production's tables if there are some; returns when it has drained.
 pub(super) fn run_over(arguments: ServeArguments, production: Option<Production>) -> anyhow::Result<()> {
@@ -34,9 +42,15 @@ pub(super) fn run_over(arguments: ServeArguments, production: Option<Production>
         .context("SLUICE_FAILPOINTS")?;
     let settings = Settings::load(&arguments)?;
     warehouse::check_project(&settings.project)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build()?;
-    runtime.block_on(serve(settings, production))
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .event_interval(EVENT_INTERVAL)
+        .build()?;
+    let served = runtime.block_on(serve(settings, production));
+    // A statement may still be planned for nobody.
+    runtime.shutdown_timeout(ABANDONED_MAX);
+    served
 }
 
 async fn serve(settings: Settings, production: Option<Production>) -> anyhow::Result<()> {

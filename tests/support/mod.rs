@@ -24,12 +24,13 @@ pub use warehouse::Warehouse;
 use libtest_mimic::Trial;
 use std::time::Duration;
 
-/// How long a server may take to answer, from its start: a debug build on a busy machine.
+/// How long a server may take to answer, a start or a new connection: a debug build on a busy machine. What a limit of
+/// this length proves is that it answers at all; how fast it does is for the benches.
 pub const READY: Duration = Duration::from_secs(60);
 /// How long data may take from its source to the last model.
 pub const FLOW: Duration = Duration::from_secs(60);
-/// How long an orderly stop may take (FAULTS: it drains within 10 s).
-pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long an orderly stop may take on a busy machine; alone, the server drains within 10 s.
+pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// A test: it has passed when `run` returns and failed when it panics.
 pub fn trial(name: &str, run: fn()) -> Trial {

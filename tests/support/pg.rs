@@ -1,7 +1,7 @@
 //! A PostgreSQL client for tests: tokio-postgres, driven from ordinary functions.
 
+use super::READY;
 use std::net::SocketAddr;
-use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
 
@@ -18,7 +18,7 @@ impl Pg {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut config = Config::new();
         config.host(address.ip().to_string()).port(address.port()).user(user).dbname("sluice");
-        config.application_name("sluice tests").connect_timeout(Duration::from_secs(10));
+        config.application_name("sluice tests").connect_timeout(READY);
         if let Some(password) = password {
             config.password(password);
         }
