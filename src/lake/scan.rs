@@ -112,6 +112,11 @@ impl FilesProvider {
         self.files.iter().map(|file| file.live_rows(&self.snapshot.schema)).sum()
     }
 
+    /// How many bytes the files have.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
     /// The rows that may have one of the keys (for each of `columns` a column of values), found by an index, so that
     /// the others are not read. `None` when these columns cannot be looked up. Blocks.
     pub fn narrowed(&self, columns: &[usize], keys: &[RecordBatch]) -> Result<Option<Self>, Error> {

@@ -309,6 +309,39 @@ async fn who_asks_again_opens_no_files() {
     assert_eq!(opened(Some(col("n").gt(lit(61i64)))).await, (many[62..].to_vec(), false));
 }
 
+/// The newest file stays as it is: a step that is not finished may take it back.
+#[tokio::test]
+async fn a_much_deleted_file_takes_smaller_ones_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_lake, table) = open(folder.path());
+    let large: Vec<i64> = (0..10_000).map(|n| n * n % 9973).collect();
+    append(&table, &large, Some("large")).await;
+    append(&table, &large, Some("as large")).await;
+    append(&table, &[10_000], None).await;
+    append(&table, &[10_001], None).await;
+    let folds = || {
+        let snapshot = table.snapshot();
+        let place = |file: &Arc<DataFile>| snapshot.files.iter().position(|f| f.path == file.path).unwrap();
+        let in_order = |group: Vec<Arc<DataFile>>| {
+            let mut places: Vec<_> = group.iter().map(place).collect();
+            places.sort_unstable();
+            places
+        };
+        plan_folds(&snapshot, &UpkeepSettings::default()).into_iter().map(in_order).collect::<Vec<_>>()
+    };
+    assert!(folds().is_empty());
+    let snapshot = table.snapshot();
+    let half = RoaringTreemap::from_iter(0..5_000);
+    let deletes = vec![(Arc::clone(&snapshot.files[0]), half)];
+    table.commit(Commit { deletes, ..Commit::append(Vec::new(), Vec::new()) }).await.unwrap();
+    append(&table, &[10_002], None).await;
+    let order =
+        |file: &Arc<DataFile>| (file.deletion_vector.is_some(), file.size * 2 < snapshot.files[0].size);
+    let places = table.snapshot().files.iter().map(order).collect::<Vec<_>>();
+    assert_eq!(places, [(false, false), (false, true), (false, true), (true, false), (false, true)]);
+    assert_eq!(folds(), [[1, 2, 3]]);
+}
+
 /// Of a file that was folded away nothing stays in memory but for a while.
 #[tokio::test]
 async fn files_that_left_are_forgotten() {

@@ -15,6 +15,7 @@ use crate::ops::clock;
 use crate::ops::failpoint::{self, Point};
 use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,22 +52,31 @@ impl Default for UpkeepSettings {
     }
 }
 
-/// Decides which files to fold, each group into one: those of one partition and one size class, as soon as there are
-/// enough of them (so
-/// that each row is rewritten once per class, not once per fold), and those of which much is deleted.
+/// Decides which files to fold, each group into one: a file of which much is deleted, with the smaller ones of its
+/// partition, which would be rewritten into its class soon; and files of one partition and one size class, as soon as
+/// there are enough of them, so that each row is rewritten once per class, not once per fold.
 pub fn plan_folds(snapshot: &Snapshot, settings: &UpkeepSettings) -> Vec<Vec<Arc<DataFile>>> {
-    let mut classes: BTreeMap<(&BTreeMap<String, Option<String>>, u32), Vec<&Arc<DataFile>>> =
-        BTreeMap::new();
-    let mut folds = Vec::new();
     // The newest file may belong to a step that is not finished (a side table's rows, before the main commit), which a
     // restart takes back by the file's mark.
-    let settled = snapshot.files.len().saturating_sub(1);
-    for file in &snapshot.files[..settled] {
-        if is_much_deleted(file, snapshot, settings) {
-            folds.push(vec![Arc::clone(file)]);
-        } else if file.size < settings.fold_bytes_max {
-            classes.entry((&file.partition_values, size_class(file.size))).or_default().push(file);
-        }
+    let settled = &snapshot.files[..snapshot.files.len().saturating_sub(1)];
+    let (mut worn, mut standing): (Vec<_>, Vec<_>) =
+        settled.iter().cloned().partition(|file| is_much_deleted(file, snapshot, settings));
+    worn.sort_by_key(|file| Reverse(file.size));
+    let mut folds: Vec<_> = worn
+        .into_iter()
+        .map(|file| {
+            let along = |other: &mut Arc<DataFile>| {
+                other.partition_values == file.partition_values && other.size <= file.size / 2
+            };
+            let mut group: Vec<_> = standing.extract_if(.., along).collect();
+            group.push(file);
+            group
+        })
+        .collect();
+    let mut classes: BTreeMap<(&BTreeMap<String, Option<String>>, u32), Vec<&Arc<DataFile>>> =
+        BTreeMap::new();
+    for file in standing.iter().filter(|file| file.size < settings.fold_bytes_max) {
+        classes.entry((&file.partition_values, size_class(file.size))).or_default().push(file);
     }
     folds.extend(
         classes

@@ -217,7 +217,7 @@ fn write_error(table: &TableName, store: &Store, path: &str, error: parquet::err
 const PAGE_ROWS: usize = 512;
 /// Rows of a row group: what a reader fetches, and a writer holds, at once. Of a million rows, the format's default, these
 /// are tens of MiB on each thread.
-const GROUP_ROWS: usize = 262_144;
+const GROUP_ROWS: usize = 131_072;
 /// A dictionary beyond this is given up: it must be read before any row is.
 const DICTIONARY_BYTES_MAX: usize = 32 << 10;
 
