@@ -18,6 +18,7 @@
 //! | `regexp_split_to_array(text, pattern)`, `regexp_matches`, `regexp_substring`, `string_to_table` | | as in PostgreSQL; rows are lists |
 //! | `json_get(json, key)`, `json_get_text`, `json_get_path`, `json_array_length`, `json_typeof` | | `->`, `->>`, `#>` ... |
 //! | `json_object_keys(json)`, `json_each_keys(json)`, `json_each_values(json)`, `json_array_elements(json)` ... | | as in PostgreSQL; rows are lists |
+//! | `mode()`, `percentile_disc(fraction)` WITHIN GROUP (ORDER BY value) | | as in PostgreSQL |
 //! | `surrogate_key(any, ...)` | `7, 'abc'` | a BIGINT: 64 bits of a hash of all values |
 
 mod encodings;
@@ -27,6 +28,7 @@ mod json_rows;
 pub(crate) mod mask;
 mod mended;
 mod numbers;
+mod ordered_set;
 mod regex;
 mod rowwise;
 mod surrogate;
@@ -61,8 +63,8 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(to_char::ToNumber::new()));
     context.register_udf(ScalarUDF::from(SurrogateKey::new()));
     context.register_udf(ScalarUDF::from(WindowFloor::new()));
-    for mended in mended::functions() {
-        context.register_udaf(mended);
+    for aggregate in mended::functions().into_iter().chain(ordered_set::functions()) {
+        context.register_udaf(aggregate);
     }
     for is_end in [false, true] {
         context.register_udwf(WindowUDF::from(SessionBound::new(is_end)));

@@ -33,8 +33,16 @@ const OF_PAIRS: [&str; 13] = [
     "nth_value",
 ];
 const OF_BITS: [&str; 3] = ["bit_and", "bit_or", "bit_xor"];
-const OTHERS: [&str; 6] =
-    ["any_value", "first_value", "last_value", "median", "percentile_cont", "approx_distinct"];
+const OTHERS: [&str; 8] = [
+    "any_value",
+    "first_value",
+    "last_value",
+    "median",
+    "percentile_cont",
+    "percentile_disc",
+    "mode",
+    "approx_distinct",
+];
 /// Drawn by the grammar of grouping sets.
 pub(super) const GROUPING: &str = "grouping";
 
@@ -183,6 +191,13 @@ impl Grammar<'_, '_> {
                 let direction = ["", " DESC"][self.tape.pick(2)];
                 let order = format!("WITHIN GROUP (ORDER BY {name}{direction})");
                 Call { sql: format!("percentile_cont({share}) {order}"), kind: Kind::Double, frame: ROUNDED }
+            }
+            "percentile_disc" | "mode" => {
+                let column = self.plain_column(scope)?;
+                let share = if function == "mode" { "" } else { ["0.5", "0.25", "1.0"][self.tape.pick(3)] };
+                let direction = ["", " DESC"][self.tape.pick(2)];
+                let order = format!("WITHIN GROUP (ORDER BY {}{direction})", column.name);
+                Call::bare(format!("{function}({share}) {order}"), column.kind)
             }
             _ => {
                 let (name, kind, order) = self.placed(scope)?;
