@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! scan                             the rows that came, weight +1, and those that went, -1
-//! filter, projection, alias, union the change passes through; what a filter lets in and out as time passes
+//! filter, projection, alias, union the change passes through; what a filter lets in and out as time passes, or a watermark
 //! inner join                       ΔA ⋈ B_new  ∪  A_old ⋈ ΔB
 //! outer, semi, anti, mark join     the change of the kept side alone, or else the affected keys
 //! GROUP BY, DISTINCT, window       the affected keys: groups (partitions) of changed rows, computed new and old
@@ -20,6 +20,7 @@
 mod average;
 mod best;
 mod clock;
+mod closing;
 mod explain;
 mod first;
 mod grouping;
@@ -28,11 +29,13 @@ mod keyed;
 mod merge;
 mod narrow;
 mod not_in;
+mod ranges;
 mod split;
 mod top;
 
 pub(super) use best::{Best, candidates};
 pub(super) use clock::{asks_for_time, clock_input, clock_version};
+pub(super) use closing::Moved;
 pub(super) use explain::{Ending, explain};
 pub(super) use first::{First, first};
 pub(super) use join::rejoin;
@@ -84,11 +87,13 @@ pub(super) struct Sources {
     pub(super) tables: HashMap<TableName, Source>,
     /// What the time was, when it has moved; a plan's own `now()` is the new one.
     pub(super) since: Option<DateTime<Utc>>,
+    /// The watermarks among the tables, and how they have moved.
+    pub(super) watermarks: HashMap<TableName, Moved>,
 }
 
 impl From<HashMap<TableName, Source>> for Sources {
     fn from(tables: HashMap<TableName, Source>) -> Self {
-        Self { tables, since: None }
+        Self { tables, ..Self::default() }
     }
 }
 
@@ -193,6 +198,9 @@ pub(super) fn change(plan: &LogicalPlan, sources: &Sources) -> Derived<Option<Lo
     match plan {
         LogicalPlan::TableScan(scan) => scan_change(scan, sources),
         LogicalPlan::Projection(projection) => {
+            if let Some(passed) = closing::passing(projection, sources)? {
+                return Ok(Some(passed));
+            }
             let Some(input) = change(&projection.input, sources)? else { return Ok(None) };
             let mut exprs = projection.expr.clone();
             exprs.push(weight());

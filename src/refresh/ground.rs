@@ -75,7 +75,8 @@ pub(super) async fn gather(
     ground: &Ground<'_>,
     policy: RefreshPolicy,
 ) -> Result<Result<Gathered, String>, Error> {
-    let (mut tables, mut changed_rows, mut all_rows) = (HashMap::new(), 0, 0);
+    let (mut tables, mut watermarks) = (HashMap::new(), HashMap::new());
+    let (mut changed_rows, mut all_rows) = (0, 0);
     for name in derive::tables_of(plan)? {
         let Some(to) = ground.version(&name) else { continue };
         let Some(from) = consumed.get(&name).copied() else {
@@ -86,7 +87,11 @@ pub(super) async fn gather(
         }
         if let Some(source) = name.source_of_watermark().and_then(|source| ground.table(&source)) {
             match watermark::change(source, (from, to)).await? {
-                Ok(change) => tables.extend(change.map(|change| (name, change))),
+                Ok(None) => {}
+                Ok(Some((change, moved))) => {
+                    watermarks.insert(name.clone(), moved);
+                    tables.insert(name, change);
+                }
                 Err(why) => return Ok(Err(why)),
             }
             continue;
@@ -128,7 +133,7 @@ pub(super) async fn gather(
     };
     let since =
         since.filter(|since| derive::clock_version(*since) != derive::clock_version(ground.cut.wave_time));
-    Ok(Ok(Gathered { sources: Opaque::new(Sources { tables, since }), changed_rows }))
+    Ok(Ok(Gathered { sources: Opaque::new(Sources { tables, since, watermarks }), changed_rows }))
 }
 
 /// A version of a table, in its newest columns where these only became more or wider: new ones are NULL in it.

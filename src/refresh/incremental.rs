@@ -11,7 +11,7 @@ use super::Error;
 use super::apply::{Applied, Target, apply};
 use super::continued::{continued, of_feed};
 use super::cost::Task;
-use super::derive::{self, Best, Source, Sources, Split, ruled};
+use super::derive::{self, Best, Moved, Source, Sources, Split, ruled};
 use super::evaluate::Evaluator;
 use super::first_rows::of_best;
 use super::ground::{Ground, SMALL_ROWS, gather};
@@ -227,8 +227,10 @@ pub(super) fn all_changed(cut: &Cut, chain: &Split, also_deleted: bool) -> Opaqu
         let rows = Arc::new(LogicalTableSource::new(lake::query_schema(&state.schema)));
         (state.name.clone(), source(rows))
     });
+    let watermarks = cut.tables.keys().filter(|name| name.source_of_watermark().is_some());
+    let watermarks = watermarks.map(|name| (name.clone(), Moved { from: None, to: Some(0) })).collect();
     let tables = stored.chain(hidden).collect();
-    Opaque::new(Sources { tables, since: Some(DateTime::UNIX_EPOCH) })
+    Opaque::new(Sources { tables, since: Some(DateTime::UNIX_EPOCH), watermarks })
 }
 
 /// What keeps a definition from being refreshed incrementally, whatever its query is.

@@ -3,7 +3,7 @@
 //! No files stand behind it. Its version is the source's, its change the row that went and the row that came.
 
 use super::Error;
-use super::derive::Source;
+use super::derive::{Moved, Source};
 use crate::bronze::watermark_at;
 use crate::catalog::cut::{CutTable, Freshness, Relation};
 use crate::lake::{self, Snapshot, Table};
@@ -37,12 +37,12 @@ fn rows(watermark: Option<i64>) -> Result<Arc<dyn TableProvider>, DataFusionErro
     Ok(Arc::new(MemTable::try_new(watermark_schema(), vec![vec![rows]])?))
 }
 
-/// What has changed of a watermark between two versions of its source; `None` when nothing has, and the reason when that
-/// is not to be had.
+/// What has changed of a watermark between two versions of its source, and from where to where it has moved; `None` when
+/// nothing has, and the reason when that is not to be had.
 pub(super) async fn change(
     source: &Arc<Table>,
     (from, to): (i64, i64),
-) -> Result<Result<Option<Source>, String>, Error> {
+) -> Result<Result<Option<(Source, Moved)>, String>, Error> {
     let mut marks = [None; 2];
     for (mark, version) in marks.iter_mut().zip([from, to]) {
         match source.snapshot_at(version).await {
@@ -60,5 +60,6 @@ pub(super) async fn change(
     let source = |mark| Ok::<_, DataFusionError>(provider_as_source(rows(mark)?));
     let tables =
         |mark: Option<i64>| mark.into_iter().map(|mark| source(Some(mark))).collect::<Result<_, _>>();
-    Ok(Ok(Some(Source { old: source(old)?, inserted: tables(new)?, deleted: tables(old)? })))
+    let moved = Moved { from: old, to: new };
+    Ok(Ok(Some((Source { old: source(old)?, inserted: tables(new)?, deleted: tables(old)? }, moved))))
 }

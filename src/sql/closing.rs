@@ -66,7 +66,7 @@ pub(super) fn take_clauses<'a>(
 /// A query, its window functions not expanded yet, as one that shows closed windows alone.
 pub(super) fn on_close(query: Query, table: &TableName, at: Location) -> Result<Query, String> {
     let text = format!(
-        "SELECT * FROM __table AS __own WHERE window_end <= (SELECT max(watermark) FROM {})",
+        "SELECT __own.* FROM __table AS __own JOIN {} AS mark ON __own.window_end <= mark.watermark",
         quoted_table(&table.watermark())
     );
     let subquery = Box::new(query);
@@ -208,23 +208,27 @@ mod tests {
     fn closed_windows_alone_are_shown() {
         let text = view(&format!("{QUERY} EMIT ON WINDOW CLOSE")).unwrap().query.ast.to_string();
         assert!(
-            text.starts_with("SELECT * FROM (SELECT window_end, count(*) AS n FROM (SELECT *, window_floor("),
+            text.starts_with(
+                "SELECT windows.* FROM (SELECT window_end, count(*) AS n FROM (SELECT *, window_floor("
+            ),
             "{text}"
         );
         assert!(
-            text.ends_with("WHERE window_end <= (SELECT max(watermark) FROM \"bronze\".\"a__watermark\")"),
+            text.ends_with(
+                "JOIN \"bronze\".\"a__watermark\" AS mark ON windows.window_end <= mark.watermark"
+            ),
             "{text}"
         );
         let over = QUERY.replace("bronze", "silver");
         let text = view(&format!("{over} EMIT ON WINDOW CLOSE")).unwrap().query.ast.to_string();
-        assert!(text.ends_with("(SELECT max(watermark) FROM \"silver\".\"a__watermark\")"), "{text}");
+        assert!(text.contains("JOIN \"silver\".\"a__watermark\" AS mark"), "{text}");
     }
 
     #[test]
     fn late_rows_are_a_view_beside() {
         for both in ["EMIT ON WINDOW CLOSE LATE ROWS TO gold.y", "LATE ROWS TO gold.y EMIT ON WINDOW CLOSE"] {
             let view = view(&format!("{QUERY} {both}")).unwrap();
-            assert!(view.query.ast.to_string().contains("IS NOT TRUE) AS a GROUP BY 1) AS windows WHERE"));
+            assert!(view.query.ast.to_string().contains("IS NOT TRUE) AS a GROUP BY 1) AS windows JOIN"));
             let late = late_view(&view).unwrap();
             assert_eq!(
                 (late.name.to_string(), late.late_of.clone()),

@@ -411,7 +411,12 @@ impl VisitorMut for Names {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Identifier(ident) = expr
+        let first = match expr {
+            Expr::Identifier(ident) => Some(ident),
+            Expr::CompoundIdentifier(parts) => parts.first_mut(),
+            _ => None,
+        };
+        if let Some(ident) = first
             && let Some(name) = self.ident(ident)
         {
             *ident = name.clone();

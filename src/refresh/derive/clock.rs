@@ -112,14 +112,22 @@ pub(super) fn passing(filter: &Filter, sources: &Sources) -> Derived<Option<Logi
     let then = moving.iter().map(|condition| Ok(at(condition.clone(), since)?.data));
     let then = then.collect::<Result<Vec<Expr>, DataFusionError>>()?;
     let input = without_moving_filters(LogicalPlan::clone(&filter.input))?;
-    let input = Arc::new(before(&input, sources)?);
-    let between = |holds: &[Expr], no_more: &[Expr], weight| -> Derived<LogicalPlan> {
-        let ended = disjunction(no_more.iter().map(is_not_true)).unwrap_or(lit(false));
-        let kept = still.iter().chain(holds).cloned().chain([ended]);
-        let predicate = conjunction(kept).unwrap_or(lit(true));
-        weighted(LogicalPlan::Filter(Filter::try_new(predicate, Arc::clone(&input))?), weight)
-    };
-    Ok(Some(union_of(vec![between(&moving, &then, 1)?, between(&then, &moving, -1)?])?))
+    let still = conjunction(still).unwrap_or(lit(true));
+    let input = LogicalPlan::Filter(Filter::try_new(still, Arc::new(before(&input, sources)?))?);
+    let input = Arc::new(input);
+    Ok(Some(union_of(vec![passed(&input, &moving, &then, 1)?, passed(&input, &then, &moving, -1)?])?))
+}
+
+/// The rows for which all of `holds` is true and not all of `no_more`.
+pub(super) fn passed(
+    input: &Arc<LogicalPlan>,
+    holds: &[Expr],
+    no_more: &[Expr],
+    weight: i64,
+) -> Derived<LogicalPlan> {
+    let ended = disjunction(no_more.iter().map(is_not_true)).unwrap_or(lit(false));
+    let predicate = conjunction(holds.iter().cloned().chain([ended])).unwrap_or(lit(true));
+    weighted(LogicalPlan::Filter(Filter::try_new(predicate, Arc::clone(input))?), weight)
 }
 
 /// `a BETWEEN b AND c` as two conditions.

@@ -69,12 +69,14 @@ impl<'a> Closing<'a> {
                 closing.conditions.extend(split_conjunction_owned(filter.predicate.clone()));
                 Some(closing)
             }
-            LogicalPlan::Join(join) if join.join_type == JoinType::Inner && join.on.is_empty() => Some(Self {
-                windows: &join.left,
-                mark: join.right.schema(),
-                conditions: join.filter.clone().into_iter().flat_map(split_conjunction_owned).collect(),
-                moved: *sources.watermarks.get(&table(&join.right)?)?,
-            }),
+            LogicalPlan::Join(join) if join.join_type == JoinType::Inner && join.on.is_empty() => {
+                Some(Self {
+                    windows: &join.left,
+                    mark: join.right.schema(),
+                    conditions: join.filter.clone().into_iter().flat_map(split_conjunction_owned).collect(),
+                    moved: *sources.watermarks.get(&table(&join.right)?)?,
+                })
+            }
             _ => None,
         }
     }

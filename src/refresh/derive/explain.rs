@@ -4,6 +4,7 @@
 //! functions that the rules decide by.
 
 use super::clock::asks_itself;
+use super::closing::passing;
 use super::join::kept_sides;
 use super::top::top;
 use super::{Derived, Refusal, Sources, change, group_keys, is_touched, operator, partition_keys};
@@ -74,6 +75,9 @@ impl Tree<'_> {
         }
         let is_end = self.end.is_some_and(|end| std::ptr::eq(end, plan));
         Ok(match plan {
+            LogicalPlan::Projection(projection) if passing(projection, self.sources)?.is_some() => {
+                "passes the change through, and windows that the watermark has passed".to_string()
+            }
             LogicalPlan::TableScan(_) => "changed rows, read from its commits".to_string(),
             LogicalPlan::Join(join) => joined(join, self.sources)?,
             LogicalPlan::Aggregate(aggregate) => self.by_keys(&group_keys(aggregate)?, is_end),

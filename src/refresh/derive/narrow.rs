@@ -2,16 +2,20 @@
 //!
 //! A restriction moves down as a filter on the keys' columns would: through projections and unnested lists, to the groups of an aggregate,
 //! to the partitions of a window, to that side of a join whose rows the join keeps, and by the join's equalities to the
-//! other. What it reaches is narrowed by an index; what it does not reach is read as before. It only ever leaves out
+//! other. What it reaches is narrowed by an index, or, where keys are steps of a time, to a range of it; what it does not reach is read as before. It only ever leaves out
 //! rows that do not matter: the operators above still compare the keys.
 
+use super::ranges::range;
 use super::{group_keys, partition_keys};
 use crate::lake::{self, FilesProvider};
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema, DataFusionError, ExprSchema as _};
 use datafusion::datasource::{provider_as_source, source_as_provider};
-use datafusion::logical_expr::{Cast, Expr, Join, JoinType, LogicalPlan, TableScan, TableSource, Union};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{
+    Cast, Expr, Filter, Join, JoinType, LogicalPlan, TableScan, TableSource, Union,
+};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -154,13 +158,24 @@ impl Narrowing<'_> {
             }
         }
         if columns.is_empty() {
-            return stands();
+            return self.of_range(scan, on);
         }
         let keys = self.keys.iter().map(|batch| batch.project(&values)).collect::<Result<Vec<_>, _>>()?;
         let external = |e: lake::Error| DataFusionError::External(Box::new(e));
         let Some(narrowed) = files.narrowed(&columns, &keys).map_err(external)? else { return stands() };
         let source: Arc<dyn TableSource> = provider_as_source(Arc::new(narrowed));
         Ok(LogicalPlan::TableScan(TableScan { source, ..scan.clone() }))
+    }
+
+    /// A scan of the times that its keys are made of, as far as one is.
+    fn of_range(&self, scan: &TableScan, on: &[Key]) -> Result<LogicalPlan, DataFusionError> {
+        let ranges = on.iter().map(|key| range(&key.expr, scan, self.keys, key.values));
+        let ranges = ranges.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+        let scan = LogicalPlan::TableScan(scan.clone());
+        match conjunction(ranges) {
+            Some(within) => Ok(LogicalPlan::Filter(Filter::try_new(within, Arc::new(scan))?)),
+            None => Ok(scan),
+        }
     }
 }
 
@@ -209,7 +224,7 @@ fn bare(expr: &Expr) -> Expr {
 }
 
 /// The stored column whose value tells the expression's: the column itself, or a cast that loses nothing.
-fn looked_up<'a>(expr: &'a Expr, scan: &TableScan) -> Option<&'a Column> {
+pub(super) fn looked_up<'a>(expr: &'a Expr, scan: &TableScan) -> Option<&'a Column> {
     match expr {
         Expr::Column(column) => Some(column),
         Expr::Cast(Cast { expr, field }) => match expr.as_ref() {
