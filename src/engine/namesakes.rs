@@ -10,7 +10,8 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, GroupByExpr, Query, Select, SelectItem, VisitMut as _, VisitorMut, visit_expressions_mut,
+    Expr, Function, GroupByExpr, ObjectNamePart, Query, Select, SelectItem, VisitMut as _, VisitorMut,
+    visit_expressions_mut,
 };
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -70,7 +71,7 @@ struct Named<'a> {
 impl Named<'_> {
     fn note(&mut self, expr: &Expr) {
         let texts = self.texts.entry(name_of(expr)).or_default();
-        let text = expr.to_string();
+        let text = text_of(expr);
         if !texts.contains(&text) {
             texts.push(text);
         }
@@ -101,7 +102,25 @@ impl VisitorMut for Named<'_> {
     }
 }
 
-/// What the engine calls an expression, but for the case of letters.
+/// An expression as it is written; functions are called by any case of letters.
+fn text_of(expr: &Expr) -> String {
+    let mut expr = expr.clone();
+    let _ = visit_expressions_mut(&mut expr, |expr| {
+        if let Expr::Function(function) = expr {
+            for part in &mut function.name.0 {
+                if let ObjectNamePart::Identifier(ident) = part
+                    && ident.quote_style.is_none()
+                {
+                    ident.value.make_ascii_lowercase();
+                }
+            }
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    expr.to_string()
+}
+
+/// What the engine calls an expression.
 fn name_of(expr: &Expr) -> String {
     let mut expr = expr.clone();
     let _ = visit_expressions_mut(&mut expr, |expr| {
@@ -110,7 +129,7 @@ fn name_of(expr: &Expr) -> String {
         }
         ControlFlow::<()>::Continue(())
     });
-    expr.to_string().replace("count(*)", "count(1)")
+    text_of(&expr).replace("count(*)", "count(1)")
 }
 
 /// Renames all but the first of those that have one name: the second by one `coalesce`, the third by two.
@@ -124,7 +143,7 @@ impl VisitorMut for Apart {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let (name, text) = (name_of(expr), expr.to_string());
+        let (name, text) = (name_of(expr), text_of(expr));
         let place = self.texts.get(&name).and_then(|texts| texts.iter().position(|other| *other == text));
         self.places.push(place.unwrap_or(0));
         ControlFlow::Continue(())

@@ -20,7 +20,14 @@ pub(super) fn explain(planned: Planned, analyze: bool, verbose: bool) -> Result<
     let plan =
         LogicalPlanBuilder::from(LogicalPlan::clone(&planned.plan)).explain(verbose, analyze)?.build()?;
     let columns = Arc::new(plan.schema().as_arrow().clone());
-    Ok(Planned { plan: Opaque::new(plan), is_optimized: false, columns, parameters: vec![], spelt: vec![] })
+    Ok(Planned {
+        plan: Opaque::new(plan),
+        is_optimized: false,
+        has_many_parts: false,
+        columns,
+        parameters: vec![],
+        spelt: vec![],
+    })
 }
 
 /// Lines instead of (kind, text) rows.

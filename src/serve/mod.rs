@@ -3,6 +3,7 @@
 //! Comes in: connections. Goes out: answers computed on one pinned cut. A statement sees the cut that was published
 //! last when it began. Models are only asked to refresh, and rows only put into sources. Errors carry a SQLSTATE.
 
+mod aside;
 mod assignment;
 pub mod audit;
 pub mod backends;

@@ -5,6 +5,7 @@
 //! those labels and ends at the statement's deadline. Nothing is collected.
 
 use super::Error;
+use super::aside::{aside, has_many_parts};
 use super::dialect;
 use super::labels::{self, Naming};
 use super::postgres::catalog;
@@ -24,7 +25,7 @@ use datafusion::logical_expr::{self, LogicalPlan};
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, Value, VisitMut, VisitorMut};
 use futures::future::BoxFuture;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt as _, Stream, StreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -43,6 +44,8 @@ pub(super) struct Planned {
     pub(super) plan: Opaque<LogicalPlan>,
     /// The plan only has to be laid out.
     pub(super) is_optimized: bool,
+    /// Of so many parts that it is laid out aside.
+    pub(super) has_many_parts: bool,
     /// The columns as clients see them.
     pub(super) columns: SchemaRef,
     pub(super) parameters: Vec<DataType>,
@@ -52,6 +55,18 @@ pub(super) struct Planned {
 
 /// Plans a query. Parameters that the client did not declare take the type that their place asks for, else text.
 pub(super) async fn plan(
+    scope: &Scope,
+    query: &Opaque<Query>,
+    declared: &[Option<DataType>],
+) -> Result<Planned, Error> {
+    if !has_many_parts(query) {
+        return plan_here(scope, query, declared).await;
+    }
+    let (scope, query, declared) = (scope.clone(), query.clone(), declared.to_vec());
+    aside(async move { plan_here(&scope, &query, &declared).await }.boxed()).await
+}
+
+async fn plan_here(
     scope: &Scope,
     query: &Opaque<Query>,
     declared: &[Option<DataType>],
@@ -124,7 +139,8 @@ async fn plan_named(
     let columns = types.apply(&labels.apply(&resolved(scope, &plan, &parameters)?));
     let columns = from_relations(scope, &columns, &origins);
     let spelt = (1..=count).map(|number| casts.get(&number).cloned()).collect();
-    Ok(Planned { plan: Opaque::new(plan), is_optimized: false, columns, parameters, spelt })
+    let (plan, has_many_parts) = (Opaque::new(plan), has_many_parts(&query));
+    Ok(Planned { plan, is_optimized: false, has_many_parts, columns, parameters, spelt })
 }
 
 /// The columns with the numbers of those of relations that they are.
@@ -188,6 +204,9 @@ fn parameter_in(expr: &Expr) -> Option<usize> {
 
 type Typed = (Opaque<LogicalPlan>, Vec<Option<DataType>>);
 
+/// More undeclared parameters than these are not tried one by one: each try plans the query anew.
+const TRIED_ALONE_MAX: usize = 8;
+
 /// Some functions do not plan on an argument of no type: tries text for one undeclared parameter, then for all.
 async fn plan_with_text(
     scope: &Scope,
@@ -195,7 +214,8 @@ async fn plan_with_text(
     types: &[Option<DataType>],
     undeclared: &[usize],
 ) -> Option<Typed> {
-    let single = undeclared.iter().map(|i| vec![*i]);
+    let alone = if undeclared.len() > TRIED_ALONE_MAX { &[] } else { undeclared };
+    let single = alone.iter().map(|i| vec![*i]);
     let all = (undeclared.len() > 1).then(|| undeclared.to_vec());
     for texts in single.chain(all) {
         let mut types = types.to_vec();
@@ -272,12 +292,16 @@ pub(super) async fn run(
     planned: Planned,
     values: Vec<ScalarValue>,
 ) -> Result<(SchemaRef, RowStream), Error> {
-    let Planned { plan, is_optimized, columns, .. } = planned;
+    let Planned { plan, is_optimized, has_many_parts, columns, .. } = planned;
     let plan = with_values(plan, values)?;
     let Room { state, task } = scope.room_for(&plan)?;
-    let physical = match is_optimized {
-        true => engine::laid_out(state, &plan).await?,
-        false => engine::physical_plan(state, &plan).await?,
+    let physical = match (is_optimized, has_many_parts) {
+        (true, _) => engine::laid_out(state, &plan).await?,
+        (false, false) => engine::physical_plan(state, &plan).await?,
+        (false, true) => {
+            let (state, plan) = (state.clone(), plan.clone());
+            aside(async move { Ok(engine::physical_plan(&state, &plan).await?) }.boxed()).await?
+        }
     };
     let schema = as_told(&columns, &physical.schema());
     let batches = execute_stream(physical, Arc::clone(task))?;

@@ -172,8 +172,9 @@ fn cast(message: &str) -> Error {
 }
 
 /// What our own functions say, which say it as PostgreSQL does.
-const KNOWN: [(&str, &str); 24] = [
+const KNOWN: [(&str, &str); 25] = [
     ("count must be greater than zero", "2201G"),
+    ("is not between 0 and 1", "22003"),
     ("lower bound cannot equal upper bound", "2201G"),
     ("operand, lower bound, and upper bound cannot be NaN", "2201G"),
     ("lower and upper bounds must be finite", "2201G"),

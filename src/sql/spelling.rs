@@ -1,10 +1,12 @@
 //! PostgreSQL's words for what the engine says otherwise, in models and readers' statements alike: `AT TIME ZONE`, JSON
-//! operators, `SIMILAR TO`, `U&'...'`, and literals of times that leave seconds out.
+//! operators, `SIMILAR TO`, `U&'...'`, `float`, and literals of times that leave seconds out.
 
 use super::syntax::{call, literal, take, text_value};
+use super::using::name_tables;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    ObjectNamePart, Query, TimezoneInfo, Value, VisitMut as _, VisitorMut,
+    ArrayElemTypeDef, BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, ObjectNamePart, Query, Select, TimezoneInfo, Value, VisitMut as _,
+    VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -17,6 +19,11 @@ struct Spell;
 
 impl VisitorMut for Spell {
     type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        name_tables(select);
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
@@ -49,6 +56,7 @@ impl VisitorMut for Spell {
             }
             Expr::Interval(interval) => respell(&mut interval.value, interval_in_units),
             Expr::Cast { expr: value, data_type, .. } => match data_type {
+                DataType::Float(_) | DataType::Array(_) => name_float(data_type),
                 DataType::Interval { .. } => respell(value, interval_in_units),
                 DataType::Timestamp(..) => respell(value, with_seconds),
                 DataType::Bytea => {
@@ -59,6 +67,7 @@ impl VisitorMut for Spell {
                 _ => {}
             },
             Expr::TypedString(typed) => {
+                name_float(&mut typed.data_type);
                 if let (DataType::Timestamp(..), Value::SingleQuotedString(text)) =
                     (&typed.data_type, &mut typed.value.value)
                     && let Some(spelled) = with_seconds(text)
@@ -69,6 +78,16 @@ impl VisitorMut for Spell {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `float` is `double precision`, and `real` is what has up to 24 bits.
+fn name_float(data_type: &mut DataType) {
+    match data_type {
+        DataType::Float(ExactNumberInfo::Precision(1..=24)) => *data_type = DataType::Real,
+        DataType::Float(_) => *data_type = DataType::DoublePrecision,
+        DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => name_float(item),
+        _ => {}
     }
 }
 

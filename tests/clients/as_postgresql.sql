@@ -107,6 +107,10 @@ select avg(order_date) from silver.orders
 select count(1, 2)
 select sum()
 select string_agg(order_id, ',') from silver.orders
+select mode() within group (order by amount), percentile_disc(0.9) within group (order by amount desc) from silver.orders
+select order_date, percentile_disc(0.5) within group (order by order_id), mode() within group (order by customer_id) from silver.orders group by order_date order by 1
+select percentile_disc(1.5) within group (order by order_id) from silver.orders
+select percentile_disc(null) within group (order by order_id) from silver.orders
 select array_agg()
 select lag() over () from silver.orders
 select date_trunc('day', 'a'::text)
@@ -537,3 +541,25 @@ SELECT sum(amount) FROM silver.orders HAVING min(status) = 'x'
 SELECT x.b FROM (SELECT o.status, o.status, 1 AS b FROM silver.orders o) x LIMIT 1
 SELECT count(*) FROM (SELECT status, status FROM silver.orders) x
 SELECT coalesce(status, 'x') FROM silver.orders ORDER BY 1 LIMIT 1
+select 1.23456789012345::float, '1.5'::float(24), float '2.5', array[1.5]::float[]
+select extract(day from date '2026-01-03') / 2, extract(year from date '2026-01-03') + 1, date_part('day', date '2026-01-03') / 2
+select timestamp '2026-01-01' + '1 day', timestamp '2026-01-05' - '2026-01-01', date '2026-01-05' - '2025-12-31', interval '1 day' + '2 days'
+select ceiling(1.2), ceiling(-0.5::float8)
+set timezone to 'Europe/Berlin'
+select max(ordered_at)::date, date_trunc('day', max(ordered_at)), max(ordered_at)::time, extract(hour from max(ordered_at)), date_part('day', max(ordered_at)) from silver.orders
+select order_id, ordered_at::date, date_trunc('month', ordered_at) from silver.orders order by 1
+select ordered_at::date as day, count(*) from silver.orders group by 1 order by 1
+select order_id from silver.orders where ordered_at::date = '2026-01-02' order by 1
+select order_id from silver.orders where ordered_at > date '2026-01-02' order by 1
+select order_id from silver.orders where ordered_at between date '2026-01-02' and timestamp '2026-01-02 12:00' order by 1
+select min(ordered_at) - timestamp '2026-01-01', to_char(max(ordered_at), 'YYYY-MM-DD HH24:MI') from silver.orders
+select age(timestamptz '2026-03-01 00:30+00', timestamptz '2026-02-01 00:00+00')
+reset timezone
+select pg_total_relation_size('silver.orders') > 0, pg_table_size('silver.orders'::regclass) > 0
+select pg_relation_size('silver.nothing')
+select o.order_id from silver.orders o join silver.customers c using (customer_id) where customer_id = 10 order by 1
+select customer_id, name from silver.orders left join silver.customers using (customer_id) where customer_id > 10 and order_id > 1 order by order_id
+select k, x, y from (values (1, 'a')) a(k, x) full join (values (2, 'b')) b(k, y) using (k) order by 1
+select k + 1, y from (values (1, 'a')) a(k, x) right join (values (2, 'b')) b(k, y) using (k) where k = 2
+select min(status) as m from silver.orders having (COUNT(1) > 0)
+select SUM(order_id), sum(order_id::int) from silver.orders

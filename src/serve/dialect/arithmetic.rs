@@ -10,9 +10,11 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, i256};
 use arrow::error::ArrowError;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::functions::utils::make_scalar_function;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use std::any::Any;
 use std::sync::Arc;
 
 /// Digits behind the point that a quotient of numerics has at least.
@@ -28,12 +30,60 @@ pub(super) enum Operation {
 
 /// An operation between two values; dates are the days that they count.
 pub(super) fn computed(operation: Operation, left: Expr, right: Expr) -> Expr {
-    Arc::new(ScalarUDF::new_from_impl(Arithmetic::new(operation, false))).call(vec![left, right])
+    Arc::new(ScalarUDF::new_from_impl(Arithmetic::new(vec![operation], false))).call(vec![left, right])
+}
+
+/// An operation between two values of one type, which is its result's too. What `left` computes of such values is gone on
+/// with in one function: the engine prints a call for each of its arguments, so that nested ones cost it the third power of
+/// their depth.
+pub(super) fn computed_alike(operation: Operation, left: Expr, right: Expr, data_type: &DataType) -> Expr {
+    let alike = Alike::of(data_type);
+    match left {
+        Expr::ScalarFunction(ScalarFunction { func, mut args })
+            if alike.is_some() && arithmetic(&func).is_some_and(|before| before.alike == alike) =>
+        {
+            let mut operations =
+                arithmetic(&func).map(|before| before.operations.clone()).unwrap_or_default();
+            operations.push(operation);
+            args.push(right);
+            Arc::new(ScalarUDF::new_from_impl(Arithmetic { alike, ..Arithmetic::new(operations, false) }))
+                .call(args)
+        }
+        left => {
+            let first = Arithmetic { alike, ..Arithmetic::new(vec![operation], false) };
+            Arc::new(ScalarUDF::new_from_impl(first)).call(vec![left, right])
+        }
+    }
 }
 
 /// A date, so many days later or earlier.
 pub(super) fn moved(operation: Operation, left: Expr, right: Expr) -> Expr {
-    Arc::new(ScalarUDF::new_from_impl(Arithmetic::new(operation, true))).call(vec![left, right])
+    Arc::new(ScalarUDF::new_from_impl(Arithmetic::new(vec![operation], true))).call(vec![left, right])
+}
+
+fn arithmetic(function: &ScalarUDF) -> Option<&Arithmetic> {
+    (function.inner().as_ref() as &dyn Any).downcast_ref()
+}
+
+/// The types that operations stay within.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Alike {
+    Int16,
+    Int32,
+    Int64,
+    Float64,
+}
+
+impl Alike {
+    fn of(data_type: &DataType) -> Option<Self> {
+        match data_type {
+            DataType::Int16 => Some(Self::Int16),
+            DataType::Int32 => Some(Self::Int32),
+            DataType::Int64 => Some(Self::Int64),
+            DataType::Float64 => Some(Self::Float64),
+            _ => None,
+        }
+    }
 }
 
 /// A number without its fraction: halves of numerics go away from zero, halves of floats to the even neighbour.
@@ -54,27 +104,33 @@ impl Operation {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Arithmetic {
-    operation: Operation,
+    /// From left to right, one less than there are values.
+    operations: Vec<Operation>,
+    /// What all its values are, if they are of one type.
+    alike: Option<Alike>,
     /// Its days are a date.
     is_date: bool,
     signature: Signature,
 }
 
 impl Arithmetic {
-    fn new(operation: Operation, is_date: bool) -> Self {
-        Self { operation, is_date, signature: Signature::user_defined(Volatility::Immutable) }
+    fn new(operations: Vec<Operation>, is_date: bool) -> Self {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Self { operations, alike: None, is_date, signature }
     }
 }
 
 impl ScalarUDFImpl for Arithmetic {
     fn name(&self) -> &str {
-        self.operation.symbol()
+        self.operations.first().map_or("", |operation| operation.symbol())
     }
 
     /// As the engine writes its own operators, so that columns keep their names.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        let sides: Vec<String> = args.iter().map(|side| side.schema_name().to_string()).collect();
-        Ok(sides.join(&format!(" {} ", self.name())))
+        let mut sides = args.iter().map(|side| side.schema_name().to_string());
+        let first = sides.next().unwrap_or_default();
+        let others = self.operations.iter().zip(sides);
+        Ok(others.fold(first, |text, (operation, side)| format!("{text} {} {side}", operation.symbol())))
     }
 
     fn signature(&self) -> &Signature {
@@ -84,7 +140,12 @@ impl ScalarUDFImpl for Arithmetic {
     /// Whole numbers become the wider of the two, numerics keep their scales, everything beside a float is one.
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         let [left, right] = types else {
-            return Err(DataFusionError::Internal("an operator has two sides".to_string()));
+            // As its first two are, so are all.
+            let [first, second, ..] = types else {
+                return Err(DataFusionError::Internal("an operator has two sides".to_string()));
+            };
+            let alike = self.coerce_types(&[first.clone(), second.clone()])?;
+            return Ok(vec![alike[0].clone(); types.len()]);
         };
         if [left, right].contains(&&DataType::Date32) {
             return Ok(vec![DataType::Int32; 2]);
@@ -122,26 +183,34 @@ impl ScalarUDFImpl for Arithmetic {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let computed = |sides: &[ArrayRef]| {
-            let [left, right] = sides else {
+            let [first, others @ ..] = sides else {
                 return Err(DataFusionError::Internal("an operator has two sides".to_string()));
             };
-            match args.return_field.data_type() {
-                DataType::Decimal128(_, scale) => quotients(left, right, *scale),
-                DataType::Float32 | DataType::Float64 => self.floats(left, right),
-                DataType::Date32 => {
-                    let days = self.kernel(left, right).map_err(|_| no_such_date())?;
-                    Ok(arrow::compute::cast(&days, &DataType::Date32)?)
-                }
-                other => self.kernel(left, right).map_err(|error| out_of_range(error, other)),
-            }
+            let all = self.operations.iter().zip(others);
+            all.fold(Ok(Arc::clone(first)), |left, (operation, right)| {
+                operation.between(&left?, right, args.return_field.data_type())
+            })
         };
         make_scalar_function(computed, vec![])(&args.args)
     }
 }
 
-impl Arithmetic {
-    fn kernel(&self, left: &ArrayRef, right: &ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
-        match self.operation {
+impl Operation {
+    /// Of two columns of values, what the result's type asks for.
+    fn between(self, left: &ArrayRef, right: &ArrayRef, result: &DataType) -> Result<ArrayRef> {
+        match result {
+            DataType::Decimal128(_, scale) => quotients(left, right, *scale),
+            DataType::Float32 | DataType::Float64 => self.floats(left, right),
+            DataType::Date32 => {
+                let days = self.kernel(left, right).map_err(|_| no_such_date())?;
+                Ok(arrow::compute::cast(&days, &DataType::Date32)?)
+            }
+            other => self.kernel(left, right).map_err(|error| out_of_range(error, other)),
+        }
+    }
+
+    fn kernel(self, left: &ArrayRef, right: &ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
+        match self {
             Operation::Add => add(left, right),
             Operation::Subtract => sub(left, right),
             Operation::Multiply => mul(left, right),
@@ -150,14 +219,14 @@ impl Arithmetic {
     }
 
     /// What floats give, unless it becomes infinite, or nothing, of what was neither.
-    fn floats(&self, left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
+    fn floats(self, left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
         let results = self.kernel(left, right)?;
         let wide = |side: &ArrayRef| arrow::compute::cast(side, &DataType::Float64);
         let all = [wide(&results)?, wide(left)?, wide(right)?];
         let [of, left, right] = all.each_ref().map(|side| side.as_primitive::<Float64Type>());
         let rows = of.iter().zip(left).zip(right);
         for row in rows.filter_map(|((of, left), right)| Some((of?, left?, right?))) {
-            match (self.operation, row) {
+            match (self, row) {
                 (Operation::Divide, (_, left, 0.0)) if !left.is_nan() => return Err(by_zero()),
                 (_, (of, left, right)) if of.is_infinite() && left.is_finite() && right.is_finite() => {
                     return Err(overflow());

@@ -2,6 +2,7 @@
 //! text all digits where no number of them is asked for.
 
 use super::numbers::is_numeric;
+use super::typed::Typed as _;
 use crate::serve::Error;
 use crate::serve::postgres::catalog::types::PG_TYPMOD_KEY;
 use arrow::array::types::{Float32Type, Float64Type};
@@ -13,8 +14,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::functions::utils::make_scalar_function;
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable as _, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, cast, lit,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast, lit,
 };
 use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
     let DataType::Decimal128(precision, scale) = *field.data_type() else {
         return Ok(Transformed::no(Expr::Cast(Cast { expr: value, field })));
     };
-    let found = value.get_type(schema).ok();
+    let found = value.type_of(schema).ok();
     if found.as_ref().is_some_and(DataType::is_floating) {
         let function = ScalarUDF::new_from_impl(OfFloat::new(precision, scale));
         let rounded = Arc::new(function).call(vec![*value]);

@@ -1,5 +1,6 @@
 //! Arrays of arrays: in PostgreSQL all of one depth have one length.
 
+use super::typed::Typed as _;
 use crate::serve::Error;
 use arrow::array::{Array, ArrayRef, AsArray as _};
 use arrow::datatypes::{DataType, FieldRef};
@@ -8,8 +9,7 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable as _, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) const NAME: &str = "rectangular";
 
 /// `ARRAY[a, b]` of arrays, refused (2202E) when it is made of some that are not alike.
 pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let is_list = |expr: &Expr| expr.get_type(schema).is_ok_and(|found| found.is_list());
+    let is_list = |expr: &Expr| expr.type_of(schema).is_ok_and(|found| found.is_list());
     match expr {
         Expr::ScalarFunction(ScalarFunction { func, args })
             if func.name() == "make_array" && args.len() > 1 && args.iter().any(is_list) =>

@@ -3,6 +3,7 @@
 //! `jsonb` has one form, in which equal values are equal texts; `json` stays as it was written, if it is JSON at all.
 
 use super::result_types::type_in;
+use super::typed::Typed as _;
 use crate::engine::functions::json_place;
 use crate::serve::Error;
 use crate::serve::postgres::catalog::types::{PG_TYPE_KEY, oid};
@@ -33,6 +34,9 @@ fn kind(expr: &Expr, schema: &DFSchema) -> Option<String> {
             let of = function.args.first().and_then(|of| kind(of, schema));
             Some(of.unwrap_or_else(|| "json".to_string()))
         }
+        // What gives JSON is a function here. To ask a chain of operators for its type takes the longer the more of them
+        // there are, and each of them asks.
+        Expr::BinaryExpr(_) => None,
         expr => {
             let (_, field) = expr.to_field(schema).ok()?;
             let named = field.metadata().get(PG_TYPE_KEY)?.clone();
@@ -87,7 +91,7 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
     match expr {
         Expr::Cast(Cast { expr: value, field })
             if matches!(field.metadata().get(PG_TYPE_KEY).map(String::as_str), Some("json" | "jsonb"))
-                && value.get_type(schema).is_ok_and(|found| found.is_string()) =>
+                && value.type_of(schema).is_ok_and(|found| found.is_string()) =>
         {
             let wanted = field.metadata().get(PG_TYPE_KEY).cloned().unwrap_or_default();
             let is_read = kind(&value, schema).is_some_and(|found| found == wanted);
@@ -147,7 +151,7 @@ fn is_of_others(expr: &Expr) -> bool {
 
 /// Known to be JSON, if it is.
 fn told(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    let is_text = expr.get_type(schema).is_ok_and(|found| found.is_string());
+    let is_text = expr.type_of(schema).is_ok_and(|found| found.is_string());
     let kind = match is_text.then(|| type_in(&expr, schema)) {
         Some(oid::JSON) => "json",
         Some(oid::JSONB) => "jsonb",

@@ -26,6 +26,7 @@ mod scalar_rows;
 mod texts;
 mod times;
 mod type_names;
+mod typed;
 mod whole_rows;
 
 pub(super) use missing::explained;

@@ -4,7 +4,8 @@
 //! (22012); a quotient of numerics has sixteen digits behind the point; a sum of `bigint`s is a numeric, which has no
 //! end, and so is an average of whole numbers and numerics; a number that is cast to a whole one is rounded.
 
-use super::arithmetic::{Operation, computed, rounded};
+use super::arithmetic::{Operation, computed, computed_alike, rounded};
+use super::typed::Typed as _;
 use super::{averages, limits};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::DFSchema;
@@ -12,9 +13,7 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::nullif;
 use datafusion::logical_expr::expr::Cast;
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable as _, Operator, WindowFunctionDefinition, cast, lit,
-};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, WindowFunctionDefinition, cast, lit};
 use std::sync::Arc;
 
 /// The engine gives averages four digits more than their values have; the last one is rounded away.
@@ -24,15 +23,19 @@ const AVERAGED_SCALE: i8 = 13;
 pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let types = left.get_type(schema).ok().zip(right.get_type(schema).ok());
-            match types.and_then(|(left, right)| operation(op, &left, &right)) {
-                Some(operation) => Ok(Transformed::yes(computed(operation, *left, *right))),
+            let types = left.type_of(schema).ok().zip(right.type_of(schema).ok());
+            let found = types.and_then(|types| Some((operation(op, &types.0, &types.1)?, types)));
+            match found {
+                Some((operation, (is, other))) if is == other => {
+                    Ok(Transformed::yes(computed_alike(operation, *left, *right, &is)))
+                }
+                Some((operation, _)) => Ok(Transformed::yes(computed(operation, *left, *right))),
                 None => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
             }
         }
         Expr::Cast(Cast { expr, field }) if field.data_type().is_signed_integer() => {
             let is_fraction =
-                expr.get_type(schema).is_ok_and(|found| found.is_floating() || is_numeric(&found));
+                expr.type_of(schema).is_ok_and(|found| found.is_floating() || is_numeric(&found));
             let inner = if is_fraction { Box::new(rounded(*expr)) } else { expr };
             Ok(Transformed::yes(Expr::Cast(Cast { expr: inner, field })))
         }
@@ -51,7 +54,7 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         Expr::ScalarFunction(mut function)
             if function.name() == "round"
                 && function.args.len() == 1
-                && function.args[0].get_type(schema).is_ok_and(|found| found.is_floating()) =>
+                && function.args[0].type_of(schema).is_ok_and(|found| found.is_floating()) =>
         {
             let number = std::mem::take(&mut function.args[0]);
             Ok(Transformed::yes(rounded(cast(number, DataType::Float64))))
@@ -62,14 +65,14 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
                 && function
                     .args
                     .iter()
-                    .all(|of| of.get_type(schema).is_ok_and(|found| width(&found) <= 4)) =>
+                    .all(|of| of.type_of(schema).is_ok_and(|found| width(&found) <= 4)) =>
         {
             Ok(Transformed::yes(cast(Expr::ScalarFunction(function), DataType::Int32)))
         }
         Expr::ScalarFunction(function)
             if ["trunc", "ceil", "floor"].contains(&function.name()) && function.args.len() == 1 =>
         {
-            let found = function.args[0].get_type(schema).ok();
+            let found = function.args[0].type_of(schema).ok();
             let truncated = Expr::ScalarFunction(function);
             Ok(match found {
                 // No digits are left behind the point; there may be one more before it.
@@ -127,7 +130,7 @@ fn of_aggregate(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> 
     let [argument] = arguments.as_mut_slice() else {
         return Ok(Transformed::no(expr));
     };
-    let wider = argument.get_type(schema).ok().and_then(|found| wider(&name, &found));
+    let wider = argument.type_of(schema).ok().and_then(|found| wider(&name, &found));
     match wider {
         Some(wider) => {
             let narrow = std::mem::take(argument);

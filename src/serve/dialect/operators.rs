@@ -1,15 +1,16 @@
 //! Operators between times and numbers: `date + 7` is a date, `date - date` a number of days, `interval * 2` an interval.
 
 use super::arithmetic::{Operation, computed, moved};
+use super::typed::Typed as _;
 use super::{checks, jsonb};
 use crate::engine::functions::{interval_times, justified};
 use crate::serve::postgres::array_elements;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, IntervalUnit};
 use datafusion::common::DFSchema;
 use datafusion::error::Result;
 use datafusion::functions_nested::expr_fn::array_has_any;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable as _, cast, lit};
+use datafusion::logical_expr::{Expr, cast, lit};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use std::sync::Arc;
@@ -25,7 +26,8 @@ impl ExprPlanner for Operators {
     ) -> Result<PlannerResult<RawBinaryExpr>> {
         list_beside(&expr.left, &mut expr.right, schema)?;
         list_beside(&expr.right, &mut expr.left, schema)?;
-        let (Ok(left), Ok(right)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
+        time_beside(&mut expr, schema);
+        let (Ok(left), Ok(right)) = (expr.left.type_of(schema), expr.right.type_of(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
         checks::operator(&expr.op, &expr.left, &expr.right, schema)?;
@@ -60,7 +62,7 @@ impl ExprPlanner for Operators {
 /// A literal without a type beside a list is one: `tags @> '{new}'`.
 fn list_beside(list: &Expr, literal: &mut Expr, schema: &DFSchema) -> Result<()> {
     let (Expr::Literal(ScalarValue::Utf8(Some(text)), _), Ok(of @ DataType::List(_))) =
-        (&*literal, list.get_type(schema))
+        (&*literal, list.type_of(schema))
     else {
         return Ok(());
     };
@@ -69,6 +71,24 @@ fn list_beside(list: &Expr, literal: &mut Expr, schema: &DFSchema) -> Result<()>
     let texts = ScalarValue::new_list_from_iter(items, &DataType::Utf8, true);
     *literal = cast(lit(ScalarValue::List(texts)), of);
     Ok(())
+}
+
+/// A literal without a type beside a time: `ts + '1 day'` adds an interval, `ts - '2026-01-01'` takes a time off.
+fn time_beside(expr: &mut RawBinaryExpr, schema: &DFSchema) {
+    let is_literal = |side: &Expr| matches!(side, Expr::Literal(ScalarValue::Utf8(Some(_)), _));
+    let (literal, other) = match (is_literal(&expr.left), is_literal(&expr.right)) {
+        (true, false) => (&mut expr.left, expr.right.type_of(schema)),
+        (false, true) => (&mut expr.right, expr.left.type_of(schema)),
+        _ => return,
+    };
+    let Ok(other) = other else { return };
+    let wanted = match (&expr.op, &other) {
+        (BinaryOperator::Plus, DataType::Timestamp(..) | DataType::Interval(_))
+        | (BinaryOperator::Minus, DataType::Interval(_)) => DataType::Interval(IntervalUnit::MonthDayNano),
+        (BinaryOperator::Minus, DataType::Timestamp(..) | DataType::Date32) => other,
+        _ => return,
+    };
+    *literal = cast(std::mem::take(literal), wanted);
 }
 
 /// `interval * 2`, `2 * interval`, `interval / 2`.

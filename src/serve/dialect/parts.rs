@@ -3,6 +3,7 @@
 //! The engine's are of dates and times. Intervals have functions of their own, and some units the engine does not know.
 
 use super::Manner;
+use super::typed::Typed as _;
 use crate::engine::functions::{Unit, interval_part, interval_trunc, justified, make_interval};
 use crate::serve::Error;
 use crate::serve::postgres::catalog::types::{data_column_type, types};
@@ -14,8 +15,7 @@ use datafusion::functions::datetime::{date_part, date_trunc};
 use datafusion::functions::math::floor;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable as _, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, cast, lit,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast, lit,
 };
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema, manner: &Manner<'_>) -> Res
     if !is_trunc && func.name() != "date_part" {
         return Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args })));
     }
-    let (unit, of, found) = (unit.clone(), of.clone(), of.get_type(schema)?);
+    let (unit, of, found) = (unit.clone(), of.clone(), of.type_of(schema)?);
     if let DataType::Interval(_) | DataType::Duration(_) = found {
         let of = match found {
             // What two timestamps are apart has days.

@@ -6,6 +6,7 @@
 
 use super::columns::{Knowledge, of_columns};
 use super::common_type::common_type;
+use super::typed::Typed as _;
 use super::{dimensions, modifiers};
 use crate::serve::postgres::catalog::types::{
     NO_TYPMOD, PG_TYPE_KEY, PG_TYPMOD_KEY, arrow_type, column_type, data_column_type, oid, types,
@@ -135,7 +136,7 @@ struct Scope<'a> {
 pub(super) fn type_in(expr: &Expr, schema: &DFSchema) -> i32 {
     let is_structured =
         |found: DataType| matches!(found, DataType::Struct(_) | DataType::Map(..) | DataType::Union(..));
-    match expr.get_type(schema).is_ok_and(is_structured) {
+    match expr.type_of(schema).is_ok_and(is_structured) {
         true => oid::UNKNOWN,
         false => Scope { schema, types: None }.of(expr),
     }
@@ -176,6 +177,11 @@ impl Scope<'_> {
                 let WindowFunction { fun, params } = window.as_ref();
                 self.of_aggregate(fun.name(), &params.args, expr)
             }
+            // The engine would print each operator of a chain to tell its field, of which only the type is its own.
+            Expr::BinaryExpr(_) => match expr.type_of(self.schema) {
+                Ok(found) => column_type(&Field::new("", found, true)).oid,
+                Err(_) => oid::TEXT,
+            },
             Expr::Unnest(unnest) => element_of(self.of(&unnest.expr)).unwrap_or_else(|| self.plain(expr)),
             other => self.plain(other),
         }

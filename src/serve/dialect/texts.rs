@@ -3,6 +3,7 @@
 //! The engine prints times, intervals, floats and arrays in its own way. Bytes are the text that they hold, as in models:
 //! `_raw::text`.
 
+use super::typed::Typed as _;
 use crate::serve::postgres::encode::Forms;
 use crate::serve::postgres::printed;
 use arrow::datatypes::DataType;
@@ -10,19 +11,19 @@ use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
 /// An expression that makes text as PostgreSQL does.
 pub(super) fn of_expr(expr: Expr, schema: &DFSchema, forms: Forms) -> Result<Transformed<Expr>> {
     let printed = |value: Expr| printed::printed(value, forms);
-    let is_printed = |expr: &Expr| expr.get_type(schema).is_ok_and(|found| prints_otherwise(&found, forms));
+    let is_printed = |expr: &Expr| expr.type_of(schema).is_ok_and(|found| prints_otherwise(&found, forms));
     match expr {
         Expr::Cast(Cast { expr, field }) if field.data_type().is_string() && is_printed(&expr) => {
             Ok(Transformed::yes(Expr::Cast(Cast { expr: Box::new(printed(*expr)), field })))
         }
         Expr::BinaryExpr(BinaryExpr { left, op: op @ Operator::StringConcat, right }) => {
-            let is_list = |expr: &Expr| expr.get_type(schema).is_ok_and(|found| found.is_list());
-            let is_bytes = |expr: &Expr| expr.get_type(schema).is_ok_and(|found| found.is_binary());
+            let is_list = |expr: &Expr| expr.type_of(schema).is_ok_and(|found| found.is_list());
+            let is_bytes = |expr: &Expr| expr.type_of(schema).is_ok_and(|found| found.is_binary());
             // Arrays and bytes are put together as what they are.
             if is_list(&left) || is_list(&right) || is_bytes(&left) && is_bytes(&right) {
                 return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
@@ -34,8 +35,7 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema, forms: Forms) -> Result<Tra
             if ["concat", "concat_ws"].contains(&func.name()) =>
         {
             // Here a boolean is printed, too, and not cast: `t`.
-            let is_boolean =
-                |expr: &Expr| expr.get_type(schema).is_ok_and(|found| found == DataType::Boolean);
+            let is_boolean = |expr: &Expr| expr.type_of(schema).is_ok_and(|found| found == DataType::Boolean);
             let args = args.into_iter();
             let args = args.map(|arg| if is_boolean(&arg) || is_printed(&arg) { printed(arg) } else { arg });
             Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: args.collect() })))

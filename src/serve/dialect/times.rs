@@ -1,8 +1,9 @@
 //! Dates and times as PostgreSQL computes and compares them.
 //!
 //! A date that is moved by an interval is a timestamp; a literal beside a time is read as one; a moment that loses its
-//! zone is what clocks of the session's zone show.
+//! zone is what clocks of the session's zone show, and so are its day, its hour and all other parts of it.
 
+use super::typed::Typed as _;
 use super::{Manner, parts};
 use crate::engine::functions::{in_zone, justified};
 use crate::serve::datetime::{Kind, iso};
@@ -11,18 +12,19 @@ use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Between, Cast, InList};
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, Operator, cast, lit};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, cast, lit};
 use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
 
 /// An expression that computes as PostgreSQL's times do.
 pub(super) fn of_expr(expr: Expr, schema: &DFSchema, manner: &Manner<'_>) -> Result<Transformed<Expr>> {
-    let type_of = |expr: &Expr| expr.get_type(schema).ok();
+    let type_of = |expr: &Expr| expr.type_of(schema).ok();
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
             let (left, right) = (alike(*left, &right, schema, manner), right);
             let right = Box::new(alike(*right, &left, schema, manner));
-            let (left, right) = as_dates(Box::new(left), right, schema);
+            let (left, right) = as_moments(Box::new(left), right, schema, manner);
+            let (left, right) = as_dates(left, right, schema);
             Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
         }
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Plus | Operator::Minus), right }) => {
@@ -32,13 +34,16 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema, manner: &Manner<'_>) -> Res
                 (Some(DataType::Interval(_)), Some(DataType::Date32)) if op == Operator::Plus => {
                     (left, at_midnight(*right))
                 }
+                _ if op == Operator::Minus => as_moments(left, right, schema, manner),
                 _ => (left, right),
             };
             Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
         }
         Expr::Between(Between { expr, negated, low, high }) => {
             let side = |side: Box<Expr>| {
-                as_dates(expr.clone(), Box::new(alike(*side, &expr, schema, manner)), schema)
+                let side = Box::new(alike(*side, &expr, schema, manner));
+                let (expr, side) = as_moments(expr.clone(), side, schema, manner);
+                as_dates(expr, side, schema)
             };
             let ((_, low), (_, high)) = (side(low), side(high));
             Ok(Transformed::yes(Expr::Between(Between { expr, negated, low, high })))
@@ -55,6 +60,24 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema, manner: &Manner<'_>) -> Res
             let shown = Arc::new(in_zone()).call(vec![lit(manner.zone), *expr]);
             Ok(Transformed::yes(Expr::Cast(Cast { expr: Box::new(shown), field })))
         }
+        Expr::Cast(Cast { expr, field })
+            if matches!(field.data_type(), DataType::Date32 | DataType::Time64(_))
+                && is_of_other_zone(&expr, schema, manner) =>
+        {
+            let expr = Box::new(cast(*expr, moment(manner)));
+            Ok(Transformed::yes(Expr::Cast(Cast { expr, field })))
+        }
+        Expr::ScalarFunction(mut function)
+            if OF_PARTS.contains(&function.name())
+                && function.args.iter().any(|of| is_of_other_zone(of, schema, manner)) =>
+        {
+            let here = |of: Expr| match is_of_other_zone(&of, schema, manner) {
+                true => cast(of, moment(manner)),
+                false => of,
+            };
+            function.args = function.args.into_iter().map(here).collect();
+            of_expr(Expr::ScalarFunction(function), schema, manner)
+        }
         Expr::ScalarFunction(mut function)
             if function.name() == "to_char"
                 && matches!(function.args.first().and_then(type_of), Some(DataType::Duration(_))) =>
@@ -67,7 +90,40 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema, manner: &Manner<'_>) -> Res
     }
 }
 
-fn is_comparison(op: Operator) -> bool {
+/// Functions of the parts that a moment has in its zone.
+const OF_PARTS: [&str; 4] = ["date_part", "date_trunc", "to_char", "age"];
+
+/// True for a moment that is kept in another zone than the session's.
+fn is_of_other_zone(expr: &Expr, schema: &DFSchema, manner: &Manner<'_>) -> bool {
+    match expr.type_of(schema) {
+        Ok(DataType::Timestamp(_, Some(zone))) => *zone != *manner.zone,
+        _ => false,
+    }
+}
+
+/// What has no zone is of the session's beside a moment: a date is its midnight.
+fn as_moments(
+    left: Box<Expr>,
+    right: Box<Expr>,
+    schema: &DFSchema,
+    manner: &Manner<'_>,
+) -> (Box<Expr>, Box<Expr>) {
+    let of = |side: Box<Expr>, other: &Expr| match (side.type_of(schema), other.type_of(schema)) {
+        (
+            Ok(DataType::Date32 | DataType::Timestamp(_, None)),
+            Ok(wanted @ DataType::Timestamp(_, Some(_))),
+        ) if manner.zone != "UTC" => {
+            // In the other's own zone, so that this side is the one that is cast.
+            Box::new(cast(cast(*at_midnight(*side), moment(manner)), wanted))
+        }
+        _ => side,
+    };
+    let left = of(left, &right);
+    let right = of(right, &left);
+    (left, right)
+}
+
+pub(super) fn is_comparison(op: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }
@@ -91,13 +147,13 @@ fn alike(side: Expr, other: &Expr, schema: &DFSchema, manner: &Manner<'_>) -> Ex
         ) => text,
         _ => return side,
     };
-    let (kind, data_type) = match other.get_type(schema) {
+    let (kind, data_type) = match other.type_of(schema) {
         Ok(DataType::Date32) => (Kind::Date, DataType::Date32),
         Ok(DataType::Timestamp(unit, None)) => (Kind::Timestamp, DataType::Timestamp(unit, None)),
         Ok(DataType::Timestamp(_, Some(_))) => (Kind::Moment, moment(manner)),
         _ => return side,
     };
-    match (iso(text, kind, manner.forms.order), other.get_type(schema)) {
+    match (iso(text, kind, manner.forms.order), other.type_of(schema)) {
         // In the other's own zone, so that this side is the one that is cast.
         (Some(read), Ok(wanted)) => cast(cast(lit(read), data_type), wanted),
         _ => side,
@@ -106,7 +162,7 @@ fn alike(side: Expr, other: &Expr, schema: &DFSchema, manner: &Manner<'_>) -> Ex
 
 /// A date beside one that was moved by whole days: both are compared as dates, which statistics of files are kept of.
 fn as_dates(left: Box<Expr>, right: Box<Expr>, schema: &DFSchema) -> (Box<Expr>, Box<Expr>) {
-    let is_date = |expr: &Expr| expr.get_type(schema).is_ok_and(|found| found == DataType::Date32);
+    let is_date = |expr: &Expr| expr.type_of(schema).is_ok_and(|found| found == DataType::Date32);
     match (is_date(&left), is_date(&right)) {
         (true, false) => {
             let right = moved_date(&right, schema).map_or(right, Box::new);
@@ -122,7 +178,7 @@ fn moved_date(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return None };
     let Expr::Cast(Cast { expr: date, field }) = left.as_ref() else { return None };
     let is_moved = matches!(op, Operator::Plus | Operator::Minus)
-        && date.get_type(schema).is_ok_and(|found| found == DataType::Date32)
+        && date.type_of(schema).is_ok_and(|found| found == DataType::Date32)
         && field.data_type() == &DataType::Timestamp(TimeUnit::Microsecond, None);
     let whole_days = match right.as_ref() {
         Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) => interval.nanoseconds == 0,

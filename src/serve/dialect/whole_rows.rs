@@ -1,6 +1,7 @@
 //! `t.*` as a value: a struct of the table's columns, as functions that make JSON take it; printed, where a record's text is
 //! made of it.
 
+use super::typed::Typed as _;
 use crate::serve::postgres::encode::Forms;
 use crate::serve::postgres::printed::printed;
 use arrow::datatypes::DataType;
@@ -9,7 +10,7 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::named_struct;
 use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
-use datafusion::logical_expr::{Expr, ExprSchemable as _, lit};
+use datafusion::logical_expr::{Expr, lit};
 
 /// A call whose arguments are values.
 pub(super) fn of_expr(mut expr: Expr, schema: &DFSchema, forms: Forms) -> Result<Transformed<Expr>> {
@@ -56,7 +57,7 @@ fn columns_of(argument: &Expr, schema: &DFSchema) -> Option<Vec<Expr>> {
 }
 
 fn as_text(value: Expr, schema: &DFSchema, forms: Forms) -> Expr {
-    match value.get_type(schema) {
+    match value.type_of(schema) {
         Ok(found) if found.is_string() || found == DataType::Null => value,
         _ => printed(value, forms),
     }

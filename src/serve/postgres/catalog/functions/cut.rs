@@ -3,9 +3,10 @@
 
 use super::row::{Cell, RowFunction, int8};
 use crate::catalog::cut::Cut;
-use crate::lake::TableName;
+use crate::lake::{FilesProvider, TableName};
 use crate::serve::postgres::catalog::model::Model;
 use arrow::datatypes::DataType::Int64;
+use std::any::Any;
 use std::sync::Arc;
 
 /// The functions.
@@ -38,7 +39,7 @@ fn relation_bytes(model: &Model, cut: &Cut, relation: &Cell<'_>) -> Option<i64> 
 }
 
 fn table_bytes(cut: &Cut, name: &TableName) -> i64 {
-    let statistics = cut.tables.get(name).and_then(|table| table.provider.as_ref()?.statistics());
-    let bytes = statistics.and_then(|s| s.total_byte_size.get_value().copied()).unwrap_or(0);
-    i64::try_from(bytes).unwrap_or(i64::MAX)
+    let provider = cut.tables.get(name).and_then(|table| table.provider.as_ref());
+    let files = provider.and_then(|provider| (provider.as_ref() as &dyn Any).downcast_ref::<FilesProvider>());
+    i64::try_from(files.map_or(0, FilesProvider::bytes)).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
 //! Names of functions and columns.
 
-use super::fragments::{argument_of, call, cast, text_of};
+use super::fragments::{argument_of, call, cast, take, text_of};
 use crate::serve::postgres::catalog::data;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
@@ -31,7 +31,8 @@ pub fn in_catalog(name: &ObjectName) -> Option<String> {
 }
 
 /// Functions that the engine has under another name.
-const RENAMED: [(&str, &str); 8] = [
+const RENAMED: [(&str, &str); 9] = [
+    ("ceiling", "ceil"),
     ("every", "bool_and"),
     ("sign", "signum"),
     ("statement_timestamp", "now"),
@@ -41,6 +42,10 @@ const RENAMED: [(&str, &str); 8] = [
     ("array_remove", "array_remove_all"),
     ("array_replace", "array_replace_all"),
 ];
+
+/// Functions of a relation, which may be said by its name.
+const OF_RELATIONS: [&str; 4] =
+    ["pg_relation_size", "pg_table_size", "pg_total_relation_size", "pg_indexes_size"];
 
 /// `pg_catalog.lower(x)` is `lower(x)`, and `every(x)` is `bool_and(x)`.
 pub fn rewrite_function(expr: &mut Expr) {
@@ -56,6 +61,15 @@ pub fn rewrite_function(expr: &mut Expr) {
         && let Some((_, known)) = RENAMED.iter().find(|(renamed, _)| *renamed == name)
     {
         function.name = ObjectName::from(vec![Ident::new(*known)]);
+    }
+    // A name without a type is what these take.
+    if let Expr::Function(function) = expr
+        && in_catalog(&function.name).is_some_and(|name| OF_RELATIONS.contains(&name.as_str()))
+        && let FunctionArguments::List(list) = &mut function.args
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(of))) = list.args.first_mut()
+        && text_of(of).is_some()
+    {
+        *of = call("regclassin", vec![take(of)]);
     }
     if let Expr::Function(function) = expr
         && in_catalog(&function.name).as_deref() == Some("gen_random_uuid")

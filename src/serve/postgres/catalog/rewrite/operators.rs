@@ -2,6 +2,7 @@
 
 use super::fragments::{call, cast, literal, take, text_of};
 use super::names::{in_catalog, normalized};
+use super::selects::part_of_time;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr,
     FunctionArguments, UnaryOperator, Value,
@@ -19,6 +20,10 @@ pub fn rewrite(expr: &mut Expr) {
             let (left, right) = (Box::new(take(inner)), Box::new(all));
             let xor = Expr::BinaryOp { left, op: BinaryOperator::PGBitwiseXor, right };
             *expr = Expr::Nested(Box::new(xor));
+        }
+        Expr::BinaryOp { op, left, right } if is_arithmetic(op) => {
+            part_of_time(within(left));
+            part_of_time(within(right));
         }
         Expr::BinaryOp { op, .. } => {
             if let BinaryOperator::PGCustomBinaryOperator(name) = op
@@ -68,6 +73,19 @@ pub fn rewrite(expr: &mut Expr) {
             }
         }
         _ => {}
+    }
+}
+
+fn is_arithmetic(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus};
+    matches!(op, Plus | Minus | Multiply | Divide | Modulo)
+}
+
+/// What stands in parentheses.
+fn within(expr: &mut Expr) -> &mut Expr {
+    match expr {
+        Expr::Nested(inner) => within(inner),
+        other => other,
     }
 }
 

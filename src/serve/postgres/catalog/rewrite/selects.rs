@@ -42,7 +42,8 @@ pub fn rewrite(select: &mut Select) {
 fn grouped(select: &mut Select) {
     let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
     if let Some(having) = select.having.take_if(|_| !is_grouped) {
-        let count = call("count", vec![Expr::value(Value::Number("1".to_string(), false))]);
+        // Nobody else's name: a query may count rows itself.
+        let count = call("count", vec![Expr::value(Value::Boolean(true))]);
         let counted = Expr::IsNotNull(Box::new(count));
         select.having = Some(Expr::BinaryOp {
             left: Box::new(Expr::Nested(Box::new(having))),
@@ -107,7 +108,7 @@ fn select_of_row(row: Vec<Expr>) -> Option<SetExpr> {
 }
 
 /// What `extract` gives is numeric, what `date_part` gives a float: the engine has whole numbers for both.
-fn part_of_time(expr: &mut Expr) {
+pub fn part_of_time(expr: &mut Expr) {
     let data_type = match expr {
         Expr::Extract { field: DateTimeField::Epoch, .. } => numeric(6),
         Expr::Extract { .. } => numeric(0),
