@@ -116,7 +116,7 @@ async fn cut_of(
             then.tables.insert(input.clone(), watermark::in_cut(&now.relation, &snapshot));
             continue;
         }
-        let provider = Some(ground.lake.provider(&snapshot));
+        let provider = Some(ground.lake.provider(&snapshot.showing(&now.relation.schema)));
         then.tables.insert(input.clone(), CutTable { version: *version, provider, ..now.clone() });
     }
     Ok(then)
