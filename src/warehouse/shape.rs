@@ -69,7 +69,7 @@ impl House {
 }
 
 /// The project's tables and views, and which of them are quarantines.
-fn relations(opened: &Opened) -> (BTreeMap<TableName, Arc<Relation>>, Vec<TableName>) {
+pub(super) fn relations(opened: &Opened) -> (BTreeMap<TableName, Arc<Relation>>, Vec<TableName>) {
     let Opened { project, planned, sources, foreign, models, .. } = opened;
     let mut relations = BTreeMap::new();
     let mut quarantines = Vec::new();
