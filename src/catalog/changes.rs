@@ -197,9 +197,10 @@ fn changed(
     graphs: &Graphs,
 ) -> Option<ObjectChange> {
     let content = was.content() != model.content();
-    // `SELECT *` of what has other columns.
-    let other_columns =
-        !content && was_planned.is_some_and(|was| was.schema.fields() != planned.schema.fields());
+    // `SELECT *` of what has other columns. What is not stored shows them, and is told with whom they reach.
+    let is_stored = !matches!(model, Model::View(_));
+    let has_others = |was: &PlannedModel| was.schema.fields() != planned.schema.fields();
+    let other_columns = !content && is_stored && was_planned.is_some_and(has_others);
     if was.sql() == model.sql() && !other_views && !other_columns {
         return None;
     }
