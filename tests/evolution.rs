@@ -1,5 +1,6 @@
 //! Definitions that change while there are rows: what readers see meanwhile, and what is computed anew.
 
+mod columns;
 mod hidden;
 mod redo;
 mod types;
@@ -22,7 +23,10 @@ pub fn trials() -> Vec<Trial> {
         trial("evolution::what_fails_leaves_the_old", what_fails_leaves_the_old),
         trial("evolution::kills_leave_the_old_or_the_new", kills_leave_the_old_or_the_new),
     ];
-    [views, types::trials(), hidden::trials(), redo::trials()].into_iter().flatten().collect()
+    [views, columns::trials(), types::trials(), hidden::trials(), redo::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn project(models: &[(&str, &str)]) -> Warehouse {

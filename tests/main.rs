@@ -57,6 +57,7 @@ mod shopsmart;
 mod smoke;
 mod sql;
 mod statements;
+mod subqueries;
 mod support;
 mod system;
 mod tidy;
@@ -127,6 +128,7 @@ fn main() -> ExitCode {
         psql::trials(),
         sql::trials(),
         statements::trials(),
+        subqueries::trials(),
         lake_readers::trials(),
         lineage::trials(),
         insert::trials(),

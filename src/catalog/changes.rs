@@ -197,15 +197,24 @@ fn changed(
     graphs: &Graphs,
 ) -> Option<ObjectChange> {
     let content = was.content() != model.content();
-    if was.sql() == model.sql() && !other_views {
+    // `SELECT *` of what has other columns. What is not stored shows them, and is told with whom they reach.
+    let is_stored = !matches!(model, Model::View(_));
+    let has_others = |was: &PlannedModel| was.schema.fields() != planned.schema.fields();
+    let other_columns = !content && is_stored && was_planned.is_some_and(has_others);
+    if was.sql() == model.sql() && !other_views && !other_columns {
         return None;
     }
     let mut difference = Difference::default();
     if was.kind() != model.kind() {
         difference.note(Impact::Values, format!("was a {}", was.kind()));
     }
-    if let Some(was_planned) = was_planned.filter(|_| content) {
-        difference.of_columns(was_planned, planned);
+    match was_planned.filter(|_| content || other_columns) {
+        // What a change feed stands for names its columns: it is written otherwise for each set of them.
+        Some(was) if other_columns && model.auto_cdc().is_some() => {
+            difference.of_schemas(&was.schema, &planned.schema);
+        }
+        Some(was) => difference.of_columns(was, planned),
+        None => {}
     }
     if content && difference.details.is_empty() {
         difference.note(Impact::Values, "other rules, partitions or types");
@@ -213,7 +222,7 @@ fn changed(
     if other_views {
         difference.note(Impact::Values, "a view that it reads is another");
     }
-    if !content && !other_views {
+    if !content && !other_views && !other_columns {
         difference.note(Impact::None, "its rows are computed as before");
     }
     let rows = match model {
@@ -230,7 +239,11 @@ fn changed(
         object: model.kind(),
         kind: Kind::Changed,
         impact,
-        rows: if content || other_views { rows } else { Rows::Kept },
+        // Columns that only come are NULL in the rows that stand.
+        rows: match content || other_views || other_columns && impact > Impact::Additive {
+            true => rows,
+            false => Rows::Kept,
+        },
         details,
         affects,
     })
@@ -256,6 +269,16 @@ impl Difference {
     fn note(&mut self, impact: Impact, what: impl Into<String>) {
         self.impact = self.impact.max(impact);
         self.details.push(what.into());
+    }
+
+    fn of_schemas(&mut self, was: &Schema, is: &Schema) {
+        for old in was.fields() {
+            match is.field_with_name(old.name()) {
+                Ok(now) => self.of_types(old.name(), old.data_type(), now.data_type()),
+                Err(_) => self.lose(old.name()),
+            }
+        }
+        self.new_columns(was, is);
     }
 
     fn of_columns(&mut self, was: &PlannedModel, is: &PlannedModel) {

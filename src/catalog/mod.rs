@@ -6,7 +6,7 @@ pub mod changes;
 pub mod cut;
 pub mod definer;
 pub mod definitions;
-mod derivation;
+pub mod derivation;
 pub mod environment;
 pub mod files;
 #[cfg(test)]

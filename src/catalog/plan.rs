@@ -317,7 +317,8 @@ impl Planner {
     async fn query(&self, statement: Statement) -> PlanResult<Output> {
         let plan = engine::plan(&self.state, statement).await?;
         refuse_volatile(&plan)?;
-        let physical = self.state.create_physical_plan(&plan).await?;
+        let computed = engine::computed(plan.clone(), &self.state)?;
+        let physical = self.state.create_physical_plan(&computed).await?;
         // Names are the logical plan's: operators below may have shortened theirs.
         let logical = plan.schema().fields().iter();
         let fields = logical.zip(physical.schema().fields().iter().cloned().collect::<Vec<_>>());

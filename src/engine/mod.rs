@@ -7,6 +7,7 @@ mod alone;
 mod constants;
 mod contented;
 mod copies;
+mod correlated;
 mod filters;
 mod forgetting;
 pub mod functions;
@@ -24,6 +25,7 @@ mod whole;
 
 pub use alone::{ALONE_ROWS, alone, is_small};
 pub use constants::with_constants;
+pub use correlated::Unnesting;
 pub use filters::PushDown;
 pub use kept::{KeptPlans, is_lasting};
 pub use split::{is_row_by_row, parts};
@@ -176,9 +178,14 @@ fn told_apart(state: &SessionState, statement: Statement) -> Option<Statement> {
     Some(Statement::Statement(statement))
 }
 
+/// A plan of a model's statement as it is computed: subqueries that the engine does not make joins of are such.
+pub fn computed(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    correlated::joined_as_needed(plan, state)
+}
+
 async fn plan_sql(state: &SessionState, sql: &str) -> Result<LogicalPlan> {
     let dialect = state.config_options().sql_parser.dialect;
-    plan(state, state.sql_to_statement(sql, &dialect)?).await
+    computed(plan(state, state.sql_to_statement(sql, &dialect)?).await?, state)
 }
 
 /// Plans a query's text, down to what can be executed.

@@ -5,7 +5,7 @@ use super::stats::FileStatistics;
 use super::store::Store;
 use super::vector::DeletionVector;
 use super::{Error, TableDefinition, TableKind, TableName};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -178,6 +178,18 @@ impl Snapshot {
         self.schema.fields() == definition.schema.fields()
             && self.partition_columns == definition.partition_columns
             && self.kind() == definition.kind
+    }
+
+    /// The version in no other columns than these: what is stored beside them is not read.
+    pub fn showing(self: &Arc<Self>, columns: &Schema) -> Arc<Self> {
+        let fields = self.schema.fields().iter();
+        let shown: Vec<_> =
+            fields.filter(|field| columns.index_of(field.name()).is_ok()).map(Arc::clone).collect();
+        if shown.len() == self.schema.fields().len() {
+            return Arc::clone(self);
+        }
+        let schema = Schema::new_with_metadata(shown, self.schema.metadata().clone());
+        Arc::new(Self { schema: Arc::new(schema), ..Self::clone(self) })
     }
 
     /// What the next version is, given its lines. Vectors of added files are attached by the caller.

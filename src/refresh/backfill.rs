@@ -154,12 +154,14 @@ pub(super) async fn refresh_slice(
     let session = ground.engine.state_at(ground.cut, ground.time);
     let (mut taken, mut places) = (0, HashSet::new());
     for stream in &model.streams {
-        let (Some(table), Some(version)) = (ground.tables.get(stream), model.consumed_version(stream)) else {
+        let (Some(table), Some(shown), Some(version)) =
+            (ground.tables.get(stream), ground.snapshots.get(stream), model.consumed_version(stream))
+        else {
             return Ok(Slice { refreshed: None, taken: 0, made: 0 });
         };
         // What is newer is taken when it comes to it.
-        let newest = table.snapshot().version;
-        let all = ground.lake.provider(&table.snapshot_at(version.min(newest)).await?);
+        let taken_of = table.snapshot_at(version.min(table.snapshot().version)).await?;
+        let all = ground.lake.provider(&taken_of.showing(&shown.schema));
         let plan = of_time(&all, column, slice)?.build()?;
         let found = positions(stream, &plan, &session).await?;
         taken += i64::try_from(found.len()).unwrap_or(i64::MAX);

@@ -112,13 +112,14 @@ pub(super) async fn gather(
         changed_rows += inserted + deleted;
         all_rows += snapshot.rows().unwrap_or_default();
         let Some(new) = ground.rows(&name) else { return Ok(Err(format!("{name} is not read here"))) };
-        let Some(old) = old_version(table, from, &new.schema(), ground.base).await? else {
+        let newest = snapshot.showing(&new.schema());
+        let Some(old) = old_version(table, from, &newest, &new.schema(), ground.base).await? else {
             return Ok(Err(format!("version {from} of {name} is gone")));
         };
         if new.schema() != old.schema() {
             return Ok(Err(format!("the columns of {name} have changed")));
         }
-        tables.insert(name, source(ground.base.lake, table, old, changes)?);
+        tables.insert(name, source(ground.base.lake, &newest, old, changes)?);
     }
     // Who asked for INCREMENTAL has weighed it.
     if policy == RefreshPolicy::Auto && all_rows > SMALL_ROWS && changed_rows > all_rows / CHANGED_SHARE_MAX {
@@ -136,10 +137,11 @@ pub(super) async fn gather(
     Ok(Ok(Gathered { sources: Opaque::new(Sources { tables, since, watermarks }), changed_rows }))
 }
 
-/// A version of a table, in its newest columns where these only became more or wider: new ones are NULL in it.
+/// A version of a table, in its newest columns where these only became more, fewer or wider: new ones are NULL in it.
 async fn old_version(
     table: &Arc<Table>,
     version: i64,
+    newest: &Arc<Snapshot>,
     new_schema: &SchemaRef,
     base: &Base<'_>,
 ) -> Result<Option<Arc<dyn TableProvider>>, Error> {
@@ -154,29 +156,27 @@ async fn old_version(
         Err(lake::Error::Gone { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let newest = table.snapshot();
     // A view by another definition has other rows in its columns: nothing follows from what it had.
     let is_redefined = newest.kind() == TableKind::Maintained
         && newest.transaction(DEFINITION) != old.transaction(DEFINITION);
     let is_alike = !is_redefined && lake::reads_alike(&old.schema, &newest.schema);
-    let shown = if is_alike { &newest } else { &old };
+    let shown = if is_alike { newest } else { &old };
     Ok(Some(base.lake.provider_of_files(shown, old.files.clone())))
 }
 
 fn source(
     lake: &Lake,
-    table: &Table,
+    newest: &Arc<Snapshot>,
     old: Arc<dyn TableProvider>,
     changes: Changes,
 ) -> Result<Source, Error> {
-    let snapshot = table.snapshot();
     let sources = |files: Vec<Arc<DataFile>>, rows: Vec<RecordBatch>| -> Result<Vec<_>, Error> {
         let mut sources = Vec::new();
         if !files.is_empty() {
-            sources.push(provider_as_source(lake.provider_of_files(&snapshot, files)));
+            sources.push(provider_as_source(lake.provider_of_files(newest, files)));
         }
         if !rows.is_empty() {
-            sources.push(provider_as_source(lake.provider_of_rows(&snapshot, &rows)?));
+            sources.push(provider_as_source(lake.provider_of_rows(newest, &rows)?));
         }
         Ok(sources)
     };

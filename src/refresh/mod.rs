@@ -72,6 +72,7 @@ mod waits;
 mod watermark;
 mod wave;
 mod ways;
+mod widened;
 
 pub use auditor::AuditRecord;
 pub use backfill::{BackfillRecord, Range};
@@ -87,6 +88,7 @@ pub use trigger::next_due;
 pub use unit_test::{Subject, Tested, unit_test_failure};
 pub use verify::{EXAMPLES_MAX, Verified};
 pub use wave::{ForeignTable, Shape, WaveSettings, Waves, run_waves};
+pub use widened::take_columns;
 
 use crate::bronze;
 use crate::lake;

@@ -8,7 +8,7 @@ use super::model::{CONSUMED, REFRESH};
 use super::watermark;
 use super::wave::Shape;
 use crate::catalog::cut::{Computed, Cut, CutTable, Freshness, Relation, RelationKind};
-use crate::lake::{Lake, Snapshot, Table, TableName, chain};
+use crate::lake::{Lake, Snapshot, Table, TableKind, TableName, chain};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use std::collections::{BTreeMap, HashMap};
@@ -70,6 +70,15 @@ impl Standing {
             _ => Freshness::Stale,
         };
         Self { snapshot, inputs, freshness, fresh_as_of: named.map(|_| wave_time), computed_at: None }
+    }
+
+    /// The version in the columns that readers and models see. Where rows only ever come, a column that the definition
+    /// has no more stays stored, so that nothing is lost, and is seen no more.
+    pub(super) fn shown(&self, defined: &Relation) -> Arc<Snapshot> {
+        match self.snapshot.kind() {
+            TableKind::AppendOnly => self.snapshot.showing(&defined.schema),
+            TableKind::Maintained => Arc::clone(&self.snapshot),
+        }
     }
 
     /// Takes the newest version when it differs only in files and columns: rows were moved, or written in wider types.
@@ -143,13 +152,16 @@ impl Showcase {
         let mut tables = BTreeMap::new();
         for (name, relation) in &shape.relations {
             let table = match standing.get(name) {
-                Some(standing) => CutTable {
-                    relation: self.relation(relation, &standing.snapshot),
-                    version: standing.snapshot.version,
-                    freshness: standing.freshness,
-                    provider: Some(self.provider(lake, &standing.snapshot)),
-                    computed: standing.computed(relation.kind),
-                },
+                Some(standing) => {
+                    let shown = standing.shown(relation);
+                    CutTable {
+                        relation: self.relation(relation, &shown),
+                        version: shown.version,
+                        freshness: standing.freshness,
+                        provider: Some(self.provider(lake, &shown)),
+                        computed: standing.computed(relation.kind),
+                    }
+                }
                 None if name.source_of_watermark().is_some() => match watermarked(standing, name) {
                     Some(source) => watermark::in_cut(relation, &source.snapshot),
                     None => continue,

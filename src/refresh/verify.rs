@@ -116,7 +116,13 @@ async fn cut_of(
             then.tables.insert(input.clone(), watermark::in_cut(&now.relation, &snapshot));
             continue;
         }
-        let provider = Some(ground.lake.provider(&snapshot));
+        // In columns that came since they are what they were: NULL.
+        let newest = table.snapshot().showing(&now.relation.schema);
+        let provider = match lake::reads_alike(&snapshot.schema, &newest.schema) {
+            true => ground.lake.provider_of_files(&newest, snapshot.files.clone()),
+            false => ground.lake.provider(&snapshot.showing(&now.relation.schema)),
+        };
+        let provider = Some(provider);
         then.tables.insert(input.clone(), CutTable { version: *version, provider, ..now.clone() });
     }
     Ok(then)

@@ -359,8 +359,14 @@ impl Run {
     }
 
     fn snapshots(&self) -> BTreeMap<TableName, Arc<Snapshot>> {
-        let standing = self.standing.iter();
-        standing.map(|(name, standing)| (name.clone(), Arc::clone(&standing.snapshot))).collect()
+        let shown = |(name, standing): (&TableName, &Standing)| {
+            let snapshot = match self.waves.shape.relations.get(name) {
+                Some(defined) => standing.shown(defined),
+                None => Arc::clone(&standing.snapshot),
+            };
+            (name.clone(), snapshot)
+        };
+        self.standing.iter().map(shown).collect()
     }
 
     /// What streaming tables are refreshed over.

@@ -408,6 +408,7 @@ pub(super) fn is_word(token: &Token, word: &str) -> bool {
         Token::RParen => word == ")",
         Token::Comma => word == ",",
         Token::Period => word == ".",
+        Token::DoubleColon => word == "::",
         _ => false,
     }
 }

@@ -8,7 +8,7 @@
 //! statements of `catalog/` (`foreign` those for tables that others write, `mask` what of records is not kept, `alert` who is told of what), `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries,
 //! `audit` what must hold of them, `unit_test` what must come of rows that are given;
 //! all stand on `columns`, `clauses`, `types`, `query` and the
-//! `cursor` over tokens; `precedence` mends what the parser binds wrongly, `spelling` says in the engine's words what PostgreSQL says in its own, `using` which table a joined column is of; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
+//! `cursor` over tokens; `precedence` mends what the parser binds wrongly, `spelling` says in the engine's words what PostgreSQL says in its own, `forms` in its forms of queries, `using` which table a joined column is of; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
 //! closed and apart what is late. `refusal` lists what is known and not done.
 
 mod access;
@@ -25,6 +25,7 @@ mod cursor;
 mod definition;
 mod error;
 mod foreign;
+pub mod forms;
 mod keys;
 mod layout;
 mod mask;

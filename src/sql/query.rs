@@ -2,6 +2,7 @@
 
 use super::closing::{late_rows, on_close, take_clauses, window_mistake, windowed_table};
 use super::cursor::{Cursor, is_word};
+use super::forms;
 use super::precedence::bind_as_written;
 use super::refusal::{self, refuse};
 use super::spelling::spell_for_engine;
@@ -71,6 +72,7 @@ fn parsed(cursor: &Cursor<'_>, tokens: Vec<TokenWithSpan>, end: &Origin) -> Resu
         .map_err(|error| placed(cursor, end, error))?;
     bind_as_written(&mut ast);
     spell_for_engine(&mut ast);
+    forms::rewrite(&mut ast);
     Ok(ast)
 }
 
@@ -418,7 +420,7 @@ impl Walker {
 }
 
 /// An identifier as it is resolved: lower case unless quoted.
-pub(super) fn normal(ident: &Ident) -> String {
+pub fn normal(ident: &Ident) -> String {
     match ident.quote_style {
         Some(_) => ident.value.clone(),
         None => ident.value.to_lowercase(),

@@ -218,7 +218,25 @@ pub(super) const QUERY_CLAUSES: &[Known] = &[
         "A model reads the newest version of its inputs: leave it out.",
     ),
     known(&["AS", "OF", "EPOCH"], "A model reads the newest version of its inputs: leave it out."),
+    known(&["JSON_AGG", "("], JSON),
+    known(&["JSONB_AGG", "("], JSON),
+    known(&["JSON_OBJECT_AGG", "("], JSON),
+    known(&["JSONB_OBJECT_AGG", "("], JSON),
+    known(&["JSON_BUILD_OBJECT", "("], JSON),
+    known(&["JSONB_BUILD_OBJECT", "("], JSON),
+    known(&["JSON_BUILD_ARRAY", "("], JSON),
+    known(&["JSONB_BUILD_ARRAY", "("], JSON),
+    known(&["ROW_TO_JSON", "("], JSON),
+    known(&["ARRAY_TO_JSON", "("], JSON),
+    known(&["TO_JSON", "("], JSON),
+    known(&["TO_JSONB", "("], JSON),
+    known(&["::", "JSON"], JSON),
+    known(&["::", "JSONB"], JSON),
+    known(&["AS", "JSON", ")"], JSON),
+    known(&["AS", "JSONB", ")"], JSON),
 ];
+
+const JSON: &str = "Keep JSON as TEXT, which -> and ->> read, and make it where the model is read: SELECT json_agg(...) FROM ....";
 
 /// Table functions that are known and not done.
 pub(super) const TABLE_FUNCTIONS: &[Known] = &[

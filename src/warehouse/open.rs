@@ -4,14 +4,15 @@ use super::foreign::{self, Others, RunningForeign};
 use super::loaded::{Loaded, Planned};
 use super::reads::reads;
 use super::secrets::{self, Values};
+use super::shape::relations;
 use super::sources::{self, RunningSource};
 use super::{House, strict, unopened};
 use crate::catalog::definitions::WatchName;
 use crate::catalog::inputs::by_name;
 use crate::catalog::project::{Model as Definition, Project};
 use crate::ingest::Resume;
-use crate::lake::TableName;
-use crate::refresh::{Model, RefreshRecord, StatusBoard, open_model};
+use crate::lake::{TableName, chain};
+use crate::refresh::{Model, RefreshRecord, StatusBoard, open_model, take_columns};
 use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,7 +62,22 @@ impl House {
         let foreign =
             foreign.map(|f| Arc::new(RunningForeign::new(f, &others[&f.name], retries_max))).collect();
         let sources = Arc::new(sources);
-        Ok(Opened { project, planned, values, sources, resumes, foreign, models, board, unwatched })
+        let opened = Opened { project, planned, values, sources, resumes, foreign, models, board, unwatched };
+        self.take_columns(&opened).await;
+        Ok(opened)
+    }
+
+    /// Gives views the new columns of what they read, inputs first. Those that cannot have them so are computed anew.
+    async fn take_columns(&self, opened: &Opened) {
+        let (relations, _) = relations(opened);
+        let definitions = by_name(&opened.project);
+        for model in &opened.models {
+            let flow = definitions.get(&model.name).and_then(|definition| definition.auto_cdc());
+            let taken = take_columns(model, flow, &relations, &self.lake, &self.engine).await;
+            if let Err(error) = taken {
+                tracing::warn!(model = %model.name, error = chain(&error), "is computed anew for its new columns");
+            }
+        }
     }
 
     fn say_what_is_computed(&self, project: &Project) {

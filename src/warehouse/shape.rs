@@ -11,6 +11,7 @@ use crate::catalog::project::Model as Definition;
 use crate::catalog::watermarks::followers;
 use crate::lake::TableName;
 use crate::refresh::{Shape, Subject};
+use crate::sql::table_schema;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -68,7 +69,7 @@ impl House {
 }
 
 /// The project's tables and views, and which of them are quarantines.
-fn relations(opened: &Opened) -> (BTreeMap<TableName, Arc<Relation>>, Vec<TableName>) {
+pub(super) fn relations(opened: &Opened) -> (BTreeMap<TableName, Arc<Relation>>, Vec<TableName>) {
     let Opened { project, planned, sources, foreign, models, .. } = opened;
     let mut relations = BTreeMap::new();
     let mut quarantines = Vec::new();
@@ -76,7 +77,7 @@ fn relations(opened: &Opened) -> (BTreeMap<TableName, Arc<Relation>>, Vec<TableN
         relations.insert(relation.name.clone(), Arc::new(relation));
     };
     for stream in sources.iter().filter_map(|s| s.stream.as_ref()) {
-        let schema = Arc::clone(&stream.table().snapshot().schema);
+        let schema = table_schema(&stream.definition);
         add(relation(project, &stream.definition.name, RelationKind::Source, schema));
         add(quarantine_relation(&stream.definition.name));
         quarantines.push(stream.definition.name.quarantine());

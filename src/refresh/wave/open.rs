@@ -49,9 +49,14 @@ impl Run {
             named.get(name).map(|row| row.version) != standing.get(name).map(|s| s.snapshot.version)
         };
         let mut unpublished = named.is_empty() || waves.shape.foreign.iter().any(is_unnamed);
-        for model in waves.shape.models.iter().filter(|m| m.is_streaming) {
-            let standing = standing.get_mut(&model.name);
-            unpublished |= standing.is_some_and(|standing| standing.catch_up(model.table.snapshot()));
+        for model in &waves.shape.models {
+            let (newest, Some(standing)) = (model.table.snapshot(), standing.get_mut(&model.name)) else {
+                continue;
+            };
+            // A view that was given columns is shown in them.
+            if model.is_streaming || newest.schema.fields() != standing.snapshot.schema.fields() {
+                unpublished |= standing.catch_up(newest);
+            }
         }
         let levels = streaming::levels(&waves.shape.models);
         let showcase = Showcase::of(&waves.shape);

@@ -9,7 +9,6 @@ mod averages;
 mod checks;
 mod columns;
 mod common_type;
-mod correlated;
 mod decimals;
 mod dimensions;
 mod jsonb;
@@ -33,7 +32,9 @@ pub(super) use missing::explained;
 pub(super) use origins::{Origin, origins};
 pub(super) use result_types::{identifiers_with_names, result_types};
 
+use crate::engine::Unnesting;
 use crate::serve::Error;
+use crate::serve::postgres::catalog;
 use crate::serve::postgres::encode::Forms;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::TreeNode as _;
@@ -81,7 +82,7 @@ pub(super) fn check(
 
 /// A plan that has just been made of a query's text, computing as PostgreSQL does in such a session.
 pub(super) fn as_postgresql(plan: LogicalPlan, manner: &Manner<'_>) -> Result<LogicalPlan> {
-    let mut names_inside = correlated::Names::default();
+    let mut unnesting = Unnesting::of_all_but(catalog::reads_only_catalogs);
     let rewritten = plan.transform_up_with_subqueries(|node| {
         let mut schema = DFSchema::empty();
         for input in node.inputs() {
@@ -104,7 +105,7 @@ pub(super) fn as_postgresql(plan: LogicalPlan, manner: &Manner<'_>) -> Result<Lo
         })?;
         // Types below may have changed: every node above has to see it.
         let node = node.map_data(LogicalPlan::recompute_schema)?;
-        node.map_data(|node| correlated::rewritten(node, &mut names_inside))
+        node.map_data(|node| unnesting.rewritten(node))
     })?;
     Ok(rewritten.data)
 }

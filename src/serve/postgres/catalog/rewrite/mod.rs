@@ -7,11 +7,7 @@
 //! Cannot fail: what no rule knows stays as it is, and DataFusion says what it does not like about it.
 
 mod arrays;
-mod fragments;
-mod json_rows;
-mod lateral;
 mod literals;
-mod membership;
 mod names;
 mod nested;
 mod operators;
@@ -26,6 +22,7 @@ mod whole_rows;
 
 use super::model::Model;
 use crate::serve::datetime::Order;
+use crate::sql::forms::{fragments, json_rows, lateral, limits, membership};
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut as _, VisitorMut};
 pub use fragments::cast;
 pub use operators::with_backslash;
@@ -112,8 +109,8 @@ impl VisitorMut for Rewriter<'_> {
         relations::table_to_select(&mut query.body);
         selects::values_alike(&mut query.body);
         selects::values_to_selects(&mut query.body);
-        selects::with_ties(query);
-        selects::fetch_to_limit(query);
+        limits::with_ties(query);
+        limits::fetch_to_limit(query);
         ControlFlow::Continue(())
     }
 }

@@ -2,33 +2,13 @@
 
 use super::fragments::{argument_of, call, cast, take, text_of};
 use crate::serve::postgres::catalog::data;
+pub use crate::sql::forms::names::{in_catalog, normalized, parts};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, ObjectName, TimezoneInfo,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
-
-/// An identifier as PostgreSQL folds it.
-pub fn normalized(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
-}
-
-/// The parts of a name; `None` when one is no identifier.
-pub fn parts(name: &ObjectName) -> Option<Vec<String>> {
-    name.0.iter().map(|part| part.as_ident().map(normalized)).collect()
-}
-
-/// The name without `pg_catalog.` before it (or `information_schema.`, before the functions that have their home
-/// there: their names begin with `_pg_`).
-pub fn in_catalog(name: &ObjectName) -> Option<String> {
-    match parts(name)?.as_slice() {
-        [name] => Some(name.clone()),
-        [schema, name] if schema == "pg_catalog" => Some(name.clone()),
-        [schema, name] if schema == "information_schema" && name.starts_with("_pg_") => Some(name.clone()),
-        _ => None,
-    }
-}
 
 /// Functions that the engine has under another name.
 const RENAMED: [(&str, &str); 9] = [

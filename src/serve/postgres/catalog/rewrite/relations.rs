@@ -2,8 +2,9 @@
 
 use super::fragments::{argument_of, call, cast, query, select_of, text_of};
 use super::json_rows;
+use super::lateral::SET_RETURNING;
 use super::names::{in_catalog, normalized};
-use super::selects::{SET_RETURNING, of_integers};
+use super::selects::of_integers;
 use crate::serve::postgres::catalog::model::Model;
 use crate::sql::quoted;
 use datafusion::sql::sqlparser::ast::{

@@ -7,10 +7,10 @@
 mod domain;
 mod only;
 
-use crate::serve::postgres::catalog;
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ExprSchema as _, JoinType, TableReference, plan_err};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SessionState;
 use datafusion::functions_aggregate::expr_fn::{array_agg, count};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -23,19 +23,89 @@ use domain::{Dependent, Domain, restored};
 use only::only_value;
 use std::sync::Arc;
 
-/// Gives what is put in names that nothing else has.
-#[derive(Debug, Default)]
-pub(super) struct Names(usize);
+/// The plan of a model, whose subqueries are joins where the engine does not make such of them itself.
+pub(super) fn joined_as_needed(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    if !has(&plan, |_| true)? && !is_lateral(&plan)? {
+        return Ok(plan);
+    }
+    let is_planned = || {
+        let optimized = state.optimize(&plan)?;
+        Ok::<_, DataFusionError>(!has(&optimized, stays_unplanned)? && !is_lateral(&optimized)?)
+    };
+    if !has(&plan, is_misjoined)? && is_planned().unwrap_or(false) {
+        return Ok(plan);
+    }
+    let mut unnesting = Unnesting::of_all_but(|_| Ok(false));
+    let rewritten = plan.clone().transform_up_with_subqueries(|node| {
+        // Below, what is NULL may have changed.
+        unnesting.rewritten(node.recompute_schema()?).map(Transformed::yes)
+    });
+    // What cannot be rewritten is the engine's to refuse, as it was written.
+    Ok(rewritten.map_or(plan, |rewritten| rewritten.data))
+}
 
-impl Names {
+/// True when an expression of a plan is a subquery of which this holds.
+fn has(plan: &LogicalPlan, meant: fn(&Expr) -> bool) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|expr| Ok(is_subquery(expr) && meant(expr)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+fn is_subquery(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_))
+}
+
+/// True when a subquery stands in FROM.
+fn is_lateral(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| Ok(matches!(node, LogicalPlan::Subquery(_))))
+}
+
+/// True for a subquery that, left in an optimized plan, cannot be run.
+fn stays_unplanned(expr: &Expr) -> bool {
+    !matches!(expr, Expr::ScalarSubquery(subquery) if subquery.outer_ref_columns.is_empty())
+}
+
+/// True for `x NOT IN (SELECT y ..)` that names outer columns: the engine's join takes a NULL of any outer row for one of all.
+fn is_misjoined(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::InSubquery(InSubquery { negated: true, subquery, .. }) if !subquery.outer_ref_columns.is_empty()
+    )
+}
+
+/// Makes joins of subqueries, one node after the other.
+#[derive(Debug)]
+pub struct Unnesting {
+    /// Names that were given.
+    names: usize,
+    stays: fn(&LogicalPlan) -> Result<bool>,
+}
+
+impl Unnesting {
+    /// Of all subqueries but those that are to stay as they are.
+    pub fn of_all_but(stays: fn(&LogicalPlan) -> Result<bool>) -> Self {
+        Self { names: 0, stays }
+    }
+
+    /// A name that nothing else has.
     fn next(&mut self, what: &str) -> String {
-        self.0 += 1;
-        format!("{what} #{}", self.0)
+        self.names += 1;
+        format!("{what} #{}", self.names)
+    }
+
+    /// Rewrites one node, whose inputs and subqueries are rewritten already.
+    pub fn rewritten(&mut self, node: LogicalPlan) -> Result<LogicalPlan> {
+        rewritten(node, self)
     }
 }
 
-/// Rewrites one node, whose inputs and subqueries are rewritten already.
-pub(super) fn rewritten(node: LogicalPlan, names: &mut Names) -> Result<LogicalPlan> {
+fn rewritten(node: LogicalPlan, names: &mut Unnesting) -> Result<LogicalPlan> {
     match &node {
         LogicalPlan::Join(join) => Ok(lateral(join, names)?.unwrap_or(node)),
         LogicalPlan::Projection(_)
@@ -48,7 +118,7 @@ pub(super) fn rewritten(node: LogicalPlan, names: &mut Names) -> Result<LogicalP
 }
 
 /// `a JOIN LATERAL (...) AS b ON ...`; `None` where it is none, or of a form that stays the engine's.
-fn lateral(join: &Join, names: &mut Names) -> Result<Option<LogicalPlan>> {
+fn lateral(join: &Join, names: &mut Unnesting) -> Result<Option<LogicalPlan>> {
     let (subquery, alias) = match join.right.as_ref() {
         LogicalPlan::Subquery(subquery) => (subquery, None),
         LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) => match input.as_ref() {
@@ -76,7 +146,7 @@ fn joined(
     alias: Option<TableReference>,
     join_type: JoinType,
     mut conditions: Vec<Expr>,
-    names: &mut Names,
+    names: &mut Unnesting,
 ) -> Result<Option<LogicalPlan>> {
     let Some(mut domain) = Domain::of(left, subquery, names)? else { return Ok(None) };
     let outer = domain.columns().to_vec();
@@ -96,7 +166,7 @@ fn joined(
 }
 
 /// A node whose subqueries as values are columns of its input.
-fn with_values(node: LogicalPlan, names: &mut Names) -> Result<LogicalPlan> {
+fn with_values(node: LogicalPlan, names: &mut Unnesting) -> Result<LogicalPlan> {
     let Some(input) = node.inputs().first().map(|input| LogicalPlan::clone(input)) else { return Ok(node) };
     let columns = input.schema().fields().len();
     let mut values = Values { input, found: false, names };
@@ -136,7 +206,7 @@ fn with_values(node: LogicalPlan, names: &mut Names) -> Result<LogicalPlan> {
 struct Values<'a> {
     input: LogicalPlan,
     found: bool,
-    names: &'a mut Names,
+    names: &'a mut Unnesting,
 }
 
 impl Values<'_> {
@@ -146,9 +216,7 @@ impl Values<'_> {
             Expr::Exists(_) | Expr::InSubquery(InSubquery { negated: false, .. }) => Ok(condition.clone()),
             Expr::InSubquery(InSubquery { expr, subquery, .. }) => {
                 // The engine's join takes a NULL of any outer row for one of all.
-                match subquery.outer_ref_columns.is_empty()
-                    || catalog::reads_only_catalogs(&subquery.subquery)?
-                {
+                match subquery.outer_ref_columns.is_empty() || (self.names.stays)(&subquery.subquery)? {
                     true => Ok(condition.clone()),
                     false => Ok(self.replace(in_none(expr, subquery, self.input.schema())?)?.data),
                 }
@@ -215,10 +283,10 @@ fn value_of(
     input: &mut LogicalPlan,
     subquery: &Subquery,
     answer: Answer,
-    names: &mut Names,
+    names: &mut Unnesting,
 ) -> Result<Option<Expr>> {
     let plan = subquery.subquery.as_ref();
-    if catalog::reads_only_catalogs(plan)? {
+    if (names.stays)(plan)? {
         return Ok(None);
     }
     let name = names.next("value");

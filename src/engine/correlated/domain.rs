@@ -4,7 +4,7 @@
 //! where it stops to depend on them; from there up, every operator works on each value by itself: aggregates group by
 //! it, limits count within it, windows are parted by it (Neumann and Kemper, "Unnesting Arbitrary Queries", 2015).
 
-use super::{Names, is_not_distinct_from};
+use super::{Unnesting, is_not_distinct_from};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType, TableReference};
@@ -29,7 +29,7 @@ pub(super) struct Dependent {
 pub(super) struct Domain<'a> {
     rows: &'a LogicalPlan,
     columns: Vec<Column>,
-    names: &'a mut Names,
+    names: &'a mut Unnesting,
 }
 
 impl<'a> Domain<'a> {
@@ -37,7 +37,7 @@ impl<'a> Domain<'a> {
     pub(super) fn of(
         rows: &'a LogicalPlan,
         subquery: &LogicalPlan,
-        names: &'a mut Names,
+        names: &'a mut Unnesting,
     ) -> Result<Option<Self>> {
         let mut columns: Vec<Column> = vec![];
         each_outer(subquery, |column| {

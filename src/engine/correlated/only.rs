@@ -1,6 +1,5 @@
 //! The only value of a list: what a subquery gives that is used as an expression.
 
-use crate::serve::Error;
 use arrow::array::{Array as _, AsArray as _, UInt64Array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
@@ -53,10 +52,9 @@ impl ScalarUDFImpl for OnlyValue {
             match offsets[row + 1] - offsets[row] {
                 0 => Ok(None),
                 1 => Ok(u64::try_from(offsets[row]).ok()),
-                _ => Err(DataFusionError::External(Box::new(Error::new(
-                    "21000",
-                    "more than one row returned by a subquery used as an expression",
-                )))),
+                _ => Err(DataFusionError::Execution(
+                    "more than one row returned by a subquery used as an expression".to_string(),
+                )),
             }
         });
         let indices: UInt64Array = indices.collect::<Result<Vec<_>>>()?.into();

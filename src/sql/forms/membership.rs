@@ -154,7 +154,7 @@ fn subquery_of(rows: &Expr) -> Option<&Query> {
 fn exists(subquery: &Query, names: &[Ident], condition: Option<Expr>) -> Option<Expr> {
     let mut rows = query("SELECT 1 FROM (SELECT 1) AS t")?;
     let select = select_of(&mut rows)?;
-    let columns = names.iter().map(|name| TableAliasColumnDef::from_name(name.value.clone()));
+    let columns = names.iter().map(|name| TableAliasColumnDef { name: name.clone(), data_type: None });
     select.selection = condition;
     let alias = TableAlias {
         explicit: true,

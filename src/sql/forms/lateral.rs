@@ -7,12 +7,25 @@
 use super::fragments::{argument_of, call, filled, query, select_of, take};
 use super::json_rows;
 use super::names::{in_catalog, normalized};
-use super::selects::SET_RETURNING;
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr,
     TableAlias, TableFactor, TableWithJoins, Value, visit_expressions, visit_expressions_mut,
 };
 use std::ops::ControlFlow;
+
+/// Functions that return rows in PostgreSQL and a list here.
+pub const SET_RETURNING: [&str; 10] = [
+    "unnest",
+    "generate_series",
+    "generate_subscripts",
+    "pg_partition_ancestors",
+    "_pg_expandarray",
+    "regexp_split_to_table",
+    "regexp_matches",
+    "string_to_table",
+    "json_object_keys",
+    "jsonb_object_keys",
+];
 
 /// Applies the rule to one SELECT.
 pub fn rewrite(select: &mut Select) {

@@ -1,6 +1,6 @@
 //! Pieces of syntax that rules put in.
 
-pub use crate::sql::{call, function, literal, take};
+pub use super::super::syntax::{call, function, literal, take};
 
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, Query, Select, SelectItem, SetExpr, Statement,
