@@ -220,6 +220,10 @@ pub(super) const QUERY_CLAUSES: &[Known] = &[
     known(&["AS", "OF", "EPOCH"], "A model reads the newest version of its inputs: leave it out."),
 ];
 
+/// What to do instead of TABLESAMPLE, which is refused wherever it stands: the engine would leave it out without a word.
+pub const TABLESAMPLE: &str =
+    "Keep rows by a hash of their key: WHERE md5(id::text) < '8' keeps half of them, the same each time.";
+
 /// Table functions that are known and not done.
 pub(super) const TABLE_FUNCTIONS: &[Known] = &[
     known(&["CUMULATE", "("], "Write a window function with a frame."),
