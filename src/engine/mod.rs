@@ -21,6 +21,7 @@ mod split;
 mod tables;
 mod unnested;
 mod whole;
+mod zeros;
 
 pub use alone::{ALONE_ROWS, alone, is_small};
 pub use constants::with_constants;
