@@ -288,6 +288,7 @@ pub fn trials() -> Vec<Trial> {
         .map(|mistake| trial_of(format!("check_messages::{}", mistake.name), || says(mistake)));
     let others = [
         trial_of("check_messages::summary".to_string(), summary),
+        trial_of("check_messages::notes".to_string(), notes),
         trial_of("check_messages::json".to_string(), json),
         trial_of("check_messages::no_project".to_string(), no_project),
         trial_of("check_messages::user".to_string(), user),
@@ -313,6 +314,25 @@ fn summary() {
     let finished = warehouse.sluice(&["check"]);
     finished.expect(0, &["ok: 1 source, 1 model (read in ", " ms, planned in ", " ms)\n"]);
     assert_eq!(finished.stderr, "");
+}
+
+/// Where a stored view has more than one answer; a view that is computed when it is read may have.
+fn notes() {
+    let warehouse = Warehouse::new();
+    warehouse.write(ORDERS.0, ORDERS.1);
+    warehouse.write(
+        "sql/gold/a.sql",
+        "CREATE MATERIALIZED VIEW gold.a AS\nSELECT status, array_agg(order_id) AS ids\nFROM bronze.orders GROUP BY status;\n",
+    );
+    warehouse.write("sql/gold/b.sql", "CREATE VIEW gold.b AS SELECT order_id FROM bronze.orders LIMIT 3;\n");
+    let finished = warehouse.sluice(&["check"]);
+    finished.expect(0, &["ok: 1 source, 2 models"]);
+    let note = "array_agg(order_id) has no ORDER BY: the answer is not determined, and VERIFY may differ";
+    assert_eq!(finished.stderr, format!("note: sql/gold/a.sql:2:16: {note}\n"));
+    let json: serde_json::Value =
+        serde_json::from_str(&warehouse.sluice(&["check", "--json"]).stdout).unwrap();
+    let expected = serde_json::json!([{"file": "sql/gold/a.sql", "line": 2, "column": 16, "message": note}]);
+    assert_eq!(json["notes"], expected);
 }
 
 fn json() {

@@ -281,6 +281,15 @@ fn what_knows_no_lateness_is_refused() {
             ["cannot go to the view itself", "LATE ROWS TO gold.x__late"],
         ),
         (
+            "SELECT count(*) AS n FROM TUMBLE(bronze.sales, sold_at, INTERVAL '5' MINUTE) GROUP BY window_end \
+             EMIT ON WINDOW CLOSE"
+                .to_string(),
+            [
+                "column \"window_end\" does not exist",
+                "EMIT ON WINDOW CLOSE needs window_end among the result's columns.",
+            ],
+        ),
+        (
             format!("{} LATE ROWS TO bronze.late", tumble("bronze.sales")),
             ["\"bronze.late\" cannot be defined", "schema of your own"],
         ),

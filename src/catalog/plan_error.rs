@@ -99,8 +99,18 @@ fn one(error: &DataFusionError, place: &Place<'_>) -> Error {
 /// Columns named in a hint at most.
 const COLUMNS_NAMED_MAX: usize = 12;
 
+/// The column by which a view shows closed windows alone.
+const WINDOW_END: &str = "window_end";
+
 fn schema_error(error: &SchemaError, span: Option<Span>, place: &Place<'_>) -> Error {
     match error {
+        SchemaError::FieldNotFound { field, .. }
+            if field.relation.is_none() && field.name == WINDOW_END && place.of_word("EMIT").is_some() =>
+        {
+            let origin = place.of_word("EMIT").unwrap_or_else(|| place.query());
+            Error::new("42703", origin, format!("column \"{WINDOW_END}\" does not exist"))
+                .with_hint("EMIT ON WINDOW CLOSE needs window_end among the result's columns.")
+        }
         SchemaError::FieldNotFound { field, valid_fields } => {
             let origin = place.place(span.or(field.spans().first()), Some(field.name()));
             let hint = column_hint(field, valid_fields);

@@ -1,16 +1,17 @@
 //! `sluice check`: read and plan all files of a project, touch no data. Of tables that others write the log is read.
 //!
-//! Errors go to standard error in the form that editors know (`--> file:line:column`), the summary to standard output;
+//! Errors go to standard error in the form that editors know (`--> file:line:column`), behind them notes on what is none,
+//! a line each; the summary goes to standard output;
 //! with `--json` everything is one JSON object on standard output.
 
 use super::planned::{PLAN_MEMORY_BYTES_MAX, on_deep_stack};
 use crate::catalog::plan::{alert_errors, plan};
-use crate::catalog::project::Project;
+use crate::catalog::project::{Model, Project};
 use crate::config;
 use crate::engine::Engine;
 use crate::ingest::open::open_source;
 use crate::ops::clock;
-use crate::sql::{Error, OptionValue, Origin, word_origin};
+use crate::sql::{Error, OptionValue, Origin, undetermined, word_origin};
 use crate::warehouse::{foreign, strict, system};
 use anyhow::Context as _;
 use clap::Args;
@@ -39,6 +40,13 @@ struct Report {
     read: Duration,
     planned: Duration,
     errors: Vec<Error>,
+    notes: Vec<Note>,
+}
+
+/// What is no mistake and yet worth a look.
+struct Note {
+    origin: Origin,
+    message: String,
 }
 
 /// Checks a project; exit code 1 when it has errors.
@@ -49,6 +57,9 @@ pub(super) fn run(arguments: CheckArguments) -> anyhow::Result<ExitCode> {
     } else {
         for error in &report.errors {
             eprintln!("{}", rendered(&arguments.project, error));
+        }
+        for Note { origin: Origin { file, line, column }, message } in &report.notes {
+            eprintln!("note: {}:{line}:{column}: {message}", file.display());
         }
         println!("{}", summary(&report));
     }
@@ -63,13 +74,15 @@ fn check(folder: &Path) -> anyhow::Result<Report> {
         Err(found) => {
             errors.extend(found);
             let read = start.elapsed();
-            return Ok(Report { sources: 0, models: 0, read, planned: Duration::ZERO, errors });
+            let (planned, notes) = (Duration::ZERO, Vec::new());
+            return Ok(Report { sources: 0, models: 0, read, planned, errors, notes });
         }
     };
     let read = start.elapsed();
 
     let start = clock::instant();
     let (sources, models) = (project.sources.len() + project.foreign.len(), project.models.len());
+    let notes = notes(&project);
     let project = Arc::new(project);
     errors.extend(source_errors(&project));
     let engine = Engine::new(PLAN_MEMORY_BYTES_MAX, 1).context("the query engine did not start")?;
@@ -88,7 +101,26 @@ fn check(folder: &Path) -> anyhow::Result<Report> {
         errors
     });
     errors.extend(found?);
-    Ok(Report { sources, models, read, planned: start.elapsed(), errors })
+    Ok(Report { sources, models, read, planned: start.elapsed(), errors, notes })
+}
+
+/// Where stored views have more than one answer.
+fn notes(project: &Project) -> Vec<Note> {
+    let mut notes = vec![];
+    for model in &project.models {
+        let Model::MaterializedView(view) = model else { continue };
+        if view.late_of.is_some() || view.apart_of.is_some() {
+            continue;
+        }
+        notes.extend(undetermined(&view.query.ast).into_iter().map(|part| {
+            let origin = match part.line {
+                0 => view.origin.clone(),
+                line => Origin { file: view.origin.file.clone(), line, column: part.column },
+            };
+            Note { origin, message: part.message() }
+        }));
+    }
+    notes
 }
 
 /// Options that a connector does not have, lacks or cannot read. Sources are made, not run; secrets stay where they are.
@@ -148,6 +180,10 @@ fn as_json(report: &Report) -> serde_json::Value {
             })
         })
         .collect();
+    let notes = report.notes.iter().map(|Note { origin: Origin { file, line, column }, message }| {
+        json!({ "file": file, "line": line, "column": column, "message": message })
+    });
+    let notes: Vec<_> = notes.collect();
     json!({
         "ok": report.errors.is_empty(),
         "sources": report.sources,
@@ -155,6 +191,7 @@ fn as_json(report: &Report) -> serde_json::Value {
         "read_ms": u64::try_from(report.read.as_millis()).unwrap_or(u64::MAX),
         "planned_ms": u64::try_from(report.planned.as_millis()).unwrap_or(u64::MAX),
         "errors": errors,
+        "notes": notes,
     })
 }
 

@@ -46,29 +46,46 @@ impl PhysicalOptimizerRule for Forgetting {
     }
 
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let hidden = plan.transform_up(|node| {
-            let inputs = node.children().into_iter().cloned().enumerate();
-            let mut is_hidden = false;
-            let inputs = inputs.map(|(place, input)| match forgotten(node.as_ref(), place, &input) {
-                Some(forgotten) => {
-                    is_hidden = true;
-                    ForgettingExec::over(input, forgotten)
-                }
-                None => Ok(input),
-            });
-            let inputs = inputs.collect::<Result<Vec<_>>>()?;
-            if !is_hidden {
-                return Ok(Transformed::no(node));
-            }
-            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-            Ok(Transformed::yes(node.replace_children(inputs, options)?))
-        })?;
-        Ok(hidden.data)
+        hidden(plan, forgotten)
     }
 
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// The plan, where above inputs no more is known than this says.
+fn hidden(
+    plan: Arc<dyn ExecutionPlan>,
+    forgotten: impl Fn(&dyn ExecutionPlan, usize, &Arc<dyn ExecutionPlan>) -> Option<Forgotten>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let hidden = plan.transform_up(|node| {
+        let inputs = node.children().into_iter().cloned().enumerate();
+        let mut is_hidden = false;
+        let inputs = inputs.map(|(place, input)| match forgotten(node.as_ref(), place, &input) {
+            Some(forgotten) => {
+                is_hidden = true;
+                ForgettingExec::over(input, forgotten)
+            }
+            None => Ok(input),
+        });
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        if !is_hidden {
+            return Ok(Transformed::no(node));
+        }
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        Ok(Transformed::yes(node.replace_children(inputs, options)?))
+    })?;
+    Ok(hidden.data)
+}
+
+/// The plan, where nothing is known of an inner join's right input that the join itself does not know: what DataFusion 55
+/// tells of constants there it drops on the way up.
+pub(super) fn without_lost_constants(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    hidden(plan, |node, place, input| {
+        let is_lost = place == 1 && join_type(node) == Some(JoinType::Inner);
+        (is_lost && !input.equivalence_properties().constants().is_empty()).then_some(Forgotten::Values)
+    })
 }
 
 /// What of an input does not hold above it.
@@ -110,15 +127,19 @@ fn is_grouped(input: &dyn ExecutionPlan) -> bool {
 
 /// True where an input's columns are NULL in the rows that a join makes without it.
 fn is_padded(node: &dyn ExecutionPlan, place: usize) -> bool {
-    let hash = node.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
-    let merge = node.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type);
-    let nested = node.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type());
-    match hash.or(merge).or(nested) {
+    match join_type(node) {
         Some(JoinType::Left) => place == 1,
         Some(JoinType::Right) => place == 0,
         Some(JoinType::Full) => true,
         _ => false,
     }
+}
+
+fn join_type(node: &dyn ExecutionPlan) -> Option<JoinType> {
+    let hash = node.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
+    let merge = node.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type);
+    let nested = node.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type());
+    hash.or(merge).or(nested)
 }
 
 /// The rows of its input, of which is known what holds above.

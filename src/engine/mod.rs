@@ -17,11 +17,13 @@ mod not_in;
 mod orders;
 mod pauses;
 mod planner;
+mod sane;
 mod spans;
 mod split;
 mod tables;
 mod unnested;
 mod whole;
+mod zeros;
 
 pub use alone::{ALONE_ROWS, alone, is_small};
 pub use constants::with_constants;
@@ -132,7 +134,11 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     rules.retain(|rule| rule.name() != "FilterPushdown");
     let sorted = rules.iter().position(|rule| rule.name() == "EnsureRequirements");
     if let Some(rule) = sorted.and_then(|place| rules.get_mut(place)) {
-        *rule = Arc::new(contented::Contented(Arc::clone(rule)));
+        let mend = Arc::clone(rule);
+        *rule = Arc::new(contented::Contented(Arc::clone(&mend)));
+        for rule in rules.iter_mut().filter(|rule| rule.name() == "SanityCheckPlan") {
+            *rule = Arc::new(sane::Sane { check: Arc::clone(rule), mend: Arc::clone(&mend) });
+        }
     }
     rules.insert(sorted.unwrap_or(0), Arc::new(forgetting::Forgetting));
     rules.push(Arc::new(pauses::Pauses));

@@ -1,10 +1,12 @@
-//! From logical plans to what can be executed, without the filters that would land on a namesake.
+//! From logical plans to what can be executed, where both zeros are one ([`one_zero`]), and without the filters that would
+//! land on a namesake.
 //!
 //! While they run, joins and top-k hand the values that can still matter to the scans below. DataFusion 55
 //! hands them down by a column's bare name: where two columns of an operator are called the same, as in a join of two
 //! tables with an `id` each, the filter of one lands on the other and rows are lost (apache/datafusion issues 25244 and
 //! 25296; what follows 55.2 maps them by place). Such queries are planned without these filters.
 
+use super::zeros::one_zero;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::internal_err;
@@ -28,6 +30,8 @@ impl QueryPlanner for Planner {
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::default();
+        let plan = one_zero(plan)?;
+        let plan = plan.as_ref();
         let hands_down = session.config_options().optimizer.enable_dynamic_filter_pushdown;
         if !hands_down || !has_namesakes(plan, false)? {
             return planner.create_physical_plan(plan, session).await;

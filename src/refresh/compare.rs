@@ -1,10 +1,14 @@
 //! Bags of rows compared: which of the old are gone, which of the new were not there; sets of keys; sums of weights.
+//!
+//! Rows are compared as they are stored, -0.0 being another than 0.0. Keys are equal where the engine's groups, joins and
+//! windows take them for equal: there both zeros are one key.
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, SortField};
+use arrow::row::{RowConverter, Rows, SortField};
+use datafusion::common::utils::normalize_float_zero;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -70,7 +74,7 @@ impl KeySet {
         let mut set = Self { converter, columns, types, values: keys.to_vec(), hashes: HashSet::new() };
         for batch in keys {
             let cast = batch.columns().iter().zip(&set.types).map(|(column, to)| cast(column, to));
-            set.hashes.extend(hashes(&set.converter, &cast.collect::<Result<Vec<_>, _>>()?)?);
+            set.hashes.extend(key_hashes(&set.converter, &cast.collect::<Result<Vec<_>, _>>()?)?);
         }
         Ok(set)
     }
@@ -101,7 +105,7 @@ impl KeySet {
         let once = self.values.iter().map(|batch| {
             let columns = places.iter().map(|at| cast(batch.column(*at), &self.types[*at]));
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
-            let is_new = hashes(&converter, &columns)?.into_iter().map(|hash| seen.insert(hash));
+            let is_new = key_hashes(&converter, &columns)?.into_iter().map(|hash| seen.insert(hash));
             let is_new = BooleanArray::from(is_new.collect::<Vec<_>>());
             filter_record_batch(&RecordBatch::try_new(Arc::clone(&schema), columns)?, &is_new)
         });
@@ -111,7 +115,7 @@ impl KeySet {
     /// Tells for each row of a table whether its key is in the set.
     pub(super) fn held(&self, rows: &RecordBatch) -> Result<Vec<bool>, ArrowError> {
         let columns: Vec<ArrayRef> = self.columns.iter().map(|i| Arc::clone(rows.column(*i))).collect();
-        Ok(hashes(&self.converter, &columns)?.iter().map(|hash| self.hashes.contains(hash)).collect())
+        Ok(key_hashes(&self.converter, &columns)?.iter().map(|hash| self.hashes.contains(hash)).collect())
     }
 }
 
@@ -146,8 +150,21 @@ pub(super) fn consolidate(
     Ok((more, fewer))
 }
 
+/// Keys as rows that are equal where the keys are.
+pub(super) fn key_rows(converter: &RowConverter, columns: &[ArrayRef]) -> Result<Rows, ArrowError> {
+    converter.convert_columns(&columns.iter().map(normalize_float_zero).collect::<Vec<_>>())
+}
+
+fn key_hashes(converter: &RowConverter, columns: &[ArrayRef]) -> Result<Vec<u128>, ArrowError> {
+    Ok(hashes_of(&key_rows(converter, columns)?))
+}
+
 fn hashes(converter: &RowConverter, columns: &[ArrayRef]) -> Result<Vec<u128>, ArrowError> {
-    Ok(converter.convert_columns(columns)?.iter().map(|row| hash(row.data())).collect())
+    Ok(hashes_of(&converter.convert_columns(columns)?))
+}
+
+fn hashes_of(rows: &Rows) -> Vec<u128> {
+    rows.iter().map(|row| hash(row.data())).collect()
 }
 
 fn hash(row: &[u8]) -> u128 {
@@ -171,6 +188,21 @@ mod tests {
             ("t", Arc::new(StringArray::from_iter(texts))),
         ];
         RecordBatch::try_from_iter_with_nullable(columns.map(|(n, a)| (n, a, true))).unwrap()
+    }
+
+    #[test]
+    fn both_zeros_are_one_key_and_two_rows() {
+        let zeros = |values: &[f64]| {
+            let column = Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
+            RecordBatch::try_from_iter_with_nullable([("n", column, true)]).unwrap()
+        };
+        let (both, one) = (zeros(&[0.0, -0.0, 1.0]), zeros(&[-0.0]));
+        let keys = KeySet::new(&one.schema(), vec![0], std::slice::from_ref(&one)).unwrap();
+        assert_eq!(keys.held(&both).unwrap(), [true, true, false]);
+        let keys = KeySet::new(&one.schema(), vec![0], std::slice::from_ref(&both)).unwrap();
+        assert_eq!((keys.len(), row_count(&keys.within(&[0]).unwrap())), (2, 2));
+        let mut bag = Bag::new(&one.schema(), &[one]).unwrap();
+        assert_eq!(bag.held(&both).unwrap(), [false, true, false]);
     }
 
     proptest! {

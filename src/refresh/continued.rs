@@ -8,7 +8,7 @@
 
 use super::Error;
 use super::apply::Target;
-use super::compare::{KeySet, row_count};
+use super::compare::{KeySet, key_rows, row_count};
 use super::derive::{self, Keyed, Source, Sources, Split};
 use super::evaluate::{Evaluator, distinct, in_memory};
 use super::incremental::known_chain;
@@ -205,7 +205,7 @@ impl Told {
     fn keys_to_compare(&self, rows: &RecordBatch) -> Result<Rows, ArrowError> {
         let keys = self.keys(rows)?;
         let typed = keys.columns().iter().zip(&self.keys).map(|(column, (_, to))| cast(column, to));
-        self.key_rows.convert_columns(&typed.collect::<Result<Vec<_>, _>>()?)
+        key_rows(&self.key_rows, &typed.collect::<Result<Vec<_>, _>>()?)
     }
 
     fn sequence_to_compare(&self, rows: &RecordBatch) -> Result<Rows, ArrowError> {

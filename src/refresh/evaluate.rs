@@ -8,6 +8,7 @@
 //! is met from the side of the change, so that a refresh reads what the change touches, however deep the joins stand.
 
 use super::Error;
+use super::compare::key_rows;
 use super::derive::{KEYS, is_narrowed_by_other, looked_up_rows_of, narrow, placed, rejoin, rows_of};
 use crate::engine::{ALONE_ROWS, KeptPlans, alone, laid_out, with_whole_partitions};
 use crate::ops::opaque::Opaque;
@@ -308,14 +309,14 @@ fn columns_of(
     Ok(Some(rows.iter().map(|batch| batch.project(&places)).collect::<Result<_, _>>()?))
 }
 
-/// Each row once.
+/// Each key once.
 pub(super) fn distinct(rows: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, Error> {
     let Some(first) = rows.first() else { return Ok(rows) };
     let fields = first.schema_ref().fields().iter();
     let converter = RowConverter::new(fields.map(|f| SortField::new(f.data_type().clone())).collect())?;
     let mut seen = HashSet::new();
     let once = |batch: &RecordBatch| {
-        let keys = converter.convert_columns(batch.columns())?;
+        let keys = key_rows(&converter, batch.columns())?;
         let is_new: BooleanArray = keys.iter().map(|key| Some(seen.insert(key.owned()))).collect();
         filter_record_batch(batch, &is_new)
     };

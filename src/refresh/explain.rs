@@ -9,7 +9,7 @@ use super::partitions::within_key;
 use super::ways::{Way, derive_for, derive_for_state, drops_rows};
 use crate::catalog::cut::Cut;
 use crate::engine::Engine;
-use crate::sql::{Expectation, MaterializedViewDefinition, RefreshPolicy, ViolationAction};
+use crate::sql::{Expectation, MaterializedViewDefinition, RefreshPolicy, ViolationAction, undetermined};
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use std::sync::Arc;
@@ -25,7 +25,8 @@ pub async fn why_not(
     incremental::why_not(&outline(definition, &query, schema), engine, cut).await
 }
 
-/// The plan of a definition, a line an operator with how it is refreshed, then what follows from that.
+/// The plan of a definition, a line an operator with how it is refreshed, then what follows from that, and where its query
+/// has more than one answer.
 pub async fn explain(
     definition: &MaterializedViewDefinition,
     schema: &SchemaRef,
@@ -33,7 +34,10 @@ pub async fn explain(
     cut: &Arc<Cut>,
 ) -> Result<Vec<String>, Error> {
     let query = definition.query.ast.to_string();
-    of_outline(&outline(definition, &query, schema), engine, cut).await
+    let mut lines = of_outline(&outline(definition, &query, schema), engine, cut).await?;
+    let notes = undetermined(&definition.query.ast).into_iter();
+    lines.extend(notes.map(|part| format!("Note: {}", part.message())));
+    Ok(lines)
 }
 
 /// As [`explain`], for a definition of which only what decides is known.

@@ -54,6 +54,7 @@ mod lane;
 #[cfg(test)]
 mod law_tests;
 mod model;
+mod near;
 mod only;
 mod output;
 mod pace;

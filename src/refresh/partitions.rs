@@ -21,10 +21,11 @@ pub(super) struct Overwritten {
     pub(super) partitions: BTreeSet<PartitionValues>,
 }
 
-/// Which of a key's columns tell the partition; `None` when there are no partitions, or the key does not tell them.
+/// Which of a key's columns tell the partition; `None` when there are no partitions, or the key does not tell them: rows
+/// with -0.0 and with 0.0 have one key and stand in two partitions.
 pub(super) fn within_key(partitioned_by: &[String], schema: &Schema, key: &[usize]) -> Option<Vec<usize>> {
     let place = |name: &String| {
-        let column = schema.index_of(name).ok()?;
+        let column = schema.index_of(name).ok().filter(|at| !schema.field(*at).data_type().is_floating())?;
         key.iter().position(|of_key| *of_key == column)
     };
     let places: Option<Vec<usize>> = partitioned_by.iter().map(place).collect();

@@ -6,6 +6,7 @@ use super::forms;
 use super::precedence::bind_as_written;
 use super::refusal::{self, refuse};
 use super::spelling::spell_for_engine;
+use super::syntax::is_sampled;
 use super::windows::{Given, expand_windows_given};
 use super::{Error, ModelQuery, Origin};
 use crate::lake::TableName;
@@ -385,6 +386,14 @@ impl Visitor for Walker {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Misuse> {
+        if is_sampled(factor) {
+            return ControlFlow::Break(Misuse {
+                code: "0A000",
+                at: factor.span().start,
+                message: "TABLESAMPLE is not supported".to_string(),
+                hint: refusal::TABLESAMPLE,
+            });
+        }
         match factor {
             TableFactor::Table { name, args: None, .. } => self.relation(name),
             _ => ControlFlow::Continue(()),

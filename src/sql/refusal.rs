@@ -238,6 +238,10 @@ pub(super) const QUERY_CLAUSES: &[Known] = &[
 
 const JSON: &str = "Keep JSON as TEXT, which -> and ->> read, and make it where the model is read: SELECT json_agg(...) FROM ....";
 
+/// What to do instead of TABLESAMPLE, which is refused wherever it stands: the engine would leave it out without a word.
+pub const TABLESAMPLE: &str =
+    "Keep rows by a hash of their key: WHERE md5(id::text) < '8' keeps half of them, the same each time.";
+
 /// Table functions that are known and not done.
 pub(super) const TABLE_FUNCTIONS: &[Known] = &[
     known(&["CUMULATE", "("], "Write a window function with a frame."),

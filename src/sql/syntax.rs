@@ -3,7 +3,7 @@
 use crate::lake::TableName;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    Value,
+    TableFactor, Value,
 };
 
 /// `"name"`
@@ -56,4 +56,12 @@ pub fn text_value(text: String) -> Value {
 /// Moves an expression out of its place, which is NULL then.
 pub fn take(expr: &mut Expr) -> Expr {
     std::mem::replace(expr, Expr::value(Value::Null))
+}
+
+/// True for `table TABLESAMPLE ...`.
+pub fn is_sampled(factor: &TableFactor) -> bool {
+    matches!(
+        factor,
+        TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. }
+    )
 }

@@ -1,6 +1,7 @@
 //! Everything else, refused by name.
 
 use crate::serve::Error;
+use crate::sql::{TABLESAMPLE, is_sampled};
 use datafusion::sql::sqlparser::ast::{self, SetExpr, Visit, Visitor};
 use std::ops::ControlFlow;
 
@@ -90,6 +91,15 @@ impl Visitor for Hidden {
         match unsupported {
             Some(what) => ControlFlow::Break(Error::new("0A000", format!("{what} is not supported"))),
             None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &ast::TableFactor) -> ControlFlow<Error> {
+        match is_sampled(factor) {
+            true => {
+                ControlFlow::Break(Error::new("0A000", "TABLESAMPLE is not supported").with_hint(TABLESAMPLE))
+            }
+            false => ControlFlow::Continue(()),
         }
     }
 }

@@ -136,6 +136,12 @@ fn what_is_not_on_the_list_is_refused_by_name() {
         ("DROP INDEX t", "0A000", "DROP INDEX"),
         ("select 1 into t", "0A000", "SELECT INTO"),
         ("select * from t for update", "0A000", "FOR UPDATE"),
+        ("select * from t tablesample bernoulli (50)", "0A000", "TABLESAMPLE"),
+        (
+            "select (select count(*) from t as u tablesample system (1) repeatable (2))",
+            "0A000",
+            "TABLESAMPLE",
+        ),
         ("call f()", "0A000", "CALL"),
         ("vacuum", "0A000", "VACUUM"),
         ("select 1; drop function t", "0A000", "DROP FUNCTION"),

@@ -159,6 +159,8 @@ fn models() {
             "AT LEAST is about all rows",
         ),
         (view("", "SELECT * FROM silver.a FOR UPDATE"), "FOR UPDATE"),
+        (view("", "SELECT * FROM silver.a TABLESAMPLE BERNOULLI (50)"), "TABLESAMPLE"),
+        (view("", "SELECT * FROM (SELECT * FROM silver.a) AS b TABLESAMPLE SYSTEM (1)"), "TABLESAMPLE"),
         (view("", "WITH a AS (INSERT INTO silver.a VALUES (1) RETURNING x) SELECT * FROM a"), "only reads"),
         (view("", "SELECT 1 AS a INTO b"), "only reads"),
         (view("", "SELECT * FROM sluice.gold.a"), "too many parts"),
