@@ -35,6 +35,7 @@ pub fn trials() -> Vec<Trial> {
             "readers::a_client_that_stops_reading_holds_up_nobody",
             a_client_that_stops_reading_holds_up_nobody,
         ),
+        trial("readers::statements_of_many_parts_are_planned", statements_of_many_parts_are_planned),
         trial("readers::memory_hungry_queries_end_alone", memory_hungry_queries_end_alone),
     ]
 }
@@ -335,6 +336,25 @@ fn statement_timeout_is_kept() {
     let session = server.connect();
     session.text("SET statement_timeout = '300ms'");
     assert_eq!(session.refusal(ENDLESS).0, "57014");
+    session.text("SET statement_timeout = 0");
+    assert_eq!(session.text("SELECT 1"), "1");
+}
+
+/// Such statements are planned beside what else the server does: their time can be over meanwhile.
+fn statements_of_many_parts_are_planned() {
+    const PARTS: usize = 300;
+    let server = shared::server();
+    let session = server.connect();
+    let sum = format!("SELECT {}", vec!["1"; PARTS].join(" + "));
+    assert_eq!(session.text(&sum), PARTS.to_string());
+    let any: Vec<String> = (1..=PARTS).map(|id| format!("order_id = {id}")).collect();
+    let any = format!("SELECT count(*) FROM silver.orders WHERE {}", any.join(" OR "));
+    assert_eq!(
+        session.text(&any),
+        session.text("SELECT count(*) FROM silver.orders WHERE order_id BETWEEN 1 AND 300")
+    );
+    session.text("SET statement_timeout = '1ms'");
+    assert_eq!(session.refusal(&sum).0, "57014");
     session.text("SET statement_timeout = 0");
     assert_eq!(session.text("SELECT 1"), "1");
 }
