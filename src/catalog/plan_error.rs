@@ -105,7 +105,7 @@ const WINDOW_END: &str = "window_end";
 fn schema_error(error: &SchemaError, span: Option<Span>, place: &Place<'_>) -> Error {
     match error {
         SchemaError::FieldNotFound { field, .. }
-            if field.relation.is_none() && field.name == WINDOW_END && place.of_word("EMIT").is_some() =>
+            if field.name == WINDOW_END && place.of_word("EMIT").is_some() =>
         {
             let origin = place.of_word("EMIT").unwrap_or_else(|| place.query());
             Error::new("42703", origin, format!("column \"{WINDOW_END}\" does not exist"))
