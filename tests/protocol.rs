@@ -1,12 +1,11 @@
 //! The PostgreSQL protocol byte by byte, as no driver shows it: tags, notices, settings that are reported, and messages
 //! that nobody should send.
 
-use crate::support::{Server, Warehouse, shared, trial};
+use crate::support::{READY, Server, Warehouse, shared, trial};
 use libtest_mimic::Trial;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -31,7 +30,7 @@ type Messages = Vec<(u8, Vec<u8>)>;
 impl Raw {
     fn open(server: &Server) -> Self {
         let socket = TcpStream::connect(server.pg).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.set_read_timeout(Some(READY)).unwrap();
         let mut raw = Self { socket, settings: vec![] };
         let body = b"\0\x03\0\0user\0sluice\0database\0sluice\0\0";
         raw.socket.write_all(&[&length(body), &body[..]].concat()).unwrap();

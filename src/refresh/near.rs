@@ -144,12 +144,10 @@ impl Columns {
     }
 
     fn are_near(&self, one: &Open, other: &Open) -> bool {
-        let floats = one.floats.iter().zip(&other.floats).zip(&self.floats);
+        let mut floats = one.floats.iter().zip(&other.floats).zip(&self.floats);
         one.sorted == other.sorted
             && one.nested == other.nested
-            && floats
-                .map(|((one, other), (_, bound))| is_near(*one, *other, *bound))
-                .fold(true, |a, b| a && b)
+            && floats.all(|((one, other), (_, bound))| is_near(*one, *other, *bound))
     }
 }
 

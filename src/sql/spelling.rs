@@ -4,9 +4,8 @@
 use super::syntax::{call, literal, take, text_value};
 use super::using::name_tables;
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArguments, ObjectNamePart, Query, Select, TimezoneInfo, Value, VisitMut as _,
-    VisitorMut,
+    ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, ObjectNamePart, Query, Select, TimezoneInfo, Value, VisitMut as _, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -81,10 +80,9 @@ impl VisitorMut for Spell {
     }
 }
 
-/// `float` is `double precision`, and `real` is what has up to 24 bits.
+/// `float` is `double precision`.
 fn name_float(data_type: &mut DataType) {
     match data_type {
-        DataType::Float(ExactNumberInfo::Precision(1..=24)) => *data_type = DataType::Real,
         DataType::Float(_) => *data_type = DataType::DoublePrecision,
         DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => name_float(item),
         _ => {}

@@ -186,9 +186,9 @@ impl ScalarUDFImpl for Arithmetic {
             let [first, others @ ..] = sides else {
                 return Err(DataFusionError::Internal("an operator has two sides".to_string()));
             };
-            let all = self.operations.iter().zip(others);
-            all.fold(Ok(Arc::clone(first)), |left, (operation, right)| {
-                operation.between(&left?, right, args.return_field.data_type())
+            let mut all = self.operations.iter().zip(others);
+            all.try_fold(Arc::clone(first), |left, (operation, right)| {
+                operation.between(&left, right, args.return_field.data_type())
             })
         };
         make_scalar_function(computed, vec![])(&args.args)
