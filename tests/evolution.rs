@@ -47,11 +47,35 @@ fn view(name: &str, query: &str) -> String {
     format!("MATERIALIZED VIEW {name} AS {query}")
 }
 
+/// Declares the source with other columns.
+fn declare(warehouse: &Warehouse, columns: &str) {
+    warehouse.write(
+        "catalog/readings.sql",
+        format!(
+            "CREATE SOURCE bronze.readings ({columns})\nWITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n"
+        ),
+    );
+}
+
+fn push_rows(server: &Server, token: i64, rows: &str) {
+    let reply = push(server, "readings", Some(("one", token)), rows).unwrap();
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+/// Waits until views are what their queries give.
+fn verify(server: &Server, views: &[&str]) {
+    for view in views {
+        until(view, FLOW, || match server.query(&format!("VERIFY MATERIALIZED VIEW {view}")) {
+            verified if verified.contains("|0|0|equal|") => Ok(()),
+            verified => Err(verified),
+        });
+    }
+}
+
 fn push_readings(server: &Server, token: i64, readings: &[(&str, f64)]) {
     let line = |(sensor, value): &(&str, f64)| format!("{{\"sensor\": \"{sensor}\", \"value\": {value}}}");
     let body: Vec<String> = readings.iter().map(line).collect();
-    let reply = push(server, "readings", Some(("one", token)), &body.join("\n")).unwrap();
-    assert_eq!(reply.status, 200, "{reply:?}");
+    push_rows(server, token, &body.join("\n"));
 }
 
 /// The answer with its columns' names as first line.

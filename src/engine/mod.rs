@@ -9,6 +9,8 @@ mod contented;
 mod copies;
 mod correlated;
 mod filters;
+#[cfg(test)]
+mod fixture;
 mod forgetting;
 pub mod functions;
 mod kept;

@@ -75,15 +75,11 @@ fn has_namesakes(plan: &LogicalPlan, is_below: bool) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::super::Engine;
-    use crate::lake::{Commit, Effort, Lake, TableDefinition, TableKind, TableName};
+    use super::super::fixture::stored;
     use arrow::array::{ArrayRef, RecordBatch, StringArray};
     use arrow::util::pretty::pretty_format_batches;
-    use datafusion::catalog::{
-        CatalogProvider as _, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider as _,
-    };
     use datafusion::physical_plan::displayable;
     use datafusion::prelude::SessionContext;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     /// A session over tables of text: name, columns, and rows of which each file holds so many.
@@ -92,30 +88,16 @@ mod tests {
         tables: &[(&str, &[(&str, &[&str])])],
         file_rows: usize,
     ) -> SessionContext {
-        let lake = Lake::open(root).unwrap();
-        let schema = Arc::new(MemorySchemaProvider::new());
-        for (name, columns) in tables.iter().copied() {
+        let files = |columns: &[(&str, &[&str])]| {
             let cells = columns.iter().map(|(column, cells)| {
                 (*column, Arc::new(StringArray::from(cells.to_vec())) as ArrayRef, true)
             });
             let rows = RecordBatch::try_from_iter_with_nullable(cells).unwrap();
-            let definition = TableDefinition {
-                schema: rows.schema(),
-                partition_columns: Vec::new(),
-                kind: TableKind::Maintained,
-                properties: BTreeMap::new(),
-            };
-            let table = lake.ensure(&TableName::new("s", name), &definition).unwrap();
-            for from in (0..rows.num_rows()).step_by(file_rows) {
-                let mut commit = Commit::append(Vec::new(), Vec::new());
-                let rows = rows.slice(from, file_rows.min(rows.num_rows() - from));
-                commit.adds = table.write(vec![rows], Effort::Fast).await.unwrap();
-                table.commit(commit).await.unwrap();
-            }
-            schema.register_table(name.to_string(), lake.provider(&table.snapshot())).unwrap();
-        }
-        let catalog = Arc::new(MemoryCatalogProvider::new());
-        catalog.register_schema("public", schema).unwrap();
+            let starts = (0..rows.num_rows()).step_by(file_rows);
+            starts.map(|from| rows.slice(from, file_rows.min(rows.num_rows() - from))).collect()
+        };
+        let tables: Vec<_> = tables.iter().map(|(name, columns)| (*name, files(columns))).collect();
+        let catalog = stored(root, &tables).await;
         Engine::new(1 << 30, 2).unwrap().session(catalog)
     }
 

@@ -73,9 +73,9 @@ fn evenly(partitions: usize, parts: usize) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::stored;
     use super::super::{Engine, physical_plan_in_parts};
     use super::*;
-    use crate::lake::{Commit, Effort, Lake, TableDefinition, TableKind, TableName};
     use crate::ops::opaque::Opaque;
     use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch};
     use arrow::datatypes::Int64Type;
@@ -83,7 +83,6 @@ mod tests {
         CatalogProvider as _, MemTable, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider as _,
     };
     use futures::TryStreamExt as _;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     /// Table `t` of four partitions of a hundred thousand rows, `small` of four of ten.
@@ -144,27 +143,12 @@ mod tests {
     #[tokio::test]
     async fn each_partition_has_its_own_files_however_often_it_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(folder.path()).unwrap();
         let rows = |first: i64| {
             let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(first..first + 20_000));
             RecordBatch::try_from_iter([("n", numbers)]).unwrap()
         };
-        let definition = TableDefinition {
-            schema: rows(0).schema(),
-            partition_columns: Vec::new(),
-            kind: TableKind::Maintained,
-            properties: BTreeMap::new(),
-        };
-        let table = lake.ensure(&TableName::new("public", "t"), &definition).unwrap();
-        for file in 0..4 {
-            let mut commit = Commit::append(Vec::new(), Vec::new());
-            commit.adds = table.write(vec![rows(file * 20_000)], Effort::Fast).await.unwrap();
-            table.commit(commit).await.unwrap();
-        }
-        let schema = Arc::new(MemorySchemaProvider::new());
-        schema.register_table("t".to_string(), lake.provider(&table.snapshot())).unwrap();
-        let catalog = Arc::new(MemoryCatalogProvider::new());
-        catalog.register_schema("public", schema).unwrap();
+        let files = (0..4).map(|file| rows(file * 20_000)).collect();
+        let catalog = stored(folder.path(), &[("t", files)]).await;
         let state = Opaque::new(Engine::new(1 << 30, 4).unwrap().session(catalog).state());
         let plan = state.create_logical_plan("SELECT n FROM t WHERE n > 0").await.unwrap();
         let (plan, context) = physical_plan_in_parts(&state, &Opaque::new(plan), false).await.unwrap();

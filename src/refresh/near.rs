@@ -50,6 +50,19 @@ impl Columns {
         }
         self.sorted.iter().copied().chain(self.floats.iter().map(|(place, _)| *place)).collect()
     }
+
+    /// False when every row that comes after the second one is too far from the first, too.
+    fn within_reach(&self, waits: &Open, came: &Open) -> bool {
+        waits.sorted == came.sorted
+            && self.floats.first().is_none_or(|(_, bound)| is_near(waits.floats[0], came.floats[0], *bound))
+    }
+
+    fn are_near(&self, one: &Open, other: &Open) -> bool {
+        let mut floats = one.floats.iter().zip(&other.floats).zip(&self.floats);
+        one.sorted == other.sorted
+            && one.nested == other.nested
+            && floats.all(|((one, other), (_, bound))| is_near(*one, *other, *bound))
+    }
 }
 
 /// A row that differs.
@@ -133,21 +146,6 @@ impl Pairing {
         if came.odd.more != 0 {
             open.push(came);
         }
-    }
-}
-
-impl Columns {
-    /// False when every row that comes after the second one is too far from the first, too.
-    fn within_reach(&self, waits: &Open, came: &Open) -> bool {
-        waits.sorted == came.sorted
-            && self.floats.first().is_none_or(|(_, bound)| is_near(waits.floats[0], came.floats[0], *bound))
-    }
-
-    fn are_near(&self, one: &Open, other: &Open) -> bool {
-        let mut floats = one.floats.iter().zip(&other.floats).zip(&self.floats);
-        one.sorted == other.sorted
-            && one.nested == other.nested
-            && floats.all(|((one, other), (_, bound))| is_near(*one, *other, *bound))
     }
 }
 

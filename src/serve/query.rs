@@ -63,7 +63,8 @@ pub(super) async fn plan(
         return plan_here(scope, query, declared).await;
     }
     let (scope, query, declared) = (scope.clone(), query.clone(), declared.to_vec());
-    aside(async move { plan_here(&scope, &query, &declared).await }.boxed()).await
+    let planned = aside(async move { plan_here(&scope, &query, &declared).await }.boxed()).await?;
+    Ok(Planned { has_many_parts: true, ..planned })
 }
 
 async fn plan_here(
@@ -139,8 +140,8 @@ async fn plan_named(
     let columns = types.apply(&labels.apply(&resolved(scope, &plan, &parameters)?));
     let columns = from_relations(scope, &columns, &origins);
     let spelt = (1..=count).map(|number| casts.get(&number).cloned()).collect();
-    let (plan, has_many_parts) = (Opaque::new(plan), has_many_parts(&query));
-    Ok(Planned { plan, is_optimized: false, has_many_parts, columns, parameters, spelt })
+    let plan = Opaque::new(plan);
+    Ok(Planned { plan, is_optimized: false, has_many_parts: false, columns, parameters, spelt })
 }
 
 /// The columns with the numbers of those of relations that they are.

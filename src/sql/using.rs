@@ -2,35 +2,43 @@
 //! table's in a RIGHT JOIN, and whichever there is in a FULL JOIN. The engine knows no such name in WHERE, and has the
 //! left table's everywhere else.
 
+use super::forms::fragments::outside_subqueries;
+use super::query::normal;
 use super::syntax::call;
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select,
-    SelectItem, TableFactor, TableWithJoins, VisitMut as _, VisitorMut,
+    Expr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Select, SelectItem, TableFactor,
+    TableWithJoins,
 };
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
-/// Gives the bare names of a SELECT's joined columns the tables that they are of.
+/// Gives the bare names of a SELECT's joined columns the tables that they are of. Names in subqueries may be of other
+/// tables: they stay.
 pub(super) fn name_tables(select: &mut Select) {
     let mut joined = Joined::default();
     select.from.iter().for_each(|tables| joined.note(tables));
-    let mut everywhere = Named { values: joined.moved.clone(), depth: 0 };
+    let Joined { mut kept, moved } = joined;
     for item in &mut select.projection {
-        if let SelectItem::UnnamedExpr(Expr::Identifier(ident)) = item
-            && let Some(value) = joined.moved.get(&folded(ident))
-        {
-            *item = SelectItem::ExprWithAlias { expr: value.clone(), alias: ident.clone() };
-        } else {
-            let _ = item.visit(&mut everywhere);
+        match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(ident)) if moved.contains_key(&normal(ident)) => {
+                let (expr, alias) = (moved[&normal(ident)].clone(), ident.clone());
+                *item = SelectItem::ExprWithAlias { expr, alias };
+            }
+            other => outside_subqueries(other, |expr| name(expr, &moved)),
         }
     }
-    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
-        let _ = keys.visit(&mut everywhere);
+    outside_subqueries(&mut select.group_by, |expr| name(expr, &moved));
+    outside_subqueries(&mut select.having, |expr| name(expr, &moved));
+    kept.extend(moved);
+    outside_subqueries(&mut select.selection, |expr| name(expr, &kept));
+}
+
+/// Puts a value in the place of its name.
+fn name(expr: &mut Expr, values: &HashMap<String, Expr>) {
+    if let Expr::Identifier(ident) = expr
+        && let Some(value) = values.get(&normal(ident))
+    {
+        *expr = value.clone();
     }
-    let _ = select.having.visit(&mut everywhere);
-    let mut values = joined.kept;
-    values.extend(joined.moved);
-    let _ = select.selection.visit(&mut Named { values, depth: 0 });
 }
 
 /// What the bare names of joined columns stand for.
@@ -58,7 +66,7 @@ impl Joined {
     }
 
     fn join(&mut self, kind: Kind, column: &Ident, only: Option<&Ident>, right: &Ident) {
-        let name = folded(column);
+        let name = normal(column);
         let of = |table: &Ident| Expr::CompoundIdentifier(vec![table.clone(), column.clone()]);
         let before = self.moved.remove(&name);
         let left = before.clone().or_else(|| self.kept.remove(&name)).or_else(|| only.map(of));
@@ -106,40 +114,6 @@ fn name_of(factor: &TableFactor) -> Option<Ident> {
 
 fn last(name: &ObjectName) -> Option<&Ident> {
     name.0.last().and_then(ObjectNamePart::as_ident)
-}
-
-fn folded(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
-}
-
-/// Puts values in the place of names, but for those in subqueries: there they may be of other tables.
-struct Named {
-    values: HashMap<String, Expr>,
-    depth: usize,
-}
-
-impl VisitorMut for Named {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Identifier(ident) = expr
-            && self.depth == 0
-            && let Some(value) = self.values.get(&folded(ident))
-        {
-            *expr = value.clone();
-        }
-        ControlFlow::Continue(())
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! A source's columns come and go under models that take all of them.
 
-use super::{project, table, view, wait_for};
-use crate::push::push;
-use crate::support::{FLOW, Server, Warehouse, trial, until};
+use super::{declare, project, push_rows, table, verify, view, wait_for};
+use crate::support::{Server, trial};
 use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
@@ -14,32 +13,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Declares the source with these columns.
-fn declare(warehouse: &Warehouse, columns: &str) {
-    warehouse.write(
-        "catalog/readings.sql",
-        format!(
-            "CREATE SOURCE bronze.readings ({columns})\nWITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n"
-        ),
-    );
-}
-
-fn push_rows(server: &Server, token: i64, rows: &str) {
-    let reply = push(server, "readings", Some(("one", token)), rows).unwrap();
-    assert_eq!(reply.status, 200, "{reply:?}");
-}
-
 fn wait_for_fresh(server: &Server) {
     wait_for(server, "SELECT count(*) FROM sluice.freshness WHERE state <> 'fresh'", "count\n0");
-}
-
-fn verify(server: &Server, views: &[&str]) {
-    for view in views {
-        until(view, FLOW, || match server.query(&format!("VERIFY MATERIALIZED VIEW {view}")) {
-            verified if verified.contains("|0|0|equal|") => Ok(()),
-            verified => Err(verified),
-        });
-    }
 }
 
 /// The models that were computed as a whole since an epoch, and why.

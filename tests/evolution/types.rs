@@ -1,9 +1,8 @@
 //! Columns whose types change: stored rows are rewritten in wider ones, once, and refused otherwise.
 
-use super::{COUNTS, answers_during, define, project, view, wait_for};
+use super::{COUNTS, answers_during, declare, define, project, push_rows, verify, view, wait_for};
 use crate::failpoints;
-use crate::push::push;
-use crate::support::{FLOW, Server, Warehouse, trial, until};
+use crate::support::{FLOW, Server, trial, until};
 use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
@@ -12,21 +11,6 @@ pub fn trials() -> Vec<Trial> {
         trial("evolution::kills_while_types_become_wider", kills_while_types_become_wider),
         trial("evolution::types_that_do_not_fit_are_refused", types_that_do_not_fit_are_refused),
     ]
-}
-
-/// Declares the source with these columns.
-fn declare(warehouse: &Warehouse, columns: &str) {
-    warehouse.write(
-        "catalog/readings.sql",
-        format!(
-            "CREATE SOURCE bronze.readings ({columns})\nWITH (connector = 'http') FORMAT PLAIN ENCODE JSON;\n"
-        ),
-    );
-}
-
-fn push_rows(server: &Server, token: i64, rows: &str) {
-    let reply = push(server, "readings", Some(("one", token)), rows).unwrap();
-    assert_eq!(reply.status, 200, "{reply:?}");
 }
 
 const WIDE: &str = "SELECT sensor, small, number, price, ratio, day FROM bronze.readings ORDER BY _offset";
@@ -114,12 +98,7 @@ fn types_become_wider() {
     push_rows(&server, 3, "{\"sensor\": \"a\"}");
     push_rows(&server, 4, "{\"sensor\": \"b\", \"day\": \"2026-01-02T03:04:05\"}");
     wait_for(&server, COUNTS, "sensor|n\na|2\nb|2");
-    for view in ["gold.counts", "gold.kept", "gold.prices"] {
-        until(view, FLOW, || match server.query(&format!("VERIFY MATERIALIZED VIEW {view}")) {
-            verified if verified.contains("|0|0|equal|") => Ok(()),
-            verified => Err(verified),
-        });
-    }
+    verify(&server, &["gold.counts", "gold.kept", "gold.prices"]);
 }
 
 fn kills_while_types_become_wider() {

@@ -2,8 +2,8 @@
 //!
 //! A restriction moves down as a filter on the keys' columns would: through projections and unnested lists, to the groups of an aggregate,
 //! to the partitions of a window, to that side of a join whose rows the join keeps, and by the join's equalities to the
-//! other. What it reaches is narrowed by an index, or, where keys are steps of a time, to a range of it; what it does not reach is read as before. It only ever leaves out
-//! rows that do not matter: the operators above still compare the keys.
+//! other. What it reaches is narrowed by an index, or, where keys are steps of a time, to a range of it; what it does not
+//! reach is read as before. It only ever leaves out rows that do not matter: the operators above still compare the keys.
 
 use super::ranges::range;
 use super::{group_keys, partition_keys};

@@ -30,7 +30,12 @@ pub(super) fn range(
     values: usize,
 ) -> Result<Option<Expr>, DataFusionError> {
     let Some(step) = Step::of(key, scan) else { return Ok(None) };
-    let Some(data_type) = time_type(step.time, scan) else { return Ok(None) };
+    let Ok(field) = scan.projected_schema.field_from_column(step.time) else { return Ok(None) };
+    let DataType::Timestamp(_, zone) = field.data_type() else { return Ok(None) };
+    // It is the same moment, whatever the zone of who asks.
+    if zone.as_deref().is_some_and(|zone| zone != "UTC") {
+        return Ok(None);
+    }
     let (mut least, mut greatest) = (None, None);
     for batch in keys {
         let times = cast(batch.column(values), &DataType::Timestamp(TimeUnit::Microsecond, None))?;
@@ -43,12 +48,7 @@ pub(super) fn range(
         greatest = greatest.into_iter().chain(max::<TimestampMicrosecondType>(times)).max();
     }
     let bound = |time: i64| -> Result<Expr, DataFusionError> {
-        let zone = match &data_type {
-            DataType::Timestamp(_, zone) => zone.clone(),
-            _ => None,
-        };
-        let time = ScalarValue::TimestampMicrosecond(Some(time), zone);
-        Ok(Expr::Literal(time.cast_to(&data_type)?, None))
+        Ok(lit(ScalarValue::TimestampMicrosecond(Some(time), zone.clone()).cast_to(field.data_type())?))
     };
     let time = Expr::Column(step.time.clone());
     let (Some(least), Some(greatest)) = (least, greatest) else { return Ok(Some(lit(false))) };
@@ -97,17 +97,6 @@ fn longest(unit: &str) -> Option<i64> {
         "year" => 367 * DAY,
         _ => return None,
     })
-}
-
-/// The type of a stored time that is the same moment, whatever the zone of who asks; of a date, the midnight it begins
-/// with is too.
-fn time_type(time: &Column, scan: &TableScan) -> Option<DataType> {
-    let data_type = scan.projected_schema.field_from_column(time).ok()?.data_type();
-    let is_time = match data_type {
-        DataType::Timestamp(_, zone) => zone.as_deref().is_none_or(|zone| zone == "UTC"),
-        _ => false,
-    };
-    is_time.then(|| data_type.clone())
 }
 
 fn text(expr: &Expr) -> Option<&str> {

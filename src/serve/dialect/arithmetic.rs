@@ -30,7 +30,7 @@ pub(super) enum Operation {
 
 /// An operation between two values; dates are the days that they count.
 pub(super) fn computed(operation: Operation, left: Expr, right: Expr) -> Expr {
-    Arc::new(ScalarUDF::new_from_impl(Arithmetic::new(vec![operation], false))).call(vec![left, right])
+    Arithmetic::new(vec![operation], false).call(vec![left, right])
 }
 
 /// An operation between two values of one type, which is its result's too. What `left` computes of such values is gone on
@@ -38,27 +38,22 @@ pub(super) fn computed(operation: Operation, left: Expr, right: Expr) -> Expr {
 /// their depth.
 pub(super) fn computed_alike(operation: Operation, left: Expr, right: Expr, data_type: &DataType) -> Expr {
     let alike = Alike::of(data_type);
-    match left {
-        Expr::ScalarFunction(ScalarFunction { func, mut args })
+    let (mut operations, mut args) = match left {
+        Expr::ScalarFunction(ScalarFunction { func, args })
             if alike.is_some() && arithmetic(&func).is_some_and(|before| before.alike == alike) =>
         {
-            let mut operations =
-                arithmetic(&func).map(|before| before.operations.clone()).unwrap_or_default();
-            operations.push(operation);
-            args.push(right);
-            Arc::new(ScalarUDF::new_from_impl(Arithmetic { alike, ..Arithmetic::new(operations, false) }))
-                .call(args)
+            (arithmetic(&func).map_or_else(Vec::new, |before| before.operations.clone()), args)
         }
-        left => {
-            let first = Arithmetic { alike, ..Arithmetic::new(vec![operation], false) };
-            Arc::new(ScalarUDF::new_from_impl(first)).call(vec![left, right])
-        }
-    }
+        left => (Vec::new(), vec![left]),
+    };
+    operations.push(operation);
+    args.push(right);
+    Arithmetic { alike, ..Arithmetic::new(operations, false) }.call(args)
 }
 
 /// A date, so many days later or earlier.
 pub(super) fn moved(operation: Operation, left: Expr, right: Expr) -> Expr {
-    Arc::new(ScalarUDF::new_from_impl(Arithmetic::new(vec![operation], true))).call(vec![left, right])
+    Arithmetic::new(vec![operation], true).call(vec![left, right])
 }
 
 fn arithmetic(function: &ScalarUDF) -> Option<&Arithmetic> {
@@ -117,6 +112,10 @@ impl Arithmetic {
     fn new(operations: Vec<Operation>, is_date: bool) -> Self {
         let signature = Signature::user_defined(Volatility::Immutable);
         Self { operations, alike: None, is_date, signature }
+    }
+
+    fn call(self, args: Vec<Expr>) -> Expr {
+        Arc::new(ScalarUDF::new_from_impl(self)).call(args)
     }
 }
 
