@@ -8,7 +8,7 @@ use super::{Error, TableName};
 use crate::ops::clock;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -224,7 +224,8 @@ const DICTIONARY_BYTES_MAX: usize = 32 << 10;
 /// `_raw` holds each record's bytes: all different, never filtered on, so neither dictionary nor statistics pay; but to be
 /// kept, it is compressed well. All other columns are looked up by row, and a page is unpacked for each row: what unpacks
 /// fast costs less than what is small. Columns whose bounds cannot be relied on have none here either: row groups are
-/// passed over by them.
+/// passed over by them. Rows mostly come in the order of their times, so that these have bounds by page too: what a window of
+/// time lets in and out as it moves is a page of each file.
 fn properties(effort: Effort, schema: &Schema) -> WriterProperties {
     let of_raw = match effort {
         Effort::Fast => Compression::LZ4_RAW,
@@ -240,9 +241,37 @@ fn properties(effort: Effort, schema: &Schema) -> WriterProperties {
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX);
-    for field in schema.fields().iter().filter(|field| !is_bounded(field.data_type())) {
+    for field in schema.fields() {
+        let bounds = match field.data_type() {
+            DataType::Timestamp(..) | DataType::Date32 => EnabledStatistics::Page,
+            other if is_bounded(other) => continue,
+            _ => EnabledStatistics::None,
+        };
         let column = ColumnPath::from(field.name().as_str());
-        properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
+        properties = properties.set_column_statistics_enabled(column, bounds);
     }
     properties.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{Field, TimeUnit};
+
+    #[test]
+    fn times_have_bounds_by_page() {
+        let columns = [
+            ("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            ("day", DataType::Date32),
+            ("id", DataType::Int64),
+            ("price", DataType::Float64),
+            ("_raw", DataType::Binary),
+        ];
+        let schema = Schema::new(columns.map(|(name, data_type)| Field::new(name, data_type, true)).to_vec());
+        let properties = properties(Effort::Fast, &schema);
+        let bounds = |column: &str| properties.statistics_enabled(&ColumnPath::from(column));
+        assert_eq!((bounds("at"), bounds("day")), (EnabledStatistics::Page, EnabledStatistics::Page));
+        assert_eq!(bounds("id"), EnabledStatistics::Chunk);
+        assert_eq!((bounds("price"), bounds("_raw")), (EnabledStatistics::None, EnabledStatistics::None));
+    }
 }
