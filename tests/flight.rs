@@ -18,6 +18,7 @@ pub fn trials() -> Vec<Trial> {
         trial("flight::answers_what_psql_answers", answers_what_psql_answers),
         trial("flight::parameters", parameters),
         trial("flight::models_are_explained_and_verified", models_are_explained_and_verified),
+        trial("flight::definitions_and_rows_by_updates", definitions_and_rows_by_updates),
         trial("flight::catalogue", catalogue),
         trial("flight::wrong_passwords_and_statements", wrong_passwords_and_statements),
         trial("flight::a_large_result_streams", a_large_result_streams),
@@ -51,6 +52,11 @@ impl Flight {
             let info = client.execute(sql.to_string(), None).await?;
             collect(client, info).await
         })
+    }
+
+    fn update(&mut self, sql: &str) -> Result<i64, FlightError> {
+        let (runtime, client) = (&self.runtime, &mut self.client);
+        runtime.block_on(client.execute_update(sql.to_string(), None)).map_err(FlightError::from)
     }
 }
 
@@ -133,7 +139,43 @@ fn models_are_explained_and_verified() {
     let verified = text(&flight.query("VERIFY MATERIALIZED VIEW gold.daily_sales").unwrap());
     assert!(verified.starts_with("gold.daily_sales|") && verified.ends_with("|2|0|0|equal|"), "{verified}");
     let refused = flight.query("REFRESH TABLE gold.daily_sales").unwrap_err().to_string();
-    assert!(refused.contains("REFRESH TABLE is not supported over Flight SQL"), "{refused}");
+    assert!(refused.contains("REFRESH TABLE gives no rows"), "{refused}");
+    assert_eq!(flight.update("REFRESH TABLE gold.daily_sales").unwrap(), 0);
+    let refused = flight.update("SET statement_timeout = 1").unwrap_err().to_string();
+    assert!(refused.contains("SET is not supported over Flight SQL"), "{refused}");
+}
+
+fn definitions_and_rows_by_updates() {
+    let warehouse = Warehouse::of("events");
+    warehouse.write("catalog/warehouse.toml", "[users.sluice]\ntrust_loopback = true\nmay_define = true\n");
+    let server = warehouse.serve();
+    let mut flight = Flight::connect(&server, "sluice", "").unwrap();
+    let view = "CREATE MATERIALIZED VIEW gold.hot AS SELECT sensor, count(*) AS n FROM bronze.readings WHERE value > 5 GROUP BY 1";
+    assert_eq!(flight.update(view).unwrap(), 0);
+    assert_eq!(
+        flight.update("INSERT INTO bronze.readings VALUES ('a', 9.5), ('b', 1), ('a', 7)").unwrap(),
+        3
+    );
+    server.wait_until("SELECT * FROM gold.hot", "a|2");
+    let (runtime, client) = (&flight.runtime, &mut flight.client);
+    runtime.block_on(async {
+        let insert = "INSERT INTO bronze.readings (sensor, value) VALUES ($1, $2)".to_string();
+        let mut prepared = client.prepare(insert, None).await.unwrap();
+        assert!(prepared.dataset_schema().unwrap().fields().is_empty());
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("$1", Arc::new(StringArray::from(vec!["c", "c", "d"]))),
+            ("$2", Arc::new(Int32Array::from(vec![6, 7, 8]))),
+        ];
+        prepared.set_parameters(RecordBatch::try_from_iter(columns).unwrap()).unwrap();
+        assert_eq!(prepared.execute_update().await.unwrap(), 3);
+        prepared.close().await.unwrap();
+    });
+    server.wait_until("SELECT * FROM gold.hot ORDER BY 1", "a|2\nc|2\nd|1");
+    let twice = flight.update(view).unwrap_err().to_string();
+    assert!(twice.contains("42P07"), "{twice}");
+    assert_eq!(flight.update("DROP MATERIALIZED VIEW gold.hot").unwrap(), 0);
+    let gone = flight.query("SELECT * FROM gold.hot").unwrap_err().to_string();
+    assert!(gone.contains("42P01"), "{gone}");
 }
 
 fn catalogue() {

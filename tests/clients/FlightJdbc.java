@@ -12,6 +12,7 @@ class FlightJdbc {
             values(connection);
             parameters(connection);
             manyRows(connection);
+            updates(connection);
             refusals(connection);
         }
         catalog(DriverManager.getConnection(url + "&catalog=sluice"));
@@ -155,10 +156,20 @@ class FlightJdbc {
         }
     }
 
+    /** What gives no rows is an update to the driver, prepared or not. */
+    static void updates(Connection connection) throws SQLException {
+        try (Statement statement = connection.createStatement()) {
+            same(statement.execute("REFRESH TABLE gold.daily_sales"), false);
+        }
+        try (PreparedStatement prepared = connection.prepareStatement("REFRESH TABLE gold.daily_sales")) {
+            same(prepared.executeUpdate(), 0);
+        }
+    }
+
     static void refusals(Connection connection) throws SQLException {
         try (Statement statement = connection.createStatement()) {
             for (String[] wrong : new String[][] {
-                {"SELEC 1", "42601"}, {"SELECT * FROM gold.nothing", "42P01"}, {"SELECT 1/0", "22012"}, {"DROP TABLE silver.orders", "0A000"},
+                {"SELEC 1", "42601"}, {"SELECT * FROM gold.nothing", "42P01"}, {"SELECT 1/0", "22012"}, {"DROP TABLE silver.orders", "42501"},
             }) {
                 try {
                     rows(statement.executeQuery(wrong[0]));

@@ -126,7 +126,7 @@ def parameters(host, port):
         refused(["22P02", "parameter $1", "Int64"], lambda: table(connection, by_key, ("seven", "paid")))
         with connection.cursor() as cursor:
             update = lambda: cursor.executemany("SELECT ?::int", [(1,), (2,)])
-            refused(["0A000", "only queries are"], update)
+            refused(["0A000", "SELECT is not an update"], update)
 
 
 def parallel(host, port, rows):
@@ -371,6 +371,24 @@ def ingest(host, port):
         for mode, words in [("create", "creating a table"), ("replace", "replacing a table")]:
             refused(["0A000", words, "only appending"], lambda: send(rows, mode=mode))
         refused(["go together"], lambda: send(rows, headers={"sluice-channel": "loader"}))
+
+        # An update is one statement, or one for each row of values: all of them or none.
+        with connection.cursor() as cursor:
+            cursor.adbc_statement.set_sql_query("INSERT INTO bronze.readings (sensor, taken) VALUES ('u1', 1), ('u2', 2)")
+            same(cursor.adbc_statement.execute_update(), 2)
+            insert = "INSERT INTO bronze.readings (sensor, price, taken, day) VALUES (?, ?, ?, ?)"
+            cursor.executemany(insert, [("u3", decimal.Decimal("1.25"), 3, at.date()), ("u4", None, 4, None)])
+            same(cursor.rowcount, 2)
+            until(4, "SELECT count(*) FROM bronze.readings WHERE sensor LIKE 'u_'")
+            found = table(connection, "SELECT sensor, price, taken, day FROM bronze.readings WHERE sensor LIKE 'u_' ORDER BY 1")
+            same(
+                [tuple(row.values()) for row in found.to_pylist()],
+                [("u1", None, 1, None), ("u2", None, 2, None), ("u3", decimal.Decimal("1.25"), 3, at.date()), ("u4", None, 4, None)],
+            )
+            too_large = [("v1", None, 1, None), ("v2", None, 1 << 40, None)]
+            refused(["22003", "integer out of range"], lambda: cursor.executemany(insert, too_large))
+            refused(["0A000", "INSERT gives no rows"], lambda: cursor.execute("INSERT INTO bronze.readings (sensor) VALUES ('v3')"))
+            same(value(connection, "SELECT count(*) FROM bronze.readings WHERE sensor LIKE 'v_'"), 0)
 
 
 def push(host, port, expected):

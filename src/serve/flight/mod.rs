@@ -8,7 +8,8 @@
 //!
 //! ```text
 //! connections ─ wire (TLS) ─ gateway (who calls) ─┬ service (commands) ─┬ query    SQL → plan on one cut → batches
-//!                                                 └ actions, sessions   ├ metadata cut → tables, keys, types
+//!                                                 └ actions, sessions   ├ update   SQL → rows of sources, definitions
+//!                                                                       ├ metadata cut → tables, keys, types
 //!                                                                       └ outgoing batches → bounded messages
 //! ```
 
@@ -28,6 +29,7 @@ mod statements;
 mod status;
 #[cfg(test)]
 mod tests;
+mod update;
 mod wire;
 
 use self::gateway::Gateway;

@@ -17,7 +17,7 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use datafusion::common::ScalarValue;
-use futures::TryStreamExt as _;
+use futures::{TryStreamExt as _, future};
 use std::sync::Arc;
 use tonic::Status;
 
@@ -40,7 +40,10 @@ pub(super) async fn read(
     stream: PeekableFlightDataStream,
     parameters: &[DataType],
 ) -> Result<Vec<Values>, Status> {
-    let mut batches = FlightRecordBatchStream::new_from_flight_data(stream.map_err(FlightError::from));
+    // The command itself may come alone, without a schema.
+    let data =
+        stream.map_err(FlightError::from).try_filter(|data| future::ready(!data.data_header.is_empty()));
+    let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while let Some(batch) = batches.try_next().await.map_err(Status::from)? {
         bytes += row_bytes(&batch);

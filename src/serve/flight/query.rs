@@ -10,16 +10,17 @@ use super::parameters::{Values, check_count};
 use super::placeholders::numbered;
 use super::statements::Prepared as Known;
 use super::status::status;
+use super::update::is_update;
 use crate::catalog::access::Access;
 use crate::ops::panics::caught;
 use crate::serve::audit::Audited;
 use crate::serve::backends::{Peer, Run, Signals};
 use crate::serve::session::{Answer, Prepared, Session, Shared};
 use crate::serve::settings::Settings;
-use crate::serve::statement::{Begin, Statement, parse};
+use crate::serve::statement::{Begin, Statement, parse_said};
 use crate::serve::{Error, Parts, Readers, RowStream};
 use arc_swap::ArcSwap;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::net::SocketAddr;
@@ -70,30 +71,42 @@ impl Caller {
     }
 }
 
-/// Reads the one statement of a text, if it is one that gives rows.
-pub(super) fn read(sql: &str) -> Result<Statement, Error> {
-    let mut statements = parse(&numbered(sql))?;
-    let statement = statements.pop().ok_or_else(|| Error::new("42601", "the statement is empty"))?;
+/// Reads the one statement of a text, with its own words, if it is a query or an update.
+pub(super) fn read(sql: &str) -> Result<(Statement, String), Error> {
+    let mut statements = parse_said(&numbered(sql))?;
+    let read = statements.pop().ok_or_else(|| Error::new("42601", "the statement is empty"))?;
     if !statements.is_empty() {
         return Err(Error::new("42601", "only one statement can be run at a time"));
     }
-    match statement {
-        Statement::Query(_)
-        | Statement::Explain { .. }
-        | Statement::ExplainModel(_)
-        | Statement::Verify(_)
-        | Statement::UnitTest(_)
-        | Statement::Show(_)
-        | Statement::ShowAll => Ok(statement),
-        other => Err(not_a_query(other.tag())),
+    match is_query(&read.0) || is_update(&read.0) {
+        true => Ok(read),
+        false => Err(not_over_flight(read.0.tag())),
     }
 }
 
-/// What a client who wants to change something is told.
-pub(super) fn not_a_query(tag: &str) -> Error {
-    Error::new("0A000", format!("{tag} is not supported over Flight SQL, only queries are")).with_hint(
-        "Settings are given as headers; sources and models are defined by the project's SQL files.",
+/// True for what gives rows and changes nothing.
+fn is_query(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::Query(_)
+            | Statement::Explain { .. }
+            | Statement::ExplainModel(_)
+            | Statement::Verify(_)
+            | Statement::UnitTest(_)
+            | Statement::Show(_)
+            | Statement::ShowAll
     )
+}
+
+/// What a client is told whose statement is neither a query nor an update.
+pub(super) fn not_over_flight(tag: &str) -> Error {
+    Error::new("0A000", format!("{tag} is not supported over Flight SQL"))
+        .with_hint("Settings are given as headers; each update is a transaction of its own.")
+}
+
+/// What a client is told who asks for the rows of an update.
+fn not_a_query(tag: &str) -> Error {
+    Error::new("0A000", format!("{tag} gives no rows")).with_hint("Run it as an update.")
 }
 
 /// Refuses a call that is to be part of a transaction.
@@ -104,14 +117,16 @@ pub(super) fn refuse_transaction(id: Option<&bytes::Bytes>) -> Result<(), Status
     }
 }
 
-/// The columns and parameters of a statement, planned on the newest cut and not kept.
+/// The columns and parameters of a statement, planned on the newest cut and not kept; an update has no columns.
 pub(super) async fn describe(
     readers: &Readers,
     caller: &Caller,
     statement: Statement,
 ) -> Result<(SchemaRef, Vec<DataType>), Error> {
+    let is_update = is_update(&statement);
     let prepared = caller.session(readers)?.prepare(statement, &[]).await?;
-    Ok((columns(&prepared, caller)?, prepared.parameters))
+    let columns = if is_update { Arc::new(Schema::empty()) } else { columns(&prepared, caller)? };
+    Ok((columns, prepared.parameters))
 }
 
 /// What a client asks for.
@@ -131,7 +146,7 @@ impl Wanted {
 
     /// A prepared statement, with the values that are bound.
     pub(super) fn again(known: Known) -> Self {
-        let Known { statement, parameters, mut values, shared } = known;
+        let Known { statement, parameters, mut values, shared, .. } = known;
         if values.is_empty() {
             values.push(Vec::new());
         }
@@ -307,15 +322,15 @@ async fn manage(session: &Session, statement: Statement) -> Result<(), Error> {
 }
 
 /// What ends a query from outside.
-struct Stop {
-    cancelled: CancellationToken,
-    signals: Signals,
-    server_stop: CancellationToken,
+pub(super) struct Stop {
+    pub(super) cancelled: CancellationToken,
+    pub(super) signals: Signals,
+    pub(super) server_stop: CancellationToken,
 }
 
 impl Stop {
     /// Resolves when the query must end, with what the client is told.
-    async fn reason(&self, deadline: Option<Instant>) -> Error {
+    pub(super) async fn reason(&self, deadline: Option<Instant>) -> Error {
         let timeout = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,

@@ -10,8 +10,9 @@ use super::metadata;
 use super::outgoing::{self, Compression};
 use super::parameters;
 use super::query::{self, Caller, Query, Wanted, refuse_transaction};
-use super::statements::Statements;
+use super::statements::{Prepared, Statements};
 use super::status::status;
+use super::update;
 use crate::catalog::cut::Cut;
 use crate::serve::audit::AuditLog;
 use crate::serve::guard::shown;
@@ -84,14 +85,14 @@ impl Service {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = caller(&request)?;
-        let statement = query::read(sql).map_err(status)?;
+        let (statement, _) = query::read(sql).map_err(status)?;
         let parts = Query::plan(&self.readers, &caller, Wanted::once(statement)).await.map_err(status)?;
         self.query_info(&caller, parts, request.into_inner())
     }
 
     /// The columns of a statement's result.
     pub(super) async fn statement_schema(&self, sql: &str, caller: &Caller) -> Result<SchemaRef, Status> {
-        let statement = query::read(sql).map_err(status)?;
+        let (statement, _) = query::read(sql).map_err(status)?;
         let (schema, _) = query::describe(&self.readers, caller, statement).await.map_err(status)?;
         Ok(schema)
     }
@@ -182,13 +183,13 @@ impl FlightSqlService for Service {
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
         refuse_transaction(command.transaction_id.as_ref())?;
         let caller = caller(&request)?;
-        let statement = query::read(&command.query).map_err(status)?;
+        let said = query::read(&command.query).map_err(status)?;
         let (columns, parameters) =
-            query::describe(&self.readers, &caller, statement.clone()).await.map_err(status)?;
+            query::describe(&self.readers, &caller, said.0.clone()).await.map_err(status)?;
         Ok(ActionCreatePreparedStatementResult {
             dataset_schema: encode_schema(&columns).map_err(from_arrow)?,
             parameter_schema: encode_schema(&parameters::schema(&parameters)).map_err(from_arrow)?,
-            prepared_statement_handle: self.statements.prepare(&caller.user, statement, parameters),
+            prepared_statement_handle: self.statements.prepare(&caller.user, Prepared::new(said, parameters)),
         })
     }
 
@@ -253,10 +254,13 @@ impl FlightSqlService for Service {
 
     async fn do_put_statement_update(
         &self,
-        _command: CommandStatementUpdate,
-        _request: Request<PeekableFlightDataStream>,
+        command: CommandStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        Err(status(query::not_a_query("an update")))
+        refuse_transaction(command.transaction_id.as_ref())?;
+        let caller = caller(&request)?;
+        let known = Prepared::new(query::read(&command.query).map_err(status)?, Vec::new());
+        update::run(&self.readers, &caller, known, self.server_stop.clone()).await.map_err(status)
     }
 
     async fn do_put_statement_ingest(
@@ -271,10 +275,18 @@ impl FlightSqlService for Service {
 
     async fn do_put_prepared_statement_update(
         &self,
-        _command: CommandPreparedStatementUpdate,
-        _request: Request<PeekableFlightDataStream>,
+        command: CommandPreparedStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        Err(status(query::not_a_query("an update")))
+        let caller = caller(&request)?;
+        let handle = command.prepared_statement_handle;
+        let mut known = self.statements.prepared(&caller.user, &handle).map_err(status)?;
+        // Some clients bind beforehand, others send the values along.
+        let values = parameters::read(request.into_inner(), &known.parameters).await?;
+        if !values.is_empty() {
+            known.values = values;
+        }
+        update::run(&self.readers, &caller, known, self.server_stop.clone()).await.map_err(status)
     }
 
     async fn get_flight_info_catalogs(

@@ -44,12 +44,21 @@ struct Owned<V> {
 pub(super) struct Prepared {
     /// What was prepared.
     pub(super) statement: Statement,
+    /// Its own words.
+    pub(super) text: String,
     /// The types of its parameters.
     pub(super) parameters: Vec<DataType>,
     /// The values bound last, of each run.
     pub(super) values: Vec<Values>,
     /// Its plan, for all runs.
     pub(super) shared: Shared,
+}
+
+impl Prepared {
+    /// A statement with its words, to which nothing is bound.
+    pub(super) fn new((statement, text): (Statement, String), parameters: Vec<DataType>) -> Self {
+        Self { statement, text, parameters, values: Vec::new(), shared: Shared::default() }
+    }
 }
 
 impl Statements {
@@ -101,9 +110,8 @@ impl Statements {
     }
 
     /// Keeps a statement; its handle goes out.
-    pub(super) fn prepare(&self, user: &str, statement: Statement, parameters: Vec<DataType>) -> Bytes {
+    pub(super) fn prepare(&self, user: &str, prepared: Prepared) -> Bytes {
         let key = random_key();
-        let prepared = Prepared { statement, parameters, values: Vec::new(), shared: Shared::default() };
         let owned = Owned { owner: user.to_string(), value: prepared };
         self.prepared.lock().put(key.clone(), owned, clock::instant());
         key.into()

@@ -1,0 +1,86 @@
+//! Statements that change something and give no rows: `INSERT`, definitions, refreshes, roles and rights.
+//!
+//! Comes in: a statement and rows of values. Goes out: how many rows it has put into sources; 0 for what puts none (the JDBC
+//! driver takes -1, "unknown", for a query). All runs are one transaction: all of them are done, or none. Failure: an
+//! [`Error`] with its SQLSTATE; 57014 when it is cancelled or its time is over.
+
+use super::parameters::{Values, check_count};
+use super::query::{Caller, Stop, not_over_flight};
+use super::statements::Prepared as Known;
+use crate::ops::panics::caught;
+use crate::serve::session::{Answer, Session};
+use crate::serve::statement::{Begin, Statement};
+use crate::serve::{Error, Readers};
+use datafusion::common::ScalarValue;
+use tokio_util::sync::CancellationToken;
+
+/// True for what is run as an update. What is about the session itself is not: each call has one of its own.
+pub(super) fn is_update(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::Insert(_)
+            | Statement::Define(_)
+            | Statement::Access(_)
+            | Statement::Refresh { .. }
+            | Statement::Backfill { .. }
+    )
+}
+
+/// Runs a statement for each row of values that is bound to it, once where none is; `server_stop` ends it.
+pub(super) async fn run(
+    readers: &Readers,
+    caller: &Caller,
+    known: Known,
+    server_stop: CancellationToken,
+) -> Result<i64, Error> {
+    if !is_update(&known.statement) {
+        let message = format!("{} is not an update", known.statement.tag());
+        return Err(Error::new("0A000", message).with_hint("Ask for its rows."));
+    }
+    let session = caller.session(readers)?;
+    let running = session.activity().run(&known.text);
+    let audited = session.audited(&known.statement, &known.text);
+    let stop =
+        Stop { cancelled: CancellationToken::new(), signals: session.activity().signals(), server_stop };
+    let done = tokio::select! {
+        biased;
+        error = stop.reason(session.deadline()) => Err(error),
+        done = caught(every_run(&session, known)) => done.unwrap_or_else(|panic| Err(Error::internal(panic))),
+    };
+    audited.end(done.as_ref().err());
+    drop(running);
+    done
+}
+
+async fn every_run(session: &Session, known: Known) -> Result<i64, Error> {
+    let Known { statement, parameters, mut values, .. } = known;
+    if values.is_empty() {
+        values.push(Vec::new());
+    }
+    values.iter().try_for_each(|run| check_count(run.len(), parameters.len()))?;
+    let is_one = values.len() == 1;
+    if !is_one {
+        execute(session, Statement::Begin(Begin::default()), Vec::new()).await?;
+    }
+    let mut rows = 0;
+    for run in values {
+        rows += execute(session, statement.clone(), run).await?;
+    }
+    if !is_one {
+        execute(session, Statement::Commit { chain: false }, Vec::new()).await?;
+    }
+    Ok(rows)
+}
+
+/// Runs a statement once; planned for the types that the values really have.
+async fn execute(session: &Session, statement: Statement, values: Values) -> Result<i64, Error> {
+    let types: Vec<_> = values.iter().map(ScalarValue::data_type).map(Some).collect();
+    let prepared = session.prepare(statement, &types).await?;
+    match session.execute(&prepared, values).await? {
+        // `INSERT 0 n`
+        Answer::Tag(tag) => Ok(tag.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0)),
+        Answer::Rows { .. } | Answer::CopyIn(_) | Answer::Empty => {
+            Err(not_over_flight(prepared.statement().tag()))
+        }
+    }
+}
