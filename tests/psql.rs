@@ -255,6 +255,15 @@ fn says_what_is_wrong() {
 fn variables_and_settings() {
     let server = shared::server();
     assert_eq!(rows(&server, "SHOW server_encoding"), "UTF8");
+    let as_on_windows =
+        psql(&server, &["-A", "-t", "-d", "dbname=sluice client_encoding=WIN1252"], &["SELECT 'grün'"]);
+    assert!(as_on_windows.starts_with("grün\n"), "{as_on_windows}");
+    assert!(
+        as_on_windows.contains("WARNING:  client_encoding is UTF8 instead of \"WIN1252\""),
+        "{as_on_windows}"
+    );
+    let unknown = psql(&server, &["-d", "dbname=sluice client_encoding=klingon"], &["SELECT 1"]);
+    assert!(unknown.contains("invalid value for parameter \"client_encoding\": \"klingon\""), "{unknown}");
     assert_eq!(rows(&server, "SHOW transaction_read_only"), "on");
     assert_eq!(
         psql(&server, &["-A", "-t", "-q"], &["SET application_name = 'x'", "SHOW application_name"]),

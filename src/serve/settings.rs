@@ -386,6 +386,14 @@ fn check(definition: &Definition, value: &str, now: &str) -> Result<String, Erro
     }
 }
 
+/// True for the name of an encoding that PostgreSQL converts texts from and to, and we do not.
+pub(super) fn is_other_encoding(name: &str) -> bool {
+    const FAMILIES: [&str; 11] =
+        ["BIG5", "EUC", "GB", "ISO8859", "JOHAB", "KOI8", "LATIN", "SJIS", "SHIFTJIS", "UHC", "WIN"];
+    let folded: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    FAMILIES.iter().any(|family| folded.to_uppercase().starts_with(family))
+}
+
 /// A zone that can be computed with: a name, `UTC`, or an offset as PostgreSQL writes it (`+2` is east of Greenwich).
 fn time_zone(value: &str) -> Option<String> {
     let value = value.trim();

@@ -10,6 +10,7 @@ use crate::engine::DATABASE;
 use crate::ops::clock;
 use crate::serve::backends::Peer;
 use crate::serve::session::Session;
+use crate::serve::settings::is_other_encoding;
 use crate::serve::users::{Proof, Verifier};
 use crate::serve::{Error, Readers};
 use bytes::{Buf, Bytes};
@@ -101,10 +102,20 @@ async fn session(
     }
     let peer = Peer { protocol: PROTOCOL, address: Some(address) };
     let session = Session::new(readers.clone(), &request.user, peer);
-    for (name, value) in &request.settings {
-        session.settings().lock().set_initial(name, value).map_err(Broken::Fatal)?;
-    }
     outbox.add(PgWireBackendMessage::Authentication(Authentication::Ok));
+    for (name, value) in &request.settings {
+        let set = session.settings().lock().set_initial(name, value);
+        match set {
+            // psql on a Windows console asks for that of its code page, and goes by what it is told that it gets.
+            Err(_) if name.eq_ignore_ascii_case("client_encoding") && is_other_encoding(value) => {
+                let warning = Error::new("01000", format!("client_encoding is UTF8 instead of \"{value}\""));
+                outbox.notice(
+                    &warning.with_hint("Set PGCLIENTENCODING=UTF8; on Windows, \"chcp 65001\" shows it."),
+                );
+            }
+            set => set.map_err(Broken::Fatal)?,
+        }
+    }
     let key_bytes = if request.minor >= 2 { LONG_KEY_BYTES } else { KEY_BYTES };
     Ok(Login::Session(Box::new(session), key_bytes))
 }
