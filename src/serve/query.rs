@@ -114,16 +114,17 @@ async fn plan_named(
     let undeclared: Vec<usize> = used.iter().map(|n| n - 1).filter(|i| types[*i].is_none()).collect();
     let (plan, types) = match first {
         Ok((plan, inferred)) if undeclared.iter().all(|i| inferred[*i].is_some()) => (plan, inferred),
-        Ok((_, mut inferred)) => {
-            // What no place gave a type is text; now the plan has to hold with that.
-            let mut as_text = types.clone();
-            for i in undeclared {
-                if inferred[i].is_none() {
-                    as_text[i] = Some(DataType::Utf8);
-                    inferred[i] = Some(DataType::Utf8);
-                }
+        Ok((plan, mut inferred)) => {
+            // What no place gives a type is of that beside it, or text; now the plan has to hold with that.
+            let beside = dialect::types_beside(&plan)?;
+            let mut typed = types.clone();
+            for i in undeclared.into_iter().filter(|i| inferred[*i].is_none()).collect::<Vec<_>>() {
+                let name = format!("${}", i + 1);
+                let found = beside.iter().find(|(parameter, _)| *parameter == name);
+                typed[i] = Some(found.map_or(DataType::Utf8, |(_, data_type)| data_type.clone()));
+                inferred[i].clone_from(&typed[i]);
             }
-            let (plan, again) = plan_typed(scope, &query, &as_text).await?;
+            let (plan, again) = plan_typed(scope, &query, &typed).await?;
             (plan, inferred.into_iter().zip(again).map(|(a, b)| b.or(a)).collect())
         }
         Err(error) => plan_with_text(scope, &query, &types, &undeclared).await.ok_or(error)?,

@@ -562,3 +562,17 @@ select k, x, y from (values (1, 'a')) a(k, x) full join (values (2, 'b')) b(k, y
 select k + 1, y from (values (1, 'a')) a(k, x) right join (values (2, 'b')) b(k, y) using (k) where k = 2
 select min(status) as m from silver.orders having (COUNT(1) > 0)
 select SUM(order_id), sum(order_id::int) from silver.orders
+prepare coalesced as select coalesce($1, 5), nullif($2, 'a'), greatest($3, 1.5)
+prepare chosen as select case when $1 then 1 else $2 end, case $3 when 'a' then $4 else 2.5 end, not $5
+prepare gathered as select array[$1, 2], $2 || 'a'
+prepare united as select $1 union select 1 order by 1
+prepare united_after as select date '2026-01-01' union all select $1
+prepare called as select round($1, 2), abs($2), left('abc', $3), date_trunc($4, timestamp '2026-01-01'), lower($5)
+select name, parameter_types::text from pg_prepared_statements order by 1
+execute coalesced(null, 'b', 2.5)
+execute chosen(true, 7, 'a', 1.5, false)
+execute gathered(1, 'b')
+execute gathered(2, 'c')
+execute united(2)
+execute called(1.255, -2, 1, 'month', 'A')
+deallocate all

@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod averages;
+mod beside;
 mod checks;
 mod columns;
 mod common_type;
@@ -28,6 +29,7 @@ mod type_names;
 mod typed;
 mod whole_rows;
 
+pub(super) use beside::types_beside;
 pub(super) use missing::explained;
 pub(super) use origins::{Origin, origins};
 pub(super) use result_types::{identifiers_with_names, result_types};

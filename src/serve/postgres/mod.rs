@@ -48,6 +48,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+pub(in crate::serve) use types::arrow_type;
 
 /// Time for a client to log in.
 const LOGIN_MAX: Duration = Duration::from_secs(10);

@@ -116,7 +116,7 @@ pub(super) fn spelt(name: &str) -> Option<u32> {
 }
 
 /// What a parameter that a client declared is for the engine; `None` lets the engine find out.
-pub(super) fn arrow_type(declared: u32) -> Result<Option<DataType>, Error> {
+pub(in crate::serve) fn arrow_type(declared: u32) -> Result<Option<DataType>, Error> {
     Ok(Some(match declared {
         0 | oid::UNKNOWN => return Ok(None),
         oid::BOOL => DataType::Boolean,

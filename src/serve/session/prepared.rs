@@ -7,7 +7,7 @@ use crate::catalog::cut::Cut;
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
 use crate::serve::Error;
-use crate::serve::postgres::catalog::types::data_column_type;
+use crate::serve::postgres::catalog::types::{column_type, data_column_type};
 use crate::serve::query::{self, Planned};
 use crate::serve::statement::Statement;
 use arrow::datatypes::{DataType, Field, SchemaRef};
@@ -165,8 +165,8 @@ impl Session {
                 query::plan(&self.scope(cut)?, query, &declared).await?
             }
         };
-        // The client decodes by the columns it was told of.
-        let same = |a: &Field, b: &Field| a.name() == b.name() && alike(a.data_type(), b.data_type());
+        // The client decodes by the columns it was told of: by PostgreSQL's types, each of which may be laid out in several ways.
+        let same = |a: &Field, b: &Field| a.name() == b.name() && column_type(a).oid == column_type(b).oid;
         if let Some(told) = &prepared.columns {
             let now = &planned.columns;
             let fits = told.fields().len() == now.fields().len()
@@ -232,12 +232,6 @@ fn type_now(declared: &DataType, value: &ScalarValue) -> DataType {
     let is_decimal =
         matches!(value, ScalarValue::Decimal128(Some(_), ..) | ScalarValue::Decimal256(Some(_), ..));
     if is_decimal { value.data_type() } else { declared.clone() }
-}
-
-/// Whether clients decode both alike.
-fn alike(a: &DataType, b: &DataType) -> bool {
-    let is_decimal = |ty: &DataType| matches!(ty, DataType::Decimal128(..) | DataType::Decimal256(..));
-    a == b || is_decimal(a) && is_decimal(b)
 }
 
 pub(super) fn no_such_statement(name: &str) -> Error {

@@ -50,6 +50,45 @@ pub fn has_operator(symbol: &str, left: Option<i32>, right: i32) -> Option<bool>
 
 /// Whether there is a function of this name for such arguments; nothing if PostgreSQL has none of the name.
 pub fn has_function(name: &str, given: &[i32]) -> Option<bool> {
+    Some(functions(name)?.iter().any(|candidate| candidate.takes(given, Numbers::All)))
+}
+
+/// What the function takes that PostgreSQL decides for, of those of this name, where some arguments have no type; nothing
+/// where none is left, or more than one.
+///
+/// PostgreSQL's rules ("Function Type Resolution"): the most exact matches win; a value without a type is a text where one
+/// candidate takes that, else of the kind that all ask for, and of the kind's preferred type where one asks for it.
+pub fn arguments_of(name: &str, given: &[i32]) -> Option<Vec<i32>> {
+    let mut left: Vec<&[i32]> = functions(name)?
+        .iter()
+        .filter(|candidate| {
+            candidate.arguments.len() == given.len() && candidate.takes(given, Numbers::Whole)
+        })
+        .map(|candidate| candidate.arguments.as_slice())
+        .collect();
+    let exact = |wanted: &[i32]| wanted.iter().zip(given).filter(|(wanted, given)| wanted == given).count();
+    let most = left.iter().map(|wanted| exact(wanted)).max()?;
+    left.retain(|wanted| exact(wanted) == most);
+    for at in (0..given.len()).filter(|at| given[*at] == oid::UNKNOWN) {
+        let kind = match left.iter().any(|wanted| category(wanted[at]) == "S") {
+            true => "S",
+            false => category(left.first()?[at]),
+        };
+        left.retain(|wanted| category(wanted[at]) == kind);
+        if left.iter().any(|wanted| is_preferred(wanted[at])) {
+            left.retain(|wanted| is_preferred(wanted[at]));
+        }
+    }
+    <[&[i32]; 1]>::try_from(left).ok().map(|[only]| only.to_vec())
+}
+
+/// `pg_type.typispreferred`, of the types that functions ask for.
+fn is_preferred(ty: i32) -> bool {
+    [oid::BOOL, oid::FLOAT8, oid::TEXT, oid::TIMESTAMPTZ, oid::INTERVAL, oid::OID].contains(&ty)
+}
+
+/// The functions of a name.
+fn functions(name: &str) -> Option<&'static Vec<Signature>> {
     static FUNCTIONS: LazyLock<HashMap<&'static str, Vec<Signature>>> = LazyLock::new(|| {
         let mut functions: HashMap<_, Vec<Signature>> = HashMap::new();
         for function in data::records(data::PG_SIGNATURES) {
@@ -62,8 +101,7 @@ pub fn has_function(name: &str, given: &[i32]) -> Option<bool> {
         }
         functions
     });
-    let candidates = FUNCTIONS.get(name)?;
-    Some(candidates.iter().any(|candidate| candidate.takes(given, Numbers::All)))
+    FUNCTIONS.get(name)
 }
 
 impl Signature {
@@ -141,7 +179,7 @@ fn agree(wanted: &[i32], given: &[i32]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_function, has_operator, oid, types};
+    use super::{arguments_of, has_function, has_operator, oid, types};
 
     #[test]
     fn operators_as_in_postgresql() {
@@ -168,6 +206,23 @@ mod tests {
         }
         assert_eq!(has_operator("-", None, oid::TEXT), Some(false));
         assert_eq!(has_operator("-", None, oid::INTERVAL), Some(true));
+    }
+
+    #[test]
+    fn values_without_a_type_are_what_a_function_asks_for() {
+        let none = oid::UNKNOWN;
+        for (name, given, expected) in [
+            ("abs", vec![none], Some(vec![oid::FLOAT8])),
+            ("round", vec![none, oid::INT4], Some(vec![oid::NUMERIC, oid::INT4])),
+            ("lower", vec![none], Some(vec![oid::TEXT])),
+            ("date_trunc", vec![none, oid::TIMESTAMP], Some(vec![oid::TEXT, oid::TIMESTAMP])),
+            ("left", vec![oid::TEXT, none], Some(vec![oid::TEXT, oid::INT4])),
+            ("substring", vec![none, none, none], Some(vec![oid::TEXT; 3])),
+            ("generate_series", vec![none, none], None),
+            ("nothing_like_it", vec![none], None),
+        ] {
+            assert_eq!(arguments_of(name, &given), expected, "{name} {given:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,119 @@
+//! The types of parameters that nobody has declared and no operator gives: PostgreSQL takes a value without a type to be of
+//! that which CASE, COALESCE, an array or UNION reconciles the others with, of that of a condition, or of that which a
+//! function asks for.
+
+use super::common_type::common_type;
+use super::result_types::{of_plan, type_in};
+use super::typed::Typed as _;
+use crate::serve::postgres::arrow_type;
+use crate::serve::postgres::catalog::signatures::arguments_of;
+use crate::serve::postgres::catalog::types::oid;
+use arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Case, Expr, LogicalPlan, Union};
+
+/// A parameter's name, `$1`, and its type.
+type Found = (String, DataType);
+
+/// The parameters whose types what stands beside them tells; each place for itself.
+pub(in crate::serve) fn types_beside(plan: &LogicalPlan) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        let mut schema = DFSchema::empty();
+        for input in node.inputs() {
+            schema.merge(input.schema());
+        }
+        if let LogicalPlan::Union(union) = node {
+            found.extend(of_union(union));
+        }
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                found.extend(of_expr(expr, &schema));
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
+}
+
+fn of_expr(expr: &Expr, schema: &DFSchema) -> Vec<Found> {
+    match expr {
+        Expr::Not(value) | Expr::IsTrue(value) | Expr::IsFalse(value) => conditions(&[value]),
+        Expr::Case(case) => of_case(case, schema),
+        Expr::ScalarFunction(call) => {
+            let arguments: Vec<&Expr> = call.args.iter().collect();
+            match call.name() {
+                "coalesce" | "greatest" | "least" | "nullif" | "make_array" => alike(&arguments, schema),
+                _ => of_call(call, schema),
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn of_case(case: &Case, schema: &DFSchema) -> Vec<Found> {
+    let whens = case.when_then_expr.iter().map(|(when, _)| when.as_ref());
+    let mut found = match &case.expr {
+        None => conditions(&whens.collect::<Vec<_>>()),
+        Some(operand) => alike(&std::iter::once(operand.as_ref()).chain(whens).collect::<Vec<_>>(), schema),
+    };
+    let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+    found.extend(alike(&results.map(AsRef::as_ref).collect::<Vec<_>>(), schema));
+    found
+}
+
+fn conditions(values: &[&Expr]) -> Vec<Found> {
+    values.iter().filter_map(|value| untyped(value)).map(|name| (name, DataType::Boolean)).collect()
+}
+
+/// Of values that are to be of one type those without are of the others'.
+fn alike(values: &[&Expr], schema: &DFSchema) -> Vec<Found> {
+    let common = common_type(values.iter().map(|value| type_in(value, schema)));
+    let known = values.iter().find(|value| common != oid::UNKNOWN && type_in(value, schema) == common);
+    let Some(Ok(known)) = known.map(|value| value.type_of(schema)) else { return Vec::new() };
+    values.iter().filter_map(|value| Some((untyped(value)?, known.clone()))).collect()
+}
+
+fn of_call(call: &ScalarFunction, schema: &DFSchema) -> Vec<Found> {
+    if call.args.iter().all(|argument| untyped(argument).is_none()) {
+        return Vec::new();
+    }
+    let given: Vec<i32> = call.args.iter().map(|argument| type_in(argument, schema)).collect();
+    let names = std::iter::once(call.name()).chain(call.func.aliases().iter().map(String::as_str));
+    let Some(wanted) = names.filter_map(|name| arguments_of(name, &given)).next() else { return Vec::new() };
+    let of_argument = |(argument, wanted): (&Expr, i32)| {
+        let data_type = arrow_type(u32::try_from(wanted).ok()?).ok()??;
+        Some((untyped(argument)?, data_type))
+    };
+    call.args.iter().zip(wanted).filter_map(of_argument).collect()
+}
+
+/// Columns of UNION, side by side.
+fn of_union(union: &Union) -> Vec<Found> {
+    let types: Vec<Vec<i32>> = union.inputs.iter().map(|input| of_plan(input)).collect();
+    let mut found = Vec::new();
+    for input in &union.inputs {
+        let LogicalPlan::Projection(projection) = input.as_ref() else { continue };
+        for (at, expr) in projection.expr.iter().enumerate() {
+            let Some(name) = untyped(expr) else { continue };
+            let common = common_type(types.iter().filter_map(|types| types.get(at).copied()));
+            let known =
+                types.iter().position(|types| common != oid::UNKNOWN && types.get(at) == Some(&common));
+            let known = known.and_then(|input| union.inputs[input].schema().fields().get(at).cloned());
+            found.extend(known.map(|field| (name, field.data_type().clone())));
+        }
+    }
+    found
+}
+
+/// The name of a parameter that has no type.
+fn untyped(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Alias(alias) => untyped(&alias.expr),
+        Expr::Placeholder(placeholder) if placeholder.field.is_none() => Some(placeholder.id.clone()),
+        _ => None,
+    }
+}
