@@ -56,7 +56,7 @@ impl Flight {
 
     fn update(&mut self, sql: &str) -> Result<i64, FlightError> {
         let (runtime, client) = (&self.runtime, &mut self.client);
-        runtime.block_on(client.execute_update(sql.to_string(), None)).map_err(FlightError::from)
+        runtime.block_on(client.execute_update(sql.to_string(), None))
     }
 }
 
