@@ -8,7 +8,6 @@
 //! GROUP BY, DISTINCT, window       the affected keys: groups (partitions) of changed rows, computed new and old
 //! ORDER BY ... LIMIT               the first rows and some more, kept in a hidden table
 //! GROUPING SETS, NOT IN            rewritten as plain aggregates, as a join that knows of no NULLs
-//! count(DISTINCT ...)              the values of each group, each once, kept in a hidden table
 //! ```
 //!
 //! A derived plan has the columns of the plan that it stands for and, last, a weight: how many times the row has come,
@@ -22,7 +21,6 @@ mod average;
 mod best;
 mod clock;
 mod closing;
-mod distinct;
 mod explain;
 mod first;
 mod grouping;
@@ -152,7 +150,6 @@ pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<Logi
     let plan = plan.transform_up(one_row_always_joins)?.data;
     let plan = plan.transform_up(not_in::without_nulls)?.data;
     let plan = plan.transform_up(grouping::by_set)?.data;
-    let plan = plan.transform_up(distinct::apart)?.data;
     match has_subquery(&plan)? {
         true => no_rule("a subquery that is no join has no rule"),
         false => Ok(plan),
