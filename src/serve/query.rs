@@ -118,11 +118,13 @@ async fn plan_named(
             // What no place gives a type is of that beside it, or text; now the plan has to hold with that.
             let beside = dialect::types_beside(&plan)?;
             let mut typed = types.clone();
-            for i in undeclared.into_iter().filter(|i| inferred[*i].is_none()).collect::<Vec<_>>() {
-                let name = format!("${}", i + 1);
-                let found = beside.iter().find(|(parameter, _)| *parameter == name);
-                typed[i] = Some(found.map_or(DataType::Utf8, |(_, data_type)| data_type.clone()));
-                inferred[i].clone_from(&typed[i]);
+            for i in undeclared {
+                if inferred[i].is_none() {
+                    let name = format!("${}", i + 1);
+                    let found = beside.iter().find(|(parameter, _)| *parameter == name);
+                    typed[i] = Some(found.map_or(DataType::Utf8, |(_, data_type)| data_type.clone()));
+                    inferred[i].clone_from(&typed[i]);
+                }
             }
             let (plan, again) = plan_typed(scope, &query, &typed).await?;
             (plan, inferred.into_iter().zip(again).map(|(a, b)| b.or(a)).collect())

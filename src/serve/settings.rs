@@ -375,8 +375,7 @@ fn check(definition: &Definition, value: &str, now: &str) -> Result<String, Erro
         Kind::TimeZone => time_zone(value).ok_or_else(invalid),
         Kind::DateStyle => date_style(value, now).map_err(|detail| invalid().with_detail(detail)),
         Kind::Encoding => {
-            let folded: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
-            match folded.to_uppercase().as_str() {
+            match folded_encoding(value).as_str() {
                 "UTF8" | "UNICODE" => Ok("UTF8".to_string()),
                 // The client takes bytes as they are.
                 "SQLASCII" => Ok("SQL_ASCII".to_string()),
@@ -390,8 +389,13 @@ fn check(definition: &Definition, value: &str, now: &str) -> Result<String, Erro
 pub(super) fn is_other_encoding(name: &str) -> bool {
     const FAMILIES: [&str; 11] =
         ["BIG5", "EUC", "GB", "ISO8859", "JOHAB", "KOI8", "LATIN", "SJIS", "SHIFTJIS", "UHC", "WIN"];
-    let folded: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    FAMILIES.iter().any(|family| folded.to_uppercase().starts_with(family))
+    FAMILIES.iter().any(|family| folded_encoding(name).starts_with(family))
+}
+
+/// An encoding's name without what PostgreSQL does not look at.
+fn folded_encoding(name: &str) -> String {
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    letters.to_uppercase()
 }
 
 /// A zone that can be computed with: a name, `UTC`, or an offset as PostgreSQL writes it (`+2` is east of Greenwich).

@@ -13,6 +13,7 @@ use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Case, Expr, LogicalPlan, Union};
 
 /// A parameter's name, `$1`, and its type.
@@ -22,10 +23,7 @@ type Found = (String, DataType);
 pub(in crate::serve) fn types_beside(plan: &LogicalPlan) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     plan.apply_with_subqueries(|node| {
-        let mut schema = DFSchema::empty();
-        for input in node.inputs() {
-            schema.merge(input.schema());
-        }
+        let schema = merge_schema(&node.inputs());
         if let LogicalPlan::Union(union) = node {
             found.extend(of_union(union));
         }
@@ -69,12 +67,18 @@ fn conditions(values: &[&Expr]) -> Vec<Found> {
     values.iter().filter_map(|value| untyped(value)).map(|name| (name, DataType::Boolean)).collect()
 }
 
-/// Of values that are to be of one type those without are of the others'.
+/// Of expressions that are to be of one type those without are of the others'.
 fn alike(values: &[&Expr], schema: &DFSchema) -> Vec<Found> {
-    let common = common_type(values.iter().map(|value| type_in(value, schema)));
-    let known = values.iter().find(|value| common != oid::UNKNOWN && type_in(value, schema) == common);
-    let Some(Ok(known)) = known.map(|value| value.type_of(schema)) else { return Vec::new() };
+    let types: Vec<i32> = values.iter().map(|value| type_in(value, schema)).collect();
+    let Some(known) = first_of_common(&types) else { return Vec::new() };
+    let Ok(known) = values[known].type_of(schema) else { return Vec::new() };
     values.iter().filter_map(|value| Some((untyped(value)?, known.clone()))).collect()
+}
+
+/// The first of the types that is the one which they have in common.
+fn first_of_common(types: &[i32]) -> Option<usize> {
+    let common = common_type(types.iter().copied());
+    types.iter().position(|found| *found == common && common != oid::UNKNOWN)
 }
 
 fn of_call(call: &ScalarFunction, schema: &DFSchema) -> Vec<Found> {
@@ -99,10 +103,9 @@ fn of_union(union: &Union) -> Vec<Found> {
         let LogicalPlan::Projection(projection) = input.as_ref() else { continue };
         for (at, expr) in projection.expr.iter().enumerate() {
             let Some(name) = untyped(expr) else { continue };
-            let common = common_type(types.iter().filter_map(|types| types.get(at).copied()));
-            let known =
-                types.iter().position(|types| common != oid::UNKNOWN && types.get(at) == Some(&common));
-            let known = known.and_then(|input| union.inputs[input].schema().fields().get(at).cloned());
+            let column: Vec<i32> =
+                types.iter().map(|types| types.get(at).copied().unwrap_or(oid::UNKNOWN)).collect();
+            let known = first_of_common(&column).map(|input| union.inputs[input].schema().field(at));
             found.extend(known.map(|field| (name, field.data_type().clone())));
         }
     }

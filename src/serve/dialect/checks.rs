@@ -15,6 +15,7 @@ use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::{Between, InList, InSubquery, Like};
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
@@ -28,10 +29,7 @@ const OF_JSON: [(&str, &str); 4] =
 /// Refuses what PostgreSQL refuses in a plan, the innermost first.
 pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
     plan.apply_with_subqueries(|node| {
-        let mut schema = DFSchema::empty();
-        for input in node.inputs() {
-            schema.merge(input.schema());
-        }
+        let schema = merge_schema(&node.inputs());
         if let LogicalPlan::Union(union) = node {
             let inputs: Vec<Vec<i32>> = union.inputs.iter().map(|input| of_plan(input)).collect();
             for at in 0..node.schema().fields().len() {

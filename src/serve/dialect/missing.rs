@@ -10,11 +10,11 @@ use crate::serve::postgres::catalog::types::{column_type, oid};
 use crate::serve::postgres::catalog::{cast, fits_integer};
 use crate::sql::{call, literal, take};
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     ColumnarValue, ExprSchemable as _, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, TypeSignature, Volatility,
@@ -98,10 +98,7 @@ fn of_membership(error: Error, statement: &Statement) -> Error {
 /// Asks every call of a plan for its result's type: in a condition or an order nothing else does.
 fn asked(plan: &LogicalPlan) -> Result<()> {
     plan.apply_with_subqueries(|node| {
-        let mut schema = DFSchema::empty();
-        for input in node.inputs() {
-            schema.merge(input.schema());
-        }
+        let schema = merge_schema(&node.inputs());
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
                 if let datafusion::logical_expr::Expr::ScalarFunction(_) = expr {

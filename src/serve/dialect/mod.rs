@@ -38,7 +38,6 @@ use crate::engine::Unnesting;
 use crate::serve::Error;
 use crate::serve::postgres::catalog;
 use crate::serve::postgres::encode::Forms;
-use datafusion::common::DFSchema;
 use datafusion::common::tree_node::TreeNode as _;
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
@@ -46,6 +45,7 @@ use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::sql::sqlparser::ast::Statement;
 use operators::Operators;
 use std::sync::Arc;
@@ -86,10 +86,7 @@ pub(super) fn check(
 pub(super) fn as_postgresql(plan: LogicalPlan, manner: &Manner<'_>) -> Result<LogicalPlan> {
     let mut unnesting = Unnesting::of_all_but(catalog::reads_only_catalogs);
     let rewritten = plan.transform_up_with_subqueries(|node| {
-        let mut schema = DFSchema::empty();
-        for input in node.inputs() {
-            schema.merge(input.schema());
-        }
+        let schema = merge_schema(&node.inputs());
         let names = NamePreserver::new(&node);
         let node = node.map_expressions(|expr| {
             let name = names.save(&expr);

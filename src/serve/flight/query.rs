@@ -313,12 +313,9 @@ fn columns(prepared: &Prepared, caller: &Caller) -> Result<SchemaRef, Error> {
 }
 
 /// Runs a statement about the session itself.
-async fn manage(session: &Session, statement: Statement) -> Result<(), Error> {
-    let prepared = session.prepare(statement, &[]).await;
-    match prepared {
-        Ok(prepared) => session.execute(&prepared, Vec::new()).await.map(|_| ()),
-        Err(error) => Err(error),
-    }
+pub(super) async fn manage(session: &Session, statement: Statement) -> Result<(), Error> {
+    let prepared = session.prepare(statement, &[]).await?;
+    session.execute(&prepared, Vec::new()).await.map(|_| ())
 }
 
 /// What ends a query from outside.

@@ -4,8 +4,8 @@
 //! driver takes -1, "unknown", for a query). All runs are one transaction: all of them are done, or none. Failure: an
 //! [`Error`] with its SQLSTATE; 57014 when it is cancelled or its time is over.
 
-use super::parameters::{Values, check_count};
-use super::query::{Caller, Stop, not_over_flight};
+use super::parameters::check_count;
+use super::query::{Caller, Stop, manage, not_over_flight};
 use super::statements::Prepared as Known;
 use crate::ops::panics::caught;
 use crate::serve::session::{Answer, Session};
@@ -38,7 +38,7 @@ pub(super) async fn run(
         return Err(Error::new("0A000", message).with_hint("Ask for its rows."));
     }
     let session = caller.session(readers)?;
-    let running = session.activity().run(&known.text);
+    let _running = session.activity().run(&known.text);
     let audited = session.audited(&known.statement, &known.text);
     let stop =
         Stop { cancelled: CancellationToken::new(), signals: session.activity().signals(), server_stop };
@@ -48,7 +48,6 @@ pub(super) async fn run(
         done = caught(every_run(&session, known)) => done.unwrap_or_else(|panic| Err(Error::internal(panic))),
     };
     audited.end(done.as_ref().err());
-    drop(running);
     done
 }
 
@@ -60,27 +59,23 @@ async fn every_run(session: &Session, known: Known) -> Result<i64, Error> {
     values.iter().try_for_each(|run| check_count(run.len(), parameters.len()))?;
     let is_one = values.len() == 1;
     if !is_one {
-        execute(session, Statement::Begin(Begin::default()), Vec::new()).await?;
+        manage(session, Statement::Begin(Begin::default())).await?;
     }
+    // Planned for the types that the values really have.
+    let types: Vec<_> = values[0].iter().map(ScalarValue::data_type).map(Some).collect();
+    let prepared = session.prepare(statement, &types).await?;
     let mut rows = 0;
     for run in values {
-        rows += execute(session, statement.clone(), run).await?;
+        rows += match session.execute(&prepared, run).await? {
+            // `INSERT 0 n`
+            Answer::Tag(tag) => tag.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0),
+            Answer::Rows { .. } | Answer::CopyIn(_) | Answer::Empty => {
+                return Err(not_over_flight(prepared.statement().tag()));
+            }
+        };
     }
     if !is_one {
-        execute(session, Statement::Commit { chain: false }, Vec::new()).await?;
+        manage(session, Statement::Commit { chain: false }).await?;
     }
     Ok(rows)
-}
-
-/// Runs a statement once; planned for the types that the values really have.
-async fn execute(session: &Session, statement: Statement, values: Values) -> Result<i64, Error> {
-    let types: Vec<_> = values.iter().map(ScalarValue::data_type).map(Some).collect();
-    let prepared = session.prepare(statement, &types).await?;
-    match session.execute(&prepared, values).await? {
-        // `INSERT 0 n`
-        Answer::Tag(tag) => Ok(tag.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0)),
-        Answer::Rows { .. } | Answer::CopyIn(_) | Answer::Empty => {
-            Err(not_over_flight(prepared.statement().tag()))
-        }
-    }
 }

@@ -165,7 +165,7 @@ impl Session {
                 query::plan(&self.scope(cut)?, query, &declared).await?
             }
         };
-        // The client decodes by the columns it was told of: by PostgreSQL's types, each of which may be laid out in several ways.
+        // The client decodes by the columns it was told of: by their types, each of which may be laid out in several ways.
         let same = |a: &Field, b: &Field| a.name() == b.name() && column_type(a).oid == column_type(b).oid;
         if let Some(told) = &prepared.columns {
             let now = &planned.columns;

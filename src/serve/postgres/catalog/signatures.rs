@@ -82,13 +82,13 @@ pub fn arguments_of(name: &str, given: &[i32]) -> Option<Vec<i32>> {
     <[&[i32]; 1]>::try_from(left).ok().map(|[only]| only.to_vec())
 }
 
-/// `pg_type.typispreferred`, of the types that functions ask for.
+/// True for a type that is taken before others of its kind.
 fn is_preferred(ty: i32) -> bool {
-    [oid::BOOL, oid::FLOAT8, oid::TEXT, oid::TIMESTAMPTZ, oid::INTERVAL, oid::OID].contains(&ty)
+    types().by_oid(ty).is_some_and(|ty| ty.record.text("typispreferred") == "t")
 }
 
 /// The functions of a name.
-fn functions(name: &str) -> Option<&'static Vec<Signature>> {
+fn functions(name: &str) -> Option<&'static [Signature]> {
     static FUNCTIONS: LazyLock<HashMap<&'static str, Vec<Signature>>> = LazyLock::new(|| {
         let mut functions: HashMap<_, Vec<Signature>> = HashMap::new();
         for function in data::records(data::PG_SIGNATURES) {
@@ -101,7 +101,7 @@ fn functions(name: &str) -> Option<&'static Vec<Signature>> {
         }
         functions
     });
-    FUNCTIONS.get(name)
+    FUNCTIONS.get(name).map(Vec::as_slice)
 }
 
 impl Signature {

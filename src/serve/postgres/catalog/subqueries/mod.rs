@@ -19,6 +19,7 @@ use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::{Exists, Placeholder, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
 use datafusion::optimizer::AnalyzerRule;
 use run::{Answer, CorrelatedSubquery};
@@ -55,10 +56,7 @@ impl AnalyzerRule for CatalogSubqueries {
 
 impl CatalogSubqueries {
     fn rewrite_node(&self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-        let mut schema = DFSchema::empty();
-        for input in node.inputs() {
-            schema.merge(input.schema());
-        }
+        let schema = merge_schema(&node.inputs());
         // DataFusion has semi and anti joins for EXISTS in WHERE.
         let exists_is_known = matches!(node, LogicalPlan::Filter(_));
         let names = NamePreserver::new(&node);
