@@ -8,6 +8,7 @@
 //! GROUP BY, DISTINCT, window       the affected keys: groups (partitions) of changed rows, computed new and old
 //! ORDER BY ... LIMIT               the first rows and some more, kept in a hidden table
 //! GROUPING SETS, NOT IN            rewritten as plain aggregates, as a join that knows of no NULLs
+//! count(DISTINCT ...)              the values of each group, each once, kept in a hidden table
 //! ```
 //!
 //! A derived plan has the columns of the plan that it stands for and, last, a weight: how many times the row has come,
@@ -21,6 +22,7 @@ mod average;
 mod best;
 mod clock;
 mod closing;
+mod distinct;
 mod explain;
 mod first;
 mod grouping;
@@ -150,6 +152,7 @@ pub(super) fn normalise(state: &SessionState, plan: LogicalPlan) -> Derived<Logi
     let plan = plan.transform_up(one_row_always_joins)?.data;
     let plan = plan.transform_up(not_in::without_nulls)?.data;
     let plan = plan.transform_up(grouping::by_set)?.data;
+    let plan = plan.transform_up(distinct::apart)?.data;
     match has_subquery(&plan)? {
         true => no_rule("a subquery that is no join has no rule"),
         false => Ok(plan),
@@ -355,7 +358,7 @@ fn anew(
     Ok(Some(difference(plan.clone(), before(plan, sources)?)?))
 }
 
-/// What groups are made by. A key that is given twice is one column.
+/// What groups are made by.
 fn group_keys(aggregate: &Aggregate) -> Derived<Vec<Expr>> {
     if aggregate.group_expr.is_empty() {
         return no_rule("an aggregate over everything has no key");
@@ -363,13 +366,18 @@ fn group_keys(aggregate: &Aggregate) -> Derived<Vec<Expr>> {
     if aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
         return no_rule("there are too many grouping sets");
     }
+    Ok(each_key_once(aggregate))
+}
+
+/// The columns that the groups of an aggregate begin with: a key that is given twice is one.
+fn each_key_once(aggregate: &Aggregate) -> Vec<Expr> {
     let mut keys: Vec<Expr> = Vec::with_capacity(aggregate.group_expr.len());
     for key in &aggregate.group_expr {
         if !keys.contains(key) {
             keys.push(key.clone());
         }
     }
-    Ok(keys)
+    keys
 }
 
 /// What all window functions of a node are partitioned by.

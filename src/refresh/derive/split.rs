@@ -256,7 +256,7 @@ fn is_own_state(
 }
 
 /// What is kept of an aggregate call.
-enum Part {
+pub(super) enum Part {
     /// Its value.
     Value,
     /// Its value and how many values made it.
@@ -265,7 +265,7 @@ enum Part {
     Average,
 }
 
-fn part(call: &AggregateFunction, input: &DFSchema) -> Result<Option<Part>, DataFusionError> {
+pub(super) fn part(call: &AggregateFunction, input: &DFSchema) -> Result<Option<Part>, DataFusionError> {
     let params = &call.params;
     if call.func.name() == "avg" && !params.distinct && params.order_by.is_empty() {
         let of_decimals = matches!(

@@ -97,6 +97,23 @@ const QUERIES: &[(&str, &str)] = &[
     ),
     ("window over everything", "SELECT id, row_number() OVER (ORDER BY id, k, v, t) AS n FROM s.f"),
     ("distinct", "SELECT DISTINCT k, t FROM s.f"),
+    (
+        "distinct values counted",
+        "SELECT k % 3 AS g, count(DISTINCT t) AS texts, sum(DISTINCT v) AS s, avg(DISTINCT v) FILTER (WHERE id > 1) AS mean, \
+         max(DISTINCT v) AS most, count(DISTINCT t) FILTER (WHERE v > 1) AS few, count(*) AS n FROM s.f GROUP BY k % 3",
+    ),
+    (
+        "distinct values of everything",
+        "SELECT count(DISTINCT k) AS keys, count(DISTINCT t) AS texts, sum(v) AS s FROM s.f",
+    ),
+    (
+        "distinct values alone",
+        "SELECT d.name, count(DISTINCT f.v) AS n FROM s.f JOIN s.d ON f.k = d.k GROUP BY d.name HAVING count(DISTINCT f.v) > 1",
+    ),
+    (
+        "distinct values by a key given twice",
+        "SELECT t, k, t AS again, count(DISTINCT v) AS n, sum(id) AS s FROM s.f GROUP BY t, k, t",
+    ),
     ("distinct on", "SELECT DISTINCT ON (k) k, id, v FROM s.f ORDER BY k, v DESC, id, t"),
     ("union all", "SELECT k FROM s.f UNION ALL SELECT k FROM s.d"),
     ("union", "SELECT k FROM s.f UNION SELECT k FROM s.d"),
@@ -165,7 +182,7 @@ const QUERIES: &[(&str, &str)] = &[
 /// What has no rule yet, and says so.
 const REFUSED: &[(&str, &str)] = &[
     ("SELECT id, t FROM s.f GROUP BY CUBE (id, k, v, t, id + 1, k + 1)", "too many grouping sets"),
-    ("SELECT count(DISTINCT k) AS n FROM s.f", "an aggregate over everything has no key"),
+    ("SELECT median(k) AS m FROM s.f", "an aggregate over everything has no key"),
     ("SELECT f.id, d.name FROM s.f LEFT JOIN s.d ON f.k < d.k", "Left join has no equality to key on"),
     ("SELECT f.id, d.name FROM s.f FULL JOIN s.d ON f.k < d.k", "Full join has no equality to key on"),
     (
