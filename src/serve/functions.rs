@@ -5,6 +5,7 @@ use super::backends::{Activity, Backends, Peer, Signal};
 use super::postgres::catalog::types::PG_TYPE_KEY;
 use super::session::{Cursors, Listed};
 use super::settings::{NO_ROLE, SERVER_VERSION, Settings};
+use super::sleep::sleep;
 use super::terminate::terminate;
 use crate::catalog::access::Access;
 use crate::engine::DATABASE;
@@ -80,6 +81,7 @@ pub fn all(surroundings: &Arc<Surroundings>) -> Vec<ScalarUDF> {
     let pid = vec![DataType::Int32];
     functions.push(function(surroundings, "pg_cancel_backend", &[pid], DataType::Boolean, cancel));
     functions.push(terminate(surroundings));
+    functions.push(sleep());
     for name in ["pg_is_in_recovery", "pg_is_wal_replay_paused"] {
         functions.push(function(surroundings, name, &[vec![]], DataType::Boolean, |_, _, _| {
             Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(false))))

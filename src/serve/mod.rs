@@ -33,6 +33,7 @@ mod query;
 pub mod session;
 pub mod settings;
 mod shelf;
+mod sleep;
 mod sqlstate;
 pub mod statement;
 mod terminate;

@@ -4,8 +4,9 @@
 use super::syntax::{call, literal, take, text_value};
 use super::using::name_tables;
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, ObjectNamePart, Query, Select, TimezoneInfo, Value, VisitMut as _, VisitorMut,
+    AccessExpr, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, ObjectNamePart, Query, Select, Subscript, TimezoneInfo, Value,
+    VisitMut as _, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -27,6 +28,7 @@ impl VisitorMut for Spell {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
             Expr::AtTimeZone { timestamp, time_zone } => {
+                respell(time_zone, east_of_greenwich);
                 *expr = call("timezone", vec![take(time_zone), take(timestamp)]);
             }
             Expr::BinaryOp { left, op, right } => {
@@ -53,25 +55,36 @@ impl VisitorMut for Spell {
                     value.value = text_value(std::mem::take(text));
                 }
             }
-            Expr::Interval(interval) => respell(&mut interval.value, interval_in_units),
+            Expr::Interval(interval) if interval.leading_field.is_none() => {
+                respell(&mut interval.value, interval_in_units);
+            }
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                bound_slices(access_chain);
+                if let Some(column) = column_of_row(root, access_chain) {
+                    *expr = column;
+                }
+            }
             Expr::Cast { expr: value, data_type, .. } => match data_type {
                 DataType::Float(_) | DataType::Array(_) => name_float(data_type),
                 DataType::Interval { .. } => respell(value, interval_in_units),
                 DataType::Timestamp(..) => respell(value, with_seconds),
+                DataType::Time(..) => respell(value, clock_of_digits),
                 DataType::Bytea => {
-                    if let Some(digits) = text_of(value).and_then(|text| text.strip_prefix("\\x")) {
-                        *expr = call("decode", vec![literal(digits), literal("hex")]);
+                    if let Some(bytes) = text_of(value).and_then(written_bytes) {
+                        *expr = bytes;
                     }
                 }
                 _ => {}
             },
             Expr::TypedString(typed) => {
                 name_float(&mut typed.data_type);
-                if let (DataType::Timestamp(..), Value::SingleQuotedString(text)) =
-                    (&typed.data_type, &mut typed.value.value)
-                    && let Some(spelled) = with_seconds(text)
-                {
-                    *text = spelled;
+                if let Value::SingleQuotedString(text) = &mut typed.value.value {
+                    let spelled = match typed.data_type {
+                        DataType::Timestamp(..) => with_seconds(text),
+                        DataType::Time(..) => clock_of_digits(text),
+                        _ => None,
+                    };
+                    *text = spelled.unwrap_or_else(|| std::mem::take(text));
                 }
             }
             _ => {}
@@ -102,7 +115,8 @@ fn json_function(op: &BinaryOperator) -> Option<&'static str> {
 /// The arguments of `make_interval` by name.
 const PARTS: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
 
-/// `to_date` and `to_timestamp` by PostgreSQL's patterns, which have no `%`, `make_interval(days => 10)`.
+/// `to_date` and `to_timestamp` by PostgreSQL's patterns, which have no `%`, `make_interval(days => 10)`, and
+/// `make_timestamptz`, of a zone or the session's.
 fn time_function(function: &Function) -> Option<Expr> {
     let FunctionArguments::List(list) = &function.args else { return None };
     let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
@@ -124,6 +138,16 @@ fn time_function(function: &Function) -> Option<Expr> {
         ("to_timestamp", [(None, text), (None, pattern)]) if !is_strftime(pattern) => {
             let expr = Box::new(call("timestamp_by_pattern", vec![text.clone(), pattern.clone()]));
             let data_type = DataType::Timestamp(None, TimezoneInfo::WithTimeZone);
+            Some(Expr::Cast { kind: CastKind::Cast, expr, data_type, array: false, format: None })
+        }
+        ("make_timestamptz", [time @ .., (None, zone)]) if time.len() == 6 => {
+            let time = time.iter().map(|(_, part)| part.clone()).collect();
+            Some(call("timezone", vec![zone.clone(), call("make_timestamp", time)]))
+        }
+        ("make_timestamptz", time) if time.len() == 6 => {
+            let time = time.iter().map(|(_, part)| part.clone()).collect();
+            let data_type = DataType::Timestamp(None, TimezoneInfo::WithTimeZone);
+            let expr = Box::new(call("make_timestamp", time));
             Some(Expr::Cast { kind: CastKind::Cast, expr, data_type, array: false, format: None })
         }
         ("make_interval", arguments) if arguments.iter().any(|(name, _)| name.is_some()) => {
@@ -157,8 +181,68 @@ pub fn with_seconds(text: &str) -> Option<String> {
     (clock.matches(':').count() == 1).then(|| format!("{date} {clock}:00{rest}"))
 }
 
-/// `1 day 04:05:06.5` is `1 day 4 hours 5 minutes 6.5 seconds`.
+/// `1030` and `103000` are `10:30` and `10:30:00`.
+fn clock_of_digits(text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_clock = matches!(text.len(), 4 | 6) && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_clock.then(|| {
+        let seconds = text.get(4..).filter(|seconds| !seconds.is_empty()).unwrap_or("00");
+        format!("{}:{}:{seconds}", &text[..2], &text[2..4])
+    })
+}
+
+/// The engine's sign of a zone that is told in hours: for `AT TIME ZONE` they are counted to the west, as in POSIX.
+fn east_of_greenwich(zone: &str) -> Option<String> {
+    let zone = zone.trim();
+    let (sign, hours) = match zone.as_bytes().first()? {
+        b'+' => ('-', &zone[1..]),
+        b'-' => ('+', &zone[1..]),
+        _ => return None,
+    };
+    Some(format!("{sign}{hours}"))
+}
+
+/// Bytes that are written in hexadecimal digits, or with escapes: `\x41`, `a\\101`.
+fn written_bytes(text: &str) -> Option<Expr> {
+    match text.strip_prefix("\\x") {
+        Some(digits) => Some(call("decode", vec![literal(digits), literal("hex")])),
+        None => text.contains('\\').then(|| call("decode", vec![literal(text), literal("escape")])),
+    }
+}
+
+/// `list[:2]` begins at the first item, `list[2:]` ends at the last.
+fn bound_slices(access_chain: &mut [AccessExpr]) {
+    let number = |number: i32| Expr::value(Value::Number(number.to_string(), false));
+    for access in access_chain {
+        if let AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, .. }) = access {
+            lower_bound.get_or_insert_with(|| number(1));
+            upper_bound.get_or_insert_with(|| number(i32::MAX));
+        }
+    }
+}
+
+/// `(t).a`: a column, or a field of one.
+fn column_of_row(root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr> {
+    let (Expr::Nested(row), [AccessExpr::Dot(Expr::Identifier(field))]) = (root, access_chain) else {
+        return None;
+    };
+    let mut names = match row.as_ref() {
+        Expr::Identifier(name) => vec![name.clone()],
+        Expr::CompoundIdentifier(names) => names.clone(),
+        _ => return None,
+    };
+    names.push(field.clone());
+    Some(Expr::CompoundIdentifier(names))
+}
+
+/// `1 day 04:05:06.5` is `1 day 4 hours 5 minutes 6.5 seconds`, and what has no unit at the end is of seconds.
 fn interval_in_units(text: &str) -> Option<String> {
+    let is_number = |word: &str| word.parse::<f64>().is_ok_and(f64::is_finite);
+    let mut last = text.split_whitespace().rev();
+    if last.next().is_some_and(is_number) && !last.next().is_some_and(is_number) {
+        let seconds = format!("{text} seconds");
+        return Some(interval_in_units(&seconds).unwrap_or(seconds));
+    }
     if !text.contains(':') {
         return None;
     }
@@ -215,7 +299,7 @@ fn text_of(expr: &Expr) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{interval_in_units, similar_as_regex, with_seconds};
+    use super::{clock_of_digits, east_of_greenwich, interval_in_units, similar_as_regex, with_seconds};
 
     #[test]
     fn literals_say_all_that_is_left_out() {
@@ -228,6 +312,13 @@ mod tests {
             Some("1 day -04 hours -05 minutes -06.5 seconds")
         );
         assert_eq!(interval_in_units("90 minutes"), None);
+        assert_eq!(interval_in_units("5").as_deref(), Some("5 seconds"));
+        assert_eq!(interval_in_units("2 hours -1.5").as_deref(), Some("2 hours -1.5 seconds"));
+        assert_eq!(clock_of_digits("1030").as_deref(), Some("10:30:00"));
+        assert_eq!(clock_of_digits("103005").as_deref(), Some("10:30:05"));
+        assert_eq!(clock_of_digits("10:30"), None);
+        assert_eq!(east_of_greenwich("-03:30").as_deref(), Some("+03:30"));
+        assert_eq!(east_of_greenwich("Europe/Berlin"), None);
         assert_eq!(similar_as_regex("a%(b|c)_."), "^(?:a.*(b|c).\\.)$");
     }
 }

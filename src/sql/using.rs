@@ -6,8 +6,8 @@ use super::forms::fragments::outside_subqueries;
 use super::query::normal;
 use super::syntax::call;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Select, SelectItem, TableFactor,
-    TableWithJoins,
+    Expr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, ReplaceSelectElement,
+    ReplaceSelectItem, Select, SelectItem, TableFactor, TableWithJoins,
 };
 use std::collections::HashMap;
 
@@ -23,6 +23,9 @@ pub(super) fn name_tables(select: &mut Select) {
                 let (expr, alias) = (moved[&normal(ident)].clone(), ident.clone());
                 *item = SelectItem::ExprWithAlias { expr, alias };
             }
+            SelectItem::Wildcard(options) if options.opt_replace.is_none() && !moved.is_empty() => {
+                options.opt_replace = Some(replaced(&moved));
+            }
             other => outside_subqueries(other, |expr| name(expr, &moved)),
         }
     }
@@ -30,6 +33,18 @@ pub(super) fn name_tables(select: &mut Select) {
     outside_subqueries(&mut select.having, |expr| name(expr, &moved));
     kept.extend(moved);
     outside_subqueries(&mut select.selection, |expr| name(expr, &kept));
+}
+
+/// `* REPLACE (b.k AS k)`: a star has the values, too.
+fn replaced(values: &HashMap<String, Expr>) -> ReplaceSelectItem {
+    let mut items: Vec<_> = values.iter().collect();
+    items.sort_by_key(|(name, _)| *name);
+    let element = |(name, expr): (&String, &Expr)| ReplaceSelectElement {
+        expr: expr.clone(),
+        column_name: Ident::with_quote('"', name),
+        as_keyword: true,
+    };
+    ReplaceSelectItem { items: items.into_iter().map(element).map(Box::new).collect() }
 }
 
 /// Puts a value in the place of its name.
@@ -139,6 +154,10 @@ mod tests {
             (
                 "SELECT K, x FROM a AS l RIGHT JOIN b USING (k) GROUP BY k",
                 "SELECT b.k AS K, x FROM a AS l RIGHT JOIN b USING(k) GROUP BY b.k",
+            ),
+            (
+                "SELECT *, x FROM a FULL JOIN b USING (k)",
+                "SELECT * REPLACE (coalesce(a.k, b.k) AS \"k\"), x FROM a FULL JOIN b USING(k)",
             ),
             (
                 "SELECT k + 1 FROM a FULL JOIN b USING (k) WHERE EXISTS (SELECT 1 FROM c WHERE k = 1)",

@@ -11,11 +11,12 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 /// The functions.
-pub(super) const FUNCTIONS: [RowWise; 5] = [
+pub(super) const FUNCTIONS: [RowWise; 6] = [
     RowWise { name: "regexp_split_to_array", accepts: two_or_three, returns: texts, body: split },
     RowWise { name: "regexp_split_to_table", accepts: two_or_three, returns: texts, body: split },
     RowWise { name: "regexp_matches", accepts: two_or_three, returns: lists_of_texts, body: matches },
     RowWise { name: "regexp_substring", accepts: two_or_three, returns: |_| DataType::Utf8, body: substring },
+    RowWise { name: "regexp_substr", accepts: substr_arguments, returns: |_| DataType::Utf8, body: substr },
     RowWise { name: "string_to_table", accepts: two_or_three, returns: texts, body: string_to_table },
 ];
 
@@ -82,6 +83,28 @@ fn matches(row: &[ScalarValue]) -> Result<ScalarValue> {
 fn substring(row: &[ScalarValue]) -> Result<ScalarValue> {
     let pattern = pattern(text(&row[1]), row.get(2).map_or("", text))?;
     let found = pattern.captures(text(&row[0])).and_then(|found| found.get(usize::from(found.len() > 1)));
+    Ok(ScalarValue::Utf8(found.map(|found| found.as_str().to_string())))
+}
+
+/// Text, pattern, and perhaps where to start, which match is meant, flags, and which group of it.
+fn substr_arguments(types: &[DataType]) -> Option<Vec<DataType>> {
+    let all =
+        [DataType::Utf8, DataType::Utf8, DataType::Int64, DataType::Int64, DataType::Utf8, DataType::Int64];
+    (2..=all.len()).contains(&types.len()).then(|| all[..types.len()].to_vec())
+}
+
+/// What a pattern matches for the n-th time: `regexp_substr(text, pattern, start, n, flags, group)`, counted from 1.
+fn substr(row: &[ScalarValue]) -> Result<ScalarValue> {
+    let number = |at: usize, name: &str, default: usize, least: usize| match row.get(at) {
+        None => Ok(default),
+        Some(ScalarValue::Int64(Some(value))) if *value >= least as i64 => Ok(*value as usize),
+        Some(value) => exec_err!("invalid value for parameter \"{name}\": {value}"),
+    };
+    let (start, nth, group) = (number(2, "start", 1, 1)?, number(3, "n", 1, 1)?, number(5, "subexpr", 0, 0)?);
+    let subject = text(&row[0]);
+    let from = subject.char_indices().nth(start - 1).map_or(subject.len(), |(at, _)| at);
+    let pattern = pattern(text(&row[1]), row.get(4).map_or("", text))?;
+    let found = pattern.captures_iter(&subject[from..]).nth(nth - 1).and_then(|found| found.get(group));
     Ok(ScalarValue::Utf8(found.map(|found| found.as_str().to_string())))
 }
 

@@ -23,6 +23,7 @@ mod parts;
 mod precision;
 mod result_types;
 mod scalar_rows;
+mod subscripts;
 mod texts;
 mod times;
 mod type_names;
@@ -95,6 +96,7 @@ pub(super) fn as_postgresql(plan: LogicalPlan, manner: &Manner<'_>) -> Result<Lo
                 let expr = times::of_expr(expr, &schema, manner)?.data;
                 let expr = whole_rows::of_expr(expr, &schema, manner.forms)?.data;
                 let expr = dimensions::of_expr(expr, &schema)?.data;
+                let expr = subscripts::of_expr(expr)?.data;
                 let expr = jsonb::of_expr(expr, &schema)?.data;
                 let expr = decimals::of_expr(expr, &schema)?.data;
                 numbers::of_expr(expr, &schema)?

@@ -39,6 +39,22 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             let inner = if is_fraction { Box::new(rounded(*expr)) } else { expr };
             Ok(Transformed::yes(Expr::Cast(Cast { expr: inner, field })))
         }
+        // As many digits as its type has.
+        Expr::ScalarFunction(mut function)
+            if function.name() == "to_hex"
+                && function
+                    .args
+                    .iter()
+                    .all(|of| of.type_of(schema).is_ok_and(|found| width(&found) <= 4)) =>
+        {
+            let bits = |of: Expr| {
+                let op = Operator::BitwiseAnd;
+                let (left, right) = (Box::new(cast(of, DataType::Int64)), Box::new(lit(i64::from(u32::MAX))));
+                Expr::BinaryExpr(BinaryExpr { left, op, right })
+            };
+            function.args = function.args.into_iter().map(bits).collect();
+            Ok(Transformed::yes(Expr::ScalarFunction(function)))
+        }
         // What is empty has no length in any dimension.
         Expr::ScalarFunction(function) if function.name() == "array_length" => {
             let length = cast(Expr::ScalarFunction(function), DataType::Int32);

@@ -34,6 +34,14 @@ impl ExprPlanner for Operators {
         if expr.op == BinaryOperator::PGOverlap {
             return Ok(PlannerResult::Planned(array_has_any(expr.left, expr.right)));
         }
+        if expr.op == BinaryOperator::StringConcat {
+            // NULL without a type is an array here, and adds nothing.
+            match (&left, &right) {
+                (DataType::List(_), DataType::Null) => return Ok(PlannerResult::Planned(expr.left)),
+                (DataType::Null, DataType::List(_)) => return Ok(PlannerResult::Planned(expr.right)),
+                _ => {}
+            }
+        }
         if let Some(of_jsonb) = jsonb::operator(&expr.op, &expr.left, &expr.right, schema) {
             return Ok(PlannerResult::Planned(of_jsonb));
         }

@@ -40,6 +40,18 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema, forms: Forms) -> Result<Tra
             let args = args.map(|arg| if is_boolean(&arg) || is_printed(&arg) { printed(arg) } else { arg });
             Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: args.collect() })))
         }
+        Expr::ScalarFunction(ScalarFunction { func, args })
+            if ["format", "quote_literal", "quote_nullable"].contains(&func.name()) =>
+        {
+            let of_itself = |found: &DataType| found.is_string() || found.is_integer() || found.is_null();
+            let keeps = |expr: &Expr| match expr.type_of(schema) {
+                // Here, too, it is printed by `format` alone.
+                Ok(DataType::Boolean) => func.name() != "format",
+                found => found.is_ok_and(|found| of_itself(&found)),
+            };
+            let args = args.into_iter().map(|arg| if keeps(&arg) { arg } else { printed(arg) }).collect();
+            Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
+        }
         other => Ok(Transformed::no(other)),
     }
 }

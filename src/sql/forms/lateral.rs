@@ -99,21 +99,28 @@ fn dependent(factor: &TableFactor, keeps_rows: bool) -> Option<Columns> {
         return Some(Columns { name: normalized(&alias.name), items: items.collect() });
     }
     let (function, mut arguments, alias) = match factor {
-        TableFactor::Table { name, args: Some(arguments), alias, with_ordinality: false, .. } => {
+        TableFactor::Table { name, args: Some(arguments), alias, .. } => {
             (in_catalog(name)?, arguments.args.iter().map(argument_of).collect::<Option<Vec<_>>>()?, alias)
         }
-        TableFactor::Function { name, args, alias, with_ordinality: false, .. } => {
+        TableFactor::Function { name, args, alias, .. } => {
             (in_catalog(name)?, args.iter().map(argument_of).collect::<Option<Vec<_>>>()?, alias)
         }
-        TableFactor::UNNEST { array_exprs, alias, with_ordinality: false, .. } => {
-            ("unnest".to_string(), array_exprs.clone(), alias)
-        }
+        TableFactor::UNNEST { array_exprs, alias, .. } => ("unnest".to_string(), array_exprs.clone(), alias),
         TableFactor::Derived { lateral: true, subquery, alias: Some(alias), .. } => {
             let items = computed(subquery, alias)?;
             return Some(Columns { name: normalized(&alias.name), items });
         }
         _ => return None,
     };
+    let numbered = matches!(
+        factor,
+        TableFactor::Table { with_ordinality: true, .. }
+            | TableFactor::Function { with_ordinality: true, .. }
+            | TableFactor::UNNEST { with_ordinality: true, .. }
+    );
+    if numbered && (keeps_rows || function != "unnest" || arguments.len() != 1) {
+        return None;
+    }
     if keeps_rows {
         let ([list], "unnest") = (arguments.as_mut_slice(), function.as_str()) else { return None };
         // One of NULL in the place of none and of an empty one.
@@ -126,11 +133,16 @@ fn dependent(factor: &TableFactor, keeps_rows: bool) -> Option<Columns> {
     }
     let alias = alias.clone();
     let name = alias.as_ref().map_or_else(|| Ident::new(&function), |alias| alias.name.clone());
-    let column = alias
-        .and_then(|alias| alias.columns.into_iter().next())
-        .map_or_else(|| name.clone(), |column| column.name);
-    let item = SelectItem::ExprWithAlias { expr: call(&function, arguments), alias: column };
-    Some(Columns { name: normalized(&name), items: vec![item] })
+    let mut named = alias.into_iter().flat_map(|alias| alias.columns).map(|column| column.name);
+    let column = named.next().unwrap_or_else(|| name.clone());
+    let places = numbered
+        .then(|| filled("SELECT generate_series(1, CAST(cardinality(x) AS BIGINT))", arguments[0].clone()));
+    let mut items = vec![SelectItem::ExprWithAlias { expr: call(&function, arguments), alias: column }];
+    if let Some(expr) = places {
+        let alias = named.next().unwrap_or_else(|| Ident::new("ordinality"));
+        items.push(SelectItem::ExprWithAlias { expr: expr?, alias });
+    }
+    Some(Columns { name: normalized(&name), items })
 }
 
 /// The columns of a query without FROM.

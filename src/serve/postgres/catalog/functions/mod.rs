@@ -5,6 +5,7 @@
 //! answer for the session (`current_user`, `current_setting` ...) are the session's own.
 
 mod cut;
+mod format;
 mod identified;
 mod identifiers;
 mod json;

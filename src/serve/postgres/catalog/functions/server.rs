@@ -1,5 +1,6 @@
 //! Functions that answer for the server, or compute on text the way PostgreSQL does.
 
+use super::format::format_text;
 use super::row::{Cell, RowFunction, boolean, int4, int8, text};
 use crate::serve::Error;
 use crate::serve::postgres::catalog::definitions::{quote_identifier, quote_literal};
@@ -137,50 +138,11 @@ fn count(row: &[Cell<'_>], nulls: bool) -> Option<i32> {
     i32::try_from(row.iter().filter(|cell| matches!(cell, Cell::Null) == nulls).count()).ok()
 }
 
-/// `format('%s is %I', 'x', 'a b')`
-fn format_text(row: &[Cell<'_>]) -> Result<Option<String>> {
-    let Some(pattern) = row[0].text() else { return Ok(None) };
-    let mut arguments = row[1..].iter();
-    let mut formatted = String::new();
-    let mut letters = pattern.chars();
-    while let Some(letter) = letters.next() {
-        if letter != '%' {
-            formatted.push(letter);
-            continue;
-        }
-        let kind = letters.next();
-        if kind == Some('%') {
-            formatted.push('%');
-            continue;
-        }
-        let Some(argument) = arguments.next() else {
-            return Err(external(Error::new("22023", "too few arguments for format()")));
-        };
-        match (kind, printed(argument)) {
-            (Some('s'), value) => formatted.push_str(&value.unwrap_or_default()),
-            (Some('I'), Some(value)) => formatted.push_str(&quote_identifier(&value)),
-            (Some('I'), None) => {
-                let message = "null values cannot be formatted as an SQL identifier";
-                return Err(external(Error::new("22004", message)));
-            }
-            (Some('L'), value) => {
-                formatted.push_str(&value.map_or_else(|| "NULL".to_string(), |value| quote_literal(&value)));
-            }
-            (kind, _) => {
-                let kind = kind.map(String::from).unwrap_or_default();
-                let message = format!("unrecognized format() type specifier \"{kind}\"");
-                return Err(external(Error::new("22023", message)));
-            }
-        }
-    }
-    Ok(Some(formatted))
-}
-
-fn external(error: Error) -> DataFusionError {
+pub(super) fn external(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-fn printed(cell: &Cell<'_>) -> Option<String> {
+pub(super) fn printed(cell: &Cell<'_>) -> Option<String> {
     match cell {
         Cell::Text(text) => Some((*text).to_string()),
         Cell::Int(value) => Some(value.to_string()),

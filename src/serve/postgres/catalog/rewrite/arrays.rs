@@ -3,8 +3,8 @@
 use super::fragments::take;
 use super::fragments::{call, cast, function, literal, query, select_of, text_of};
 use super::names::{columns_of, normalized};
-use super::nested;
 use super::types::array_literal;
+use super::{nested, ordered};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, FunctionArgumentClause,
     FunctionArguments, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, Select, SelectItem, Subscript,
@@ -219,6 +219,7 @@ fn aggregate_over(inner: &Query) -> Option<Box<Query>> {
     {
         **subquery = inner.clone();
     }
+    ordered::rewrite(select);
     Some(outer)
 }
 

@@ -4,7 +4,7 @@ use super::fragments::cast;
 use super::fragments::take;
 use datafusion::sql::sqlparser::ast::{
     DataType, ExactNumberInfo, Expr, GroupByExpr, LimitClause, OrderByKind, Query, Select, TableFactor,
-    Value, VisitorMut, WindowFrameBound, WindowType,
+    UnaryOperator, Value, VisitorMut, WindowFrameBound, WindowType,
 };
 use std::ops::ControlFlow;
 
@@ -45,6 +45,13 @@ pub fn rewrite(expr: &mut Expr) {
                 let text = Value::SingleQuotedString(digits.clone());
                 **inner = Expr::value(text);
             }
+        }
+        // The least integer: its digits alone are of the next type.
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr: number }
+            if matches!(number.as_ref(), Expr::Value(value)
+                if matches!(&value.value, Value::Number(digits, false) if digits == "2147483648")) =>
+        {
+            *expr = cast(take(expr), DataType::Int(None));
         }
         Expr::Interval(interval) => plain(&mut interval.value),
         Expr::Function(function) => {

@@ -11,6 +11,7 @@ mod literals;
 mod names;
 mod nested;
 mod operators;
+mod ordered;
 mod records;
 mod relations;
 mod rows_compared;
@@ -101,6 +102,7 @@ impl VisitorMut for Rewriter<'_> {
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         self.oids.pop();
         selects::rewrite(select);
+        ordered::rewrite(select);
         ControlFlow::Continue(())
     }
 

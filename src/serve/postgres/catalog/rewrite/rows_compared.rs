@@ -1,4 +1,4 @@
-//! Rows compared as values, LIKE with a list, and operators that are functions here: `(a, b) = (1, 2)`,
+//! Rows compared as values, LIKE with a list, and operators that are functions here: `(a, b) = (1, 2)`, `(a, b) IS NULL`,
 //! `x LIKE ANY (ARRAY['a%'])`, `|/ 2`.
 
 use super::arrays::items;
@@ -19,6 +19,8 @@ pub fn rewrite(expr: &mut Expr) {
             _ => None,
         },
         Expr::InList { expr: of, list, negated } => in_list(of, list, *negated),
+        Expr::IsNull(of) => each(of, Expr::IsNull),
+        Expr::IsNotNull(of) => each(of, Expr::IsNotNull),
         Expr::UnaryOp { op, expr: of } => match op {
             UnaryOperator::PGSquareRoot => {
                 Some(call("sqrt", vec![cast(take(of), DataType::DoublePrecision)]))
@@ -73,6 +75,12 @@ fn row(expr: &Expr) -> Option<Vec<Expr>> {
 fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
     let side = |side: Expr| Box::new(Expr::Nested(Box::new(side)));
     Expr::Nested(Box::new(Expr::BinaryOp { left: side(left), op, right: side(right) }))
+}
+
+/// A row is NULL if all its parts are, and not NULL if none of them is.
+fn each(of: &Expr, is: fn(Box<Expr>) -> Expr) -> Option<Expr> {
+    let parts = row(of)?.into_iter().map(|part| is(Box::new(Expr::Nested(Box::new(part)))));
+    parts.reduce(|all, one| binary(all, BinaryOperator::And, one))
 }
 
 /// Part by part: all are equal, or the first that differs decides.
