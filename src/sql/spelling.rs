@@ -235,8 +235,29 @@ fn column_of_row(root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr> {
     Some(Expr::CompoundIdentifier(names))
 }
 
+/// `P1Y2M3DT4H5M6.5S` is `1 years 2 months 3 days 4 hours 5 minutes 6.5 seconds`.
+fn iso_interval(text: &str) -> Option<String> {
+    const DATE: [(char, &str); 4] = [('Y', "years"), ('M', "months"), ('W', "weeks"), ('D', "days")];
+    const TIME: [(char, &str); 3] = [('H', "hours"), ('M', "minutes"), ('S', "seconds")];
+    let (mut units, mut words, mut number) = (&DATE[..], Vec::new(), String::new());
+    for letter in text.trim().strip_prefix('P')?.chars() {
+        match letter {
+            '0'..='9' | '.' | '-' | '+' => number.push(letter),
+            'T' if number.is_empty() => units = &TIME,
+            letter => {
+                let (_, unit) = units.iter().find(|(of, _)| *of == letter).filter(|_| !number.is_empty())?;
+                words.push(format!("{} {unit}", std::mem::take(&mut number)));
+            }
+        }
+    }
+    (number.is_empty() && !words.is_empty()).then(|| words.join(" "))
+}
+
 /// `1 day 04:05:06.5` is `1 day 4 hours 5 minutes 6.5 seconds`, and what has no unit at the end is of seconds.
 fn interval_in_units(text: &str) -> Option<String> {
+    if text.trim_start().starts_with('P') {
+        return iso_interval(text);
+    }
     let is_number = |word: &str| word.parse::<f64>().is_ok_and(f64::is_finite);
     let mut last = text.split_whitespace().rev();
     if last.next().is_some_and(is_number) && !last.next().is_some_and(is_number) {
@@ -314,6 +335,12 @@ mod tests {
         assert_eq!(interval_in_units("90 minutes"), None);
         assert_eq!(interval_in_units("5").as_deref(), Some("5 seconds"));
         assert_eq!(interval_in_units("2 hours -1.5").as_deref(), Some("2 hours -1.5 seconds"));
+        assert_eq!(interval_in_units("P1Y2W").as_deref(), Some("1 years 2 weeks"));
+        assert_eq!(
+            interval_in_units("P3DT-4H5M6.5S").as_deref(),
+            Some("3 days -4 hours 5 minutes 6.5 seconds")
+        );
+        assert_eq!(interval_in_units("PT"), None);
         assert_eq!(clock_of_digits("1030").as_deref(), Some("10:30:00"));
         assert_eq!(clock_of_digits("103005").as_deref(), Some("10:30:05"));
         assert_eq!(clock_of_digits("10:30"), None);

@@ -3,7 +3,7 @@
 //! The engine has the lists of their values, and of their keys. Their columns have names of their own, `key` and `value`,
 //! whatever their item of FROM is called; and of what has one column only, the item's name means its value.
 
-use super::fragments::{argument_of, call, cast, literal, text_of};
+use super::fragments::{argument_of, call, cast, filled, literal, text_of};
 use super::names::{in_catalog, normalized};
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, FunctionArguments, Ident, Select, TableAlias, TableFactor, visit_expressions_mut,
@@ -31,6 +31,13 @@ pub fn columns(function: &str, arguments: &[Expr]) -> Option<Vec<(&'static str, 
     let keys = if function.starts_with("jsonb") { "jsonb_each_keys" } else { "json_each_keys" };
     let values = || typed(list(&format!("{function}_values")));
     MEMBERS.contains(&function).then(|| vec![("key", list(keys)), ("value", values())])
+}
+
+/// The places of an array's items, counted from one; `None` for a function that gives others.
+pub fn places(function: &str, arguments: &[Expr]) -> Option<Expr> {
+    let of = if function.starts_with("jsonb") { "jsonb_array_length" } else { "json_array_length" };
+    let length = call(of, read(function, arguments));
+    ITEMS.contains(&function).then(|| filled("SELECT generate_series(1, CAST(x AS BIGINT))", length))?
 }
 
 /// The columns of `json_to_record(x) AS t(a int, b text)` and `json_to_recordset(x) AS ...`: the members of these names, as

@@ -8,8 +8,9 @@ use super::fragments::{argument_of, call, filled, query, select_of, take};
 use super::json_rows;
 use super::names::{in_catalog, normalized};
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr,
-    TableAlias, TableFactor, TableWithJoins, Value, visit_expressions, visit_expressions_mut,
+    ExcludeSelectItem, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
+    ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias,
+    TableFactor, TableWithJoins, Value, visit_expressions, visit_expressions_mut,
 };
 use std::ops::ControlFlow;
 
@@ -29,7 +30,7 @@ pub const SET_RETURNING: [&str; 10] = [
 
 /// Applies the rule to one SELECT.
 pub fn rewrite(select: &mut Select) {
-    let mut renamed: Vec<(String, Ident)> = vec![];
+    let mut renamed: Vec<Renamed> = vec![];
     let mut from: Vec<TableWithJoins> = vec![];
     for mut item in std::mem::take(&mut select.from) {
         // What stands behind a comma may depend on what stands before it.
@@ -37,7 +38,7 @@ pub fn rewrite(select: &mut Select) {
             && let Some(columns) = dependent(&item.relation, false)
             && let Some(name) = widen(&mut before.relation, &columns)
         {
-            renamed.push((columns.name, name));
+            renamed.push(Renamed::new(columns, name));
             before.joins = item.joins;
             continue;
         }
@@ -48,23 +49,65 @@ pub fn rewrite(select: &mut Select) {
             .and_then(|join| dependent(&join.relation, is_left(join)))
             && let Some(name) = widen(&mut item.relation, &columns)
         {
-            renamed.push((columns.name, name));
+            renamed.push(Renamed::new(columns, name));
             item.joins.remove(0);
         }
         from.push(item);
     }
     select.from = from;
-    if !renamed.is_empty() {
-        let _ = visit_expressions_mut(select, |expr| {
-            if let Expr::CompoundIdentifier(names) = expr
-                && let [table, _] = names.as_mut_slice()
-                && let Some((_, now)) = renamed.iter().find(|(was, _)| *was == normalized(table))
-            {
-                *table = Ident { span: table.span, ..now.clone() };
-            }
-            ControlFlow::<()>::Continue(())
-        });
+    if renamed.is_empty() {
+        return;
     }
+    let items = std::mem::take(&mut select.projection).into_iter();
+    select.projection = items.flat_map(|item| own_columns(item, &renamed)).collect();
+    let _ = visit_expressions_mut(select, |expr| {
+        if let Expr::CompoundIdentifier(names) = expr
+            && let [table, _] = names.as_mut_slice()
+            && let Some(now) = renamed.iter().find(|item| item.name == normalized(table))
+        {
+            *table = Ident { span: table.span, ..now.table.clone() };
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+/// An item of FROM whose columns are another table's now.
+struct Renamed {
+    name: String,
+    table: Ident,
+    columns: Vec<Ident>,
+}
+
+impl Renamed {
+    fn new(columns: Columns, table: Ident) -> Self {
+        let named = columns.items.into_iter().filter_map(|item| match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias),
+            _ => None,
+        });
+        Self { name: columns.name, table, columns: named.collect() }
+    }
+}
+
+/// The star of one item, `e.*`, without what the table has of others.
+fn own_columns(mut item: SelectItem, renamed: &[Renamed]) -> Vec<SelectItem> {
+    let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) = &mut item
+    else {
+        return vec![item];
+    };
+    let Some(table) = name.0.last().and_then(ObjectNamePart::as_ident).map(normalized) else {
+        return vec![item];
+    };
+    if let Some(of) = renamed.iter().find(|of| of.name == table) {
+        let column = |name: &Ident| Expr::CompoundIdentifier(vec![of.table.clone(), name.clone()]);
+        return of.columns.iter().map(|name| SelectItem::UnnamedExpr(column(name))).collect();
+    }
+    let others =
+        renamed.iter().filter(|of| normalized(&of.table) == table).flat_map(|of| of.columns.iter().cloned());
+    let others: Vec<ObjectName> = others.map(|name| ObjectName::from(vec![name])).collect();
+    if !others.is_empty() && options.opt_exclude.is_none() {
+        options.opt_exclude = Some(ExcludeSelectItem::Multiple(others));
+    }
+    vec![item]
 }
 
 /// The columns that an item gives, and the name of the item.
@@ -77,10 +120,13 @@ struct Columns {
 /// `keeps_rows` if what an item gives no rows for stays, with NULL.
 fn dependent(factor: &TableFactor, keeps_rows: bool) -> Option<Columns> {
     if !keeps_rows
-        && let Some((function, arguments, alias, false)) = json_rows::called(factor)
+        && let Some((function, arguments, alias, numbered)) = json_rows::called(factor)
         && arguments.iter().any(names_columns)
-        && let Some(columns) = json_rows::columns(&function, &arguments)
+        && let Some(mut columns) = json_rows::columns(&function, &arguments)
     {
+        if numbered {
+            columns.push(("ordinality", json_rows::places(&function, &arguments)?));
+        }
         let name = alias.map_or_else(|| Ident::new(&function), |alias| alias.name.clone());
         let named = alias.into_iter().flat_map(|alias| &alias.columns).map(|column| column.name.clone());
         let named = named.map(Some).chain(std::iter::repeat(None));

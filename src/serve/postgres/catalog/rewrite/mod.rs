@@ -74,6 +74,7 @@ impl VisitorMut for Rewriter<'_> {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         tableoids::rewrite(expr, &self.oids);
+        ordered::sorted(expr);
         names::rewrite_function(expr);
         times::rewrite(expr, self.order);
         rows_compared::rewrite(expr);

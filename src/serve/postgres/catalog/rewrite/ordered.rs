@@ -1,12 +1,14 @@
 //! Values that an aggregate puts side by side: `SELECT array_agg(x) FROM (SELECT x FROM t ORDER BY x) AS s` has them in the
-//! order of the subquery. The engine takes no notice of that order, unless the aggregate asks for it.
+//! order of the subquery, and `array_agg(DISTINCT x)` in their own. The engine has them as they come, unless the aggregate
+//! asks for an order.
 
-use super::fragments::outside_subqueries;
+use super::fragments::{argument_of, outside_subqueries};
 use super::names::{in_catalog, normalized};
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArgumentClause, FunctionArguments, Ident, OrderByExpr, OrderByKind, Query, Select,
-    SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
+    DuplicateTreatment, Expr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident,
+    OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, TableFactor,
+    TableWithJoins, Value,
 };
 
 /// What depends on the order of its values.
@@ -25,16 +27,37 @@ pub fn rewrite(select: &mut Select) {
         return;
     }
     outside_subqueries(&mut select.projection, |expr| {
-        if let Expr::Function(function) = expr
-            && in_catalog(&function.name).is_some_and(|name| AGGREGATES.contains(&name.as_str()))
-            && function.over.is_none()
-            && let FunctionArguments::List(list) = &mut function.args
+        if let Some(list) = arguments(expr)
             && list.duplicate_treatment.is_none()
-            && !list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)))
         {
             list.clauses.push(FunctionArgumentClause::OrderBy(order.clone()));
         }
     });
+}
+
+/// Each value once, the least first.
+pub fn sorted(expr: &mut Expr) {
+    if let Some(list) = arguments(expr)
+        && list.duplicate_treatment == Some(DuplicateTreatment::Distinct)
+        && let Some(value) = list.args.first().and_then(argument_of)
+    {
+        let options = OrderByOptions { asc: None, nulls_first: None };
+        let by_value = OrderByExpr { expr: value, options, with_fill: None };
+        list.clauses.push(FunctionArgumentClause::OrderBy(vec![by_value]));
+    }
+}
+
+/// What one of the aggregates takes, if it names no order.
+fn arguments(expr: &mut Expr) -> Option<&mut FunctionArgumentList> {
+    let Expr::Function(function) = expr else { return None };
+    let is_meant = in_catalog(&function.name).is_some_and(|name| AGGREGATES.contains(&name.as_str()));
+    match &mut function.args {
+        FunctionArguments::List(list) if is_meant && function.over.is_none() => {
+            let is_ordered = |clause: &_| matches!(clause, FunctionArgumentClause::OrderBy(_));
+            (!list.clauses.iter().any(is_ordered)).then_some(list)
+        }
+        _ => None,
+    }
 }
 
 /// The keys that a subquery's rows are in order by, as its columns; those behind one that is no column are left out.

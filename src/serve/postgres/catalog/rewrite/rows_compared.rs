@@ -19,6 +19,10 @@ pub fn rewrite(expr: &mut Expr) {
             _ => None,
         },
         Expr::InList { expr: of, list, negated } => in_list(of, list, *negated),
+        Expr::IsDistinctFrom(left, right) => distinct(left, right),
+        Expr::IsNotDistinctFrom(left, right) => {
+            distinct(left, right).map(|expr| Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(expr) })
+        }
         Expr::IsNull(of) => each(of, Expr::IsNull),
         Expr::IsNotNull(of) => each(of, Expr::IsNotNull),
         Expr::UnaryOp { op, expr: of } => match op {
@@ -81,6 +85,17 @@ fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
 fn each(of: &Expr, is: fn(Box<Expr>) -> Expr) -> Option<Expr> {
     let parts = row(of)?.into_iter().map(|part| is(Box::new(Expr::Nested(Box::new(part)))));
     parts.reduce(|all, one| binary(all, BinaryOperator::And, one))
+}
+
+/// Rows are distinct if some of their parts are.
+fn distinct(left: &Expr, right: &Expr) -> Option<Expr> {
+    let (left, right) = (row(left)?, row(right)?);
+    let part = |(a, b)| {
+        let side = |side| Box::new(Expr::Nested(Box::new(side)));
+        Expr::Nested(Box::new(Expr::IsDistinctFrom(side(a), side(b))))
+    };
+    let parts = (left.len() == right.len()).then(|| left.into_iter().zip(right).map(part))?;
+    parts.reduce(|any, one| binary(any, BinaryOperator::Or, one))
 }
 
 /// Part by part: all are equal, or the first that differs decides.
