@@ -6,7 +6,7 @@
 //! of one query. After each change every view is compared with its query. Beside the rows that a refresh reads stand those
 //! that have changed and those that join with them by key: one that reads more than [`READ_MAX`] times as many counts as
 //! full, whatever it is called. `BENCH_SCALE` is the scale factor, `BENCH_QUERIES` (comma between: `tpch.q01,ssb.q41`)
-//! measures a few only.
+//! measures a few only, `BENCH_POLICY=INCREMENTAL` leaves the clock no choice.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that panics has failed")]
 
 #[path = "../src/refresh/benchmark_tests/columns.rs"]
@@ -287,10 +287,13 @@ struct Files<'a> {
 
 impl<'a> Files<'a> {
     fn new(benchmark: &Benchmark, warehouse: &'a Warehouse) -> Self {
+        let policy = std::env::var("BENCH_POLICY")
+            .map_or(String::new(), |policy| format!("REFRESH POLICY {policy}\n"));
         for (name, query) in &benchmark.queries {
             let view = format!("{}_{name}", benchmark.schema);
-            let definition =
-                format!("CREATE MATERIALIZED VIEW gold.{view}\nSCHEDULE EVERY 24 HOURS\nAS {query};\n");
+            let definition = format!(
+                "CREATE MATERIALIZED VIEW gold.{view}\n{policy}SCHEDULE EVERY 24 HOURS\nAS {query};\n"
+            );
             warehouse.write(&format!("sql/gold/{view}.sql"), definition);
         }
         Self { warehouse, schema: benchmark.schema, rows: BTreeMap::new(), sequence: 0 }

@@ -38,6 +38,7 @@ fn settings() {
     assert_eq!(one("set jit = on"), set("jit", Some("on"), false));
     assert_eq!(one("set x to default"), set("x", None, false));
     assert_eq!(one("SET SESSION AUTHORIZATION DEFAULT"), Statement::SetRole { role: None, local: false });
+    assert_eq!(one("RESET SESSION AUTHORIZATION"), Statement::Reset("role".to_string()));
     assert_eq!(one("RESET ALL"), Statement::ResetAll);
     assert_eq!(one("show transaction isolation level"), Statement::Show("transaction_isolation".into()));
 }

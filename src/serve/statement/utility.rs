@@ -91,12 +91,9 @@ fn reset(cursor: &mut Cursor<'_>) -> Result<Statement, Error> {
     if cursor.take_word("ALL") {
         return Ok(Statement::ResetAll);
     }
-    if cursor.take_word("ROLE") {
-        return Ok(Statement::SetRole { role: None, local: false });
-    }
     if cursor.take_word("SESSION") {
         cursor.expect_word("AUTHORIZATION")?;
-        return Ok(Statement::SetRole { role: None, local: false });
+        return Ok(Statement::Reset("role".to_string()));
     }
     if cursor.take_word("TIME") {
         cursor.expect_word("ZONE")?;

@@ -219,8 +219,10 @@ fn computed(subquery: &Query, alias: &TableAlias) -> Option<Vec<SelectItem>> {
 /// Gives a table these columns beside its own; its name then.
 fn widen(factor: &mut TableFactor, columns: &Columns) -> Option<Ident> {
     let name = match factor {
-        TableFactor::Table { alias: Some(alias), args: None, .. }
-        | TableFactor::Derived { alias: Some(alias), .. } => alias.name.clone(),
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::Function { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. } => alias.name.clone(),
         TableFactor::Table { name, alias: None, args: None, .. } => name.0.last()?.as_ident()?.clone(),
         _ => return None,
     };

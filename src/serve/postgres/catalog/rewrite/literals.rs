@@ -1,7 +1,6 @@
 //! Whole numbers are `integer`s in PostgreSQL when they fit, and `bigint`s to the engine.
 
-use super::fragments::cast;
-use super::fragments::take;
+use super::fragments::{cast, literal, take, text_of};
 use datafusion::sql::sqlparser::ast::{
     DataType, ExactNumberInfo, Expr, GroupByExpr, LimitClause, OrderByKind, Query, Select, TableFactor,
     UnaryOperator, Value, VisitorMut, WindowFrameBound, WindowType,
@@ -31,6 +30,14 @@ pub fn rewrite(expr: &mut Expr) {
                     let digits = ExactNumberInfo::PrecisionAndScale(precision, 0);
                     *expr = cast(take(expr), DataType::BigNumeric(digits));
                 }
+            }
+        }
+        // A text has the digits that it has, and not as many as the engine's numerics have by themselves.
+        Expr::Cast { expr: text, data_type: DataType::Numeric(none) | DataType::Decimal(none), .. }
+            if *none == ExactNumberInfo::None =>
+        {
+            if let Some(number) = text_of(text).and_then(numeric) {
+                *expr = number;
             }
         }
         // A float is read as one, and not as a numeric that becomes one.
@@ -77,6 +84,30 @@ fn is_float(data_type: &DataType) -> bool {
             | DataType::Double(_)
             | DataType::DoublePrecision
     )
+}
+
+/// The number that a text holds; `None` for what is none, or has more digits than the engine.
+fn numeric(text: &str) -> Option<Expr> {
+    const DIGITS_MAX: usize = 38;
+    let text = text.trim();
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let is_number = digits.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.')
+        && digits.ends_with(|letter: char| letter.is_ascii_digit())
+        && digits.parse::<f64>().is_ok_and(f64::is_finite);
+    let plain = without_exponent(digits).or_else(|| is_number.then(|| digits.to_string()))?;
+    let plain = if plain.starts_with('.') { format!("0{plain}") } else { plain };
+    let (before, behind) = plain.split_once('.').unwrap_or((&plain, ""));
+    let precision = before.len() + behind.len();
+    if !is_number || precision > DIGITS_MAX {
+        return None;
+    }
+    let (precision, scale) = (u64::try_from(precision).ok()?, i64::try_from(behind.len()).ok()?);
+    let data_type = DataType::BigNumeric(ExactNumberInfo::PrecisionAndScale(precision, scale));
+    let signed = if is_negative { format!("-{plain}") } else { plain };
+    Some(cast(literal(&signed), data_type))
 }
 
 /// `1.5e3` is `1500`, as long as the engine has so many digits.
