@@ -119,7 +119,10 @@ pub(super) async fn gather(
         if new.schema() != old.schema() {
             return Ok(Err(format!("the columns of {name} have changed")));
         }
-        tables.insert(name, source(ground.base.lake, &newest, old, changes)?);
+        // A version without rows of its own is no change: joined, it would have the other side read for nothing.
+        if inserted + deleted > 0 {
+            tables.insert(name, source(ground.base.lake, &newest, old, changes)?);
+        }
     }
     // Who asked for INCREMENTAL has weighed it.
     if policy == RefreshPolicy::Auto && all_rows > SMALL_ROWS && changed_rows > all_rows / CHANGED_SHARE_MAX {

@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// So many rows of hidden tables are rather read whole. Unit tests, whose tables are small, derive all the same.
-const ANEW_ROWS_MAX: u64 = if cfg!(test) { 1 } else { 16_384 };
+const ANEW_ROWS_MAX: u64 = if cfg!(test) { 1 } else { 4_096 };
 
 /// What an incremental refresh starts from.
 pub(super) struct Base<'a> {
