@@ -5,6 +5,7 @@
 //! set of nothing, it takes rows and leaves the one row that such an aggregate has of none at all. A key that is
 //! computed anew each time (`random()`) differs below from what it was above (apache/datafusion issue 25415).
 
+use super::distincts::SingleDistinct;
 use super::not_in::NotIn;
 use super::spans::Spans;
 use super::unnested::Unnested;
@@ -57,12 +58,16 @@ fn passes(aggregate: &Aggregate) -> bool {
     !keys.is_empty() && !keys.iter().any(|key| matches!(key, Expr::GroupingSet(_)) || key.is_volatile())
 }
 
-/// DataFusion's rules in their order, with [`PushDown`] in its place, [`NotIn`] and [`Spans`] before all, [`Unnested`]
-/// around some.
+/// DataFusion's rules in their order, with [`PushDown`] and [`SingleDistinct`] in their places, [`NotIn`] and [`Spans`]
+/// before all, [`Unnested`] around some.
 pub(super) fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let first: [Arc<dyn OptimizerRule + Send + Sync>; 2] = [Arc::new(NotIn), Arc::new(Spans)];
-    let own: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(PushDown::default());
-    let rules = Optimizer::new().rules.into_iter();
-    let rules = rules.map(|rule| if rule.name() == own.name() { Arc::clone(&own) } else { rule });
+    let own: [Arc<dyn OptimizerRule + Send + Sync>; 2] =
+        [Arc::new(PushDown::default()), Arc::new(SingleDistinct::default())];
+    let in_its_place = |rule: Arc<dyn OptimizerRule + Send + Sync>| {
+        let ours = own.iter().find(|ours| ours.name() == rule.name());
+        ours.map_or(rule, Arc::clone)
+    };
+    let rules = Optimizer::new().rules.into_iter().map(in_its_place);
     first.into_iter().chain(rules.map(Unnested::guard)).collect()
 }

@@ -8,6 +8,7 @@ mod constants;
 mod contented;
 mod copies;
 mod correlated;
+mod distincts;
 mod filters;
 #[cfg(test)]
 mod fixture;

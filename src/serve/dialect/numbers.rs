@@ -62,7 +62,8 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         }
         // Counts and positions are integers.
         Expr::ScalarFunction(function)
-            if ["cardinality", "array_position", "array_ndims"].contains(&function.name()) =>
+            if ["cardinality", "array_position", "array_ndims", "regexp_count", "regexp_instr"]
+                .contains(&function.name()) =>
         {
             Ok(Transformed::yes(cast(Expr::ScalarFunction(function), DataType::Int32)))
         }

@@ -28,6 +28,13 @@ pub fn rewrite(expr: &mut Expr) {
             }
         }
         Expr::CompoundFieldAccess { root, access_chain } => count_from_one(root, access_chain),
+        Expr::Cast {
+            expr: of,
+            data_type: DataType::Array(ArrayElemTypeDef::SquareBracket(item, None)),
+            ..
+        } => {
+            cast_items(of, item);
+        }
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
             let items = text_of(right).and_then(items);
             if let Some(items) = items {
@@ -55,6 +62,15 @@ pub fn rewrite(expr: &mut Expr) {
         } else {
             array(typed.collect())
         };
+    }
+}
+
+/// `ARRAY[1.5]::int[]`: each item is cast by itself, as PostgreSQL rounds and reads it.
+fn cast_items(array: &mut Expr, item: &DataType) {
+    if let Expr::Array(Array { elem, .. }) = array
+        && !elem.iter().any(|of| matches!(of, Expr::Array(_)))
+    {
+        elem.iter_mut().for_each(|of| *of = cast(take(of), item.clone()));
     }
 }
 
