@@ -136,19 +136,16 @@ fn time_function(function: &Function) -> Option<Expr> {
             Some(call("date_by_pattern", vec![text.clone(), pattern.clone()]))
         }
         ("to_timestamp", [(None, text), (None, pattern)]) if !is_strftime(pattern) => {
-            let expr = Box::new(call("timestamp_by_pattern", vec![text.clone(), pattern.clone()]));
-            let data_type = DataType::Timestamp(None, TimezoneInfo::WithTimeZone);
-            Some(Expr::Cast { kind: CastKind::Cast, expr, data_type, array: false, format: None })
+            Some(as_moment(call("timestamp_by_pattern", vec![text.clone(), pattern.clone()])))
         }
-        ("make_timestamptz", [time @ .., (None, zone)]) if time.len() == 6 => {
-            let time = time.iter().map(|(_, part)| part.clone()).collect();
-            Some(call("timezone", vec![zone.clone(), call("make_timestamp", time)]))
-        }
-        ("make_timestamptz", time) if time.len() == 6 => {
-            let time = time.iter().map(|(_, part)| part.clone()).collect();
-            let data_type = DataType::Timestamp(None, TimezoneInfo::WithTimeZone);
-            let expr = Box::new(call("make_timestamp", time));
-            Some(Expr::Cast { kind: CastKind::Cast, expr, data_type, array: false, format: None })
+        ("make_timestamptz", parts) => {
+            let (time, zone) = parts.split_at_checked(6)?;
+            let time = call("make_timestamp", time.iter().map(|(_, part)| part.clone()).collect());
+            match zone {
+                [] => Some(as_moment(time)),
+                [(None, zone)] => Some(call("timezone", vec![zone.clone(), time])),
+                _ => None,
+            }
         }
         ("make_interval", arguments) if arguments.iter().any(|(name, _)| name.is_some()) => {
             let mut parts: Vec<Expr> =
@@ -161,6 +158,12 @@ fn time_function(function: &Function) -> Option<Expr> {
         }
         _ => None,
     }
+}
+
+/// `CAST(time AS TIMESTAMP WITH TIME ZONE)`
+fn as_moment(time: Expr) -> Expr {
+    let (expr, data_type) = (Box::new(time), DataType::Timestamp(None, TimezoneInfo::WithTimeZone));
+    Expr::Cast { kind: CastKind::Cast, expr, data_type, array: false, format: None }
 }
 
 fn is_strftime(pattern: &Expr) -> bool {

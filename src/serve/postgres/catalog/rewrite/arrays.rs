@@ -32,9 +32,7 @@ pub fn rewrite(expr: &mut Expr) {
             expr: of,
             data_type: DataType::Array(ArrayElemTypeDef::SquareBracket(item, None)),
             ..
-        } => {
-            cast_items(of, item);
-        }
+        } => cast_items(of, item),
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
             let items = text_of(right).and_then(items);
             if let Some(items) = items {

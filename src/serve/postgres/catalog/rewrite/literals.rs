@@ -7,6 +7,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 use std::ops::ControlFlow;
 
+/// The most digits of a number that the engine has.
+const DIGITS_MAX: usize = 38;
+
 /// `1` is `CAST(1 AS INT)`.
 pub fn rewrite(expr: &mut Expr) {
     match expr {
@@ -88,7 +91,6 @@ fn is_float(data_type: &DataType) -> bool {
 
 /// The number that a text holds; `None` for what is none, or has more digits than the engine.
 fn numeric(text: &str) -> Option<Expr> {
-    const DIGITS_MAX: usize = 38;
     let text = text.trim();
     let (is_negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -112,7 +114,6 @@ fn numeric(text: &str) -> Option<Expr> {
 
 /// `1.5e3` is `1500`, as long as the engine has so many digits.
 fn without_exponent(digits: &str) -> Option<String> {
-    const DIGITS_MAX: usize = 38;
     let (mantissa, exponent) = digits.split_once(['e', 'E'])?;
     let exponent: i64 = exponent.parse().ok()?;
     let (before, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));

@@ -4,7 +4,6 @@
 
 use super::fragments::{argument_of, outside_subqueries};
 use super::names::{in_catalog, normalized};
-
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident,
     OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, TableFactor,
