@@ -11,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
         trial("psql::lists_databases", lists_databases),
         trial("psql::lists_schemas", lists_schemas),
         trial("psql::lists_tables", lists_tables),
+        trial("psql::lists_functions", lists_functions),
         trial("psql::describes_a_table", describes_a_table),
         trial("psql::describes_a_view", describes_a_view),
         trial("psql::describes_everything", describes_everything),
@@ -106,6 +107,19 @@ fn lists_tables() {
         all.contains("bronze|orders|table|") && all.contains("bronze|orders__quarantine|table|"),
         "{all}"
     );
+}
+
+fn lists_functions() {
+    let server = shared::server();
+    assert_eq!(rows(&server, "\\df now"), "pg_catalog|now|timestamp with time zone||func");
+    assert_eq!(
+        rows(&server, "\\df make_time"),
+        "pg_catalog|make_time|time without time zone|hour integer, min integer, sec double precision|func"
+    );
+    let counts = rows(&server, "\\da count");
+    assert!(counts.starts_with("pg_catalog|count|bigint|") && counts.lines().count() == 2, "{counts}");
+    assert!(rows(&server, "\\dfwS").contains("pg_catalog|row_number|bigint||window"));
+    assert!(rows(&server, "\\do ||").contains("pg_catalog||||text|text|text|"));
 }
 
 fn describes_a_table() {

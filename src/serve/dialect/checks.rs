@@ -20,7 +20,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 /// Functions that take more than PostgreSQL's of the same name.
-const WIDER: [&str; 4] = ["max", "min", "sha256", "to_timestamp"];
+const WIDER: [&str; 6] = ["max", "min", "percentile_cont", "percentile_disc", "sha256", "to_timestamp"];
 
 /// What the operators of JSON are planned as.
 const OF_JSON: [(&str, &str); 4] =

@@ -11,14 +11,13 @@ use std::sync::{Arc, LazyLock};
 
 /// Rows of `pg_type`.
 pub const PG_TYPE: &str = include_str!("data/pg_type.tsv");
-/// Rows of `pg_proc`: the functions that `pg_type` names.
+/// Rows of `pg_proc`: the functions that a statement can call, and those that `pg_type` names. Types of arguments are
+/// separated by blanks; `arguments` and `result` are PostgreSQL's words where the types alone do not say it.
 pub const PG_PROC: &str = include_str!("data/pg_proc.tsv");
 /// Rows of `pg_cast`.
 pub const PG_CAST: &str = include_str!("data/pg_cast.tsv");
 /// Rows of `pg_operator`.
 pub const PG_OPERATOR: &str = include_str!("data/pg_operator.tsv");
-/// Of `pg_proc`, the arguments of what a statement can call, types separated by blanks.
-pub const PG_SIGNATURES: &str = include_str!("data/pg_signatures.tsv");
 /// Rows of `pg_range`.
 pub const PG_RANGE: &str = include_str!("data/pg_range.tsv");
 

@@ -14,6 +14,7 @@ mod data;
 mod definitions;
 mod functions;
 mod model;
+mod procedures;
 mod relations;
 mod rewrite;
 mod rows;
@@ -47,7 +48,7 @@ pub(in crate::serve) use functions::{as_jsonb as jsonb_of_text, jsonb_printed as
 pub(in crate::serve) use functions::{is_made_of_values, json_of_row, read_json};
 use model::Model;
 use parking_lot::Mutex;
-pub(in crate::serve) use rewrite::{cast, fits_integer};
+pub(in crate::serve) use rewrite::{cast, fits_integer, in_catalog};
 use session_schema::SessionSchema;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -48,8 +48,12 @@ pub fn has_operator(symbol: &str, left: Option<i32>, right: i32) -> Option<bool>
     Some(candidates.iter().any(|candidate| candidate.takes(&given, Numbers::Whole)))
 }
 
-/// Whether there is a function of this name for such arguments; nothing if PostgreSQL has none of the name.
+/// Whether there is a function of this name for such arguments; nothing if PostgreSQL has none of the name, or if ours takes
+/// numbers and names of any kind.
 pub fn has_function(name: &str, given: &[i32]) -> Option<bool> {
+    if name.starts_with("pg_") || name.starts_with("has_") || name.ends_with("_description") {
+        return None;
+    }
     Some(functions(name)?.iter().any(|candidate| candidate.takes(given, Numbers::All)))
 }
 
@@ -82,6 +86,17 @@ pub fn arguments_of(name: &str, given: &[i32]) -> Option<Vec<i32>> {
     <[&[i32]; 1]>::try_from(left).ok().map(|[only]| only.to_vec())
 }
 
+/// What every function of this name that takes so many arguments asks for at a place; nothing where they differ.
+pub fn argument_of(name: &str, count: usize, at: usize) -> Option<i32> {
+    let mut asked = functions(name)?.iter().filter(|candidate| candidate.takes_so_many(count));
+    let first = asked.next()?.argument(at)?;
+    asked.all(|other| other.argument(at) == Some(first)).then_some(first)
+}
+
+/// `pg_type.oid` of what a type's values are read from.
+const CSTRING: i32 = 2275;
+const INTERNAL: i32 = 2281;
+
 /// True for a type that is taken before others of its kind.
 fn is_preferred(ty: i32) -> bool {
     types().by_oid(ty).is_some_and(|ty| ty.record.text("typispreferred") == "t")
@@ -91,9 +106,13 @@ fn is_preferred(ty: i32) -> bool {
 fn functions(name: &str) -> Option<&'static [Signature]> {
     static FUNCTIONS: LazyLock<HashMap<&'static str, Vec<Signature>>> = LazyLock::new(|| {
         let mut functions: HashMap<_, Vec<Signature>> = HashMap::new();
-        for function in data::records(data::PG_SIGNATURES) {
-            let arguments =
+        for function in data::records(data::PG_PROC) {
+            let arguments: Vec<i32> =
                 function.text("proargtypes").split(' ').filter_map(|ty| ty.parse().ok()).collect();
+            // Of types that no value has: the server calls it, not a statement.
+            if arguments.iter().any(|ty| [CSTRING, INTERNAL].contains(ty)) {
+                continue;
+            }
             let variadic = Some(function.int("provariadic")).filter(|item| *item != 0);
             let defaults = usize::try_from(function.int("pronargdefaults")).unwrap_or(0);
             let signature = Signature { arguments, variadic, defaults };
@@ -105,6 +124,17 @@ fn functions(name: &str) -> Option<&'static [Signature]> {
 }
 
 impl Signature {
+    fn takes_so_many(&self, count: usize) -> bool {
+        let most = self.arguments.len();
+        count + self.defaults >= most && count <= most || self.variadic.is_some() && count + 1 >= most
+    }
+
+    /// What it asks for at a place.
+    fn argument(&self, at: usize) -> Option<i32> {
+        let fixed = self.arguments.len() - usize::from(self.variadic.is_some());
+        self.arguments.get(at).filter(|_| at < fixed).copied().or(self.variadic)
+    }
+
     fn takes(&self, given: &[i32], numbers: Numbers) -> bool {
         let wanted = &self.arguments;
         let fits = |wanted: &[i32]| {
@@ -179,7 +209,7 @@ fn agree(wanted: &[i32], given: &[i32]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{arguments_of, has_function, has_operator, oid, types};
+    use super::{argument_of, arguments_of, has_function, has_operator, oid, types};
 
     #[test]
     fn operators_as_in_postgresql() {
@@ -222,6 +252,24 @@ mod tests {
             ("nothing_like_it", vec![none], None),
         ] {
             assert_eq!(arguments_of(name, &given), expected, "{name} {given:?}");
+        }
+    }
+
+    #[test]
+    fn what_all_functions_of_a_name_ask_for() {
+        for (name, count, at, expected) in [
+            ("set_config", 3, 2, Some(oid::BOOL)),
+            ("format_type", 2, 0, Some(oid::OID)),
+            ("regclassin", 1, 0, None),
+            ("lag", 2, 1, Some(oid::INT4)),
+            ("concat_ws", 3, 0, Some(oid::TEXT)),
+            ("jsonb_extract_path_text", 3, 2, Some(oid::TEXT)),
+            ("jsonb_set", 3, 2, Some(oid::JSONB)),
+            ("round", 1, 0, None),
+            ("round", 3, 0, None),
+            ("nothing_like_it", 1, 0, None),
+        ] {
+            assert_eq!(argument_of(name, count, at), expected, "{name} {count} {at}");
         }
     }
 

@@ -150,7 +150,7 @@ impl Types {
             ("varchar" | "bpchar", Some(typmod)) => format!("{}({})", sql_name(&ty.name), typmod - 4),
             ("timestamp", Some(precision)) => format!("timestamp({precision}) without time zone"),
             ("timestamptz", Some(precision)) => format!("timestamp({precision}) with time zone"),
-            ("char", _) => "\"char\"".to_string(),
+            ("char" | "any", _) => format!("\"{}\"", ty.name),
             (name, _) => sql_name(name).to_string(),
         }
     }

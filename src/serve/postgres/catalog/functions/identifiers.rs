@@ -7,17 +7,16 @@ use super::row::{Cell, RowFunction, int4, text};
 use crate::lake::TableName;
 use crate::serve::Error;
 use crate::serve::functions::{self, Surroundings};
-use crate::serve::postgres::catalog::data;
 use crate::serve::postgres::catalog::definitions::{
     constraint_definition, foreign_key_definition, quote_identifier,
 };
 use crate::serve::postgres::catalog::model::{Class, Model};
+use crate::serve::postgres::catalog::procedures;
 use crate::serve::postgres::catalog::types::types;
 use arrow::datatypes::DataType::{Int32, Utf8};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::scalar::ScalarValue;
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 /// The schemas that names are looked up in, as the session's setting has them at the time of the call.
 #[derive(Clone, Debug)]
@@ -130,17 +129,15 @@ fn types_and_functions() -> Vec<RowFunction> {
     ];
     let of_name = |name: &str| {
         let name = name.split('(').next().unwrap_or(name);
-        parse_names(name, '.').last().and_then(|name| procedures().0.get(name.as_str()).copied())
+        parse_names(name, '.').last().and_then(|name| procedures::number_of(name))
     };
-    let name_of =
-        |oid: i32| procedures().1.get(&oid).map_or_else(|| oid.to_string(), |name| (*name).to_string());
     for (kind, input, output) in
         [("regproc", "regprocin", "regprocout"), ("regprocedure", "regprocedurein", "regprocedureout")]
     {
         let reads =
             RowFunction::new(input, 1..=1, Int32, move |row| read(&row[0], "42883", "function", of_name));
         functions.push(reads.of_type(kind));
-        functions.push(RowFunction::new(output, 1..=1, Utf8, move |row| print(&row[0], name_of)));
+        functions.push(RowFunction::new(output, 1..=1, Utf8, |row| print(&row[0], procedures::name_of)));
     }
     let lenient = RowFunction::new("to_regproc", 1..=1, Int32, move |row| {
         Ok(int4(row[0].oid().or_else(|| of_name(row[0].text()?))))
@@ -239,16 +236,6 @@ fn read(
 
 fn print(cell: &Cell<'_>, name: impl Fn(i32) -> String) -> Result<ScalarValue> {
     Ok(text(cell.oid().map(|oid| if oid == 0 { "-".to_string() } else { name(oid) })))
-}
-
-/// Names and numbers of the functions that `pg_proc` holds.
-fn procedures() -> &'static (HashMap<&'static str, i32>, HashMap<i32, &'static str>) {
-    static PROCEDURES: LazyLock<(HashMap<&'static str, i32>, HashMap<i32, &'static str>)> =
-        LazyLock::new(|| {
-            let rows = || data::records(data::PG_PROC).into_iter().map(|r| (r.text("proname"), r.int("oid")));
-            (rows().collect(), rows().map(|(name, oid)| (oid, name)).collect())
-        });
-    &PROCEDURES
 }
 
 /// Identifiers separated by a character: quoted ones as they stand, others in lower case.

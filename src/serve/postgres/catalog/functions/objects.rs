@@ -3,6 +3,7 @@
 use super::row::{RowFunction, boolean, int4, list_of, oids, text};
 use crate::serve::postgres::catalog::definitions::{index_definition, key_column, view_definition};
 use crate::serve::postgres::catalog::model::Model;
+use crate::serve::postgres::catalog::procedures;
 use crate::serve::postgres::catalog::types::types;
 use arrow::datatypes::DataType::{Boolean, Int32, Utf8};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 /// The functions.
 pub fn functions(model: &Arc<Model>) -> Vec<RowFunction> {
     let mut functions = definitions(model);
+    functions.extend(of_functions());
     functions.extend(comments(model));
     functions.extend(absent());
     functions
@@ -47,6 +49,19 @@ fn definitions(model: &Arc<Model>) -> Vec<RowFunction> {
     ]
 }
 
+/// What functions take and give.
+fn of_functions() -> Vec<RowFunction> {
+    let told: [(_, fn(i32) -> Option<String>); 3] = [
+        ("pg_get_function_result", procedures::result_of),
+        ("pg_get_function_arguments", procedures::arguments_of),
+        ("pg_get_function_identity_arguments", procedures::identity_of),
+    ];
+    let function = |(name, told): (_, fn(i32) -> Option<String>)| {
+        RowFunction::new(name, 1..=1, Utf8, move |row| Ok(text(row[0].oid().and_then(told))))
+    };
+    told.into_iter().map(function).collect()
+}
+
 fn comments(model: &Arc<Model>) -> Vec<RowFunction> {
     let (relations, columns) = (model.clone(), model.clone());
     vec![
@@ -71,9 +86,6 @@ fn absent() -> Vec<RowFunction> {
         ("pg_get_ruledef", 1..=2),
         ("pg_get_triggerdef", 1..=2),
         ("pg_get_functiondef", 1..=1),
-        ("pg_get_function_result", 1..=1),
-        ("pg_get_function_arguments", 1..=1),
-        ("pg_get_function_identity_arguments", 1..=1),
         ("pg_get_function_arg_default", 2..=2),
         ("pg_get_function_sqlbody", 1..=1),
         ("pg_get_statisticsobjdef", 1..=1),

@@ -100,17 +100,17 @@ fn write_types(writer: &mut Writer) {
 fn write_functions(writer: &mut Writer) {
     for record in data::records(data::PG_PROC) {
         let arguments =
-            record.text("proargtypes").split(',').filter_map(|oid| oid.parse().ok()).collect::<Vec<i64>>();
+            record.text("proargtypes").split(' ').filter_map(|oid| oid.parse().ok()).collect::<Vec<i64>>();
         let fixed = [
             ("pronamespace", PG_CATALOG_OID.into()),
             ("proowner", OWNER_OID.into()),
             ("prolang", LANGUAGE_INTERNAL_OID.into()),
             ("procost", Value::Float(1.0)),
-            ("prokind", "f".into()),
             ("proparallel", "s".into()),
             ("prosrc", record.text("proname").into()),
         ];
-        let recorded = record.fields().map(|(column, value)| match column {
+        let recorded = record.fields().filter(|(column, _)| !["arguments", "result"].contains(column));
+        let recorded = recorded.map(|(column, value)| match column {
             "proargtypes" => (column, Value::Ints(arguments.clone())),
             _ => (column, value.into()),
         });
