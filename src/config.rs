@@ -124,12 +124,16 @@ pub struct LimitSettings {
     pub connections_max: usize,
     /// Longest run of a statement, sending included, milliseconds; 0 means none. Default 0.
     pub statement_timeout_ms: u64,
+    /// How long a client may take nothing of the rows it asked for, milliseconds. Default 5 minutes.
+    pub stall_ms_max: u64,
     /// Age at which bronze rows are committed, milliseconds. Default 100.
     pub flush_age_ms_max: u64,
     /// Size of one HTTP push, bytes. Default 16 MiB.
     pub push_bytes_max: usize,
     /// How long a bearer token of Flight SQL lives unused, seconds. Default 8 hours: a notebook survives lunch.
     pub token_idle_seconds_max: u64,
+    /// How long a ticket of Flight SQL waits to be read, and keeps what it reads, seconds. Default 5 minutes.
+    pub ticket_idle_seconds_max: u64,
     /// Waves a second at most. Default 10.
     pub waves_per_second_max: u32,
     /// Failed tries again after which a source's or a model's trouble is an incident. Default 3.
@@ -146,9 +150,11 @@ impl Default for LimitSettings {
             query_memory_bytes_max: 2 << 30,
             connections_max: 100,
             statement_timeout_ms: 0,
+            stall_ms_max: 300_000,
             flush_age_ms_max: 100,
             push_bytes_max: 16 << 20,
             token_idle_seconds_max: 8 * 3600,
+            ticket_idle_seconds_max: 300,
             waves_per_second_max: 20,
             retries_max: 3,
             epochs_keep_seconds: 3600,

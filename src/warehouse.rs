@@ -254,6 +254,7 @@ impl House {
             users,
             access: Arc::clone(&self.access),
             catalogs: Arc::default(),
+            plans: Arc::default(),
             tls: self.tls.clone(),
             limits: self.settings.limits.clone(),
             inboxes: Arc::clone(&self.inboxes),

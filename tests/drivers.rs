@@ -5,6 +5,7 @@ use crate::support::cache::cache;
 use crate::support::postgres::{self, Postgres};
 use crate::support::{Server, needs, shared, trial, trial_of};
 use libtest_mimic::Trial;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -58,10 +59,17 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
 }
 
+/// A driver's program, and where drivers find who they are: each proves a password.
+fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut program = Command::new(name);
+    program.env("PGUSER", "ada").env("PGPASSWORD", "wasserfall");
+    program
+}
+
 fn python_driver(driver: &str) -> Output {
     let server = shared::server();
     let (host, port) = (server.pg.ip().to_string(), server.pg.port().to_string());
-    let mut python = Command::new(needs::python_path());
+    let mut python = program(needs::python_path());
     python.arg(script("drivers.py")).args([driver, &host, &port]).output().unwrap()
 }
 
@@ -79,7 +87,7 @@ fn jdbc_jar() -> PathBuf {
 fn jdbc() {
     let server = shared::server();
     let (host, port) = (server.pg.ip().to_string(), server.pg.port().to_string());
-    let mut java = Command::new("java");
+    let mut java = program("java");
     java.arg("-cp").arg(jdbc_jar()).arg(script("Jdbc.java"));
     succeeds(&java.args([&host, &port]).output().unwrap());
 }
@@ -109,7 +117,7 @@ fn node_modules() -> PathBuf {
 fn node() {
     let server = shared::server();
     let (host, port) = (server.pg.ip().to_string(), server.pg.port().to_string());
-    let mut node = Command::new("node");
+    let mut node = program("node");
     node.env("NODE_PATH", node_modules()).arg(script("drivers.js"));
     succeeds(&node.args([&host, &port]).output().unwrap());
 }
@@ -127,8 +135,9 @@ fn odbc() {
     for options in ["UseDeclareFetch=0", "UseDeclareFetch=1;Fetch=2", "UseServerSidePrepare=0"] {
         let (driver, host, port) = (psqlodbc(), server.pg.ip(), server.pg.port());
         let driver = driver.display();
-        let target =
-            format!("Driver={driver};Server={host};Port={port};Uid=sluice;Database=sluice;{options}");
+        let target = format!(
+            "Driver={driver};Server={host};Port={port};Uid=ada;Pwd=wasserfall;Database=sluice;{options}"
+        );
         let mut isql = Command::new("isql")
             .args(["-b", "-d|", "-x0x7c", "-k", &target])
             .stdin(Stdio::piped())

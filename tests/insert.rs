@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         trial("insert::values_and_queries_become_rows", values_and_queries_become_rows),
         trial("insert::parameters_have_the_columns_types", parameters_have_the_columns_types),
         trial("insert::a_transaction_keeps_all_or_nothing", a_transaction_keeps_all_or_nothing),
+        trial("insert::a_message_keeps_all_or_nothing", a_message_keeps_all_or_nothing),
         trial("insert::what_is_wrong_keeps_nothing", what_is_wrong_keeps_nothing),
         trial("insert::values_are_assigned_as_in_postgresql", values_are_assigned_as_in_postgresql),
         trial("insert::is_prepared_and_follows_with", is_prepared_and_follows_with),
@@ -93,6 +94,33 @@ fn a_transaction_keeps_all_or_nothing() {
     pg.refusal("INSERT INTO bronze.meters VALUES ('x')");
     pg.text("COMMIT");
     assert_eq!(pg.text("SELECT count(*) FROM bronze.meters"), "2");
+}
+
+fn a_message_keeps_all_or_nothing() {
+    let (_warehouse, server) = warehouse();
+    let pg = server.connect();
+    let insert = |id: i64| format!("INSERT INTO bronze.meters (id) VALUES ({id})");
+    let (code, _) = pg.refusal(&format!("{}; SELECT 1 / 0", insert(1)));
+    assert_eq!(code, "22012");
+    assert_eq!(pg.text("SELECT count(*) FROM bronze.meters"), "0");
+    pg.text(&format!("{}; {}", insert(1), insert(2)));
+    assert_eq!(pg.text("SELECT count(*), count(DISTINCT _batch) FROM bronze.meters"), "2|1");
+    // What reads sees what stands before it.
+    assert_eq!(pg.text(&format!("{}; SELECT count(*) FROM bronze.meters", insert(3))), "3");
+    // Words of transactions hold for all that stands before them.
+    for (rest, ids) in [
+        ("ROLLBACK", "1\n2\n3"),
+        ("BEGIN; INSERT INTO bronze.meters (id) VALUES (5); ROLLBACK", "1\n2\n3"),
+        ("COMMIT; SELECT 1 / 0", "1\n2\n3\n4"),
+    ] {
+        let said = format!("{}; {rest}", insert(4));
+        if rest.ends_with('0') {
+            pg.refusal(&said);
+        } else {
+            pg.text(&said);
+        }
+        assert_eq!(pg.text("SELECT id FROM bronze.meters ORDER BY 1"), ids, "{rest}");
+    }
 }
 
 fn what_is_wrong_keeps_nothing() {

@@ -13,6 +13,11 @@ pub fn trials() -> Vec<Trial> {
         trial("protocol::transactions_tell_what_was_said_of_them", transactions_tell_what_was_said),
         trial("protocol::settings_that_clients_follow_are_reported", settings_are_reported),
         trial("protocol::notices", notices),
+        trial("protocol::errors_do_not_wait", errors_do_not_wait),
+        trial("protocol::a_pipeline_keeps_all_or_nothing", a_pipeline_keeps_all_or_nothing),
+        trial("protocol::what_takes_steps_is_cancelled_in_each", what_takes_steps_is_cancelled_in_each),
+        trial("protocol::a_client_that_stops_reading_is_cut_off", a_client_that_stops_reading_is_cut_off),
+        trial("protocol::a_client_that_says_nothing_is_asked", a_client_that_says_nothing_is_asked),
         trial("protocol::a_message_of_a_gigabyte_is_refused_unread", a_gigabyte_is_refused),
         trial("protocol::bad_messages_cost_their_own_statement", bad_messages_cost_their_own_statement),
     ]
@@ -23,6 +28,8 @@ struct Raw {
     socket: TcpStream,
     /// What was reported when it began.
     settings: Vec<(String, String)>,
+    /// What a cancel request names it by.
+    key: Vec<u8>,
 }
 
 type Messages = Vec<(u8, Vec<u8>)>;
@@ -31,15 +38,30 @@ impl Raw {
     fn open(server: &Server) -> Self {
         let socket = TcpStream::connect(server.pg).unwrap();
         socket.set_read_timeout(Some(READY)).unwrap();
-        let mut raw = Self { socket, settings: vec![] };
+        let mut raw = Self { socket, settings: vec![], key: vec![] };
         let body = b"\0\x03\0\0user\0sluice\0database\0sluice\0\0";
         raw.socket.write_all(&[&length(body), &body[..]].concat()).unwrap();
-        raw.settings = raw.until_ready().iter().filter_map(setting).collect();
+        let messages = raw.until_ready();
+        raw.settings = messages.iter().filter_map(setting).collect();
+        raw.key = messages.into_iter().find(|(kind, _)| *kind == b'K').unwrap().1;
         raw
     }
 
     fn send(&mut self, kind: u8, body: &[u8]) {
         self.socket.write_all(&[&[kind][..], &length(body), body].concat()).unwrap();
+    }
+
+    /// Over a connection of its own, as protocol 3 has it.
+    fn cancel(&self, server: &Server) {
+        let body = [&80_877_102_u32.to_be_bytes()[..], &self.key].concat();
+        let mut socket = TcpStream::connect(server.pg).unwrap();
+        socket.write_all(&[&length(&body), &body[..]].concat()).unwrap();
+    }
+
+    /// The code of the error that comes before it is ready.
+    fn failure(&mut self) -> String {
+        let messages = self.until_ready();
+        messages.iter().find(|(kind, _)| *kind == b'E').map(|(_, body)| field(body, b'C')).unwrap_or_default()
     }
 
     fn message(&mut self) -> std::io::Result<(u8, Vec<u8>)> {
@@ -222,6 +244,110 @@ fn notices() {
         let found = (field(notice, b'S'), field(notice, b'C'), field(notice, b'M'));
         assert_eq!(found, (severity.to_string(), code.to_string(), message.to_string()), "{sql}");
     }
+    for (least, told) in [("notice", 2), ("warning", 1), ("error", 0)] {
+        raw.query(&format!("SET client_min_messages = {least}"));
+        let messages = raw.query("DROP VIEW IF EXISTS gold.nothing; COMMIT");
+        let count = messages.iter().filter(|(kind, _)| *kind == b'N').count();
+        assert_eq!(count, told, "{least}");
+    }
+}
+
+/// `Flush` behind what fails brings the error, without `Sync`.
+fn errors_do_not_wait() {
+    let server = shared::server();
+    let mut raw = Raw::open(&server);
+    raw.send(b'P', b"\0SELECT nothing\0\0\0");
+    raw.send(b'H', b"");
+    let (kind, body) = raw.message().unwrap();
+    assert_eq!((kind, field(&body, b'C')), (b'E', "42703".to_string()));
+    raw.send(b'S', b"");
+    assert_eq!(raw.until_ready().len(), 1);
+}
+
+fn a_pipeline_keeps_all_or_nothing() {
+    let (_warehouse, server) = crate::copy_in::warehouse();
+    let mut raw = Raw::open(&server);
+    let run = |raw: &mut Raw, sql: &str| {
+        raw.send(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"].concat());
+        raw.send(b'B', &[0; 8]);
+        raw.send(b'E', &[0; 5]);
+    };
+    for (values, kept) in [(["(1)", "(NULL)"], "0"), (["(1)", "(2)"], "2"), (["(3)", "('x')"], "2")] {
+        values.iter().for_each(|row| {
+            run(&mut raw, &format!("INSERT INTO bronze.meters (id) VALUES {row}"));
+        });
+        raw.send(b'S', b"");
+        raw.until_ready();
+        assert_eq!(raw.value("SELECT count(*) FROM bronze.meters"), kept, "{values:?}");
+    }
+    assert_eq!(raw.value("SELECT count(DISTINCT _batch) FROM bronze.meters"), "1");
+    // What reads sees what stands before it.
+    run(&mut raw, "INSERT INTO bronze.meters (id) VALUES (4)");
+    run(&mut raw, "SELECT count(*) FROM bronze.meters");
+    raw.send(b'S', b"");
+    let rows = raw.until_ready();
+    assert!(rows.iter().any(|(kind, row)| *kind == b'D' && row.ends_with(b"3")), "{rows:?}");
+}
+
+fn what_takes_steps_is_cancelled_in_each() {
+    let (_warehouse, server) = crate::copy_in::warehouse();
+    let mut raw = Raw::open(&server);
+    let say = |raw: &mut Raw, sql: &str| raw.send(b'Q', &[sql.as_bytes(), b"\0"].concat());
+    let copy = "COPY bronze.meters (id) FROM STDIN";
+    say(&mut raw, copy);
+    assert_eq!(raw.message().unwrap().0, b'G');
+    raw.cancel(&server);
+    assert_eq!(raw.failure(), "57014");
+    say(&mut raw, &format!("SET statement_timeout = 200; {copy}"));
+    assert_eq!(raw.failure(), "57014", "nothing is sent in time");
+    let endless = "SELECT n FROM generate_series(1, 100000000000) AS t(n)";
+    raw.query(&format!("SET statement_timeout = 0; BEGIN; DECLARE c CURSOR FOR {endless} WHERE n < 0"));
+    say(&mut raw, "FETCH 1 FROM c");
+    let running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'FETCH%' AND state = 'active'";
+    server.wait_until(running, "1");
+    raw.cancel(&server);
+    assert_eq!(raw.failure(), "57014");
+    raw.query("ROLLBACK");
+    // A portal that goes on.
+    raw.send(b'P', &[b"\0", endless.as_bytes(), b"\0\0\0"].concat());
+    raw.send(b'B', &[0; 8]);
+    raw.send(b'E', &[0, 0, 0, 0, 2]);
+    raw.send(b'E', &[0; 5]);
+    while raw.message().unwrap().0 != b's' {}
+    raw.cancel(&server);
+    raw.send(b'S', b"");
+    assert_eq!(raw.failure(), "57014");
+    assert_eq!(raw.value("SELECT count(*) FROM bronze.meters"), "0");
+}
+
+fn a_client_that_stops_reading_is_cut_off() {
+    let warehouse = Warehouse::new();
+    let settings = "[users.sluice]\ntrust_loopback = true\n[limits]\nstall_ms_max = 300\n";
+    warehouse.write("catalog/warehouse.toml", settings);
+    let server = warehouse.serve();
+    let mut raw = Raw::open(&server);
+    let endless = "SELECT repeat('x', 1000) FROM generate_series(1, 10000000000)";
+    raw.send(b'Q', &[endless.as_bytes(), b"\0"].concat());
+    let running = format!("SELECT count(*) FROM pg_stat_activity WHERE query = $${endless}$$");
+    server.wait_until(&running, "1");
+    server.wait_until(&running, "0");
+}
+
+/// The system asks a silent client whether it is still there: its timer runs (proc(5), `/proc/net/tcp`: 02).
+fn a_client_that_says_nothing_is_asked() {
+    let server = shared::server();
+    let raw = Raw::open(&server);
+    let end = |port: u16| format!(":{port:04X}");
+    let (ours, theirs) = (end(server.pg.port()), end(raw.socket.local_addr().unwrap().port()));
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+    let fields = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let timer = |field: &Vec<&str>| {
+        (field[1].ends_with(&ours) && field[2].ends_with(&theirs)).then(|| field[5].to_string())
+    };
+    let timer = fields.skip(1).find_map(|field| timer(&field)).unwrap();
+    let (kind, jiffies) = timer.split_once(':').unwrap();
+    // A minute, in ticks of a hundredth of a second.
+    assert_eq!((kind, i64::from_str_radix(jiffies, 16).unwrap() <= 6_000), ("02", true), "{timer}");
 }
 
 fn resident_kib(server: &Server) -> u64 {

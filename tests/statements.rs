@@ -2,17 +2,21 @@
 //! its columns have the names and types that PostgreSQL gave them, which stand above it.
 
 use crate::support::pg::describe;
-use crate::support::{Pg, Warehouse, shared, trial};
+use crate::support::{Pg, Warehouse, needs, shared, trial};
 use libtest_mimic::Trial;
 use std::path::Path;
+use std::process::Command;
 use tokio_postgres::types::Type;
 
 pub fn trials() -> Vec<Trial> {
-    vec![
+    let keys = trial("statements::sqlalchemy_finds_keys", sqlalchemy_finds_keys);
+    let mut trials = needs::python("sqlalchemy, psycopg2", vec![keys]);
+    trials.extend([
         trial("statements::of_clients_give_postgresqls_columns", of_clients_give_postgresqls_columns),
         trial("statements::parameters_have_postgresqls_types", parameters_have_postgresqls_types),
         trial("statements::power_bi_finds_relationships", power_bi_finds_relationships),
-    ]
+    ]);
+    trials
 }
 
 /// Starts the line with a statement's columns.
@@ -84,8 +88,8 @@ fn parameters_have_postgresqls_types() {
     assert_eq!(rows[0].get::<_, &str>(0), "2026-01-08");
 }
 
-/// Keys that models declare, as Power Query asks for them; and numbers of relations outlast the server and its files.
-fn power_bi_finds_relationships() {
+/// Models that declare keys.
+fn with_keys() -> Warehouse {
     let warehouse = Warehouse::of("orders");
     warehouse.write(
         "sql/sales/customers.sql",
@@ -97,6 +101,21 @@ fn power_bi_finds_relationships() {
          FOREIGN KEY (customer_id) REFERENCES sales.customers)
          AS SELECT id, customer_id FROM sales.orders;\n",
     );
+    warehouse
+}
+
+fn sqlalchemy_finds_keys() {
+    let warehouse = with_keys();
+    let server = warehouse.serve();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/keys.py");
+    let (host, port) = (server.pg.ip().to_string(), server.pg.port().to_string());
+    let output = Command::new(needs::python_path()).args([script, &host, &port]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Keys that models declare, as Power Query asks for them; and numbers of relations outlast the server and its files.
+fn power_bi_finds_relationships() {
+    let warehouse = with_keys();
     let server = warehouse.serve();
     let relationships = "
         select pkcol.TABLE_NAME as PK_TABLE_NAME, pkcol.COLUMN_NAME as PK_COLUMN_NAME, fkcol.COLUMN_NAME as FK_COLUMN_NAME,

@@ -36,6 +36,12 @@ const LIMITS: &[Limit] = &[
         set: |l, v| l.statement_timeout_ms = v,
     },
     Limit {
+        name: "stall_ms_max",
+        range: 100..=DAY_MS,
+        get: |l| l.stall_ms_max,
+        set: |l, v| l.stall_ms_max = v,
+    },
+    Limit {
         name: "flush_age_ms_max",
         range: 1..=60_000,
         get: |l| l.flush_age_ms_max,
@@ -52,6 +58,12 @@ const LIMITS: &[Limit] = &[
         range: 1..=YEAR_SECONDS,
         get: |l| l.token_idle_seconds_max,
         set: |l, v| l.token_idle_seconds_max = v,
+    },
+    Limit {
+        name: "ticket_idle_seconds_max",
+        range: 1..=YEAR_SECONDS,
+        get: |l| l.ticket_idle_seconds_max,
+        set: |l, v| l.ticket_idle_seconds_max = v,
     },
     Limit {
         name: "waves_per_second_max",

@@ -6,9 +6,8 @@
 use super::postgres::catalog::casts::{self, Context};
 use super::postgres::catalog::types::{data_column_type, types};
 use super::statement::{Statement, parse};
-use super::{Error, query};
+use super::{Error, ParameterType, parameters};
 use crate::sql::ColumnDefinition;
-use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{
     self, CastKind, Expr, Query, SelectItem, SetExpr, TableFactor, UnaryOperator, Value,
 };
@@ -30,7 +29,7 @@ fn is_assignable(from: i32, to: i32) -> bool {
 }
 
 /// Whether a value takes the type of its column: a text, NULL, DEFAULT, a parameter that the client gave no type.
-pub(super) fn is_untyped(value: &Expr, declared: &[Option<DataType>]) -> bool {
+pub(super) fn is_untyped(value: &Expr, declared: &[Option<ParameterType>]) -> bool {
     match value {
         Expr::Nested(inner) => is_untyped(inner, declared),
         Expr::Value(value) => match &value.value {
@@ -63,14 +62,18 @@ pub(super) fn of_its_type(value: &Expr) -> Expr {
 /// A value as its column has it; the word DEFAULT stands for NULL, as no column has another default.
 pub(super) fn cast(value: Expr, column: &ColumnDefinition) -> Expr {
     let value = if is_default(&value) { null() } else { value };
-    match query::written(&column.data_type) {
+    match parameters::written(&column.data_type) {
         Some(data_type) => cast_to(value, data_type),
         None => value,
     }
 }
 
 /// Casts what a query selects of no type to the columns that it is for; behind a `*`, places are not known.
-pub(super) fn cast_untyped(query: &mut Query, columns: &[ColumnDefinition], declared: &[Option<DataType>]) {
+pub(super) fn cast_untyped(
+    query: &mut Query,
+    columns: &[ColumnDefinition],
+    declared: &[Option<ParameterType>],
+) {
     let SetExpr::Select(select) = query.body.as_mut() else { return };
     for (item, column) in select.projection.iter_mut().zip(columns) {
         match item {
@@ -87,7 +90,7 @@ pub(super) fn cast_untyped(query: &mut Query, columns: &[ColumnDefinition], decl
 /// A query whose columns are cast, each to the one that it is for.
 pub(super) fn cast_columns(query: Query, columns: &[ColumnDefinition]) -> Result<Query, Error> {
     let name = |at: usize| format!("c{at}");
-    let cast = columns.iter().enumerate().map(|(at, column)| match query::written(&column.data_type) {
+    let cast = columns.iter().enumerate().map(|(at, column)| match parameters::written(&column.data_type) {
         Some(data_type) => format!("CAST({} AS {data_type})", name(at)),
         None => name(at),
     });

@@ -4,6 +4,7 @@
 //! what a condition compares with is taken: elsewhere a constant may be more than its value (a column's place, a label, a
 //! precision). Of texts only those beside a column are, since the column says what they are.
 
+use super::ParameterType;
 use chrono::{NaiveDate, NaiveDateTime};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
@@ -26,9 +27,9 @@ pub(super) enum Constant {
 
 impl Constant {
     /// The type that it is declared with.
-    pub(super) fn declared(&self) -> Option<DataType> {
+    pub(super) fn declared(&self) -> Option<ParameterType> {
         match self {
-            Self::Typed(value) => Some(value.data_type()),
+            Self::Typed(value) => Some(value.data_type().into()),
             Self::Untyped(_) => None,
         }
     }

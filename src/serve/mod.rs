@@ -26,6 +26,7 @@ mod labels;
 mod lift;
 pub mod logins;
 mod misread;
+mod parameters;
 mod parts;
 mod phrases;
 pub mod postgres;
@@ -41,6 +42,7 @@ pub mod tls;
 pub mod users;
 
 pub use error::Error;
+pub use parameters::ParameterType;
 pub use parts::Parts;
 pub use query::RowStream;
 
@@ -72,6 +74,8 @@ pub struct Readers {
     pub access: Arc<ArcSwap<Access>>,
     /// PostgreSQL's system catalogs, kept while the cut's shape is the same. Made with the server.
     pub catalogs: Arc<postgres::catalog::CatalogCache>,
+    /// Plans of queries that sessions have in common.
+    pub plans: Arc<session::SharedPlans>,
     /// How connections are encrypted; `None` leaves them plain.
     pub tls: Option<Arc<tls::Tls>>,
     /// Named limits.

@@ -8,32 +8,28 @@ use super::Error;
 use super::aside::{aside, has_many_parts};
 use super::dialect;
 use super::labels::{self, Naming};
+use super::parameters::{self, ParameterType, Parameters};
 use super::postgres::catalog;
-use super::postgres::catalog::types::ORIGIN_KEY;
+use super::postgres::catalog::types::{ORIGIN_KEY, PG_TYPE_KEY};
 use super::session::{Room, Scope};
 use crate::engine;
 use crate::ops::opaque::Opaque;
 use crate::sql::spell_for_engine;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{self, LogicalPlan};
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
-use datafusion::sql::sqlparser::ast::{self, Expr, Query, Value, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{self, Expr, Query, Value};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, Stream, StreamExt};
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Parameters that a statement may have: the protocol counts them in 16 bits.
-const PARAMETERS_MAX: usize = 65_535;
 
 /// Batches of an answer. Dropping it stops the query.
 pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch, Error>> + Send>>;
@@ -57,7 +53,7 @@ pub(super) struct Planned {
 pub(super) async fn plan(
     scope: &Scope,
     query: &Opaque<Query>,
-    declared: &[Option<DataType>],
+    declared: &[Option<ParameterType>],
 ) -> Result<Planned, Error> {
     if !has_many_parts(query) {
         return plan_here(scope, query, declared).await;
@@ -70,7 +66,7 @@ pub(super) async fn plan(
 async fn plan_here(
     scope: &Scope,
     query: &Opaque<Query>,
-    declared: &[Option<DataType>],
+    declared: &[Option<ParameterType>],
 ) -> Result<Planned, Error> {
     match plan_named(scope, query, declared, Naming::AsWritten).await {
         // What differs in its text may be the same to the engine: `mod(a, b)` and `a % b`.
@@ -84,29 +80,29 @@ async fn plan_here(
 async fn plan_named(
     scope: &Scope,
     query: &Opaque<Query>,
-    declared: &[Option<DataType>],
+    declared: &[Option<ParameterType>],
     naming: Naming,
 ) -> Result<Planned, Error> {
     let mut query = Query::clone(query);
     let labels = labels::label(&mut query, naming);
     spell_for_engine(&mut query);
-    let Collect { numbers: used, counts, casts, lists } = parameters_of(&mut query)?;
+    let Parameters { numbers: used, placed, casts, lists } = Parameters::of(&mut query)?;
     catalog::rewrite(&scope.state, &mut query, scope.forms.order);
     let lists = lists.into_iter().filter(|n| !declared.get(n - 1).is_some_and(Option::is_some));
     let lists: Vec<usize> = lists.collect();
-    let items = (!lists.is_empty()).then(|| one_item_each(&query));
+    let items = (!lists.is_empty()).then(|| parameters::one_item_each(&query));
     let query = Opaque::new(query);
     let count = used.last().copied().unwrap_or(0).max(declared.len());
-    let mut types: Vec<Option<DataType>> = declared.to_vec();
+    let mut types: Vec<Option<ParameterType>> = declared.to_vec();
     types.resize(count, None);
-    for number in counts {
-        types[number - 1].get_or_insert(DataType::Int64);
+    for (number, asked) in placed {
+        types[number - 1].get_or_insert(asked);
     }
     if let Some(items) = items {
         let found = plan_typed(scope, &items, &types).await.map(|(_, found)| found).unwrap_or_default();
         for number in lists {
-            let item = found.get(number - 1).cloned().flatten().unwrap_or(DataType::Utf8);
-            types[number - 1] = Some(DataType::new_list(item, true));
+            let item = found.get(number - 1).cloned().flatten().map_or(DataType::Utf8, |item| item.data_type);
+            types[number - 1] = Some(DataType::new_list(item, true).into());
         }
     }
 
@@ -122,7 +118,7 @@ async fn plan_named(
                 if inferred[i].is_none() {
                     let name = format!("${}", i + 1);
                     let found = beside.iter().find(|(parameter, _)| *parameter == name);
-                    typed[i] = Some(found.map_or(DataType::Utf8, |(_, data_type)| data_type.clone()));
+                    typed[i] = Some(found.map_or(DataType::Utf8, |(_, found)| found.clone()).into());
                     inferred[i].clone_from(&typed[i]);
                 }
             }
@@ -131,7 +127,8 @@ async fn plan_named(
         }
         Err(error) => plan_with_text(scope, &query, &types, &undeclared).await.ok_or(error)?,
     };
-    let parameters: Vec<_> = types.into_iter().map(|found| found.unwrap_or(DataType::Utf8)).collect();
+    let types = types.into_iter().map(|found| found.unwrap_or_else(|| DataType::Utf8.into()));
+    let (parameters, names): (Vec<_>, Vec<_>) = types.map(|found| (found.data_type, found.name)).unzip();
     SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
@@ -142,7 +139,7 @@ async fn plan_named(
     let plan = dialect::identifiers_with_names(LogicalPlan::clone(&plan), &types, &*scope.state)?;
     let columns = types.apply(&labels.apply(&resolved(scope, &plan, &parameters)?));
     let columns = from_relations(scope, &columns, &origins);
-    let spelt = (1..=count).map(|number| casts.get(&number).cloned()).collect();
+    let spelt = (1..).zip(names).map(|(number, name)| casts.get(&number).cloned().or(name)).collect();
     let plan = Opaque::new(plan);
     Ok(Planned { plan, is_optimized: false, has_many_parts: false, columns, parameters, spelt })
 }
@@ -183,30 +180,7 @@ fn signed(schema: &Schema) -> Schema {
     Schema::new(fields.collect::<Vec<_>>())
 }
 
-/// `x = $1` in the place of `x = ANY ($1)`: what `$1` is there, the items of the list are.
-fn one_item_each(query: &Query) -> Opaque<Query> {
-    let mut query = query.clone();
-    let _ = ast::visit_expressions_mut(&mut query, |expr| {
-        if let Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right } = expr
-            && parameter_in(right).is_some()
-        {
-            *expr = Expr::BinaryOp { left: left.clone(), op: compare_op.clone(), right: right.clone() };
-        }
-        ControlFlow::<()>::Continue(())
-    });
-    Opaque::new(query)
-}
-
-/// The number of an expression that is a parameter.
-fn parameter_in(expr: &Expr) -> Option<usize> {
-    match expr {
-        Expr::Value(value) => number_of(&value.value),
-        Expr::Nested(inner) => parameter_in(inner),
-        _ => None,
-    }
-}
-
-type Typed = (Opaque<LogicalPlan>, Vec<Option<DataType>>);
+type Typed = (Opaque<LogicalPlan>, Vec<Option<ParameterType>>);
 
 /// More undeclared parameters than these are not tried one by one: each try plans the query anew.
 const TRIED_ALONE_MAX: usize = 8;
@@ -215,7 +189,7 @@ const TRIED_ALONE_MAX: usize = 8;
 async fn plan_with_text(
     scope: &Scope,
     query: &Opaque<Query>,
-    types: &[Option<DataType>],
+    types: &[Option<ParameterType>],
     undeclared: &[usize],
 ) -> Option<Typed> {
     let alone = if undeclared.len() > TRIED_ALONE_MAX { &[] } else { undeclared };
@@ -223,7 +197,7 @@ async fn plan_with_text(
     let all = (undeclared.len() > 1).then(|| undeclared.to_vec());
     for texts in single.chain(all) {
         let mut types = types.to_vec();
-        texts.iter().for_each(|i| types[*i] = Some(DataType::Utf8));
+        texts.iter().for_each(|i| types[*i] = Some(DataType::Utf8.into()));
         if let Ok(planned) = plan_typed(scope, query, &types).await {
             return Some(planned);
         }
@@ -235,9 +209,9 @@ async fn plan_with_text(
 fn planning<'a>(
     scope: &'a Scope,
     mut query: Query,
-    types: &[Option<DataType>],
+    types: &[Option<ParameterType>],
 ) -> BoxFuture<'a, Result<Opaque<LogicalPlan>, Error>> {
-    let _ = VisitMut::visit(&mut query, &mut Declare { types });
+    parameters::declare(&mut query, types);
     let statement = ast::Statement::Query(Box::new(query));
     scope.plan(statement)
 }
@@ -246,7 +220,7 @@ fn planning<'a>(
 async fn plan_typed(
     scope: &Scope,
     query: &Opaque<Query>,
-    types: &[Option<DataType>],
+    types: &[Option<ParameterType>],
 ) -> Result<Typed, Error> {
     let plan = planning(scope, Query::clone(query), types).await?;
     let mut types = types.to_vec();
@@ -263,7 +237,7 @@ async fn plan_typed(
 
 /// What a plan takes its parameters to be, each place for itself: of several for one parameter, the first counts. Those
 /// that are only cast have the type that they are cast to, as in PostgreSQL: `$1::bigint`.
-fn parameter_types(plan: &LogicalPlan) -> Result<Vec<(String, DataType)>, Error> {
+fn parameter_types(plan: &LogicalPlan) -> Result<Vec<(String, ParameterType)>, Error> {
     use logical_expr::Expr::{Cast, Placeholder};
     let mut found = Vec::new();
     plan.apply_with_subqueries(|plan| {
@@ -271,14 +245,14 @@ fn parameter_types(plan: &LogicalPlan) -> Result<Vec<(String, DataType)>, Error>
             expr.apply(|expr| {
                 match expr {
                     Placeholder(placeholder) => {
-                        let data_type = placeholder.field.as_ref().map(|field| field.data_type().clone());
-                        found.extend(data_type.map(|data_type| (placeholder.id.clone(), data_type)));
+                        let of_field = placeholder.field.as_deref().map(ParameterType::of_field);
+                        found.extend(of_field.map(|of_field| (placeholder.id.clone(), of_field)));
                     }
                     Cast(cast) => {
                         if let Placeholder(placeholder) = cast.expr.as_ref()
                             && placeholder.field.is_none()
                         {
-                            found.push((placeholder.id.clone(), cast.field.data_type().clone()));
+                            found.push((placeholder.id.clone(), ParameterType::of_field(&cast.field)));
                         }
                     }
                     _ => {}
@@ -370,149 +344,11 @@ pub(super) fn until(rows: RowStream, deadline: Option<Instant>) -> RowStream {
     .boxed()
 }
 
-/// The numbers of a query's parameters, in order.
-fn parameters_of(query: &mut Query) -> Result<Collect, Error> {
-    let mut collected = Collect::default();
-    match VisitMut::visit(query, &mut collected) {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(collected),
-    }
-}
-
-#[derive(Default)]
-struct Collect {
-    numbers: BTreeSet<usize>,
-    /// Those that count rows, in LIMIT, OFFSET and FETCH.
-    counts: BTreeSet<usize>,
-    /// What they are cast to.
-    casts: BTreeMap<usize, String>,
-    /// Those that are lists, in ANY and ALL.
-    lists: BTreeSet<usize>,
-}
-
-impl VisitorMut for Collect {
-    type Break = Error;
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-        let (limit, offset) = match &query.limit_clause {
-            Some(ast::LimitClause::LimitOffset { limit, offset, .. }) => {
-                (limit.as_ref(), offset.as_ref().map(|offset| &offset.value))
-            }
-            Some(ast::LimitClause::OffsetCommaLimit { offset, limit }) => (Some(limit), Some(offset)),
-            None => (None, None),
-        };
-        let fetch = query.fetch.as_ref().and_then(|fetch| fetch.quantity.as_ref());
-        let counts = [limit, offset, fetch].into_iter().flatten().filter_map(|expr| match expr {
-            Expr::Value(value) => number_of(&value.value),
-            _ => None,
-        });
-        self.counts.extend(counts);
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
-        if let Expr::Cast { expr, data_type, .. } = expr
-            && let Expr::Value(value) = expr.as_ref()
-            && let Some(number) = number_of(&value.value)
-        {
-            self.casts.entry(number).or_insert_with(|| data_type.to_string());
-        }
-        if let Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } = expr {
-            self.lists.extend(parameter_in(right));
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_value(&mut self, value: &mut ast::ValueWithSpan) -> ControlFlow<Error> {
-        if let Value::Placeholder(name) = &value.value {
-            match number_of(&value.value) {
-                Some(number) => self.numbers.insert(number),
-                None => {
-                    return ControlFlow::Break(Error::new("42P02", format!("there is no parameter {name}")));
-                }
-            };
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// The number of `$1`.
-fn number_of(value: &Value) -> Option<usize> {
-    match value {
-        Value::Placeholder(name) => {
-            name.strip_prefix('$')?.parse().ok().filter(|number| (1..=PARAMETERS_MAX).contains(number))
-        }
-        _ => None,
-    }
-}
-
-/// Writes `CAST($1 AS bigint)` for a parameter declared as bigint, so that the plan has its type.
-struct Declare<'a> {
-    types: &'a [Option<DataType>],
-}
-
-impl VisitorMut for Declare<'_> {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Value(value) = expr
-            && let Value::Placeholder(name) = &value.value
-            && let Some(Some(declared)) = name
-                .trim_start_matches('$')
-                .parse::<usize>()
-                .ok()
-                .and_then(|n| self.types.get(n.wrapping_sub(1)))
-            && let Some(data_type) = written(declared)
-        {
-            *expr = Expr::Cast {
-                kind: ast::CastKind::Cast,
-                expr: Box::new(expr.clone()),
-                data_type,
-                array: false,
-                format: None,
-            };
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// A type as SQL writes it; `None` where there is no word for it.
-pub(super) fn written(data_type: &DataType) -> Option<ast::DataType> {
-    Some(match data_type {
-        DataType::Boolean => ast::DataType::Boolean,
-        DataType::Int8 | DataType::Int16 => ast::DataType::SmallInt(None),
-        DataType::Int32 => ast::DataType::Integer(None),
-        DataType::Int64 => ast::DataType::BigInt(None),
-        DataType::Float32 => ast::DataType::Real,
-        DataType::Float64 => ast::DataType::DoublePrecision,
-        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
-            let (precision, scale) = (u64::from(*precision), i64::from(*scale));
-            ast::DataType::Numeric(ast::ExactNumberInfo::PrecisionAndScale(precision, scale))
-        }
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ast::DataType::Text,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => ast::DataType::Bytea,
-        DataType::Date32 => ast::DataType::Date,
-        DataType::Time64(TimeUnit::Microsecond | TimeUnit::Nanosecond) => {
-            ast::DataType::Time(None, ast::TimezoneInfo::None)
-        }
-        DataType::Timestamp(_, None) => ast::DataType::Timestamp(Some(6), ast::TimezoneInfo::None),
-        DataType::Timestamp(_, Some(_)) => ast::DataType::Timestamp(Some(6), ast::TimezoneInfo::Tz),
-        DataType::Interval(IntervalUnit::MonthDayNano) => {
-            ast::DataType::Interval { fields: None, precision: None }
-        }
-        DataType::List(item) => {
-            let item = written(item.data_type())?;
-            ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(item), None))
-        }
-        _ => return None,
-    })
-}
-
 /// The engine's types for the ones that `PREPARE` declares.
 pub(super) async fn declared_types(
     scope: &Scope,
     types: &Opaque<Vec<ast::DataType>>,
-) -> Result<Vec<Option<DataType>>, Error> {
+) -> Result<Vec<Option<ParameterType>>, Error> {
     let nulls = types.iter().map(|data_type| Expr::Cast {
         kind: ast::CastKind::Cast,
         expr: Box::new(Expr::value(Value::Null)),
@@ -521,8 +357,12 @@ pub(super) async fn declared_types(
         format: None,
     });
     let planned = plan(scope, &select(nulls.collect())?, &[]).await?;
-    let types = planned.plan.schema().fields().iter().map(|field| Some(field.data_type().clone()));
-    Ok(if types.len() == 0 { vec![] } else { types.collect() })
+    let fields = planned.plan.schema().fields().iter().zip(planned.columns.fields());
+    let types = fields.map(|(laid_out, named)| {
+        let name = named.metadata().get(PG_TYPE_KEY).cloned();
+        Some(ParameterType { data_type: laid_out.data_type().clone(), name })
+    });
+    Ok(types.collect())
 }
 
 /// The values of constant expressions.

@@ -314,6 +314,11 @@ impl Settings {
         DEFINITIONS.iter().map(|d| (d, self.get(d.name).unwrap_or_default())).collect()
     }
 
+    /// What `RESET` goes back to.
+    pub fn initial(&self, definition: &Definition) -> &str {
+        self.initial.get(definition.name).map_or(definition.default, String::as_str)
+    }
+
     /// A duration setting; zero means none.
     pub fn duration(&self, name: &str) -> Option<Duration> {
         let ms = self.get(name).ok().and_then(|text| milliseconds(&text))?;
@@ -445,7 +450,7 @@ fn date_style(value: &str, now: &str) -> Result<String, String> {
 }
 
 /// `250`, `5s`, `1.5 min` in milliseconds.
-fn milliseconds(text: &str) -> Option<u64> {
+pub(super) fn milliseconds(text: &str) -> Option<u64> {
     let text = text.trim();
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);

@@ -4,7 +4,9 @@ use crate::config::Settings;
 use crate::ops::shutdown::Shutdown;
 use crate::serve::{Readers, flight, http, postgres};
 use anyhow::anyhow;
+use socket2::{SockRef, TcpKeepalive};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
 /// The three bound sockets.
@@ -63,10 +65,22 @@ fn bind(what: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpListen
 fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
-    socket.set_keepalive(true)?;
+    SockRef::from(&socket).set_tcp_keepalive(&keepalive())?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
+
+/// Who says nothing is asked after a minute, and gone when three more bring no answer: what a session holds is free then.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(SILENCE_MAX).with_interval(ASKED_AGAIN).with_retries(ASKED_MAX)
+}
+
+/// How long a connection may be silent before its other end is asked whether it is still there.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Between two questions.
+const ASKED_AGAIN: Duration = Duration::from_secs(20);
+/// Questions without an answer that end it.
+const ASKED_MAX: u32 = 3;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;

@@ -9,7 +9,7 @@ class Jdbc {
     static final String ENDLESS = "SELECT count(*) FROM generate_series(1, 2000000) a, generate_series(1, 2000000) b";
 
     public static void main(String[] arguments) throws Exception {
-        String url = "jdbc:postgresql://" + arguments[0] + ":" + arguments[1] + "/sluice?user=sluice&sslmode=disable";
+        String url = "jdbc:postgresql://" + arguments[0] + ":" + arguments[1] + "/sluice?sslmode=disable&user=" + System.getenv("PGUSER") + "&password=" + System.getenv("PGPASSWORD");
         for (String mode : List.of("extended", "simple", "extendedForPrepared")) {
             try (Connection connection = DriverManager.getConnection(url + "&preferQueryMode=" + mode)) {
                 values(connection);

@@ -6,7 +6,7 @@ columns and their places in tables, rows, and of errors SQLSTATE, message, posit
 
 STATEMENTS has one on each line; what begins with `--` is a remark. The last two are connection strings; PostgreSQL's is of an
 empty database, which gets the tables of project `shop` as Sluice has them. Each statement is sent by both protocols, by the
-simple one three times, as plans are kept. Prints PASS, or the differences and exits with 1.
+simple one three times, as plans are kept, by the extended one in text and in binary. Prints PASS, or the differences and exits with 1.
 """
 
 import sys
@@ -56,11 +56,12 @@ def fill(postgresql, sluice):
             pass
 
 
-def answer(connection, sql, extended):
-    result = connection.exec_params(sql.encode(), []) if extended else connection.exec_(sql.encode())
+def answer(connection, sql, form):
+    """By the simple protocol if the form of values is None, else by the extended one in text (0) or binary (1)."""
+    result = connection.exec_(sql.encode()) if form is None else connection.exec_params(sql.encode(), [], result_format=form)
     if result.status in ROWS:
         columns = [(result.fname(i).decode(), result.ftype(i), result.fmod(i), result.ftable(i) != 0, result.ftablecol(i)) for i in range(result.nfields)]
-        cell = lambda row, column: None if (value := result.get_value(row, column)) is None else value.decode()
+        cell = lambda row, column: None if (value := result.get_value(row, column)) is None else value.hex() if form else value.decode()
         rows = [tuple(cell(row, column) for column in range(result.nfields)) for row in range(result.ntuples)]
         return (columns, rows, result.command_status.decode())
     if result.status in DONE:
@@ -76,11 +77,11 @@ def main():
     fill(postgresql, sluice)
     differ = 0
     for sql in statements:
-        for extended in (False, False, False, True):
-            expected, found = answer(postgresql, sql, extended), answer(sluice, sql, extended)
+        for form in (None, None, None, 0, 1):
+            expected, found = answer(postgresql, sql, form), answer(sluice, sql, form)
             if expected != found:
                 differ += 1
-                print(f"{sql}\n   expected {expected}\n      found {found}")
+                print(f"{sql} (form {form})\n   expected {expected}\n      found {found}")
                 break
     print("PASS" if differ == 0 else f"{differ} of {len(statements)} differ")
     return min(differ, 1)

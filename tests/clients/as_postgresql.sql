@@ -576,3 +576,8 @@ execute gathered(2, 'c')
 execute united(2)
 execute called(1.255, -2, 1, 'month', 'A')
 deallocate all
+-- what clients ask of settings and functions
+select name, setting, unit, vartype, min_val, max_val, enumvals, boot_val, reset_val from pg_settings where name in ('statement_timeout', 'bytea_output', 'extra_float_digits', 'client_min_messages', 'array_nulls', 'lock_timeout') order by 1
+select proname, prokind, proretset, pg_get_function_arguments(oid), pg_get_function_identity_arguments(oid), pg_get_function_result(oid) from pg_proc where proname in ('lower', 'make_interval', 'json_each', 'count', 'row_number', 'now', 'jsonb_set') order by oid
+select 'now'::regproc, 1299::regproc, 870::regproc
+select array[[1,2],[3,4]]::int[], array[[1,2],[3,4]]::bigint[]

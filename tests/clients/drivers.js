@@ -9,7 +9,7 @@ const [host, port] = [process.argv[2], Number(process.argv[3])];
 const NUMBERS = "SELECT n::int8 AS n, 'row ' || n AS text FROM generate_series(1, 1000) AS t(n) ORDER BY 1";
 
 async function nodePostgres() {
-  const client = new Client({ host, port, user: "sluice", database: "sluice" });
+  const client = new Client({ host, port, user: process.env.PGUSER ?? "sluice", database: "sluice" });
   await client.connect();
   // Every parameter goes out as a text of no type.
   const order = await client.query(
@@ -47,7 +47,7 @@ async function nodePostgres() {
 }
 
 async function postgresJs() {
-  const sql = postgres({ host, port, user: "sluice", database: "sluice", max: 2 });
+  const sql = postgres({ host, port, user: process.env.PGUSER ?? "sluice", database: "sluice", max: 2 });
   const rows = await sql`SELECT order_id, amount FROM silver.orders WHERE customer_id = ${10} ORDER BY 1`;
   assert.deepEqual([...rows].map((row) => [row.order_id, row.amount]), [["1", "20.00"], ["7", "30.05"]]);
   let count = 0;

@@ -10,12 +10,15 @@ DRIVER: psycopg2, psycopg3, asyncpg, sqlalchemy, pandas, duckdb, adbc, pgcli. Ex
 import asyncio
 import datetime as dt
 import io
+import os
 import sys
 import threading
 from decimal import Decimal
 
 UTC = dt.timezone.utc
 HOST, PORT = "127.0.0.1", 5433
+# Libraries find the password in PGPASSWORD.
+USER = os.environ.get("PGUSER", "sluice")
 ORDERS = "SELECT order_id, customer_id, amount, status, order_date FROM silver.orders ORDER BY order_id"
 FIRST_ORDER = (1, 10, Decimal("20.00"), "paid", dt.date(2026, 1, 1))
 TEXTS = ["a", None, 'x "y", {z}']
@@ -31,7 +34,7 @@ def psycopg2():
     import psycopg2
     import psycopg2.extras
 
-    with psycopg2.connect(host=HOST, port=PORT, user="sluice", dbname="sluice") as connection:
+    with psycopg2.connect(host=HOST, port=PORT, user=USER, dbname="sluice") as connection:
         with connection.cursor() as cursor:
             cursor.execute(ORDERS)
             rows = cursor.fetchall()
@@ -66,8 +69,9 @@ def psycopg2():
 
 def psycopg3():
     import psycopg
+    import psycopg.types.json
 
-    with psycopg.connect(host=HOST, port=PORT, user="sluice", dbname="sluice") as connection:
+    with psycopg.connect(host=HOST, port=PORT, user=USER, dbname="sluice") as connection:
         for binary in (False, True):
             rows = connection.execute(ORDERS, binary=binary).fetchall()
             same((len(rows), rows[0]), (6, FIRST_ORDER))
@@ -77,7 +81,7 @@ def psycopg3():
             1, 2**40, 1.5, Decimal("12345678901234567890.123"), Decimal("-0.001"), True, "é", b"\x00\xff",
             dt.date(1, 1, 1), dt.time(1, 2, 3, 4), dt.datetime(2024, 1, 1, 2, 3, 4, 5),
             dt.datetime(2024, 7, 1, tzinfo=UTC), dt.timedelta(days=1, seconds=5), None,
-            [1, 2, None], TEXTS, [1.5, None], [dt.date(2024, 1, 1), None], [True, False],
+            [1, 2, None], TEXTS, [1.5, None], [dt.date(2024, 1, 1), None], [True, False], [[1, 2], [3, 4]],
         ]
         for value in values:
             # A list of texts has no type in text, there as here.
@@ -85,6 +89,8 @@ def psycopg3():
                 for binary in (False, True):
                     found = connection.execute(f"SELECT {placeholder}", (value,), binary=binary).fetchone()[0]
                     assert found == value, f"{placeholder} {binary}: {value!r} came back as {found!r}"
+        document, found = psycopg.types.json.Jsonb({"a": [1]}), "SELECT '{\"a\": [1, 2], \"b\": null}'::jsonb @> %s"
+        same(connection.execute(found, (document,)).fetchone(), (True,))
         connection.execute("SET TIME ZONE 'America/New_York'")
         moment = connection.execute("SELECT max(ordered_at) FROM silver.orders").fetchone()[0]
         same((moment.utcoffset(), moment.tzinfo.key), (dt.timedelta(hours=-5), "America/New_York"))
@@ -124,7 +130,7 @@ def psycopg3():
             same([row[0] for row in cursor.stream(NUMBERS, size=100)], list(range(1, 1001)))
     # The library's 18 speaks protocol 3.2, whose cancel keys are longer.
     if psycopg.pq.version() >= 180000:
-        target = f"host={HOST} port={PORT} user=sluice dbname=sluice max_protocol_version=3.2"
+        target = f"host={HOST} port={PORT} user={USER} dbname=sluice max_protocol_version=3.2"
         with psycopg.connect(target) as connection:
             connection.execute("PREPARE total (int) AS SELECT $1 + 1")
             listed = connection.execute("SELECT name, statement, from_sql FROM pg_prepared_statements").fetchall()
@@ -142,7 +148,7 @@ def asyncpg():
     import asyncpg
 
     async def read():
-        connection = await asyncpg.connect(host=HOST, port=PORT, user="sluice", database="sluice")
+        connection = await asyncpg.connect(host=HOST, port=PORT, user=USER, database="sluice")
         rows = await connection.fetch(ORDERS)
         same((len(rows), tuple(rows[0])), (6, FIRST_ORDER))
         prepared = await connection.prepare("SELECT name FROM silver.customers WHERE customer_id = $1")
@@ -154,6 +160,23 @@ def asyncpg():
         types = ["int8", "text", "numeric", "date", "timestamptz", "interval", "bool", "float8", "bytea", "text[]"]
         for value, name in zip(values, types):
             same(await connection.fetchval(f"SELECT $1::{name}", value), value)
+        # It declares no types: they follow from where parameters stand.
+        for sql, value, found in [
+            ("SELECT interval '1 day' * $1", 2.0, dt.timedelta(days=2)),
+            ("SELECT timestamp '2026-01-01' + $1", dt.timedelta(hours=1), dt.datetime(2026, 1, 1, 1)),
+            ("SELECT date '2026-01-03' - $1", dt.date(2026, 1, 1), 2),
+            ("SELECT '{\"a\": 1, \"b\": 2}'::jsonb @> $1", '{"a": 1}', True),
+            ("SELECT '{\"a\": {\"b\": 2}}'::jsonb #>> $1", ["a", "b"], "2"),
+            ("SELECT ARRAY[1] || $1", [2, 3], [1, 2, 3]),
+            ("SELECT $1 = ANY(ARRAY[1, 2])", 2, True),
+            ("SELECT (ARRAY[5, 7])[$1]", 2, 7),
+            ("SELECT x FROM (VALUES (1), (2)) AS t(x) WHERE $1 IN (x, 7)", 2, 2),
+            ("SELECT percentile_cont($1) WITHIN GROUP (ORDER BY x) FROM (VALUES (1), (2)) AS t(x)", 0.5, 1.5),
+            ("SELECT lag(x, $1, 9) OVER (ORDER BY x) FROM (VALUES (1), (2)) AS t(x) ORDER BY 1", 1, 1),
+            ("SELECT $1::regclass::text", "silver.orders", "orders"),
+            ("SELECT $1::int[]", [[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+        ]:
+            assert (got := await connection.fetchval(sql, value)) == found, f"{sql}: {got!r}"
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             cursor = await connection.cursor(NUMBERS)
             same([row["n"] for row in await cursor.fetch(5)], [1, 2, 3, 4, 5])
@@ -175,6 +198,12 @@ def asyncpg():
         except asyncio.TimeoutError:
             pass
         same(await connection.fetchval("SELECT 1"), 1)
+        # It asks for the answer to Parse by Flush, not Sync.
+        try:
+            await asyncio.wait_for(connection.fetch("SELECT nothing FROM silver.orders"), 30)
+            raise AssertionError("a column that is not there was found")
+        except asyncpg.UndefinedColumnError:
+            same(await connection.fetchval("SELECT 1"), 1)
         await connection.reset()
         await connection.close()
 
@@ -185,7 +214,7 @@ def sqlalchemy():
     import sqlalchemy as sa
 
     for driver in ("psycopg2", "psycopg"):
-        engine = sa.create_engine(f"postgresql+{driver}://sluice@{HOST}:{PORT}/sluice")
+        engine = sa.create_engine(f"postgresql+{driver}://{USER}@{HOST}:{PORT}/sluice")
         orders = sa.table("orders", sa.column("order_id"), sa.column("amount"), schema="silver")
         with engine.connect() as connection:
             query = sa.select(orders.c.order_id, orders.c.amount).where(orders.c.amount > Decimal("20.5"))
@@ -221,7 +250,7 @@ def pandas():
     import pandas
     import sqlalchemy as sa
 
-    engine = sa.create_engine(f"postgresql+psycopg2://sluice@{HOST}:{PORT}/sluice")
+    engine = sa.create_engine(f"postgresql+psycopg2://{USER}@{HOST}:{PORT}/sluice")
     frame = pandas.read_sql("SELECT city, revenue::float8 AS revenue FROM gold.customer_sales ORDER BY customer_id", engine)
     same(list(frame.columns), ["city", "revenue"])
     same((len(frame), frame.dtypes["revenue"].kind), (4, "f"))
@@ -239,7 +268,7 @@ def duckdb():
     pattern = os.path.join(os.path.dirname(scanner.__file__), "extensions", "*", "postgres_scanner.duckdb_extension")
     database = duckdb.connect(config={"allow_unsigned_extensions": True})
     database.execute(f"LOAD '{glob.glob(pattern)[0]}'")
-    database.execute(f"ATTACH 'host={HOST} port={PORT} user=sluice dbname=sluice' AS shop (TYPE postgres, READ_ONLY)")
+    database.execute(f"ATTACH 'host={HOST} port={PORT} user={USER} dbname=sluice' AS shop (TYPE postgres, READ_ONLY)")
     database.execute("SET TimeZone = 'UTC'")
     rows = database.execute(ORDERS.replace("silver.orders", "shop.silver.orders")).fetchall()
     same((len(rows), rows[0]), (6, FIRST_ORDER))
@@ -255,7 +284,7 @@ def adbc():
     import adbc_driver_postgresql.dbapi as adbc
     import pyarrow
 
-    with adbc.connect(f"postgresql://sluice@{HOST}:{PORT}/sluice") as connection, connection.cursor() as cursor:
+    with adbc.connect(f"postgresql://{USER}@{HOST}:{PORT}/sluice") as connection, connection.cursor() as cursor:
         # By COPY in binary, and without it.
         for copy in ("true", "false"):
             cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": copy})
@@ -272,7 +301,7 @@ def adbc():
         same(cursor.fetchall(), [("Ada",), ("Björn \"B\" O'Neil",)])
         cursor.executemany("SELECT name FROM silver.customers WHERE customer_id = $1", values)
         same(cursor.rowcount, 2)
-    with adbc.connect(f"postgresql://sluice@{HOST}:{PORT}/sluice") as connection:
+    with adbc.connect(f"postgresql://{USER}@{HOST}:{PORT}/sluice") as connection:
         objects = connection.adbc_get_objects(depth="all", db_schema_filter="gold").read_all().to_pylist()
         tables = {
             table["table_name"]: (table["table_type"], [column["column_name"] for column in table["table_columns"]])
@@ -290,14 +319,15 @@ def pgcli():
     from pgcli.pgexecute import PGExecute
     from pgspecial.main import PGSpecial
 
-    executor = PGExecute("sluice", "sluice", "", HOST, str(PORT), None)
+    executor = PGExecute("sluice", USER, os.environ.get("PGPASSWORD", ""), HOST, str(PORT), None)
     executor.set_timezone("Etc/UTC")
     # What it asks to complete names, in the background of every session.
     same(list(executor.databases()), ["sluice"])
     assert {("silver", "orders"), ("silver", "customers")} <= set(executor.tables())
     assert ("gold", "open_orders") in set(executor.views())
     assert ("silver", "orders", "amount", "numeric", False, None) in set(executor.table_columns())
-    assert any(function.func_name == "to_char" or function.func_name == "int4in" for function in executor.functions())
+    functions = {function.func_name for function in executor.functions()}
+    assert {"to_char", "count", "row_number", "generate_series"} <= functions, functions
     for names in (executor.schemata, executor.view_columns, executor.datatypes, executor.foreignkeys, executor.casing):
         list(names())
     assert executor.search_path()

@@ -44,6 +44,12 @@ def asyncpg():
     async def insert():
         connection = await asyncpg.connect(host=HOST, port=PORT, user="sluice", database="sluice")
         await connection.executemany(f"INSERT INTO bronze.meters ({NAMES}) VALUES ($1, $2, $3, $4, $5, $6)", ROWS)
+        # One pipeline is one transaction.
+        try:
+            await connection.executemany("INSERT INTO bronze.meters (id) VALUES ($1)", [(3,), (4,), (None,)])
+            raise AssertionError("NULL was taken")
+        except asyncpg.NotNullViolationError:
+            assert await connection.fetchval("SELECT count(*) FROM bronze.meters") == 2
         await connection.close()
 
     asyncio.run(insert())

@@ -1,4 +1,5 @@
-//! One server for the tests that only read: project `shop`, loaded and at rest.
+//! One server for the tests that only read: project `shop`, loaded and at rest. User `sluice` needs no password, `ada` says
+//! hers: `wasserfall`.
 
 use super::{Server, Warehouse};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,11 @@ fn with<T>(take: impl FnOnce(&Shared) -> T) -> T {
     let mut slot = lock();
     take(slot.get_or_insert_with(|| {
         let warehouse = Warehouse::of("shop");
+        let users = format!(
+            "[users.sluice]\ntrust_loopback = true\n\n[users.ada]\nverifier = \"{}\"\n",
+            crate::readers::VERIFIER
+        );
+        warehouse.write("catalog/warehouse.toml", users);
         let server = warehouse.serve();
         crate::smoke::wait_for_shop(&server);
         Shared { server: Arc::new(server), _warehouse: warehouse }

@@ -1,4 +1,4 @@
-//! Arrays of arrays: in PostgreSQL all of one depth have one length.
+//! Arrays of arrays: in PostgreSQL all of one depth have one length, and how many depths there are is no part of the type.
 
 use super::typed::Typed as _;
 use crate::serve::Error;
@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The name of the function that looks at lengths.
 pub(super) const NAME: &str = "rectangular";
 
-/// `ARRAY[a, b]` of arrays, refused (2202E) when it is made of some that are not alike.
+/// `ARRAY[a, b]` of arrays, refused (2202E) when it is made of some that are not alike; a cast of such to `int[]`.
 pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let is_list = |expr: &Expr| expr.type_of(schema).is_ok_and(|found| found.is_list());
     match expr {
@@ -27,7 +27,25 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             let checked = Arc::new(ScalarUDF::new_from_impl(Rectangular::default())).call(vec![array]);
             Ok(Transformed::yes(checked))
         }
+        Expr::Cast(Cast { expr, field }) => {
+            let deeper = expr.type_of(schema).ok().and_then(|found| as_deep(field.data_type(), &found));
+            let Some(deeper) = deeper else { return Ok(Transformed::no(Expr::Cast(Cast { expr, field }))) };
+            let field = Arc::new(field.as_ref().clone().with_data_type(deeper));
+            Ok(Transformed::yes(Expr::Cast(Cast { expr, field })))
+        }
         other => Ok(Transformed::no(other)),
+    }
+}
+
+/// An array's type with as many dimensions as another has, if that has more.
+fn as_deep(wanted: &DataType, found: &DataType) -> Option<DataType> {
+    let (DataType::List(item), DataType::List(inner)) = (wanted, found) else { return None };
+    match (item.data_type().is_list(), inner.data_type().is_list()) {
+        (false, true) => {
+            let inner = as_deep(wanted, inner.data_type()).unwrap_or_else(|| wanted.clone());
+            Some(DataType::new_list(inner, true))
+        }
+        _ => None,
     }
 }
 

@@ -53,6 +53,11 @@ fn is_untyped(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(_)) | ScalarValue::Utf8View(Some(_)), _))
 }
 
+/// Whether JSON may still stand there as it was written.
+fn is_unread(expr: &Expr) -> bool {
+    is_untyped(expr) || matches!(expr, Expr::Placeholder(_))
+}
+
 /// An operator of `jsonb`, if one of its sides is one.
 pub(super) fn operator(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSchema) -> Option<Expr> {
     let (is_left, is_right) = (is_jsonb(left, schema), is_jsonb(right, schema));
@@ -118,10 +123,10 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         }
         other if is_of_others(&other) => Ok(told(other, schema)),
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Eq | Operator::NotEq), right })
-            if is_jsonb(&left, schema) && is_untyped(&right)
-                || is_jsonb(&right, schema) && is_untyped(&left) =>
+            if is_jsonb(&left, schema) && is_unread(&right)
+                || is_jsonb(&right, schema) && is_unread(&left) =>
         {
-            let side = |side: Box<Expr>| if is_untyped(&side) { Box::new(read(*side, true)) } else { side };
+            let side = |side: Box<Expr>| if is_unread(&side) { Box::new(read(*side, true)) } else { side };
             Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left: side(left), op, right: side(right) })))
         }
         other => Ok(Transformed::no(other)),

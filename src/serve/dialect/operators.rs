@@ -1,6 +1,7 @@
 //! Operators between times and numbers: `date + 7` is a date, `date - date` a number of days, `interval * 2` an interval.
 
 use super::arithmetic::{Operation, computed, moved};
+use super::beside::of_operand;
 use super::typed::Typed as _;
 use super::{checks, jsonb};
 use crate::engine::functions::{interval_times, justified};
@@ -27,6 +28,7 @@ impl ExprPlanner for Operators {
         list_beside(&expr.left, &mut expr.right, schema)?;
         list_beside(&expr.right, &mut expr.left, schema)?;
         time_beside(&mut expr, schema);
+        of_operand(&mut expr, schema);
         let (Ok(left), Ok(right)) = (expr.left.type_of(schema), expr.right.type_of(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };

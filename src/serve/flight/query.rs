@@ -15,7 +15,7 @@ use crate::catalog::access::Access;
 use crate::ops::panics::caught;
 use crate::serve::audit::Audited;
 use crate::serve::backends::{Peer, Run, Signals};
-use crate::serve::session::{Answer, Prepared, Session, Shared};
+use crate::serve::session::{Answer, Prepared, Session};
 use crate::serve::settings::Settings;
 use crate::serve::statement::{Begin, Statement, parse_said};
 use crate::serve::{Error, Parts, Readers, RowStream};
@@ -25,8 +25,9 @@ use arrow::record_batch::RecordBatch;
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -134,40 +135,36 @@ pub(super) struct Wanted {
     statement: Statement,
     /// Those of each run, of which there is one at least.
     values: Vec<Values>,
-    /// Of a prepared statement: how many parameters it has, and its plan.
-    again: Option<(usize, Shared)>,
+    /// Of a prepared statement: how many parameters it has.
+    parameters: Option<usize>,
 }
 
 impl Wanted {
     /// A statement that is run once.
     pub(super) fn once(statement: Statement) -> Self {
-        Self { statement, values: vec![Vec::new()], again: None }
+        Self { statement, values: vec![Vec::new()], parameters: None }
     }
 
     /// A prepared statement, with the values that are bound.
     pub(super) fn again(known: Known) -> Self {
-        let Known { statement, parameters, mut values, shared, .. } = known;
+        let Known { statement, parameters, mut values, .. } = known;
         if values.is_empty() {
             values.push(Vec::new());
         }
-        Self { statement, values, again: Some((parameters.len(), shared)) }
+        Self { statement, values, parameters: Some(parameters.len()) }
     }
 
     /// Planned for the types that the values really have: none is bent to an inferred type.
     async fn prepared(&self, session: &Session) -> Result<Arc<Prepared>, Error> {
-        match (&self.statement, &self.again) {
-            (query @ Statement::Query(_), Some((count, shared))) => {
-                self.values.iter().try_for_each(|run| check_count(run.len(), *count))?;
-                let types: Vec<_> = self.values[0].iter().map(|value| value.data_type()).collect();
-                session.prepare_shared(query.clone(), &types, shared).await
-            }
-            (statement, _) => {
-                let prepared = session.prepare(statement.clone(), &[]).await?;
-                let count = prepared.parameters.len();
-                self.values.iter().try_for_each(|run| check_count(run.len(), count))?;
-                Ok(Arc::new(prepared))
-            }
+        let check = |count: usize| self.values.iter().try_for_each(|run| check_count(run.len(), count));
+        let (statement, mut types) = (self.statement.clone(), vec![]);
+        if let (Statement::Query(_), Some(count)) = (&statement, self.parameters) {
+            check(count)?;
+            types = self.values[0].iter().map(|value| Some(value.data_type().into())).collect();
         }
+        let prepared = session.prepare(statement, &types).await?;
+        check(prepared.parameters.len())?;
+        Ok(Arc::new(prepared))
     }
 }
 
@@ -239,7 +236,11 @@ impl Query {
     }
 
     /// Starts the query; it can be started again. `server_stop` ends it.
-    pub(super) async fn run(&self, server_stop: CancellationToken) -> Result<Batches, Error> {
+    pub(super) async fn run(
+        &self,
+        server_stop: CancellationToken,
+        stall_max: Duration,
+    ) -> Result<Batches, Error> {
         let activity = self.session.activity();
         let stop = Stop { cancelled: self.cancelled.clone(), signals: activity.signals(), server_stop };
         let statement = self.prepared.statement();
@@ -258,7 +259,7 @@ impl Query {
             }
         };
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD_MAX);
-        let producer = tokio::spawn(produce(rows, sender.clone(), audited, running));
+        let producer = tokio::spawn(produce(rows, sender.clone(), stall_max, audited, running));
         tokio::spawn(watch(producer, sender, stop, deadline));
         Ok(ReceiverStream::new(receiver))
     }
@@ -348,8 +349,9 @@ impl Stop {
 async fn produce(
     mut rows: RowStream,
     sender: mpsc::Sender<Result<RecordBatch, Error>>,
+    stall_max: Duration,
     audited: Audited,
-    _running: Run,
+    running: Run,
 ) {
     loop {
         let item = match caught(rows.next()).await {
@@ -363,10 +365,25 @@ async fn produce(
             let _ = sender.send(item).await;
             return;
         }
-        if sender.send(item).await.is_err() {
-            return;
+        match sender.send_timeout(item, stall_max).await {
+            Ok(()) => {}
+            Err(SendTimeoutError::Closed(_)) => return,
+            Err(SendTimeoutError::Timeout(_)) => {
+                let error = stalled(stall_max);
+                audited.end(Some(&error));
+                // What the query holds is free; the rest waits for a client that reads on after all.
+                drop((rows, running));
+                let _ = sender.send(Err(error)).await;
+                return;
+            }
         }
     }
+}
+
+/// The error of a client that reads no more.
+fn stalled(stall_max: Duration) -> Error {
+    let message = format!("the client has taken nothing for {} ms", stall_max.as_millis());
+    Error::new("57014", message).with_hint("Read on faster, or raise stall_ms_max in [limits].")
 }
 
 /// A statement as it is noted.

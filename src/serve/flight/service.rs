@@ -41,6 +41,7 @@ use arrow_flight::{
 use bytes::Bytes;
 use prost::Message as _;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -63,10 +64,11 @@ impl Service {
 
     /// A service over these readers; `server_stop` ends what still runs.
     pub(super) fn new(readers: Readers, server_stop: CancellationToken) -> Result<Self, FlightError> {
+        let ticket_idle_max = Duration::from_secs(readers.limits.ticket_idle_seconds_max);
         Ok(Self {
             readers,
             server_stop,
-            statements: Statements::new(),
+            statements: Statements::new(ticket_idle_max),
             sql_info: metadata::sql_info()?,
             xdbc_types: metadata::xdbc_types()?,
         })
@@ -137,7 +139,8 @@ impl Service {
     }
 
     async fn stream(&self, query: &Query, compression: Compression) -> DoGet {
-        let batches = query.run(self.server_stop.clone()).await.map_err(status)?;
+        let stall_max = Duration::from_millis(self.readers.limits.stall_ms_max);
+        let batches = query.run(self.server_stop.clone(), stall_max).await.map_err(status)?;
         let messages = outgoing::messages(Arc::clone(&query.schema), batches, compression);
         Ok(Response::new(messages.map_err(status)?))
     }

@@ -7,7 +7,6 @@ use super::parameters::Values;
 use super::query::Query;
 use crate::ops::clock;
 use crate::serve::Error;
-use crate::serve::session::Shared;
 use crate::serve::shelf::{Shelf, random_key};
 use crate::serve::statement::Statement;
 use arrow::datatypes::DataType;
@@ -21,8 +20,6 @@ use std::time::Duration;
 
 /// Tickets that wait to be read, at most; the least recently used goes first.
 const TICKETS_MAX: usize = 1024;
-/// How long a ticket waits; a read begins the wait anew.
-const TICKET_IDLE_MAX: Duration = Duration::from_secs(300);
 /// Prepared statements at a time.
 const PREPARED_MAX: usize = 1024;
 /// How long a prepared statement stays unused.
@@ -32,6 +29,8 @@ const PREPARED_IDLE_MAX: Duration = Duration::from_secs(3600);
 pub(super) struct Statements {
     tickets: Mutex<Shelf<Owned<Query>>>,
     prepared: Mutex<Shelf<Owned<Prepared>>>,
+    /// How long a ticket waits; a read begins the wait anew.
+    ticket_idle_max: Duration,
 }
 
 struct Owned<V> {
@@ -50,23 +49,22 @@ pub(super) struct Prepared {
     pub(super) parameters: Vec<DataType>,
     /// The values bound last, of each run.
     pub(super) values: Vec<Values>,
-    /// Its plan, for all runs.
-    pub(super) shared: Shared,
 }
 
 impl Prepared {
     /// A statement with its words, to which nothing is bound.
     pub(super) fn new((statement, text): (Statement, String), parameters: Vec<DataType>) -> Self {
-        Self { statement, text, parameters, values: Vec::new(), shared: Shared::default() }
+        Self { statement, text, parameters, values: Vec::new() }
     }
 }
 
 impl Statements {
     /// None yet.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(ticket_idle_max: Duration) -> Self {
         Self {
-            tickets: Mutex::new(Shelf::new(TICKETS_MAX, TICKET_IDLE_MAX)),
+            tickets: Mutex::new(Shelf::new(TICKETS_MAX, ticket_idle_max)),
             prepared: Mutex::new(Shelf::new(PREPARED_MAX, PREPARED_IDLE_MAX)),
+            ticket_idle_max,
         }
     }
 
@@ -77,14 +75,14 @@ impl Statements {
         self.tickets.lock().put(key.clone(), owned, clock::instant());
         let ticket = TicketStatementQuery { statement_handle: key.into() }.as_any().encode_to_vec();
         let mut endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
-        endpoint.expiration_time = Some(expiry());
+        endpoint.expiration_time = Some(expiry(self.ticket_idle_max));
         endpoint
     }
 
     /// Keeps a ticket for as long again; tells until when.
     pub(super) fn renew(&self, user: &str, ticket: Option<&Ticket>) -> Result<Timestamp, Error> {
         let handle = ticket.and_then(statement_handle).unwrap_or_default();
-        self.query(user, &handle).map(|_| expiry())
+        self.query(user, &handle).map(|_| expiry(self.ticket_idle_max))
     }
 
     /// The query of a ticket.
@@ -149,8 +147,8 @@ impl Statements {
 }
 
 /// When a ticket expires that is used now.
-fn expiry() -> Timestamp {
-    let expires = clock::now() + TICKET_IDLE_MAX;
+fn expiry(ticket_idle_max: Duration) -> Timestamp {
+    let expires = clock::now() + ticket_idle_max;
     // Whole microseconds: finer ones Python cannot show.
     let nanos = i32::try_from(expires.timestamp_subsec_micros() * 1000).unwrap_or(0);
     Timestamp { seconds: expires.timestamp(), nanos }

@@ -1,18 +1,21 @@
 //! The server as its clients see it: a real listener, arrow-flight's own client, a cut of tables in memory.
 
 use super::listen;
+use super::messages::{GetSessionOptionsResult, OptionValue, SetSessionOptionsRequest};
 use crate::catalog::cut::Cut;
 use crate::config::LimitSettings;
+use crate::ops::clock;
 use crate::ops::shutdown::Shutdown;
 use crate::serve::fixture::{cut, readers};
-use arrow::array::{Array, ArrayRef, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray as _, Int64Array, StringArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Int32Type, Schema};
 use arrow::record_batch::RecordBatch;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
-    ActionCancelQueryRequest, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
-    CommandGetPrimaryKeys, CommandGetTables, ProstMessageExt as _, SqlInfo,
+    ActionCancelQueryRequest, CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys,
+    CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetTables, CommandGetXdbcTypeInfo,
+    ProstMessageExt as _, SqlInfo,
 };
 use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo, IpcMessage};
 use futures::TryStreamExt as _;
@@ -274,6 +277,19 @@ async fn metadata_describes_the_cut() {
         let info = client.get_exported_keys(exported(schema)).await.unwrap();
         assert_eq!(read(&mut client, &info).await.unwrap().num_rows(), rows, "{schema}");
     }
+    for (schema, rows) in [("gold", 1), ("silver", 0)] {
+        let (of, to) = (Some("gold".to_string()), Some(schema.to_string()));
+        let between = CommandGetCrossReference {
+            pk_catalog: None,
+            pk_db_schema: to,
+            pk_table: "days".into(),
+            fk_catalog: None,
+            fk_db_schema: of,
+            fk_table: "days".into(),
+        };
+        let info = client.get_cross_reference(between).await.unwrap();
+        assert_eq!(read(&mut client, &info).await.unwrap().num_rows(), rows, "{schema}");
+    }
     let info = client.get_table_types().await.unwrap();
     assert_eq!(read(&mut client, &info).await.unwrap().num_rows(), 4);
     let info = client
@@ -284,7 +300,60 @@ async fn metadata_describes_the_cut() {
     let info = client.get_sql_info(vec![]).await.unwrap();
     assert!(read(&mut client, &info).await.unwrap().num_rows() > 20);
     let info = client.get_xdbc_type_info(Default::default()).await.unwrap();
-    assert_eq!(read(&mut client, &info).await.unwrap().num_rows(), 12);
+    let types = read(&mut client, &info).await.unwrap();
+    let codes = types.column_by_name("data_type").unwrap().as_primitive::<Int32Type>();
+    let codes: Vec<(String, i32)> =
+        text(&types, "type_name").into_iter().zip(codes.values().iter().copied()).collect();
+    for (name, code) in [("bigint", -5), ("boolean", -7), ("date", 91), ("numeric", 3), ("text", 12)] {
+        assert!(codes.contains(&(name.to_string(), code)), "{name} {code}: {codes:?}");
+    }
+    let info = client.get_xdbc_type_info(CommandGetXdbcTypeInfo { data_type: Some(3) }).await.unwrap();
+    assert_eq!(text(&read(&mut client, &info).await.unwrap(), "type_name"), ["numeric"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_is_compressed_if_asked_for() {
+    let server = start(LimitSettings::default(), true).await;
+    let mut client = server.client().await;
+    let mut sizes = vec![];
+    for compression in ["none", "lz4", "zstd"] {
+        client.set_header("sluice-compression", compression);
+        let info = client.execute("SELECT day FROM gold.days".to_string(), None).await.unwrap();
+        let mut request = tonic::Request::new(info.endpoint[0].ticket.clone().unwrap());
+        request.metadata_mut().insert("sluice-compression", compression.parse().unwrap());
+        let sent = client.inner_mut().do_get(request).await.unwrap().into_inner();
+        let sent: Vec<_> = sent.try_collect().await.unwrap();
+        sizes.push(sent.iter().map(|message| message.data_body.len()).sum::<usize>());
+    }
+    assert!(sizes[0] > 20_000 && sizes[1..].iter().all(|size| *size < sizes[0] / 2), "{sizes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_session_has_no_options() {
+    let server = start(LimitSettings::default(), true).await;
+    let mut client = server.client().await;
+    let token = client.handshake("ana", "pencil").await.unwrap();
+    let token = String::from_utf8(token.to_vec()).unwrap();
+    client.set_token(token.clone());
+    let set = SetSessionOptionsRequest {
+        session_options: [("TimeZone".to_string(), OptionValue::String("Asia/Tokyo".to_string()).into())]
+            .into(),
+    };
+    let act = async |client: &mut Client, name: &str, body: Vec<u8>| {
+        let mut request = tonic::Request::new(Action::new(name, body));
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        let done = client.inner_mut().do_action(request).await.unwrap().into_inner();
+        done.try_collect::<Vec<_>>().await.unwrap().remove(0).body
+    };
+    act(&mut client, "SetSessionOptions", set.encode_to_vec()).await;
+    let zone = async |client: &mut Client| {
+        let shown = act(client, "GetSessionOptions", vec![]).await;
+        let options = GetSessionOptionsResult::decode(shown).unwrap().session_options;
+        options["TimeZone"].option_value.clone()
+    };
+    assert_eq!(zone(&mut client).await, Some(OptionValue::String("Asia/Tokyo".to_string())));
+    act(&mut client, "CloseSession", vec![]).await;
+    assert_eq!(zone(&mut client).await, Some(OptionValue::String("UTC".to_string())));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -350,6 +419,37 @@ async fn a_statement_ends_at_its_timeout() {
     let error = read(&mut client, &info).await.unwrap_err();
     assert!(error.message().contains("statement timeout"), "{error}");
     assert_eq!(ask(&mut client, "SELECT 1").await.num_rows(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stops_reading_holds_nothing_for_long() {
+    let limits = LimitSettings { stall_ms_max: 200, ..LimitSettings::default() };
+    let server = start(limits, true).await;
+    let (mut client, mut other) = (server.client().await, server.client().await);
+    let all = "SELECT a.visits FROM gold.days a CROSS JOIN gold.days b CROSS JOIN gold.days c";
+    let info = client.execute(all.to_string(), None).await.unwrap();
+    let mut stream = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
+    assert!(stream.try_next().await.unwrap().is_some());
+    let running =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT a.visits%' AND state = 'active'";
+    while number(&ask(&mut other, running).await) > 0 {}
+    // Who reads on after all is told that it is not all.
+    let rest = stream.try_collect::<Vec<_>>().await.unwrap_err();
+    assert!(rest.to_string().contains("has taken nothing for 200 ms"), "{rest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets_expire() {
+    let limits = LimitSettings { ticket_idle_seconds_max: 1, ..LimitSettings::default() };
+    let server = start(limits, true).await;
+    let mut client = server.client().await;
+    let info = client.execute("SELECT 1".to_string(), None).await.unwrap();
+    let expires = info.endpoint[0].expiration_time.unwrap();
+    let until_then = expires.seconds - clock::now().timestamp() + 1;
+    // Time is what is waited for here.
+    tokio::time::sleep(Duration::from_secs(u64::try_from(until_then).unwrap())).await;
+    let error = read(&mut client, &info).await.unwrap_err();
+    assert!(error.message().contains("26000"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,6 @@ use crate::ops::panics::caught;
 use crate::serve::session::{Answer, Session};
 use crate::serve::statement::{Begin, Statement};
 use crate::serve::{Error, Readers};
-use datafusion::common::ScalarValue;
 use tokio_util::sync::CancellationToken;
 
 /// True for what is run as an update. What is about the session itself is not: each call has one of its own.
@@ -62,7 +61,7 @@ async fn every_run(session: &Session, known: Known) -> Result<i64, Error> {
         manage(session, Statement::Begin(Begin::default())).await?;
     }
     // Planned for the types that the values really have.
-    let types: Vec<_> = values[0].iter().map(ScalarValue::data_type).map(Some).collect();
+    let types: Vec<_> = values[0].iter().map(|value| Some(value.data_type().into())).collect();
     let prepared = session.prepare(statement, &types).await?;
     let mut rows = 0;
     for run in values {

@@ -11,12 +11,12 @@ use super::cancel::CancelKey;
 use super::encode::{Format, Style};
 use super::extended::Portal;
 use super::frame::{Broken, Inbox, Message};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Severity};
 use super::rows::{self, Rows, SendFailure};
 use crate::ops::panics::caught;
 use crate::ops::shutdown::Shutdown;
 use crate::serve::backends::Doing;
-use crate::serve::session::{Answer, Session, TransactionStatus};
+use crate::serve::session::{Answer, Batch, Session, TransactionStatus};
 use crate::serve::statement::{self, Discarded, Statement};
 use crate::serve::{Error, settings};
 use copying::Copying;
@@ -93,6 +93,10 @@ impl<'a> Connection<'a> {
             let (extended, answered) = match message {
                 Ok(Message::Terminate) => return Ok(()),
                 Ok(Message::Sync) => {
+                    if self.talk.session.has_gathered() {
+                        let committed = self.answer(Message::Sync).await;
+                        self.answered(committed, true).await?;
+                    }
                     self.skipping = false;
                     self.talk.end_batch();
                     self.talk.ready().await?;
@@ -128,6 +132,8 @@ impl<'a> Connection<'a> {
                 self.talk.portals.clear();
                 self.talk.copying = None;
                 self.talk.outbox.error(&error, false);
+                // Who sent `Flush` behind what failed waits for this, and it is skipped.
+                self.talk.outbox.flush().await?;
                 self.skipping = extended;
             }
             Err(broken) => return Err(broken),
@@ -195,7 +201,10 @@ impl Talk<'_> {
                 self.bind(portal, &statement, &formats, &values, &results).await
             }
             Message::Describe { target, name } => self.describe(target, &name).map_err(Broken::from),
-            Message::Execute { portal, rows_max } => self.execute(&portal, rows_max).await,
+            Message::Execute { portal, rows_max } => {
+                self.session.begin_batch(Batch::Pipeline);
+                self.execute(&portal, rows_max).await
+            }
             Message::Close { target, name } => {
                 self.close(target, &name);
                 Ok(())
@@ -206,7 +215,8 @@ impl Talk<'_> {
             }
             Message::Password(_) => Err(Broken::Fatal(Error::new("08P01", "unexpected password message"))),
             Message::CopyDone => self.copied().await,
-            Message::CopyData(_) | Message::CopyFail(_) | Message::Sync | Message::Terminate => Ok(()),
+            Message::Sync => self.commit_batch().await,
+            Message::CopyData(_) | Message::CopyFail(_) | Message::Terminate => Ok(()),
         }
     }
 
@@ -220,7 +230,7 @@ impl Talk<'_> {
         self.session.forget("");
         self.portals.remove("");
         if statements.len() > 1 {
-            self.session.begin_batch();
+            self.session.begin_batch(Batch::Message);
         }
         self.statements(statements.into()).await
     }
@@ -238,7 +248,18 @@ impl Talk<'_> {
                 return Ok(());
             }
         }
+        if self.session.has_gathered() {
+            self.commit_batch().await?;
+        }
         self.session.end_batch(false);
+        Ok(())
+    }
+
+    /// The rows that the statements of a message or a pipeline have for sources become durable.
+    async fn commit_batch(&mut self) -> Result<(), Broken> {
+        let committing = async { Ok(self.session.commit_rows().await?) };
+        within(self.session.deadline(), committing).await?;
+        self.tell_notices();
         Ok(())
     }
 
@@ -291,14 +312,14 @@ impl Talk<'_> {
     pub(super) fn done(&mut self, statement: &Statement, tag: Cow<'static, str>, before: TransactionStatus) {
         match (statement, before) {
             (Statement::Begin(_), TransactionStatus::Open) => {
-                self.outbox.warning(&Error::new("25001", "there is already a transaction in progress"));
+                self.warn(&Error::new("25001", "there is already a transaction in progress"));
             }
             (Statement::Commit { .. } | Statement::Rollback { .. }, TransactionStatus::Idle) => {
-                self.outbox.warning(&Error::new("25P01", "there is no transaction in progress"));
+                self.warn(&Error::new("25P01", "there is no transaction in progress"));
             }
             (Statement::SetTransaction { session: false, .. }, TransactionStatus::Idle) => {
                 let message = "SET TRANSACTION can only be used in transaction blocks";
-                self.outbox.warning(&Error::new("25P01", message));
+                self.warn(&Error::new("25P01", message));
             }
             (
                 Statement::Commit { .. }
@@ -311,11 +332,28 @@ impl Talk<'_> {
             }
             _ => {}
         }
-        for notice in self.session.take_notices() {
-            self.outbox.notice(&notice);
-        }
+        self.tell_notices();
         self.report_settings();
         self.outbox.complete(tag.into_owned());
+    }
+
+    /// What the session has to say beside its answer.
+    fn tell_notices(&mut self) {
+        for notice in self.session.take_notices() {
+            self.tell(&notice, Severity::of(&notice));
+        }
+    }
+
+    fn warn(&mut self, warning: &Error) {
+        self.tell(warning, Severity::Warning);
+    }
+
+    /// Says something if the client wants to hear it.
+    fn tell(&mut self, said: &Error, severity: Severity) {
+        let least = self.session.settings().lock().get("client_min_messages").unwrap_or_default();
+        if severity.is_told(&least) {
+            self.outbox.notice(said, severity);
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -334,6 +372,7 @@ impl Talk<'_> {
 
     /// `Sync`: outside of a transaction nothing stays open.
     fn end_batch(&mut self) {
+        self.session.end_batch(false);
         if self.is_idle() {
             self.portals.clear();
             self.session.end_portals();

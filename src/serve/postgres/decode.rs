@@ -4,6 +4,10 @@
 //! out: a value of exactly that content; a numeric keeps its own scale, so that nothing is rounded. What does not read is
 //! 22P02 or 22P03.
 
+mod arrays;
+
+pub(in crate::serve) use arrays::elements as array_elements;
+
 use super::encode::Format;
 use super::interval;
 use super::types::{self, oid};
@@ -23,8 +27,6 @@ use std::sync::Arc;
 
 const DAY_US: i64 = 86_400_000_000;
 const EPOCH_DAYS: i32 = 10_957;
-/// Elements of an array parameter.
-const ELEMENTS_MAX: usize = 1 << 20;
 
 /// The value of a parameter; `reading` is for texts of dates and times.
 pub(super) fn value(
@@ -105,18 +107,7 @@ fn text_value(oid: u32, text: &str, reading: &Reading) -> Result<ScalarValue, Er
             interval_of(months, days, us)?
         }
         array => match types::element_of(array) {
-            Some(element) => {
-                let elements = array_elements(text)
-                    .ok_or_else(|| Error::new("22P02", format!("malformed array literal: \"{text}\"")))?;
-                let values = elements
-                    .into_iter()
-                    .map(|item| match item {
-                        Some(item) => text_value(element, &item, reading),
-                        None => null(element),
-                    })
-                    .collect::<Result<Vec<_>, _>>()?;
-                list(element, &values)?
-            }
+            Some(element) => arrays::of_text(element, text, reading)?,
             None => ScalarValue::Utf8(Some(text.to_string())),
         },
     })
@@ -213,56 +204,6 @@ fn bytea(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The elements of `{a,NULL,"b c"}`; arrays of one dimension.
-pub(in crate::serve) fn array_elements(text: &str) -> Option<Vec<Option<String>>> {
-    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
-    let mut elements = Vec::new();
-    let mut letters = inner.chars().peekable();
-    while letters.peek().is_some_and(|c| c.is_whitespace()) {
-        letters.next();
-    }
-    if letters.peek().is_none() {
-        return Some(elements);
-    }
-    loop {
-        let (mut element, mut quoted, mut open) = (String::new(), false, false);
-        let ended = loop {
-            match letters.next() {
-                None if open => return None,
-                None => break true,
-                Some('\\') => element.push(letters.next()?),
-                Some('"') => {
-                    quoted = true;
-                    open = !open;
-                }
-                Some(',') if !open => break false,
-                Some('{' | '}') if !open => return None,
-                Some(letter) if !open && element.is_empty() && letter.is_whitespace() => {}
-                Some(letter) => element.push(letter),
-            }
-        };
-        let bare = element.trim_end();
-        elements.push(match quoted {
-            true => Some(element),
-            false if bare.is_empty() => return None,
-            false if bare.eq_ignore_ascii_case("null") => None,
-            false => Some(bare.to_string()),
-        });
-        if elements.len() > ELEMENTS_MAX {
-            return None;
-        }
-        if ended {
-            return Some(elements);
-        }
-    }
-}
-
-fn list(element: u32, values: &[ScalarValue]) -> Result<ScalarValue, Error> {
-    let item = types::arrow_type(element)?.unwrap_or(DataType::Utf8);
-    let values = values.iter().map(|value| value.cast_to(&item)).collect::<Result<Vec<_>, _>>()?;
-    Ok(ScalarValue::List(ScalarValue::new_list_nullable(&values, &item)))
-}
-
 struct Reader {
     oid: u32,
     bytes: Bytes,
@@ -328,7 +269,10 @@ fn binary_value(oid: u32, reader: &mut Reader) -> Result<ScalarValue, Error> {
             let bytes: [u8; 16] = reader.take()?;
             ScalarValue::Utf8(Some(uuid::Uuid::from_bytes(bytes).to_string()))
         }
-        array if types::element_of(array).is_some() => binary_array(reader)?,
+        identifier if types::is_identifier(identifier) => {
+            ScalarValue::Utf8(Some((reader.i32()? as u32).to_string()))
+        }
+        array if types::element_of(array).is_some() => arrays::of_binary(reader)?,
         _ => {
             if oid == oid::JSONB && reader.take::<1>()?[0] != 1 {
                 return Err(reader.malformed());
@@ -380,35 +324,6 @@ fn binary_decimal(reader: &mut Reader) -> Result<ScalarValue, Error> {
     scaled(sign, &digits, scale)
 }
 
-fn binary_array(reader: &mut Reader) -> Result<ScalarValue, Error> {
-    let (dimensions, _nulls, element) = (reader.i32()?, reader.i32()?, reader.i32()? as u32);
-    let count = match dimensions {
-        0 => 0,
-        1 => {
-            let count = reader.i32()?;
-            let _lower = reader.i32()?;
-            usize::try_from(count)
-                .ok()
-                .filter(|count| *count <= ELEMENTS_MAX)
-                .ok_or_else(|| reader.malformed())?
-        }
-        _ => return Err(Error::new("0A000", "array parameters of several dimensions are not supported")),
-    };
-    let mut values = Vec::new();
-    for _ in 0..count {
-        let length = reader.i32()?;
-        values.push(match usize::try_from(length) {
-            Err(_) => null(element)?,
-            Ok(length) if length <= reader.bytes.remaining() => {
-                let mut item = Reader { oid: element, bytes: reader.bytes.split_to(length) };
-                binary_value(element, &mut item)?
-            }
-            Ok(_) => return Err(reader.malformed()),
-        });
-    }
-    list(element, &values)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -456,22 +371,6 @@ mod tests {
         assert_eq!(text(oid::BYTEA, "\\x00ff").unwrap(), ScalarValue::Binary(Some(vec![0, 255])));
         assert_eq!(text(oid::BYTEA, "a\\\\\\001").unwrap(), ScalarValue::Binary(Some(b"a\\\x01".to_vec())));
         assert_eq!(text(oid::BOOL, "T").unwrap(), ScalarValue::Boolean(Some(true)));
-    }
-
-    #[test]
-    fn arrays() {
-        let elements = |text: &str| array_elements(text);
-        let some = |text: &str| Some(text.to_string());
-        assert_eq!(elements("{}"), Some(vec![]));
-        assert_eq!(
-            elements(r#"{1, NULL ,"NULL","a,\"b"}"#),
-            Some(vec![some("1"), None, some("NULL"), some("a,\"b")])
-        );
-        assert_eq!(elements("{1,{2}}"), None);
-        assert_eq!(elements("{1,"), None);
-        assert!(
-            matches!(text(1007, "{1,2,NULL}").unwrap(), ScalarValue::List(list) if list.value(0).len() == 3)
-        );
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Talk<'_> {
             );
         }
         let statement = statements.pop().unwrap_or(Statement::Empty);
-        let known = declared.iter().map(|oid| types::arrow_type(*oid)).collect::<Result<Vec<_>, _>>()?;
+        let known = declared.iter().map(|oid| types::parameter_type(*oid)).collect::<Result<Vec<_>, _>>()?;
         let session = &self.session;
         let audited = session.audited(&statement, sql);
         let preparing = async { session.prepare(statement, &known).await.map_err(Broken::from) };

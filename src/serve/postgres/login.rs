@@ -5,7 +5,7 @@
 use super::cancel::CancelKeys;
 use super::frame::{Broken, Inbox, Message, Opening};
 use super::guesses::Guesses;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Severity};
 use crate::engine::DATABASE;
 use crate::ops::clock;
 use crate::serve::backends::Peer;
@@ -109,9 +109,8 @@ async fn session(
             // psql on a Windows console asks for that of its code page, and goes by what it is told that it gets.
             Err(_) if name.eq_ignore_ascii_case("client_encoding") && is_other_encoding(value) => {
                 let warning = Error::new("01000", format!("client_encoding is UTF8 instead of \"{value}\""));
-                outbox.notice(
-                    &warning.with_hint("Set PGCLIENTENCODING=UTF8; on Windows, \"chcp 65001\" shows it."),
-                );
+                let hint = "Set PGCLIENTENCODING=UTF8; on Windows, \"chcp 65001\" shows it.";
+                outbox.notice(&warning.with_hint(hint), Severity::Warning);
             }
             set => set.map_err(Broken::Fatal)?,
         }

@@ -48,7 +48,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-pub(in crate::serve) use types::arrow_type;
+pub(in crate::serve) use types::{arrow_type, parameter_type};
 
 /// Time for a client to log in.
 const LOGIN_MAX: Duration = Duration::from_secs(10);
@@ -121,7 +121,8 @@ async fn serve(server: Arc<Server>, socket: TcpStream, address: SocketAddr) {
         Err(_) => (encryption::plain(socket, &[]), None),
     };
     let Opened { read, write, begun, certificate } = opened;
-    let (mut inbox, mut outbox) = (Inbox::new(read, begun), Outbox::new(write));
+    let stall_max = Duration::from_millis(server.readers.limits.stall_ms_max);
+    let (mut inbox, mut outbox) = (Inbox::new(read, begun), Outbox::new(write, stall_max));
     let entered = match login {
         Some(_login) => enter(&server, &mut inbox, &mut outbox, address, certificate.as_deref()).await,
         None => Err(too_many()),

@@ -12,20 +12,40 @@ use std::io;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
-/// The class of SQLSTATE of what is done in part.
-const WARNING_CLASS: &str = "01";
-/// How long a client may take nothing of what is sent.
-const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
+/// How much what is told beside an answer matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    Notice,
+    Warning,
+}
+
+impl Severity {
+    /// That of what a session has to say: a warning by the class of its code.
+    pub(super) fn of(notice: &Error) -> Self {
+        if notice.code.starts_with("01") { Self::Warning } else { Self::Notice }
+    }
+
+    /// Whether a client hears it whose `client_min_messages` is such.
+    pub(super) fn is_told(self, least: &str) -> bool {
+        match least {
+            "error" => false,
+            "warning" => self >= Self::Warning,
+            _ => true,
+        }
+    }
+}
 
 /// The writing half of a connection.
 pub(super) struct Outbox {
     socket: Writing,
     buffer: BytesMut,
+    /// How long a client may take nothing of what is sent.
+    stall_max: Duration,
 }
 
 impl Outbox {
-    pub(super) fn new(socket: Writing) -> Self {
-        Self { socket, buffer: BytesMut::new() }
+    pub(super) fn new(socket: Writing, stall_max: Duration) -> Self {
+        Self { socket, buffer: BytesMut::new(), stall_max }
     }
 
     /// The buffer, for who writes whole messages into it.
@@ -58,15 +78,12 @@ impl Outbox {
         self.add(PgWireBackendMessage::ErrorResponse(info(error, severity).into()));
     }
 
-    /// A warning.
-    pub(super) fn warning(&mut self, warning: &Error) {
-        let notice: NoticeResponse = info(warning, "WARNING").into();
-        self.add(PgWireBackendMessage::NoticeResponse(notice));
-    }
-
     /// Something worth knowing.
-    pub(super) fn notice(&mut self, notice: &Error) {
-        let severity = if notice.code.starts_with(WARNING_CLASS) { "WARNING" } else { "NOTICE" };
+    pub(super) fn notice(&mut self, notice: &Error, severity: Severity) {
+        let severity = match severity {
+            Severity::Notice => "NOTICE",
+            Severity::Warning => "WARNING",
+        };
         let notice: NoticeResponse = info(notice, severity).into();
         self.add(PgWireBackendMessage::NoticeResponse(notice));
     }
@@ -74,14 +91,14 @@ impl Outbox {
     /// Writes everything. May be dropped at any time: what is not written stays.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         while !self.buffer.is_empty() {
-            match tokio::time::timeout(WRITE_STALL_MAX, self.socket.write_buf(&mut self.buffer)).await {
+            match tokio::time::timeout(self.stall_max, self.socket.write_buf(&mut self.buffer)).await {
                 Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written?,
                 Err(_) => return Err(io::ErrorKind::TimedOut.into()),
             };
         }
         // Encryption gathers, too.
-        let flushed = tokio::time::timeout(WRITE_STALL_MAX, self.socket.flush()).await;
+        let flushed = tokio::time::timeout(self.stall_max, self.socket.flush()).await;
         flushed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 

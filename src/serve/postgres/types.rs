@@ -4,6 +4,7 @@
 use super::catalog;
 use super::catalog::types::{BuiltinType, ColumnType, ORIGIN_KEY};
 use crate::serve::Error;
+use crate::serve::ParameterType;
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use std::sync::Arc;
 
@@ -115,6 +116,12 @@ pub(super) fn spelt(name: &str) -> Option<u32> {
     matches!(arrow_type(oid), Ok(Some(_))).then_some(oid)
 }
 
+/// The type of a parameter by PostgreSQL's number; `None` lets the engine find out.
+pub(in crate::serve) fn parameter_type(declared: u32) -> Result<Option<ParameterType>, Error> {
+    let name = || builtin(declared).map(|ty| ty.name.clone());
+    Ok(arrow_type(declared)?.map(|data_type| ParameterType { data_type, name: name() }))
+}
+
 /// What a parameter that a client declared is for the engine; `None` lets the engine find out.
 pub(in crate::serve) fn arrow_type(declared: u32) -> Result<Option<DataType>, Error> {
     Ok(Some(match declared {
@@ -134,6 +141,8 @@ pub(in crate::serve) fn arrow_type(declared: u32) -> Result<Option<DataType>, Er
         | oid::JSON
         | oid::JSONB
         | oid::UUID => DataType::Utf8,
+        // Read as their names, or as their numbers.
+        identifier if is_identifier(identifier) => DataType::Utf8,
         oid::BYTEA => DataType::Binary,
         oid::DATE => DataType::Date32,
         oid::TIME => DataType::Time64(TimeUnit::Microsecond),

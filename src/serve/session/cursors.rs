@@ -4,7 +4,7 @@
 //! being read, so that a cursor WITH HOLD costs as little as any other; only SCROLL keeps what was read, within the
 //! memory of all queries. Going back to before the first row runs the query again on the same cut.
 
-use super::{Answer, Prepared, Session};
+use super::{Answer, Batch, Prepared, Session};
 use crate::catalog::cut::Cut;
 use crate::ops::clock;
 use crate::serve::Error;
@@ -179,7 +179,7 @@ impl Session {
     fn savepoints(&self) -> Option<usize> {
         let state = self.state.lock();
         let transaction = state.transaction.as_ref().map(|transaction| transaction.savepoints.len());
-        transaction.or_else(|| state.batch.then_some(0))
+        transaction.or_else(|| (state.batch == Some(Batch::Message)).then_some(0))
     }
 
     async fn open_cursor(

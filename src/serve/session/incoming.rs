@@ -1,21 +1,25 @@
-//! Rows that a session puts into sources: at once, or all that a transaction has when it commits.
+//! Rows that a session puts into sources: at once, or all that a transaction has when it commits. The statements of one
+//! message, or of one pipeline, are a transaction too; one of them that reads tables sees what those before it put in, which
+//! is durable from then on.
 //!
 //! The rows of a source are one push, and one commit: COMMIT of a transaction that has rows for several sources makes
 //! them durable one source after the other. Statements that follow see what their session has put in. A push may have a
 //! place: the channel and the token that the session's settings name. It is taken once, and the token is used up, so that
 //! what is put in next cannot be mistaken for the same.
 
-use super::Session;
 use super::place::Place;
+use super::{Session, State};
 use crate::catalog::access::Action;
 use crate::ingest::{Committed, row_bytes};
 use crate::lake::TableName;
-use crate::serve::statement::Named;
+use crate::serve::statement::{Named, Statement};
 use crate::serve::{Error, incoming};
 use crate::sql::ColumnDefinition;
 use arrow::array::{RecordBatch, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{FieldRef, Schema};
+use datafusion::sql::sqlparser::ast;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -64,15 +68,16 @@ impl Session {
     pub async fn take_rows(&self, target: &Target, rows: RecordBatch) -> Result<u64, Error> {
         let count = u64::try_from(rows.num_rows()).unwrap_or(u64::MAX);
         let place = Place::of(&self.settings().lock())?;
-        if let Some(transaction) = &mut self.state.lock().transaction {
-            let of_source = transaction.rows.iter().filter(|(table, _)| *table == target.table);
+        if let Some(waiting) = self.state.lock().waiting_rows(place.is_some()) {
+            let of_source = waiting.iter().filter(|(table, _)| *table == target.table);
             let before: usize = of_source.map(|(_, rows)| row_bytes(rows)).sum();
             if before + row_bytes(&rows) > target.bytes_max {
                 return Err(too_large(target.bytes_max));
             }
-            transaction.rows.push((target.table.clone(), rows));
+            waiting.push((target.table.clone(), rows));
             return Ok(count);
         }
+        self.commit_rows().await?;
         if rows.num_rows() == 0 {
             return Ok(0);
         }
@@ -81,11 +86,32 @@ impl Session {
         Ok(if is_new { count } else { 0 })
     }
 
-    /// Hands over the rows of the transaction, if it is about to commit.
-    pub(super) async fn commit_rows(&self) -> Result<(), Error> {
-        let mut rows = match &mut self.state.lock().transaction {
-            Some(transaction) if !transaction.failed => std::mem::take(&mut transaction.rows),
-            _ => return Ok(()),
+    /// Whether a batch has rows that are still to be committed.
+    pub fn has_gathered(&self) -> bool {
+        !self.state.lock().gathered.is_empty()
+    }
+
+    /// Commits what a batch has gathered before a statement that may see it.
+    pub(super) async fn settle(&self, statement: &Statement) -> Result<(), Error> {
+        let sees_rows = match statement {
+            Statement::Execute { name, .. } => reads_tables(self.kept(name)?.statement()),
+            statement => reads_tables(statement),
+        };
+        match sees_rows && self.has_gathered() {
+            true => self.commit_rows().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Hands over the rows of the transaction, if it is about to commit, or of the batch.
+    pub async fn commit_rows(&self) -> Result<(), Error> {
+        let mut rows = {
+            let mut state = self.state.lock();
+            match &mut state.transaction {
+                Some(transaction) if transaction.failed => return Ok(()),
+                Some(transaction) => std::mem::take(&mut transaction.rows),
+                None => std::mem::take(&mut state.gathered),
+            }
         };
         rows.retain(|(_, batch)| batch.num_rows() > 0);
         if rows.is_empty() {
@@ -133,6 +159,35 @@ impl Session {
             }
             (None, None) => Ok(true),
         }
+    }
+}
+
+impl State {
+    /// Where rows wait for the end of what they are a part of; nowhere if they are durable at once, as those with a place in a
+    /// batch are: whether they are new is known only then.
+    fn waiting_rows(&mut self, has_place: bool) -> Option<&mut Vec<(TableName, RecordBatch)>> {
+        match &mut self.transaction {
+            Some(transaction) => Some(&mut transaction.rows),
+            None => (self.batch.is_some() && !has_place).then_some(&mut self.gathered),
+        }
+    }
+}
+
+/// Whether a statement may see rows of tables.
+fn reads_tables(statement: &Statement) -> bool {
+    match (statement.query(), statement) {
+        (Some(query), _) => ast::visit_relations(&**query, |_| ControlFlow::Break(())).is_break(),
+        (None, statement) => !matches!(
+            statement,
+            Statement::CopyIn(_)
+                | Statement::Begin(_)
+                | Statement::Commit { .. }
+                | Statement::Rollback { .. }
+                | Statement::Prepare { .. }
+                | Statement::Set { .. }
+                | Statement::Show(_)
+                | Statement::Empty
+        ),
     }
 }
 

@@ -5,6 +5,7 @@
 use super::{Answer, Prepared, Session, Target, null_violation, too_large};
 use crate::ingest::row_bytes;
 use crate::ops::opaque::Opaque;
+use crate::serve::ParameterType;
 use crate::serve::postgres::catalog::types::{column_type, data_column_type};
 use crate::serve::query::Planned;
 use crate::serve::statement::{Insert, Statement};
@@ -12,7 +13,6 @@ use crate::serve::{Error, assignment, query};
 use crate::sql::schema_of;
 use arrow::array::RecordBatch;
 use arrow::compute::{CastOptions, cast_with_options, concat_batches};
-use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{self, SetExpr, Spanned};
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -25,7 +25,7 @@ impl Session {
     pub(super) async fn as_assigned(
         &self,
         statement: Statement,
-        declared: &[Option<DataType>],
+        declared: &[Option<ParameterType>],
     ) -> Result<Statement, Error> {
         let Statement::Insert(insert) = statement else { return Ok(statement) };
         let target = self.target(&insert.table, insert.columns.as_deref(), self.deadline()).await?;
@@ -42,7 +42,7 @@ impl Session {
         mut query: ast::Query,
         insert: &Insert,
         target: &Target,
-        declared: &[Option<DataType>],
+        declared: &[Option<ParameterType>],
     ) -> Result<ast::Query, Error> {
         let SetExpr::Values(values) = query.body.as_mut() else { return Ok(query) };
         let mut typed = BTreeMap::new();
@@ -76,7 +76,7 @@ impl Session {
         mut query: ast::Query,
         insert: &Insert,
         target: &Target,
-        declared: &[Option<DataType>],
+        declared: &[Option<ParameterType>],
     ) -> Result<ast::Query, Error> {
         assignment::cast_untyped(&mut query, &target.columns, declared);
         let planned = self.planned_now(query.clone(), declared).await?;
@@ -94,7 +94,11 @@ impl Session {
         if fits { Ok(query) } else { assignment::cast_columns(query, columns) }
     }
 
-    async fn planned_now(&self, query: ast::Query, declared: &[Option<DataType>]) -> Result<Planned, Error> {
+    async fn planned_now(
+        &self,
+        query: ast::Query,
+        declared: &[Option<ParameterType>],
+    ) -> Result<Planned, Error> {
         let cut = self.cut(self.deadline()).await?;
         query::plan(&self.scope(&cut)?, &Opaque::new(query), declared).await
     }

@@ -113,12 +113,15 @@ impl Session {
             Statement::Begin(Begin { modes, .. }) => {
                 let settings = self.settings().lock().clone();
                 // As in PostgreSQL, a second BEGIN changes nothing.
-                state.transaction.get_or_insert(Transaction { settings, ..Transaction::default() });
+                // What the batch has gathered is a part of it.
+                let rows = std::mem::take(&mut state.gathered);
+                state.transaction.get_or_insert(Transaction { settings, rows, ..Transaction::default() });
                 self.say(modes, true)?;
             }
             Statement::Commit { chain } | Statement::Rollback { chain } => {
                 let Some(transaction) = state.transaction.take() else {
                     let tag = statement.tag();
+                    state.gathered.clear();
                     return match chain {
                         true => Err(no_transaction(&format!("{tag} AND CHAIN"))),
                         false => Ok(Answer::Tag(tag.into())),

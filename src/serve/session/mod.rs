@@ -30,7 +30,7 @@ pub use incoming::{Target, null_violation, too_large};
 pub use prepared::{Listed, Prepared};
 pub(super) use scope::{Room, Scope};
 pub(super) use search_path::SCHEMA as SEARCH_PATH;
-pub(super) use shared::Shared;
+pub use shared::SharedPlans;
 
 use super::audit::AuditLog;
 use super::backends::{Activity, Peer};
@@ -39,7 +39,7 @@ use super::postgres::catalog::Catalog;
 use super::query::{self, RowStream};
 use super::settings::Settings;
 use super::statement::Statement;
-use super::{Error, Parts, Readers, explain};
+use super::{Error, ParameterType, Parts, Readers, explain};
 use crate::catalog::access::Access;
 use crate::catalog::cut::Cut;
 use crate::catalog::definer::{Files, Purpose};
@@ -48,11 +48,12 @@ use crate::lake::TableName;
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 use parking_lot::Mutex;
-use plans::{Meaning, SimpleQueries};
+use plans::SimpleQueries;
+use shared::Kept;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -104,18 +105,27 @@ pub struct Session {
 #[derive(Default)]
 struct State {
     transaction: Option<Transaction>,
-    /// Between the statements of one message, which are a transaction of their own if no other is open.
-    batch: bool,
+    /// Between statements that are a transaction of their own if no other is open.
+    batch: Option<Batch>,
+    /// The rows that these have for sources.
+    gathered: Vec<(TableName, RecordBatch)>,
     /// By name: those of `PREPARE` and of a protocol's own.
     prepared: HashMap<String, Arc<Prepared>>,
     /// Queries of the simple protocol, by their text without constants.
     simple: SimpleQueries,
-    /// What kept plans are run in, while it means the same.
-    lasting: Option<(Meaning, Scope)>,
     /// What is to be told beside the answer.
     notices: Vec<Error>,
     /// An engine without tables, which each statement lays over its cut, and the catalogs that it was equipped by.
     engine: Option<(Arc<Catalog>, Opaque<SessionState>)>,
+}
+
+/// Statements that are a transaction without saying so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batch {
+    /// Those of one simple query.
+    Message,
+    /// Those of the extended protocol up to `Sync`.
+    Pipeline,
 }
 
 #[derive(Default)]
@@ -230,18 +240,19 @@ impl Session {
         }
     }
 
-    /// Several statements of one message follow: a transaction of their own if no other is open.
-    pub fn begin_batch(&self) {
-        self.state.lock().batch = true;
+    /// Statements follow that are a transaction of their own if no other is open.
+    pub fn begin_batch(&self, batch: Batch) {
+        self.state.lock().batch = Some(batch);
     }
 
-    /// They are done, or one of them failed.
+    /// They are done, or one of them failed: what was not committed is gone.
     pub fn end_batch(&self, failed: bool) {
         let mut state = self.state.lock();
-        if state.batch && state.transaction.is_none() {
+        if state.batch == Some(Batch::Message) && state.transaction.is_none() {
             self.cursors().lock().end_transaction(!failed);
         }
-        state.batch = false;
+        state.batch = None;
+        state.gathered.clear();
     }
 
     /// The session's cursors.
@@ -269,14 +280,26 @@ impl Session {
     pub async fn prepare(
         &self,
         statement: Statement,
-        declared: &[Option<DataType>],
+        declared: &[Option<ParameterType>],
     ) -> Result<Prepared, Error> {
         self.check_transaction(&statement)?;
         let statement = self.as_assigned(statement, declared).await?;
-        let mut planned = None;
+        let (mut planned, mut kept) = (None, Kept::default());
         if let Some(query) = statement.query() {
             let cut = self.cut(self.deadline()).await?;
+            let shared = match &statement {
+                Statement::Query(query) => Some((self.meaning(&cut)?, format!("{} {declared:?}", **query))),
+                _ => None,
+            };
+            if let Some((meaning, text)) = &shared
+                && let Some(known) = self.readers.plans.prepared(meaning, text, &statement)
+            {
+                return Ok(known);
+            }
             let found = query::plan(&self.scope(&cut)?, query, declared).await?;
+            if let Some((meaning, text)) = shared {
+                kept = self.readers.plans.note(meaning, text, &found);
+            }
             planned = Some((self.seen(&cut), found));
         }
         let columns = match &statement {
@@ -293,14 +316,8 @@ impl Session {
             Statement::Execute { name, .. } => self.kept(name)?.columns.clone(),
             _ => None,
         };
-        let (parameters, parameters_spelt) = match &planned {
-            Some((_, planned)) => (planned.parameters.clone(), planned.spelt.clone()),
-            None => (vec![], vec![]),
-        };
-        let (parameter_ids, planned) = (vec![], Mutex::new(planned));
-        let text = String::new();
-        let kept = Mutex::default();
-        Ok(Prepared { statement, columns, parameters, text, parameter_ids, parameters_spelt, planned, kept })
+        let parameters = planned.as_ref().map(|(_, found)| (found.parameters.clone(), found.spelt.clone()));
+        Ok(Prepared::new(statement, columns, parameters.unwrap_or_default(), planned, kept))
     }
 
     /// Executes a prepared statement with one value for each of its parameters. Rows end with 57014 when the statement's
@@ -350,6 +367,7 @@ impl Session {
                 format!("{given} parameters are given, but the statement has {wanted}"),
             ));
         }
+        self.settle(&prepared.statement).await?;
         let deadline = self.deadline();
         match &prepared.statement {
             Statement::Query(_) | Statement::Copy(_) => {

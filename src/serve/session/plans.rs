@@ -6,17 +6,18 @@
 //! means: a change of them has plans made anew, and one over a table with policies or masks is never kept. Plans with functions whose result changes (`now()`, a
 //! setting) are made anew each time: the optimizer puts results in their place.
 
+use super::shared::Whose;
 use super::{Prepared, Scope, Session};
 use crate::catalog::access::Access;
 use crate::catalog::cut::Cut;
 use crate::engine;
 use crate::lake::TableName;
 use crate::ops::opaque::Opaque;
-use crate::serve::Error;
 use crate::serve::lift::{self, Constant};
 use crate::serve::postgres::catalog::Catalog;
 use crate::serve::query::Planned;
 use crate::serve::statement::Statement;
+use crate::serve::{Error, ParameterType};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
@@ -76,7 +77,7 @@ impl Session {
         &self,
         text: String,
         lifted: Opaque<Query>,
-        declared: &[Option<DataType>],
+        declared: &[Option<ParameterType>],
     ) -> Option<Arc<Prepared>> {
         let prepared = self.prepare(Statement::Query(lifted), declared).await;
         let mut prepared = prepared.ok().filter(|prepared| prepared.parameters.len() == declared.len())?;
@@ -84,15 +85,6 @@ impl Session {
         let prepared = Arc::new(prepared);
         self.state.lock().simple.0.insert(text, Arc::clone(&prepared));
         Some(prepared)
-    }
-
-    /// What kept plans of this meaning are run in: one for all of them, since what it holds is large.
-    pub(super) fn lasting_scope(&self, meaning: &Meaning, scope: Scope) -> Scope {
-        let mut state = self.state.lock();
-        match &state.lasting {
-            Some((of, scope)) if of == meaning => scope.clone(),
-            _ => state.lasting.insert((meaning.clone(), scope)).1.clone(),
-        }
     }
 
     /// The client is not told of columns: it gets those of the cut that the rows are of.
@@ -113,6 +105,13 @@ pub(super) struct Meaning {
     pub(super) access: Weak<Access>,
     /// The session's `search_path`, time zone, and forms of values.
     pub(super) settings: [String; 3],
+}
+
+impl Meaning {
+    /// What of it has a name.
+    pub(super) fn whose(&self) -> Whose {
+        (self.role.clone(), self.settings.clone())
+    }
 }
 
 impl PartialEq for Meaning {

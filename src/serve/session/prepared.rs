@@ -2,14 +2,15 @@
 
 use super::plans::KeptPlan;
 use super::scope::Seen;
+use super::shared::Kept;
 use super::{Answer, Scope, Session};
 use crate::catalog::cut::Cut;
 use crate::ops::clock;
 use crate::ops::opaque::Opaque;
-use crate::serve::Error;
 use crate::serve::postgres::catalog::types::{column_type, data_column_type};
 use crate::serve::query::{self, Planned};
 use crate::serve::statement::Statement;
+use crate::serve::{Error, ParameterType};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
@@ -38,7 +39,7 @@ pub struct Prepared {
     /// The plan made while preparing, for the first execution, if that still sees the same cut.
     pub(super) planned: Mutex<Option<(Seen, Planned)>>,
     /// The plan for all executions after it.
-    pub(super) kept: Mutex<Option<KeptPlan>>,
+    pub(super) kept: Kept,
 }
 
 /// What others are told of a prepared statement.
@@ -55,6 +56,18 @@ pub struct Listed {
 }
 
 impl Prepared {
+    /// A statement with its columns, the types of its parameters and how these are spelt, and its plans.
+    pub(super) fn new(
+        statement: Statement,
+        columns: Option<SchemaRef>,
+        (parameters, parameters_spelt): (Vec<DataType>, Vec<Option<String>>),
+        planned: Option<(Seen, Planned)>,
+        kept: Kept,
+    ) -> Self {
+        let (text, parameter_ids, planned) = (String::new(), vec![], Mutex::new(planned));
+        Self { statement, columns, parameters, text, parameter_ids, parameters_spelt, planned, kept }
+    }
+
     /// What was prepared.
     pub fn statement(&self) -> &Statement {
         &self.statement
@@ -126,7 +139,8 @@ impl Session {
         values: Vec<ScalarValue>,
     ) -> Result<(Scope, Planned, Vec<ScalarValue>), Error> {
         let meaning = self.meaning(cut)?;
-        if let Some(kept) = &*prepared.kept.lock()
+        let kept = prepared.kept.lock().clone();
+        if let Some(kept) = kept
             && let Some((planned, scope)) =
                 kept.over(&meaning, cut, &types_now(prepared, &values), &values)?
         {
@@ -136,8 +150,8 @@ impl Session {
         let planned = self.planned(prepared, &values, cut).await?;
         let scope = self.scope(cut)?;
         if is_again {
-            let lasting = self.lasting_scope(&meaning, scope.clone());
-            *prepared.kept.lock() = KeptPlan::of(meaning, &planned, lasting, cut);
+            let lasting = self.readers.plans.scope(&meaning, scope.clone());
+            *prepared.kept.lock() = KeptPlan::of(meaning, &planned, lasting, cut).map(Arc::new);
         }
         Ok((scope, planned, values))
     }
@@ -161,7 +175,10 @@ impl Session {
         let planned = match kept {
             Some(planned) => planned,
             None => {
-                let declared: Vec<_> = types.into_iter().map(Some).collect();
+                let names = prepared.parameters_spelt.iter().cloned().chain(std::iter::repeat(None));
+                let declared = types.into_iter().zip(names);
+                let declared: Vec<_> =
+                    declared.map(|(data_type, name)| Some(ParameterType { data_type, name })).collect();
                 query::plan(&self.scope(cut)?, query, &declared).await?
             }
         };
@@ -227,11 +244,20 @@ fn types_now(prepared: &Prepared, values: &[ScalarValue]) -> Vec<DataType> {
     parameters.map(|(declared, value)| type_now(declared, value)).collect()
 }
 
-/// The type of a parameter that has its value.
+/// The type of a parameter that has its value: only that tells the digits of a numeric, and the dimensions of an array.
 fn type_now(declared: &DataType, value: &ScalarValue) -> DataType {
-    let is_decimal =
-        matches!(value, ScalarValue::Decimal128(Some(_), ..) | ScalarValue::Decimal256(Some(_), ..));
-    if is_decimal { value.data_type() } else { declared.clone() }
+    match value {
+        ScalarValue::Decimal128(Some(_), ..) | ScalarValue::Decimal256(Some(_), ..) => value.data_type(),
+        ScalarValue::List(_) if dimensions(&value.data_type()) > dimensions(declared) => value.data_type(),
+        _ => declared.clone(),
+    }
+}
+
+fn dimensions(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::List(item) => 1 + dimensions(item.data_type()),
+        _ => 0,
+    }
 }
 
 pub(super) fn no_such_statement(name: &str) -> Error {

@@ -7,7 +7,7 @@ use super::model::Model;
 use super::rows::{Rows, Value};
 use crate::engine::FixedSchema;
 use crate::serve::functions::Surroundings;
-use crate::serve::settings::Kind;
+use crate::serve::settings::{Definition, Kind, milliseconds};
 use async_trait::async_trait;
 use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
@@ -60,28 +60,59 @@ impl SchemaProvider for SessionSchema {
 
 fn settings(session: &Surroundings) -> Result<Arc<dyn TableProvider>> {
     let mut rows = Rows::new(shape(SETTINGS)?);
-    for (definition, value) in session.settings.lock().all() {
-        let (kind, fixed) = match definition.kind {
-            Kind::Bool => ("bool", false),
-            Kind::Integer(..) | Kind::Duration => ("integer", false),
-            Kind::Enum(_) => ("enum", false),
-            Kind::Fixed => ("string", true),
-            Kind::Text | Kind::TimeZone | Kind::DateStyle | Kind::Encoding => ("string", false),
+    let settings = session.settings.lock();
+    for (definition, value) in settings.all() {
+        let initial = settings.initial(definition);
+        let source = match value.as_str() {
+            value if value != initial => "session",
+            value if value != definition.default => "client",
+            _ => "default",
         };
-        rows.push([
+        let is_fixed = definition.kind == Kind::Fixed;
+        let shown = [
             ("name", Value::from(definition.name)),
-            ("setting", (&value).into()),
+            ("setting", in_its_unit(definition, &value).into()),
             ("category", "Sluice".into()),
             ("short_desc", definition.description.into()),
-            ("context", (if fixed { "internal" } else { "user" }).into()),
-            ("vartype", kind.into()),
-            ("source", (if value == definition.default { "default" } else { "session" }).into()),
-            ("boot_val", definition.default.into()),
-            ("reset_val", definition.default.into()),
+            ("context", (if is_fixed { "internal" } else { "user" }).into()),
+            ("source", source.into()),
+            ("boot_val", in_its_unit(definition, definition.default).into()),
+            ("reset_val", in_its_unit(definition, initial).into()),
             ("pending_restart", false.into()),
-        ]);
+        ];
+        rows.push(shown.into_iter().chain(range(definition.kind)));
     }
+    drop(settings);
     table(rows)
+}
+
+/// A value as `pg_settings` has it: of a duration the number of milliseconds.
+fn in_its_unit(definition: &Definition, value: &str) -> String {
+    let milliseconds = match definition.kind {
+        Kind::Duration => milliseconds(value),
+        _ => None,
+    };
+    milliseconds.map_or_else(|| value.to_string(), |number| number.to_string())
+}
+
+/// What a setting's value may be.
+fn range(kind: Kind) -> Vec<(&'static str, Value)> {
+    let between =
+        |least: i64, most: i64| [("min_val", least.to_string().into()), ("max_val", most.to_string().into())];
+    let (vartype, more) = match kind {
+        Kind::Bool => ("bool", vec![]),
+        Kind::Integer(least, most) => ("integer", between(least, most).to_vec()),
+        Kind::Duration => {
+            let unit = [("unit", "ms".into())];
+            ("integer", unit.into_iter().chain(between(0, i64::from(i32::MAX))).collect())
+        }
+        Kind::Enum(words) => {
+            let words = words.iter().map(|word| (*word).to_string()).collect();
+            ("enum", vec![("enumvals", Value::Texts(words))])
+        }
+        Kind::Fixed | Kind::Text | Kind::TimeZone | Kind::DateStyle | Kind::Encoding => ("string", vec![]),
+    };
+    [("vartype", vartype.into())].into_iter().chain(more).collect()
 }
 
 fn cursors(session: &Surroundings) -> Result<Arc<dyn TableProvider>> {

@@ -49,9 +49,7 @@ impl Talk<'_> {
             Ok(self.session.take_rows(&target, rows).await?)
         };
         let count = super::within(deadline, taking).await?;
-        for notice in self.session.take_notices() {
-            self.outbox.notice(&notice);
-        }
+        self.tell_notices();
         self.outbox.complete(format!("COPY {count}"));
         if extended { Ok(()) } else { self.statements(then).await }
     }

@@ -57,6 +57,7 @@ impl Server {
             )),
             users: Arc::new(users),
             catalogs: Arc::default(),
+            plans: Arc::default(),
             tls: None,
             limits,
             inboxes: Arc::default(),

@@ -26,6 +26,7 @@ use crate::serve::datetime::Order;
 use crate::sql::forms::{fragments, json_rows, lateral, limits, membership};
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut as _, VisitorMut};
 pub use fragments::cast;
+pub use names::in_catalog;
 pub use operators::with_backslash;
 pub use relations::fits_integer;
 use std::collections::HashSet;

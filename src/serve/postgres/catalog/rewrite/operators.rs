@@ -2,7 +2,7 @@
 
 use super::fragments::{call, cast, literal, take, text_of};
 use super::names::{in_catalog, normalized};
-use super::selects::part_of_time;
+use super::selects::of_other_numbers;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr,
     FunctionArguments, UnaryOperator, Value,
@@ -22,8 +22,8 @@ pub fn rewrite(expr: &mut Expr) {
             *expr = Expr::Nested(Box::new(xor));
         }
         Expr::BinaryOp { op, left, right } if is_arithmetic(op) => {
-            part_of_time(within(left));
-            part_of_time(within(right));
+            of_other_numbers(within(left));
+            of_other_numbers(within(right));
         }
         Expr::BinaryOp { op, .. } => {
             if let BinaryOperator::PGCustomBinaryOperator(name) = op

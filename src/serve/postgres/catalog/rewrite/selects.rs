@@ -18,7 +18,7 @@ pub fn rewrite(select: &mut Select) {
     for (position, item) in select.projection.iter_mut().enumerate() {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
             rows_of(expr);
-            part_of_time(expr);
+            of_other_numbers(expr);
         }
         make_distinct(item, position, &mut seen);
     }
@@ -94,13 +94,16 @@ fn select_of_row(row: Vec<Expr>) -> Option<SetExpr> {
     Some(body)
 }
 
-/// What `extract` gives is numeric, what `date_part` gives a float: the engine has whole numbers for both.
-pub fn part_of_time(expr: &mut Expr) {
+/// What `extract` gives is numeric, what `date_part` gives a float and `ntile` an integer: the engine has other numbers.
+pub fn of_other_numbers(expr: &mut Expr) {
     let data_type = match expr {
         Expr::Extract { field: DateTimeField::Epoch, .. } => numeric(6),
         Expr::Extract { .. } => numeric(0),
         Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("date_part") => {
             DataType::DoublePrecision
+        }
+        Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("ntile") => {
+            DataType::Int(None)
         }
         _ => return,
     };

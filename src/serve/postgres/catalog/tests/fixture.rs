@@ -125,6 +125,7 @@ pub async fn warehouse(search_path: &str) -> Warehouse {
         )),
         users: Arc::new(users),
         catalogs: Arc::default(),
+        plans: Arc::default(),
         tls: None,
         limits: LimitSettings::default(),
         inboxes: Arc::default(),
