@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
         trial("encryption::a_login_is_bound_to_the_certificate", a_login_is_bound_to_the_certificate),
         trial("encryption::clients_show_certificates", clients_show_certificates),
         trial("encryption::fails_closed", fails_closed),
+        trial("encryption::as_the_readme_says_for_power_bi", as_the_readme_says_for_power_bi),
     ]))
 }
 
@@ -142,6 +143,50 @@ fn a_login_is_bound_to_the_certificate() {
             "{binding}"
         );
     }
+}
+
+/// The commands by which the README makes an authority and a certificate, which a client then checks as Windows does: the
+/// authority is trusted, and the certificate made out to the name that it asked for.
+fn as_the_readme_says_for_power_bi() {
+    let readme = include_str!("../README.md");
+    let section = readme.split("### Power BI").nth(1).unwrap();
+    let commands: Vec<&str> = section
+        .lines()
+        .skip_while(|line| !line.starts_with("    "))
+        .take_while(|line| line.starts_with("    "))
+        .map(str::trim)
+        .collect();
+    assert!(commands.len() >= 4 && commands[0].starts_with("openssl "), "{commands:?}");
+    let warehouse = Warehouse::new();
+    let users = format!("[users.ada]\nverifier = \"{}\"\n", crate::readers::VERIFIER);
+    warehouse.write("catalog/warehouse.toml", format!("{users}{TLS}"));
+    fs::create_dir_all(warehouse.project().join("tls")).unwrap();
+    let made = Command::new("sh")
+        .current_dir(warehouse.project())
+        .args(["-e", "-c", &commands.join("\n")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let server = warehouse.serve();
+    let authority = warehouse.project().join("ca.crt");
+    let as_reached_by = |name: &str| {
+        let (address, port, authority) = (server.pg.ip(), server.pg.port(), authority.display());
+        let target = format!(
+            "host={name} hostaddr={address} port={port} user=ada password=wasserfall dbname=sluice \
+             sslmode=verify-full sslrootcert={authority}"
+        );
+        let sql = "SELECT current_user";
+        Command::new("psql").args(["-X", "-A", "-t", "-c", sql, &target]).output().unwrap()
+    };
+    let known = as_reached_by("warehouse.example");
+    assert_eq!(
+        String::from_utf8_lossy(&known.stdout).trim(),
+        "ada",
+        "{}",
+        String::from_utf8_lossy(&known.stderr)
+    );
+    let other = as_reached_by("elsewhere.example");
+    assert!(String::from_utf8_lossy(&other.stderr).contains("does not match host name"), "{other:?}");
 }
 
 /// A project whose clients have to show a certificate, and under `tls/` one that will do and one that will not.

@@ -8,8 +8,8 @@ use super::arithmetic::{Operation, computed, computed_alike, rounded};
 use super::typed::Typed as _;
 use super::{averages, limits};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
-use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::nullif;
 use datafusion::logical_expr::expr::Cast;
@@ -100,8 +100,35 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
                 _ => Transformed::no(truncated),
             })
         }
+        // As many digits are left as are asked for.
+        Expr::ScalarFunction(function) if function.name() == "trunc" => {
+            let (number, places) = (function.args.first().map(|of| of.type_of(schema)), function.args.get(1));
+            let kept = match (number, places.map(whole)) {
+                (Some(Ok(DataType::Decimal128(precision, scale))), Some(Some(places @ 0..))) => {
+                    let before = precision.saturating_sub(scale.unsigned_abs()).max(1);
+                    let digits = (before + places.unsigned_abs()).min(DECIMAL128_MAX_PRECISION);
+                    Some(DataType::Decimal128(digits, places))
+                }
+                _ => None,
+            };
+            let truncated = Expr::ScalarFunction(function);
+            Ok(match kept {
+                Some(kept) => Transformed::yes(cast(truncated, kept)),
+                None => Transformed::no(truncated),
+            })
+        }
         call @ Expr::ScalarFunction(_) => limits::of_expr(call),
         other => of_aggregate(other, schema),
+    }
+}
+
+/// A small whole number that was written.
+fn whole(expr: &Expr) -> Option<i8> {
+    match expr {
+        Expr::Cast(Cast { expr, .. }) => whole(expr),
+        Expr::Literal(ScalarValue::Int64(Some(number)), _) => i8::try_from(*number).ok(),
+        Expr::Literal(ScalarValue::Int32(Some(number)), _) => i8::try_from(*number).ok(),
+        _ => None,
     }
 }
 

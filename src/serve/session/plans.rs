@@ -134,8 +134,7 @@ pub(super) struct KeptPlan {
 }
 
 impl KeptPlan {
-    /// Keeps a plan that was just made over a cut; `None` if its meaning may change from one execution to the next. The
-    /// scope may be of an earlier cut.
+    /// Keeps a plan that was just made over a cut; `None` if its meaning may change from one execution to the next.
     pub(super) fn of(meaning: Meaning, planned: &Planned, scope: Scope, cut: &Cut) -> Option<Self> {
         if planned.has_many_parts || !engine::is_lasting(&planned.plan).unwrap_or(false) {
             return None;

@@ -150,7 +150,7 @@ impl Session {
         let planned = self.planned(prepared, &values, cut).await?;
         let scope = self.scope(cut)?;
         if is_again {
-            let lasting = self.readers.plans.scope(&meaning, scope.clone());
+            let lasting = self.readers.plans.scope(&meaning, || self.lasting_scope(cut))?;
             *prepared.kept.lock() = KeptPlan::of(meaning, &planned, lasting, cut).map(Arc::new);
         }
         Ok((scope, planned, values))

@@ -146,10 +146,23 @@ impl Session {
         Ok(Guard { access, role, cut: Arc::clone(cut), engine: self.readers.engine.clone(), state })
     }
 
+    /// What kept plans are run in. These have their tables and functions with them, so it holds no cut: that would stay in
+    /// memory as long as they do.
+    pub(super) fn lasting_scope(&self, cut: &Arc<Cut>) -> Result<Scope, Error> {
+        let catalog = self.readers.catalogs.get(cut, &self.access(), &self.role())?;
+        let state = self.with_settings(SessionState::clone(&*self.engine_of(&catalog)?))?;
+        let forms = Forms::of(&self.settings().lock())?;
+        Ok(Scope { state: Opaque::new(state), forms, rooms: Arc::default() })
+    }
+
     /// The engine with the session's functions and settings, over no tables.
     fn state_over(&self, catalog: &Arc<Catalog>, cut: &Arc<Cut>) -> Result<SessionState, Error> {
         let mut state = SessionState::clone(&*self.engine_of(catalog)?);
         catalog.equip_for(&mut state, cut)?;
+        self.with_settings(state)
+    }
+
+    fn with_settings(&self, mut state: SessionState) -> Result<SessionState, Error> {
         let options = state.config_mut().options_mut();
         options.catalog.default_schema = search_path::SCHEMA.to_string();
         // Errors then tell where in the text they are.

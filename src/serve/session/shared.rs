@@ -3,6 +3,7 @@
 
 use super::plans::{KeptPlan, Meaning};
 use super::{Prepared, Scope};
+use crate::serve::Error;
 use crate::serve::query::Planned;
 use crate::serve::statement::Statement;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -76,17 +77,20 @@ impl SharedPlans {
         kept
     }
 
-    /// What plans of this meaning are run in: this scope, or one that was given before.
-    pub(super) fn scope(&self, meaning: &Meaning, scope: Scope) -> Scope {
-        let mut scopes = self.scopes.lock();
+    /// What plans of this meaning are run in, made by the first of them.
+    pub(super) fn scope(
+        &self,
+        meaning: &Meaning,
+        make: impl FnOnce() -> Result<Scope, Error>,
+    ) -> Result<Scope, Error> {
         let whose = meaning.whose();
-        match scopes.get(&whose) {
-            Some((of, known)) if of == meaning => known.clone(),
-            _ => {
-                scopes.insert(whose, (meaning.clone(), scope.clone()));
-                scope
-            }
+        let known = self.scopes.lock().get(&whose).filter(|(of, _)| of == meaning).cloned();
+        if let Some((_, scope)) = known {
+            return Ok(scope);
         }
+        let scope = make()?;
+        self.scopes.lock().insert(whose, (meaning.clone(), scope.clone()));
+        Ok(scope)
     }
 }
 
@@ -101,6 +105,7 @@ mod tests {
     use arrow::array::{AsArray as _, types::Int64Type};
     use datafusion::common::ScalarValue;
     use futures::TryStreamExt as _;
+    use std::sync::Weak;
 
     const QUERY: &str = "SELECT count(*) FROM gold.days WHERE visits >= $1";
 
@@ -122,8 +127,12 @@ mod tests {
         let session = |user: &str| Session::new(readers.clone(), user, Peer::default());
         let first = prepared(&session("sluice"), DataType::Int64).await;
         // The plan that preparing made serves the first run, the one that the second makes all others.
+        let mut before = Weak::new();
         for (epoch, rows) in [(1, 1000), (2, 10), (3, 20)] {
-            cuts.send_replace(cut(epoch, rows));
+            let now = cut(epoch, rows);
+            let cut = std::mem::replace(&mut before, Arc::downgrade(&now));
+            cuts.send_replace(now);
+            assert!(epoch < 3 || cut.upgrade().is_none(), "what is kept holds no cut");
             let session = session("sluice");
             let again = prepared(&session, DataType::Int64).await;
             assert!(Arc::ptr_eq(&first.kept, &again.kept));

@@ -138,7 +138,9 @@ impl Types {
         let Some(ty) = self.by_oid(oid) else {
             return "???".to_string();
         };
-        if let Some(element) = ty.element {
+        // Vectors such as `int2vector` have elements and are no arrays of theirs.
+        let is_array = |element: &i32| self.by_oid(*element).is_some_and(|of| of.array == oid);
+        if let Some(element) = ty.element.filter(is_array) {
             return format!("{}[]", self.format(element, typmod));
         }
         let modifier = typmod.filter(|typmod| *typmod >= 0);

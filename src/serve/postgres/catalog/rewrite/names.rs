@@ -5,7 +5,7 @@ use crate::serve::postgres::catalog::data;
 pub use crate::sql::forms::names::{in_catalog, normalized, parts};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, TimezoneInfo,
+    FunctionArguments, Ident, ObjectName, TimezoneInfo, Value,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -55,6 +55,15 @@ pub fn rewrite_function(expr: &mut Expr) {
         && in_catalog(&function.name).as_deref() == Some("gen_random_uuid")
     {
         *expr = call("uuid_in", vec![call("uuid", vec![])]);
+    }
+    // Ours is a text, which models mask with; PostgreSQL's are the bytes that it spells.
+    if let Expr::Function(function) = expr
+        && in_catalog(&function.name).as_deref() == Some("encode")
+        && let FunctionArguments::List(list) = &mut function.args
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(of))) = list.args.first_mut()
+        && matches!(of, Expr::Function(inner) if in_catalog(&inner.name).as_deref() == Some("sha256"))
+    {
+        *of = call("decode", vec![take(of), Expr::value(Value::SingleQuotedString("hex".to_string()))]);
     }
     if let Expr::Function(function) = expr
         && let Some(made) = json_aggregate(function)
