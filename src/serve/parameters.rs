@@ -20,10 +20,11 @@ use std::ops::ControlFlow;
 /// Parameters that a statement may have: the protocol counts them in 16 bits.
 const PARAMETERS_MAX: usize = 65_535;
 
-/// Operators of JSON whose right side is a list of keys, and what others of them are spelt as for the engine.
-const TAKES_KEYS: [BinaryOperator; 3] =
+/// Operators of JSON whose right side is a list of keys.
+const KEYED_OPERATORS: [BinaryOperator; 3] =
     [BinaryOperator::HashMinus, BinaryOperator::QuestionPipe, BinaryOperator::QuestionAnd];
-const TAKE_KEYS: [&str; 2] = ["json_get_path", "json_get_path_text"];
+/// What `#>` and `#>>` are spelt as for the engine.
+const KEYED_FUNCTIONS: [&str; 2] = ["json_get_path", "json_get_path_text"];
 
 /// A type that a parameter has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +92,7 @@ impl Parameters {
                 let name = in_catalog(&function.name)?;
                 match function.within_group.as_slice() {
                     [_, ..] if name.starts_with("percentile_") => return Some(DataType::Float64.into()),
-                    _ if at == 1 && TAKE_KEYS.contains(&name.as_str()) => return Some(keys()),
+                    _ if at == 1 && KEYED_FUNCTIONS.contains(&name.as_str()) => return Some(keys()),
                     _ => {}
                 }
                 parameter_type(signatures::argument_of(&name, arguments.len(), at)?.cast_unsigned()).ok()?
@@ -134,7 +135,7 @@ impl VisitorMut for Parameters {
             }
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => self.lists.extend(parameter_in(right)),
             Expr::Function(function) => self.of_call(function),
-            Expr::BinaryOp { op, right, .. } if TAKES_KEYS.contains(op) => {
+            Expr::BinaryOp { op, right, .. } if KEYED_OPERATORS.contains(op) => {
                 self.place(parameter_in(right), || Some(keys()));
             }
             Expr::CompoundFieldAccess { access_chain, .. } => {

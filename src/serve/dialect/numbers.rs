@@ -86,35 +86,18 @@ pub(super) fn of_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         {
             Ok(Transformed::yes(cast(Expr::ScalarFunction(function), DataType::Int32)))
         }
-        Expr::ScalarFunction(function)
-            if ["trunc", "ceil", "floor"].contains(&function.name()) && function.args.len() == 1 =>
-        {
-            let found = function.args[0].type_of(schema).ok();
-            let truncated = Expr::ScalarFunction(function);
-            Ok(match found {
-                // No digits are left behind the point; there may be one more before it.
-                Some(DataType::Decimal128(precision, scale)) if scale > 0 => {
-                    let digits = precision.saturating_sub(scale.unsigned_abs()) + 1;
-                    Transformed::yes(cast(truncated, DataType::Decimal128(digits, 0)))
+        Expr::ScalarFunction(function) if ["trunc", "ceil", "floor"].contains(&function.name()) => {
+            let number = function.args.first().and_then(|number| number.type_of(schema).ok());
+            let places = function.args.get(1).map_or(Some(0), whole);
+            let cut = Expr::ScalarFunction(function);
+            Ok(match (number, places) {
+                // As many digits are left behind the point as are asked for; there may be one more before it.
+                (Some(DataType::Decimal128(precision, scale)), Some(places @ 0..)) if places != scale => {
+                    let digits = precision.saturating_sub(scale.unsigned_abs()) + 1 + places.unsigned_abs();
+                    let digits = digits.min(DECIMAL128_MAX_PRECISION);
+                    Transformed::yes(cast(cut, DataType::Decimal128(digits, places)))
                 }
-                _ => Transformed::no(truncated),
-            })
-        }
-        // As many digits are left as are asked for.
-        Expr::ScalarFunction(function) if function.name() == "trunc" => {
-            let (number, places) = (function.args.first().map(|of| of.type_of(schema)), function.args.get(1));
-            let kept = match (number, places.map(whole)) {
-                (Some(Ok(DataType::Decimal128(precision, scale))), Some(Some(places @ 0..))) => {
-                    let before = precision.saturating_sub(scale.unsigned_abs()).max(1);
-                    let digits = (before + places.unsigned_abs()).min(DECIMAL128_MAX_PRECISION);
-                    Some(DataType::Decimal128(digits, places))
-                }
-                _ => None,
-            };
-            let truncated = Expr::ScalarFunction(function);
-            Ok(match kept {
-                Some(kept) => Transformed::yes(cast(truncated, kept)),
-                None => Transformed::no(truncated),
+                _ => Transformed::no(cut),
             })
         }
         call @ Expr::ScalarFunction(_) => limits::of_expr(call),

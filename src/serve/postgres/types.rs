@@ -76,10 +76,9 @@ pub(super) fn is_identifier(oid: u32) -> bool {
     catalog::types::oid::IDENTIFIERS.contains(&oid.cast_signed())
 }
 
-/// The element of an array type. Vectors such as `int2vector` have a form of their own and are none.
+/// The element of an array type.
 pub(super) fn element_of(array: u32) -> Option<u32> {
-    let element = builtin(array)?.element?.cast_unsigned();
-    builtin(element).is_some_and(|ty| ty.array.cast_unsigned() == array).then_some(element)
+    catalog::types::types().element_of(array.cast_signed()).map(i32::cast_unsigned)
 }
 
 fn builtin(oid: u32) -> Option<&'static BuiltinType> {

@@ -130,6 +130,12 @@ impl Types {
         all
     }
 
+    /// The element of an array type. Vectors such as `int2vector` have a form of their own and are none.
+    pub fn element_of(&self, array: i32) -> Option<i32> {
+        let element = self.by_oid(array)?.element?;
+        (self.by_oid(element)?.array == array).then_some(element)
+    }
+
     /// A type as SQL spells it: `numeric(18,2)`, `timestamp without time zone`, `text[]` (PostgreSQL's `format_type`).
     pub fn format(&self, oid: i32, typmod: Option<i32>) -> String {
         if oid == 0 {
@@ -138,9 +144,7 @@ impl Types {
         let Some(ty) = self.by_oid(oid) else {
             return "???".to_string();
         };
-        // Vectors such as `int2vector` have elements and are no arrays of theirs.
-        let is_array = |element: &i32| self.by_oid(*element).is_some_and(|of| of.array == oid);
-        if let Some(element) = ty.element.filter(is_array) {
+        if let Some(element) = self.element_of(oid) {
             return format!("{}[]", self.format(element, typmod));
         }
         let modifier = typmod.filter(|typmod| *typmod >= 0);
