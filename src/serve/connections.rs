@@ -12,9 +12,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// Rest after an accept that failed for the process's sake (no file descriptors left), so that it does not spin.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// How long a client may take to begin what it wants to say.
+const OPENING_MAX: Duration = Duration::from_secs(10);
 
 /// A listener that lets in a bounded number of connections at a time.
 #[derive(Debug)]
@@ -109,5 +113,90 @@ impl AsyncWrite for Connection {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+/// Bytes of a client that is let go when it says nothing: a connection holds one of few places.
+#[derive(Debug)]
+pub struct Patient<T> {
+    bytes: T,
+    /// What still has to come before the client has begun.
+    opening: usize,
+    /// How long it may then be silent, and be told nothing; `None` where the protocol itself asks whether it is there.
+    silence_max: Option<Duration>,
+    /// When it is let go.
+    end: Option<Pin<Box<Sleep>>>,
+}
+
+impl<T> Patient<T> {
+    /// Waits [`OPENING_MAX`] for the first `opening` bytes, and then `silence_max` for more.
+    pub fn new(bytes: T, opening: usize, silence_max: Option<Duration>) -> Self {
+        Self { bytes, opening, silence_max, end: Some(Box::pin(sleep(OPENING_MAX))) }
+    }
+
+    /// So many bytes came or went.
+    fn note(&mut self, came: usize) {
+        self.opening = self.opening.saturating_sub(came);
+        if self.opening > 0 {
+            return;
+        }
+        match (&mut self.end, self.silence_max) {
+            (Some(end), Some(silence_max)) => end.as_mut().reset(Instant::now() + silence_max),
+            (end, None) => *end = None,
+            (None, Some(_)) => {}
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.bytes).poll_read(cx, buf);
+        if read.is_ready() {
+            self.note(buf.filled().len() - before);
+            return read;
+        }
+        match self.end.as_mut().map(|end| end.as_mut().poll(cx)) {
+            Some(Poll::Ready(())) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.bytes).poll_write(cx, buf);
+        if written.is_ready() {
+            self.note(0);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.bytes).poll_write_vectored(cx, bufs);
+        if written.is_ready() {
+            self.note(0);
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.bytes.is_write_vectored()
     }
 }

@@ -6,7 +6,8 @@
 
 use super::PROTOCOL;
 use super::query::{Caller, refuse_transaction};
-use super::status::status;
+use super::rows;
+use super::status::{SQLSTATE_TRAILER, status};
 use crate::engine::DATABASE;
 use crate::ingest::{Inbox, row_bytes};
 use crate::serve::audit::Pushed;
@@ -14,11 +15,10 @@ use crate::serve::incoming::{self, SCHEMA};
 use crate::serve::{Error, Readers};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow_flight::decode::FlightRecordBatchStream;
-use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
 use futures::TryStreamExt as _;
+use std::pin::pin;
 use std::sync::Arc;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -63,10 +63,11 @@ impl From<Error> for Failed {
     }
 }
 
-/// What comes as a status is of the connection: rows that did not arrive whole.
+/// What comes as a status is of the connection, or of what came over it: rows that did not arrive whole.
 impl From<Status> for Failed {
     fn from(status: Status) -> Self {
-        Self { code: "08006", status }
+        let is_told = status.metadata().contains_key(SQLSTATE_TRAILER);
+        Self { code: if is_told { "08P01" } else { "08006" }, status }
     }
 }
 
@@ -83,10 +84,10 @@ async fn ingest(
     let inbox = inbox(readers, role, &command.table)?;
     let channel = channel?;
     let bytes_max = readers.limits.push_bytes_max;
-    let mut batches = FlightRecordBatchStream::new_from_flight_data(stream.map_err(FlightError::from));
+    let mut batches = pin!(rows::rows(stream));
     let mut waiting = Waiting::default();
-    let mut rows = 0;
-    while let Some(batch) = batches.try_next().await.map_err(Status::from)? {
+    let mut taken = 0;
+    while let Some(batch) = batches.try_next().await? {
         waiting.add(batch);
         if channel.is_some() && waiting.bytes > bytes_max {
             let message = format!("a push is larger than limits.push_bytes_max, {bytes_max} bytes");
@@ -94,11 +95,11 @@ async fn ingest(
             return Err(error.with_hint("Send it in smaller pieces, each with a token of its own.").into());
         }
         if channel.is_none() && waiting.bytes >= PIECE_BYTES_MIN.min(bytes_max) {
-            rows += push(inbox.as_ref(), &command.table, None, &mut waiting, rows).await?;
+            taken += push(inbox.as_ref(), &command.table, None, &mut waiting, taken).await?;
         }
     }
-    rows += push(inbox.as_ref(), &command.table, channel, &mut waiting, rows).await?;
-    Ok(rows)
+    taken += push(inbox.as_ref(), &command.table, channel, &mut waiting, taken).await?;
+    Ok(taken)
 }
 
 /// Batches that are to be one push.

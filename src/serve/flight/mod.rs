@@ -23,6 +23,7 @@ mod outgoing;
 mod parameters;
 mod placeholders;
 mod query;
+mod rows;
 mod service;
 mod sessions;
 mod statements;

@@ -6,6 +6,7 @@
 //! what its place asks for, 54000 for more rows or bytes than are kept.
 
 use super::outgoing::plain_schema;
+use super::rows;
 use super::status::status;
 use crate::ingest::row_bytes;
 use crate::serve::Error;
@@ -13,11 +14,10 @@ use arrow::array::ArrayRef;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use arrow_flight::decode::FlightRecordBatchStream;
-use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use datafusion::common::ScalarValue;
 use futures::{TryStreamExt as _, future};
+use std::pin::pin;
 use std::sync::Arc;
 use tonic::Status;
 
@@ -41,11 +41,10 @@ pub(super) async fn read(
     parameters: &[DataType],
 ) -> Result<Vec<Values>, Status> {
     // The command itself may come alone, without a schema.
-    let data =
-        stream.map_err(FlightError::from).try_filter(|data| future::ready(!data.data_header.is_empty()));
-    let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
+    let data = stream.try_filter(|data| future::ready(!data.data_header.is_empty()));
+    let mut batches = pin!(rows::rows(data));
     let (mut rows, mut bytes) = (Vec::new(), 0);
-    while let Some(batch) = batches.try_next().await.map_err(Status::from)? {
+    while let Some(batch) = batches.try_next().await? {
         bytes += row_bytes(&batch);
         if rows.len() + batch.num_rows() > ROWS_MAX || bytes > BYTES_MAX {
             let message = format!("more is bound than {ROWS_MAX} rows or {BYTES_MAX} bytes of parameters");

@@ -3,7 +3,7 @@
 //! Comes in: accepted sockets. Goes out: streams of bytes. A client begins with TLS or does not: its first byte tells. Each
 //! handshake is a task of its own, so that a slow one holds nobody up; one that fails ends its own connection only.
 
-use crate::serve::connections::{Connection, Door};
+use crate::serve::connections::{Connection, Door, Patient};
 use crate::serve::tls::{HANDSHAKE, Tls};
 use futures::{Stream, StreamExt as _};
 use std::io;
@@ -19,6 +19,9 @@ use tonic::transport::server::Connected;
 
 /// How long a client may take for its handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// The bytes that HTTP/2 begins with; a connection that is silent later is asked whether it is still there.
+const PREFACE: usize = 24;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -61,17 +64,23 @@ async fn accept(door: Door, tls: Option<Arc<Tls>>, sender: mpsc::Sender<Wire>) {
 
 async fn open(connection: Connection, tls: Option<&Tls>) -> io::Result<Wire> {
     let peer = Peer(connection.peer());
-    let Some(tls) = tls else { return Ok(Wire { bytes: Box::pin(connection), peer }) };
+    let Some(tls) = tls else { return Ok(Wire::new(connection, peer)) };
     let mut first = [0];
     connection.peek(&mut first).await?;
     if first == [HANDSHAKE] {
         let encrypted = tls.offer().http2.accept(connection).await?;
-        return Ok(Wire { bytes: Box::pin(encrypted), peer });
+        return Ok(Wire::new(encrypted, peer));
     }
     if tls.is_required() {
         return Err(io::Error::other("connections to this server must be encrypted"));
     }
-    Ok(Wire { bytes: Box::pin(connection), peer })
+    Ok(Wire::new(connection, peer))
+}
+
+impl Wire {
+    fn new(bytes: impl Bytes + Unpin + 'static, peer: Peer) -> Self {
+        Self { bytes: Box::pin(Patient::new(bytes, PREFACE, None)), peer }
+    }
 }
 
 impl Connected for Wire {

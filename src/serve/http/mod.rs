@@ -13,7 +13,7 @@ mod page;
 #[cfg(test)]
 mod tests;
 
-use super::connections::{Connection, Door};
+use super::connections::{Connection, Door, Patient};
 use super::gate::{Credentials, DEFAULT_USER, Gate};
 use super::{Error, Readers};
 use axum::Router;
@@ -34,6 +34,10 @@ use tokio::sync::Semaphore;
 const PROTOCOL: &str = "http";
 /// How long running requests may take to end once a stop is asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// No request is shorter: `GET / HTTP/1.0`.
+const REQUEST_LINE: usize = 16;
+/// How long a connection is kept on which nothing is said and nothing is answered.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
 /// Bodies that are held in memory together, in pushes of the largest size.
 const PUSHES_HELD_MAX: usize = 4;
 
@@ -79,11 +83,12 @@ impl Connected<IncomingStream<'_, Door>> for Peer {
 }
 
 impl Listener for Door {
-    type Io = Connection;
+    type Io = Patient<Connection>;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        Door::accept(self).await
+    async fn accept(&mut self) -> (Patient<Connection>, SocketAddr) {
+        let (connection, peer) = Door::accept(self).await;
+        (Patient::new(connection, REQUEST_LINE, Some(SILENCE_MAX)), peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -9,11 +9,13 @@ mod lines;
 use super::decode;
 use super::encode::Format;
 use super::types;
+use crate::ingest::row_bytes;
 use crate::serve::Error;
 use crate::serve::datetime::Reading;
 use crate::serve::session::{Target, null_violation, too_large};
 use crate::serve::statement::{CopyFormat, CopyOptions};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array};
+use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{Field, Schema};
 use bytes::{Bytes, BytesMut};
 use datafusion::common::ScalarValue;
@@ -23,11 +25,18 @@ use std::sync::Arc;
 /// How much of a line or of a value errors show.
 const SHOWN_CHARACTERS_MAX: usize = 100;
 
+/// So many rows are put into columns at a time.
+const ROWS_GATHERED: usize = 8_192;
+
 /// Rows on their way in.
 pub(super) struct CopyIn {
     target: Target,
     options: CopyOptions,
     reading: Reading,
+    /// Rows that are in columns already: values by themselves take many times the memory.
+    gathered: Vec<RecordBatch>,
+    gathered_bytes: usize,
+    /// The values of the last rows, by column.
     columns: Vec<Vec<ScalarValue>>,
     rows: usize,
     bytes: usize,
@@ -48,6 +57,8 @@ impl CopyIn {
             target,
             options,
             reading,
+            gathered: vec![],
+            gathered_bytes: 0,
             columns,
             rows: 0,
             bytes: 0,
@@ -89,23 +100,31 @@ impl CopyIn {
     /// The rows, after the last piece.
     pub(super) fn finish(mut self) -> Result<(Target, RecordBatch), Error> {
         self.read(true)?;
-        let columns = self.columns.into_iter().zip(&self.target.columns).map(|(values, column)| match values
-            .is_empty()
-        {
+        self.gather()?;
+        let rows = concat_batches(&self.gathered[0].schema(), &self.gathered)?;
+        Ok((self.target, rows))
+    }
+
+    /// Puts the values of the last rows into columns.
+    fn gather(&mut self) -> Result<(), Error> {
+        let count = self.columns.first().map_or(0, Vec::len);
+        let columns = self.columns.iter_mut().map(std::mem::take).zip(&self.target.columns);
+        let columns = columns.map(|(values, column)| match values.is_empty() {
             true => Ok(new_empty_array(&column.data_type)),
-            false => Ok(ScalarValue::iter_to_array(values)?),
+            false => Ok(cast(&ScalarValue::iter_to_array(values)?, &column.data_type)?),
         });
         let columns = columns.collect::<Result<Vec<ArrayRef>, Error>>()?;
-        let fields = self
-            .target
-            .columns
-            .iter()
-            .zip(&columns)
-            .map(|(column, array)| Field::new(&column.name, array.data_type().clone(), true));
+        let fields = self.target.columns.iter();
+        let fields = fields.map(|column| Field::new(&column.name, column.data_type.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
         let rows = RecordBatch::try_new_with_options(schema, columns, &options)?;
-        Ok((self.target, rows))
+        self.gathered_bytes += row_bytes(&rows);
+        if self.gathered_bytes > self.target.bytes_max {
+            return Err(too_large(self.target.bytes_max));
+        }
+        self.gathered.push(rows);
+        Ok(())
     }
 
     fn read(&mut self, is_last: bool) -> Result<(), Error> {
@@ -168,14 +187,14 @@ impl CopyIn {
     }
 
     fn end_row(&mut self, line: Option<&str>) -> Result<(), Error> {
-        let row = self.rows;
         let missing = self.target.columns.iter().zip(&self.columns);
-        let missing = missing.filter(|(column, values)| !column.nullable && values[row].is_null());
+        let missing = missing
+            .filter(|(column, values)| !column.nullable && values.last().is_some_and(ScalarValue::is_null));
         if let Some((column, _)) = missing.into_iter().next() {
             return Err(self.at_line(null_violation(&column.name, &self.target.table), line));
         }
         self.rows += 1;
-        Ok(())
+        if self.rows % ROWS_GATHERED == 0 { self.gather() } else { Ok(()) }
     }
 
     /// An error about a line, shown as far as is useful.
