@@ -10,6 +10,7 @@ use std::net::TcpStream;
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("protocol::tags_are_postgresqls", tags_are_postgresqls),
+        trial("protocol::settings_go_back_with_what_failed", settings_go_back_with_what_failed),
         trial("protocol::transactions_tell_what_was_said_of_them", transactions_tell_what_was_said),
         trial("protocol::settings_that_clients_follow_are_reported", settings_are_reported),
         trial("protocol::notices", notices),
@@ -161,6 +162,27 @@ fn tags_are_postgresqls() {
     }
     // Nothing at all is answered as that.
     assert_eq!(raw.query(" ; ").first().unwrap().0, b'I');
+}
+
+/// As in PostgreSQL, what fails takes the settings back that it changed: those of its message, of its transaction, or since
+/// the savepoint that is gone back to.
+fn settings_go_back_with_what_failed() {
+    let server = shared::server();
+    let mut raw = Raw::open(&server);
+    let shown = "SHOW application_name";
+    raw.query("SET application_name = 'kept'");
+    raw.query("SET application_name = 'lost'; SELECT 1 / 0");
+    assert_eq!(raw.value(shown), "kept");
+    raw.query(
+        "BEGIN; SET application_name = 'committed'; COMMIT; SET application_name = 'lost'; SELECT 1 / 0",
+    );
+    assert_eq!(raw.value(shown), "committed");
+    raw.query("BEGIN; SET application_name = 'first'; SAVEPOINT s; SET application_name = 'lost'");
+    raw.query("SET LOCAL extra_float_digits = 0; ROLLBACK TO s");
+    assert_eq!(raw.value(shown), "first");
+    assert_eq!(raw.value("SHOW extra_float_digits"), "1");
+    raw.query("SET LOCAL application_name = 'here'; COMMIT");
+    assert_eq!(raw.value(shown), "first", "SET LOCAL ends with its transaction");
 }
 
 fn transactions_tell_what_was_said() {

@@ -298,10 +298,17 @@ impl Settings {
 
     /// Goes back to how things stood, when a transaction is rolled back.
     pub fn restore(&mut self, before: Settings) {
-        let generation = self.generation + 1;
-        *self = before;
+        self.go_back(before);
         self.covered.clear();
-        self.generation = generation;
+    }
+
+    /// Goes back to how things stood within a transaction.
+    pub fn go_back(&mut self, before: Settings) {
+        let generation = self.generation;
+        *self = before;
+        if self.generation != generation {
+            self.generation = generation + 1;
+        }
     }
 
     /// A number that differs after every change.
@@ -418,7 +425,23 @@ fn time_zone(value: &str) -> Option<String> {
         }
         return Some(format!("{sign}{:02}:{:02}", (minutes / 60.0).floor(), minutes % 60.0));
     }
+    if let Some(offset) = posix_offset(value) {
+        return Some(offset);
+    }
     value.parse::<Tz>().is_ok().then(|| value.to_string())
+}
+
+/// `GMT-02:00`, `UTC-2`, `-02:00`: POSIX counts to the west.
+fn posix_offset(value: &str) -> Option<String> {
+    let letters = value.find(['+', '-'])?;
+    let (name, offset) = value.split_at(letters);
+    if !["", "GMT", "UTC"].contains(&name.to_uppercase().as_str()) {
+        return None;
+    }
+    let sign = if offset.starts_with('-') { '+' } else { '-' };
+    let (hours, minutes) = offset[1..].split_once(':').unwrap_or((&offset[1..], "0"));
+    let (hours, minutes) = (hours.parse::<u8>().ok()?, minutes.parse::<u8>().ok()?);
+    (hours < 24 && minutes < 60).then(|| format!("{sign}{hours:02}:{minutes:02}"))
 }
 
 /// The form of dates and the order of day and month; what is not said stays as it is. Else what is wrong.
@@ -491,6 +514,9 @@ mod tests {
             ("statement_timeout", "0", "0"),
             ("timezone", "Europe/Berlin", "Europe/Berlin"),
             ("TimeZone", "-3.5", "-03:30"),
+            ("TimeZone", "-02:00", "+02:00"),
+            ("TimeZone", "GMT+03:30", "-03:30"),
+            ("TimeZone", "UTC-2", "+02:00"),
             ("datestyle", "iso, dmy", "ISO, DMY"),
             ("datestyle", "SQL", "SQL, DMY"),
             ("datestyle", "postgresql, us", "Postgres, MDY"),

@@ -138,6 +138,9 @@ impl Session {
                     true => self.settings().lock().end_local(),
                     false => self.settings().lock().restore(transaction.settings),
                 }
+                if let Some(before) = &mut state.before {
+                    before.clone_from(&self.settings().lock());
+                }
                 if *chain {
                     let mut settings = self.settings().lock();
                     let before = settings.clone();
@@ -151,8 +154,14 @@ impl Session {
             Statement::Savepoint(name) => match &mut state.transaction {
                 Some(transaction) => {
                     let (changes, cut) = (transaction.changes.len(), transaction.cut.clone());
-                    let rows = transaction.rows.len();
-                    transaction.savepoints.push(Savepoint { name: name.clone(), changes, rows, cut });
+                    let (rows, settings) = (transaction.rows.len(), self.settings().lock().clone());
+                    transaction.savepoints.push(Savepoint {
+                        name: name.clone(),
+                        changes,
+                        rows,
+                        cut,
+                        settings,
+                    });
                 }
                 None => return Err(no_transaction("SAVEPOINT")),
             },
@@ -173,6 +182,7 @@ impl Session {
                     transaction.failed = false;
                     if let Some(savepoint) = transaction.savepoints.last() {
                         transaction.rows.truncate(savepoint.rows);
+                        self.settings().lock().go_back(savepoint.settings.clone());
                     }
                     if let Some(savepoint) = transaction.savepoints.last()
                         && transaction.changes.len() > savepoint.changes

@@ -107,6 +107,8 @@ struct State {
     transaction: Option<Transaction>,
     /// Between statements that are a transaction of their own if no other is open.
     batch: Option<Batch>,
+    /// The settings to go back to if one of these fails.
+    before: Option<Settings>,
     /// The rows that these have for sources.
     gathered: Vec<(TableName, RecordBatch)>,
     /// By name: those of `PREPARE` and of a protocol's own.
@@ -150,6 +152,7 @@ struct Savepoint {
     /// How many batches of rows there were.
     rows: usize,
     cut: Option<Arc<Cut>>,
+    settings: Settings,
 }
 
 impl Session {
@@ -242,7 +245,9 @@ impl Session {
 
     /// Statements follow that are a transaction of their own if no other is open.
     pub fn begin_batch(&self, batch: Batch) {
-        self.state.lock().batch = Some(batch);
+        let mut state = self.state.lock();
+        state.batch = Some(batch);
+        state.before = Some(self.settings().lock().clone());
     }
 
     /// They are done, or one of them failed: what was not committed is gone.
@@ -250,6 +255,9 @@ impl Session {
         let mut state = self.state.lock();
         if state.batch == Some(Batch::Message) && state.transaction.is_none() {
             self.cursors().lock().end_transaction(!failed);
+        }
+        if let Some(before) = state.before.take().filter(|_| failed && state.transaction.is_none()) {
+            self.settings().lock().restore(before);
         }
         state.batch = None;
         state.gathered.clear();
