@@ -350,7 +350,7 @@ impl Planner {
     /// A condition over one row of these columns.
     fn condition(&self, text: &str, schema: &Schema) -> PlanResult<()> {
         let schema = Arc::new(DFSchema::try_from(schema.clone())?);
-        let predicate = self.state.create_logical_expr(text, &schema)?;
+        let predicate = engine::expression(&self.state, text, &schema)?;
         let row = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });
         let plan = LogicalPlanBuilder::from(row).filter(predicate)?.build()?;
         refuse_volatile(&plan)?;

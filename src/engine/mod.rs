@@ -4,6 +4,7 @@
 //! exactly that cut. One runtime serves the whole process, so that memory limits and file caches are shared.
 
 mod alone;
+mod coerced;
 mod constants;
 mod contented;
 mod copies;
@@ -12,9 +13,12 @@ mod distincts;
 mod filters;
 #[cfg(test)]
 mod fixture;
+mod floats;
 mod forgetting;
 pub mod functions;
+mod joined_columns;
 mod kept;
+mod microseconds;
 mod namesakes;
 mod not_in;
 mod orders;
@@ -25,16 +29,19 @@ mod spans;
 mod split;
 mod tables;
 mod unnested;
+mod untyped;
 mod whole;
 mod zeros;
 
 pub use alone::{ALONE_ROWS, alone, is_small};
+pub use coerced::is_comparison;
 pub use constants::with_constants;
 pub use correlated::Unnesting;
 pub use filters::PushDown;
 pub use kept::{KeptPlans, is_lasting};
 pub use split::{is_row_by_row, parts};
 pub use tables::{CutCatalog, FixedSchema};
+pub use untyped::{make_alike, read};
 pub use whole::with_whole_partitions;
 
 use crate::catalog::cut::Cut;
@@ -42,12 +49,13 @@ use crate::ops::opaque::Opaque;
 use arrow::array::RecordBatch;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProviderList};
+use datafusion::common::DFSchema;
 use datafusion::error::Result;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionStateBuilder, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
@@ -86,6 +94,9 @@ impl Engine {
             .build();
         let context = SessionContext::new_with_state(state);
         functions::register(&context);
+        for function in untyped::functions() {
+            context.register_udf(function);
+        }
         Ok(Self { template: Opaque::new(context.state()) })
     }
 
@@ -168,6 +179,9 @@ fn config(target_partitions: usize) -> SessionConfig {
 
 /// Plans a statement. Plans are made of SQL here alone.
 pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
+    if let Statement::Statement(statement) = &statement {
+        joined_columns::refuse_natural(statement)?;
+    }
     let mut planned = state.statement_to_plan(statement.clone()).await;
     let are_namesakes = match &planned {
         Ok(plan) => namesakes::are_grouped_by(plan)?,
@@ -177,7 +191,8 @@ pub async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalP
         // If that does not help, the error is about the text as it was written.
         planned = state.statement_to_plan(statement).await.or(planned);
     }
-    orders::named_once(copies::counted(planned?)?)
+    let planned = joined_columns::compared(copies::counted(planned?)?)?;
+    coerced::coerced(orders::named_once(planned)?, state)
 }
 
 fn told_apart(state: &SessionState, statement: Statement) -> Option<Statement> {
@@ -185,6 +200,11 @@ fn told_apart(state: &SessionState, statement: Statement) -> Option<Statement> {
     let ast::Statement::Query(query) = statement.as_mut() else { return None };
     namesakes::tell_apart(query, |name| state.aggregate_functions().contains_key(name));
     Some(Statement::Statement(statement))
+}
+
+/// An expression over such columns, of its text.
+pub fn expression(state: &SessionState, text: &str, schema: &DFSchema) -> Result<Expr> {
+    coerced::coerced_expr(state.create_logical_expr(text, schema)?, schema, state)
 }
 
 /// A plan of a model's statement as it is computed: subqueries that the engine does not make joins of are such.

@@ -1,9 +1,10 @@
-//! Lengths of time, compared by how long they are.
+//! Lengths of time, compared and sorted by how long they are.
 //!
 //! DataFusion 55 compares intervals part by part: months, then days, then the rest. What two timestamps are apart has
 //! no days but many hours, so that a month was less than `INTERVAL '1 day'`. As in PostgreSQL, a month has thirty days
 //! here, and a day twenty-four hours.
 
+use super::coerced::is_comparison;
 use arrow::array::types::{Decimal128Type, IntervalMonthDayNanoType};
 use arrow::array::{ArrayRef, AsArray as _};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, IntervalMonthDayNano, IntervalUnit};
@@ -11,12 +12,12 @@ use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::error::Result;
 use datafusion::functions::utils::make_scalar_function;
-use datafusion::logical_expr::expr::Between;
+use datafusion::logical_expr::expr::{Between, Sort};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable as _, LogicalPlan, Operator, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable as _, LogicalPlan, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
@@ -25,7 +26,7 @@ use std::sync::Arc;
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 const SPAN: DataType = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
 
-/// Puts numbers in the place of intervals that are compared. Has to come before expressions are simplified.
+/// Puts numbers in the place of intervals that are compared or sorted by. Has to come before expressions are simplified.
 #[derive(Debug)]
 pub(super) struct Spans;
 
@@ -44,6 +45,10 @@ impl OptimizerRule for Spans {
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let schema = merge_schema(&plan.inputs());
+        if let LogicalPlan::Sort(mut sort) = plan {
+            sort.expr.iter_mut().for_each(|key| of_key(key, &schema));
+            return Ok(Transformed::yes(LogicalPlan::Sort(sort)));
+        }
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
@@ -72,9 +77,22 @@ fn by_span(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     }
 }
 
-fn is_comparison(op: Operator) -> bool {
-    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
-    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+/// A window whose rows are sorted by lengths of time; no frame of the engine's is over intervals.
+pub(super) fn of_window(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    match expr {
+        Expr::WindowFunction(mut window) => {
+            window.params.order_by.iter_mut().for_each(|key| of_key(key, schema));
+            Transformed::yes(Expr::WindowFunction(window))
+        }
+        other => Transformed::no(other),
+    }
+}
+
+/// What rows are sorted by.
+fn of_key(key: &mut Sort, schema: &DFSchema) {
+    if key.expr.get_type(schema).is_ok_and(|found| found == INTERVAL) {
+        key.expr = span(std::mem::take(&mut key.expr));
+    }
 }
 
 fn span(interval: Expr) -> Expr {

@@ -2,6 +2,7 @@
 
 use super::quarantine::{Entry, Trace, entries};
 use super::rows::show_some;
+use crate::engine::expression;
 use crate::sql::{Expectation, Origin, ViolationAction, quoted};
 use arrow::array::{Array, AsArray as _, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
@@ -73,7 +74,7 @@ impl Rules {
     pub fn compile(state: &SessionState, expectations: &[Expectation], output: &SchemaRef) -> Result<Self> {
         let schema = DFSchema::try_from(Arc::clone(output))?;
         let rule = |rule: &Expectation, declared: bool| {
-            let expression = state.create_logical_expr(&rule.predicate, &schema)?;
+            let expression = expression(state, &rule.predicate, &schema)?;
             Ok::<_, DataFusionError>(Rule {
                 predicate: state.create_physical_expr(expression, &schema)?,
                 count: RuleCount {

@@ -1,6 +1,7 @@
 //! Rows of a quarantine table that are taken out of it again.
 
 use super::quarantine::ApartState;
+use crate::engine::expression;
 use crate::lake::{DataFile, Effort, Error, Snapshot, Table};
 use crate::sql::quarantine_schema;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, RecordBatch, StringArray};
@@ -51,7 +52,7 @@ impl Predicate {
     /// A condition over the columns of quarantine tables.
     pub fn compile(session: &SessionState, text: &str) -> EngineResult<Self> {
         let schema = DFSchema::try_from(quarantine_schema())?;
-        let expression = session.create_logical_expr(text, &schema)?;
+        let expression = expression(session, text, &schema)?;
         Ok(Self(session.create_physical_expr(expression, &schema)?))
     }
 

@@ -11,7 +11,7 @@ use super::model::Model;
 use super::near::{Columns, Odd, Pairing};
 use super::watermark;
 use crate::catalog::cut::{Cut, CutTable};
-use crate::engine::{Engine, logical_plan, physical_plan};
+use crate::engine::{Engine, expression, logical_plan, physical_plan};
 use crate::lake::{self, Lake, Table, TableName};
 use crate::ops::opaque::Opaque;
 use crate::quality::shown;
@@ -162,7 +162,7 @@ fn differing(
     // A union's inputs may call their columns otherwise: what is made of its columns must not be pushed into it by name.
     let given = typed(LogicalPlanBuilder::from(query.clone()).alias("__given")?, schema)?;
     let kept = expectations.iter().filter(|rule| rule.action.keeps_rows_out());
-    let kept = kept.map(|rule| state.create_logical_expr(&rule.predicate, given.schema()));
+    let kept = kept.map(|rule| expression(state, &rule.predicate, given.schema()));
     let given =
         kept.collect::<Result<Vec<_>, _>>()?.into_iter().try_fold(given, LogicalPlanBuilder::filter)?;
     let stored = typed(LogicalPlanBuilder::scan("__stored", provider_as_source(stored), None)?, schema)?;

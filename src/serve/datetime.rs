@@ -49,7 +49,7 @@ impl Order {
 }
 
 /// What a text is read as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Date,
     Timestamp,

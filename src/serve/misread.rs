@@ -68,9 +68,13 @@ fn unreadable(value: &str, name: &str) -> Error {
     }
     if ["date", "timestamp", "time"].contains(&name) || name.starts_with("timestamp") {
         let date = value.split([' ', 'T']).next().unwrap_or(value);
-        let parts: Vec<&str> = date.split('-').collect();
+        let mut parts: Vec<&str> = date.split(['-', '/']).collect();
         let is_numbers = parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok());
         if is_numbers {
+            if date.contains('/') {
+                // The year comes last.
+                parts.rotate_right(1);
+            }
             let error = Error::new("22008", format!("date/time field value out of range: \"{value}\""));
             let above = |part: &str, most: u32| part.parse::<u32>().is_ok_and(|part| part > most);
             // No month has that day, no year that month: as if the order were another.

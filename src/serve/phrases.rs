@@ -9,7 +9,10 @@ use super::postgres::catalog::types::types;
 const CASTS: &str = "You might need to add explicit type casts.";
 
 /// What always reads the same: a part of the engine's message, the SQLSTATE, and PostgreSQL's message.
-const FIXED: [(&str, &str, &str); 18] = [
+const FIXED: [(&str, &str, &str); 21] = [
+    ("NTILE requires a positive integer", "22014", "argument of ntile must be greater than zero"),
+    ("onth value '", "22008", "date field value out of range"),
+    ("ay value '", "22008", "date field value out of range"),
     ("not allowed in the WHERE clause", "42803", "aggregate functions are not allowed in WHERE"),
     ("ggregate function calls cannot be nested", "42803", "aggregate function calls cannot be nested"),
     ("logical expression WindowFunction(", "42P20", "window functions are not allowed in WHERE"),

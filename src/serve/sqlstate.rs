@@ -122,9 +122,21 @@ fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
         translate(error)
     } else if let Some(error) = error.downcast_ref::<ArrowError>() {
         arrow(error)
+    } else if let Some(error) = misread_pattern(&error.to_string()) {
+        error
     } else {
         gone(error).unwrap_or_else(|| Error::internal(error))
     }
+}
+
+/// A pattern's reader draws where it stopped, and says why in the last line.
+fn misread_pattern(message: &str) -> Option<Error> {
+    let lines = message.strip_prefix("regex parse error:")?;
+    let why = lines.lines().last()?.trim_start_matches("error: ");
+    Some(match why {
+        "unrecognized flag" => Error::new("22023", "invalid regular expression option"),
+        why => Error::new("2201B", format!("invalid regular expression: {why}")),
+    })
 }
 
 fn arrow(error: &ArrowError) -> Error {
@@ -172,7 +184,10 @@ fn cast(message: &str) -> Error {
 }
 
 /// What our own functions say, which say it as PostgreSQL does.
-const KNOWN: [(&str, &str); 25] = [
+const KNOWN: [(&str, &str); 28] = [
+    ("invalid regular expression option: ", "22023"),
+    ("field position must not be zero", "22023"),
+    ("step size cannot equal zero", "22023"),
     ("count must be greater than zero", "2201G"),
     ("is not between 0 and 1", "22003"),
     ("lower bound cannot equal upper bound", "2201G"),

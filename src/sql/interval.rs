@@ -1,10 +1,10 @@
-//! Intervals as PostgreSQL reads them: `1 day -02:03:04.5`, `2 years 3 mons ago`, `@ 1 hour`, `P1DT2H`.
+//! Intervals as PostgreSQL reads them: `1 day -02:03:04.5`, `2 years 3 mons ago`, `@ 1 hour`, `1-2`, `P1DT2H`.
 
 const SECOND_US: f64 = 1_000_000.0;
 const DAY_US: f64 = 86_400.0 * SECOND_US;
 
 /// Months, days and microseconds of a text; `None` if it is no interval.
-pub(super) fn parse(text: &str) -> Option<(i32, i32, i64)> {
+pub fn interval_parts(text: &str) -> Option<(i32, i32, i64)> {
     let text = text.trim().to_lowercase();
     let mut parts = Parts::default();
     match text.strip_prefix('p') {
@@ -79,8 +79,18 @@ fn words(text: &str, parts: &mut Parts) -> Option<()> {
             parts.negate();
             return words.next().is_none().then_some(());
         }
+        // A sign may stand for itself.
+        let signed = match word {
+            "-" | "+" => format!("{word}{}", words.next()?),
+            word => word.to_string(),
+        };
+        let word = signed.as_str();
         if word.contains(':') {
             parts.us += time(word)?;
+            continue;
+        }
+        if let Some((years, months)) = years_and_months(word) {
+            parts.months += years * 12.0 + months;
             continue;
         }
         let end = word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len());
@@ -89,12 +99,22 @@ fn words(text: &str, parts: &mut Parts) -> Option<()> {
         let unit = match (unit, words.peek()) {
             // A bare number at the end counts seconds.
             ("", None | Some(&"ago")) => "s",
+            // Before a clock it counts days.
+            ("", Some(clock)) if clock.contains(':') => "d",
             ("", Some(_)) => words.next()?,
             (unit, _) => unit,
         };
         parts.add(number, unit)?;
     }
     Some(())
+}
+
+/// `[-]years-months`
+fn years_and_months(word: &str) -> Option<(f64, f64)> {
+    let (sign, word) = word.strip_prefix('-').map_or((1.0, word), |word| (-1.0, word));
+    let (years, months) = word.split_once('-')?;
+    let (years, months) = (years.parse::<u32>().ok()?, months.parse::<u32>().ok().filter(|of| *of < 12)?);
+    Some((sign * f64::from(years), sign * f64::from(months)))
 }
 
 /// `[-]hours:minutes[:seconds]` in microseconds.
@@ -113,7 +133,7 @@ fn time(word: &str) -> Option<f64> {
 /// `1Y2M3W4DT5H6M7.8S`.
 fn iso8601(text: &str, parts: &mut Parts) -> Option<()> {
     let (mut rest, mut in_time) = (text, false);
-    if rest.is_empty() {
+    if ["", "t"].contains(&rest) {
         return None;
     }
     while !rest.is_empty() {
@@ -136,7 +156,7 @@ fn iso8601(text: &str, parts: &mut Parts) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::interval_parts;
 
     #[test]
     fn texts_that_postgresql_reads() {
@@ -158,13 +178,31 @@ mod tests {
             ("P1Y2M3DT4H5M6.5S", (14, 3, 14_706 * S + S / 2)),
             ("PT36H", (0, 0, 129_600 * S)),
             ("P2W", (0, 14, 0)),
+            ("1-2", (14, 0, 0)),
+            ("1 2:30", (0, 1, 9_000 * S)),
+            ("-1-2 3 days", (-14, 3, 0)),
+            ("1 month - 1 second", (1, 0, -S)),
+            ("1.5 weeks", (0, 10, 43_200 * S)),
         ] {
-            assert_eq!(parse(text), Some(expected), "{text}");
+            assert_eq!(interval_parts(text), Some(expected), "{text}");
         }
-        for text in
-            ["", "@", "day", "1 moon", "1:2:3:4", "1:60", "ago 1 day", "P", "P1", "P1H", "1 day x", "1e400 s"]
-        {
-            assert_eq!(parse(text), None, "{text}");
+        for text in [
+            "",
+            "@",
+            "day",
+            "1 moon",
+            "1:2:3:4",
+            "1:60",
+            "ago 1 day",
+            "P",
+            "P1",
+            "P1H",
+            "1 day x",
+            "1e400 s",
+            "1-12",
+            "1 day -",
+        ] {
+            assert_eq!(interval_parts(text), None, "{text}");
         }
     }
 }

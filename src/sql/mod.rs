@@ -8,7 +8,7 @@
 //! statements of `catalog/` (`foreign` those for tables that others write, `mask` what of records is not kept, `alert` who is told of what), `model` those of `sql/`, `cdc` their change feeds, which `cdc_query` turns into queries,
 //! `audit` what must hold of them, `unit_test` what must come of rows that are given;
 //! all stand on `columns`, `clauses`, `types`, `query` and the
-//! `cursor` over tokens; `precedence` mends what the parser binds wrongly, `spelling` says in the engine's words what PostgreSQL says in its own, `forms` in its forms of queries, `using` which table a joined column is of; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
+//! `cursor` over tokens; `misread` says in other words what the parser does not read, `precedence` mends what it binds wrongly, `spelling` says in the engine's words what PostgreSQL says in its own, `forms` in its forms of queries, `using` which table a joined column is of; `windows` turns TUMBLE, HOP and SESSION into plain queries, `closing` keeps back what is not
 //! closed and apart what is late. `refusal` lists what is known and not done.
 
 mod access;
@@ -26,9 +26,11 @@ mod definition;
 mod error;
 mod foreign;
 pub mod forms;
+mod interval;
 mod keys;
 mod layout;
 mod mask;
+mod misread;
 mod model;
 mod outside;
 mod parser;
@@ -60,8 +62,10 @@ pub use clock::asks_for_time;
 pub use closing::late_view;
 pub use definition::*;
 pub use error::Error;
+pub use interval::interval_parts;
 pub use layout::{quarantine_schema, row_schema, table_schema, watermark_schema};
 pub use mask::{FieldMask, MaskKey, MaskMethod, Masking};
+pub use misread::respelled;
 pub use parser::parse_file;
 pub use place::word_origin;
 pub use precedence::{bind_as_written, bind_expression_as_written};

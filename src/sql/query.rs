@@ -3,6 +3,7 @@
 use super::closing::{late_rows, on_close, take_clauses, window_mistake, windowed_table};
 use super::cursor::{Cursor, is_word};
 use super::forms;
+use super::misread::respelled;
 use super::precedence::bind_as_written;
 use super::refusal::{self, refuse};
 use super::spelling::spell_for_engine;
@@ -63,6 +64,7 @@ pub(super) fn model_query(cursor: &mut Cursor<'_>) -> Result<ModelQuery, Error> 
 
 /// Tokens as a query in the engine's words; what it lacks at its end stands at `end`.
 fn parsed(cursor: &Cursor<'_>, tokens: Vec<TokenWithSpan>, end: &Origin) -> Result<Box<Query>, Error> {
+    let tokens = respelled(tokens);
     let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
     let mut ast = parser
         .parse_query()

@@ -1,10 +1,11 @@
 //! PostgreSQL's words for what the engine says otherwise, in models and readers' statements alike: `AT TIME ZONE`, JSON
 //! operators, `SIMILAR TO`, `U&'...'`, `float`, and literals of times that leave seconds out.
 
-use super::syntax::{call, literal, take, text_value};
+use super::interval::interval_parts;
+use super::syntax::{call, function as function_of, literal, take, text_value};
 use super::using::name_tables;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
+    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArguments, ObjectNamePart, Query, Select, Subscript, TimezoneInfo, Value,
     VisitMut as _, VisitorMut,
 };
@@ -45,7 +46,7 @@ impl VisitorMut for Spell {
                 }
             }
             Expr::Function(function) => {
-                if let Some(respelled) = time_function(function) {
+                if let Some(respelled) = respelled_function(function) {
                     *expr = respelled;
                 }
             }
@@ -117,7 +118,7 @@ const PARTS: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "
 
 /// `to_date` and `to_timestamp` by PostgreSQL's patterns, which have no `%`, `make_interval(days => 10)`, and
 /// `make_timestamptz`, of a zone or the session's.
-fn time_function(function: &Function) -> Option<Expr> {
+fn respelled_function(function: &Function) -> Option<Expr> {
     let FunctionArguments::List(list) = &function.args else { return None };
     let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
     let arguments = list.args.iter().map(|argument| match argument {
@@ -155,6 +156,15 @@ fn time_function(function: &Function) -> Option<Expr> {
                 *parts.get_mut(at)? = expr.clone();
             }
             Some(call("make_interval", parts))
+        }
+        // A value for each share of the list.
+        ("percentile_cont" | "percentile_disc", [(None, Expr::Array(shares))]) => {
+            let of = |share: &Expr| {
+                let mut one = function.clone();
+                one.args = function_of("", vec![share.clone()]).args;
+                Expr::Function(one)
+            };
+            Some(Expr::Array(Array { elem: shares.elem.iter().map(of).collect(), named: true }))
         }
         _ => None,
     }
@@ -238,53 +248,14 @@ fn column_of_row(root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr> {
     Some(Expr::CompoundIdentifier(names))
 }
 
-/// `P1Y2M3DT4H5M6.5S` is `1 years 2 months 3 days 4 hours 5 minutes 6.5 seconds`.
-fn iso_interval(text: &str) -> Option<String> {
-    const DATE: [(char, &str); 4] = [('Y', "years"), ('M', "months"), ('W', "weeks"), ('D', "days")];
-    const TIME: [(char, &str); 3] = [('H', "hours"), ('M', "minutes"), ('S', "seconds")];
-    let (mut units, mut words, mut number) = (&DATE[..], Vec::new(), String::new());
-    for letter in text.trim().strip_prefix('P')?.chars() {
-        match letter {
-            '0'..='9' | '.' | '-' | '+' => number.push(letter),
-            'T' if number.is_empty() => units = &TIME,
-            letter => {
-                let (_, unit) = units.iter().find(|(of, _)| *of == letter).filter(|_| !number.is_empty())?;
-                words.push(format!("{} {unit}", std::mem::take(&mut number)));
-            }
-        }
-    }
-    (number.is_empty() && !words.is_empty()).then(|| words.join(" "))
-}
-
-/// `1 day 04:05:06.5` is `1 day 4 hours 5 minutes 6.5 seconds`, and what has no unit at the end is of seconds.
+/// An interval in units that the engine knows.
 fn interval_in_units(text: &str) -> Option<String> {
-    if text.trim_start().starts_with('P') {
-        return iso_interval(text);
-    }
-    let is_number = |word: &str| word.parse::<f64>().is_ok_and(f64::is_finite);
-    let mut last = text.split_whitespace().rev();
-    if last.next().is_some_and(is_number) && !last.next().is_some_and(is_number) {
-        let seconds = format!("{text} seconds");
-        return Some(interval_in_units(&seconds).unwrap_or(seconds));
-    }
-    if !text.contains(':') {
-        return None;
-    }
-    let words = text.split_whitespace().map(|word| {
-        let (sign, clock) = match word.strip_prefix('-') {
-            Some(clock) => ("-", clock),
-            None => ("", word.strip_prefix('+').unwrap_or(word)),
-        };
-        let mut parts = clock.split(':');
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(hours), Some(minutes), seconds, None) => {
-                let seconds = seconds.unwrap_or("0");
-                format!("{sign}{hours} hours {sign}{minutes} minutes {sign}{seconds} seconds")
-            }
-            _ => word.to_string(),
-        }
-    });
-    Some(words.collect::<Vec<_>>().join(" "))
+    let (months, days, microseconds) = interval_parts(text)?;
+    let parts = [(i64::from(months), "months"), (i64::from(days), "days"), (microseconds, "microseconds")];
+    let known =
+        parts.iter().filter(|(number, _)| *number != 0).map(|(number, unit)| format!("{number} {unit}"));
+    let known: Vec<_> = known.collect();
+    Some(if known.is_empty() { "0 days".to_string() } else { known.join(" ") })
 }
 
 /// `%` and `_` are LIKE's; what else means something in a regular expression means that here, but for `.`, `^`, `$`.
@@ -313,7 +284,7 @@ fn similar_as_regex(pattern: &str) -> String {
 fn text_of(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) => Some(text),
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
             _ => None,
         },
         Expr::Nested(inner) => text_of(inner),
@@ -333,16 +304,10 @@ mod tests {
         assert_eq!(with_seconds("2026-01-01"), None);
         assert_eq!(
             interval_in_units("1 day -04:05:06.5").as_deref(),
-            Some("1 day -04 hours -05 minutes -06.5 seconds")
+            Some("1 days -14706500000 microseconds")
         );
-        assert_eq!(interval_in_units("90 minutes"), None);
-        assert_eq!(interval_in_units("5").as_deref(), Some("5 seconds"));
-        assert_eq!(interval_in_units("2 hours -1.5").as_deref(), Some("2 hours -1.5 seconds"));
-        assert_eq!(interval_in_units("P1Y2W").as_deref(), Some("1 years 2 weeks"));
-        assert_eq!(
-            interval_in_units("P3DT-4H5M6.5S").as_deref(),
-            Some("3 days -4 hours 5 minutes 6.5 seconds")
-        );
+        assert_eq!(interval_in_units("P1Y2W").as_deref(), Some("12 months 14 days"));
+        assert_eq!(interval_in_units("0").as_deref(), Some("0 days"));
         assert_eq!(interval_in_units("PT"), None);
         assert_eq!(clock_of_digits("1030").as_deref(), Some("10:30:00"));
         assert_eq!(clock_of_digits("103005").as_deref(), Some("10:30:05"));

@@ -594,3 +594,198 @@ select "_"."semijoin1.c30" as "c30", "_"."a0" as "a0" from ( select "rows"."semi
 select "_"."order_date" as "c2", "_"."ordered_at" as "c3" from ( select "_"."order_date" as "order_date", "_"."ordered_at" as "ordered_at", case when "_"."o0" is not null then "_"."o0" else timestamp '1899-12-28 00:00:00' end as "t0_0", case when "_"."o0" is null then 0 else 1 end as "t1_0" from ( select "rows"."order_date" as "order_date", "rows"."ordered_at" as "ordered_at", "rows"."o0" as "o0" from ( select "order_date", "ordered_at", "order_date" as "o0" from "silver"."orders" "$Table" ) "rows" group by "order_date", "ordered_at", "o0" ) "_" ) "_" order by "_"."t0_0", "_"."t1_0", 2 limit 501
 select encode(sha256('a'), 'hex'), encode(sha256('a'::bytea), 'base64'), trunc(2.567, 1), trunc(-2.567, 2), trunc(2.567, 5), trunc(12.5, 0), ntile(2) over (order by 1)
 select ntile(2) over (order by order_id), order_id from silver.orders order by 2
+select x from generate_series(1,5) t(x) order by 1 fetch first (1+1) rows only
+select count(*) from generate_series(1,5) t(x) group by ()
+select x from generate_series(1,3) t(x) order by x using >
+select percentile_cont(array[0.25,0.5]) within group (order by x) from generate_series(1,5) t(x)
+select percentile_disc(array[0.25,0.5]) within group (order by x) from generate_series(1,5) t(x)
+select avg(x) from (values (interval '1 day'),(interval '2 days 3 hours')) t(x)
+select current_time is not null
+select localtime is not null
+select sum(b-a) from (values (timestamp '2020-01-01', timestamp '2020-01-03 10:00'),(timestamp '2020-01-01', timestamp '2020-01-04 09:35')) t(a,b)
+select sum(x) over (order by x groups between 1 preceding and current row) from generate_series(1,5) t(x)
+select 10 % 3, -7 % 3, mod(-7,3), div(-7,3), 7.5 % 2
+select lpad('a', 5, 'xy'), rpad('abc', 2), ltrim('xxabc','x'), btrim('xabcx','x')
+select string_agg(x::text, ',' order by x desc) from generate_series(1,3) t(x)
+select array_agg(x order by x desc) filter (where x > 1) from generate_series(1,3) t(x)
+select mode() within group (order by x) from (values (1),(2),(2)) t(x)
+select bool_and(x), bool_or(x), every(x) from (values (true),(false)) t(x)
+select bit_and(x), bit_or(x), bit_xor(x) from (values (1),(3)) t(x)
+select json_agg(x), jsonb_agg(x), json_object_agg(x, x) from generate_series(1,2) t(x)
+select x, grouping(x), count(*) from generate_series(1,2) t(x) group by rollup(x) order by 1
+select regexp_matches('foobarbequebaz', '(bar)(beque)')
+select regexp_match('foobarbequebaz', '(bar)(beque)')
+select regexp_split_to_array('a b  c', '\s+')
+select regexp_split_to_table('a b  c', '\s+')
+select regexp_replace('foobarbaz', 'b(..)', 'X\1Y', 'g')
+select regexp_count('abcabc','b'), regexp_instr('abcabc','c'), regexp_substr('abcabc','b.'), regexp_like('abc','B','i')
+select overlay('Txxxxas' placing 'hom' from 2 for 4), position('b' in 'abc'), strpos('abc','c')
+select split_part('a,b,c', ',', -1), translate('12345','143','ax'), initcap('hi THOMAS'), reverse('abc')
+select to_number('12,454.8-', '99G999D9S'), to_date('05 Dec 2000','DD Mon YYYY'), to_timestamp('05 Dec 2000','DD Mon YYYY')
+select make_date(2020,1,2), make_time(1,2,3.5), make_timestamp(2020,1,2,3,4,5.5), make_interval(days=>10), make_timestamptz(2020,1,2,3,4,5)
+select justify_days('35 days'), justify_hours('27 hours'), justify_interval('1 mon -1 hour')
+select date_bin('15 minutes', timestamp '2020-02-11 15:44:17', timestamp '2001-01-01')
+select extract(epoch from interval '1 day 2 hours'), extract(isodow from date '2020-02-02'), extract(julian from date '2020-02-02')
+select date '2020-01-01' + interval '1 month', date '2020-01-31' - date '2020-01-01', timestamp '2020-01-01' - timestamp '2019-01-01'
+select (date '2020-01-01', date '2020-02-01') overlaps (date '2020-01-15', date '2020-03-01')
+select array[1,2,3] @> array[2], array[1,2] && array[2,3], array[1,2] || 3, array_position(array['a','b'],'b'), array_remove(array[1,2,1],1), array_replace(array[1,2],2,3), cardinality(array[1,2]), array_to_string(array[1,null,2],',','*'), string_to_array('a,b',','), unnest(array[1,2])
+select (array[1,2,3])[2:3], array_dims(array[[1,2],[3,4]]), array_ndims(array[[1]]), array_length(array[1,2],1), array_upper(array[1,2],1)
+select '{"a":{"b":1}}'::jsonb #> '{a,b}', '{"a":1}'::jsonb ? 'a', '{"a":1}'::jsonb || '{"b":2}', '{"a":1,"b":2}'::jsonb - 'a', jsonb_set('{"a":1}','{a}','2'), jsonb_pretty('{"a":1}'), jsonb_typeof('1'), jsonb_array_length('[1,2]')
+select * from jsonb_each('{"a":1,"b":"x"}')
+select * from jsonb_to_record('{"a":1,"b":"x"}') as t(a int, b text)
+select * from jsonb_array_elements_text('["a","b"]') with ordinality
+select jsonb_build_object('a',1,'b',array[1,2]), json_build_array(1,'x',null), to_jsonb(row(1,'a')), row_to_json(t) from (select 1 as x) t
+select greatest(1,null,3), least(2,1), nullif(1,1), coalesce(null,2), num_nulls(1,null), num_nonnulls(1,null)
+select md5('a'), sha256('a'), encode('abc','base64'), decode('YWJj','base64'), crc32('a')
+select to_hex(255), chr(65), ascii('A'), repeat('ab',3), quote_literal('a''b'), quote_ident('A b'), quote_nullable(null), starts_with('abc','ab'), 'abc' ^@ 'ab'
+select 'a' collate "C" < 'B' collate "C"
+select x from (values ('a'),('B'),('c')) t(x) order by x collate "C"
+values (1,'a'),(2,'b') order by 1 desc limit 1
+select distinct on (x) x, y from (values (1,2),(1,1)) t(x,y) order by x, y
+with recursive t(n) as (values (1) union all select n+1 from t where n < 5) select sum(n) from t
+select t.*, t is null from (values (1,null)) t(a,b)
+select x from generate_series(timestamp '2020-01-01', '2020-01-03', '1 day') t(x)
+select lag(x,1,0) over w, first_value(x) over w, nth_value(x,2) over w, ntile(2) over w, cume_dist() over w, percent_rank() over w from generate_series(1,3) t(x) window w as (order by x)
+select 1 as "select", 2 "b c", 3 as value
+select 'a' || 1 || null, 'abc' like 'a_c', 'abc' similar to '(a|b)%', 'abc' ~ '^a', 'ABC' ilike 'a%', 'abc' !~* 'B'
+select cast('1,2' as int)
+select to_char(interval '27 hours 5 min','HH24:MI'), to_char(1234.5,'FM9,999.00'), to_char(-5,'999MI'), to_char(485,'RN'), to_char(date '2020-02-03','Day, DDth Month YYYY "Q"Q IW')
+select sum(x) from (values (interval '1 day'),(interval '2 days 3 hours')) t(x)
+select min(x), max(x) from (values (interval '1 day'),(interval '2 days 3 hours')) t(x)
+select sum(x) over (order by x) from (values (interval '1 day'),(interval '2 days 3 hours')) t(x)
+select avg(b-a) from (values (timestamp '2020-01-01', timestamp '2020-01-03 10:00'),(timestamp '2020-01-01', timestamp '2020-01-04 09:35')) t(a,b)
+select interval '1 mon 3 days' / 2, interval '1 day' * 1.5
+select timestamp '9999-12-31'
+select '9999-12-31'::timestamp
+select '9999-12-31 23:59:59'::timestamptz
+select cast('9999-12-31' as date)::timestamp
+select coalesce(null::timestamp, '9999-12-31'::timestamp)
+select x from (values (timestamp '2020-01-01')) t(x) where x < '9999-12-31'
+select to_timestamp('9999-12-31','YYYY-MM-DD')
+select timestamp '9999-12-31' - timestamp '2020-01-01'
+select timestamp '0001-01-01'
+select 1 where timestamp '2020-01-03' - timestamp '2020-01-01' > interval '36 hours'
+select 1 where timestamp '2020-01-03' - timestamp '2020-01-01' > interval '36 hours' is not null
+select 1 where timestamp '2020-01-03' - timestamp '2020-01-01' > '36 hours'
+select interval '25 hours' > interval '1 day'
+select interval '1 month' > interval '30 days'
+select interval '1 month' = interval '30 days'
+select age(timestamp '2020-03-01', timestamp '2020-01-01') > '45 days'
+select x from (values (interval '25 hours'),(interval '1 day'),(interval '1 mon'),(interval '31 days')) t(x) order by x
+begin
+select 1/0
+commit
+select * from (select x, -x y from generate_series(1,10) x order by y) q
+select y from (select x, -x y from generate_series(1,10) x order by y) q where x > 3
+select string_agg(x::text, ',') from (select x from (values (2),(3),(1)) t(x) order by x) q
+select array_agg(x) from (select x from generate_series(1,10) t(x) order by -x) q
+with q as (select x, -x y from generate_series(1,10) x order by y) select * from q limit 3
+select row_number() over (), x from (select x from generate_series(1,5) t(x) order by -x) q
+SELECT a,b FROM (SELECT null::int, null::int[]) t(a,b)
+select split_part('a,b',',',0)
+select * from generate_series(1,3,0)
+VALUES (date '2020-01-01'),('2020-01-02')
+select * from (VALUES (timestamp '2020-01-01', 1),('2020-01-02', 2)) t(a,b)
+select g, count(*) from generate_series(1,2) g group by grouping sets (1, ())
+select count(*) from generate_series(1,2) g group by ()
+select interval '1 month - 1 second'
+select interval '-1 days +1 hours'
+select '@ 1 minute'::interval
+select interval '1-2'
+select interval '1 2:30'
+select '1.5 weeks'::interval
+select ('{"a":[1,2]}'::jsonb)['a']
+select ('{"a":[1,2]}'::jsonb)['a'][1]
+select j['a'] from (values ('{"a":5}'::jsonb)) t(j)
+select x from generate_series(1,5) x where x in (select 1 union select 2) or x in (select 4)
+select x from generate_series(1,5) x where x in (select 1 union select 2)
+select * from generate_series(1,3) x, lateral (values (x*2)) t(y)
+select * from generate_series(1,3) x left join lateral (select x + 1 as y) t on true
+select count(q) from (values (1,2),(3,4)) q(a,b)
+with a(k,x) as (values (1,10)), b(k,y) as (values (3,300)), c(k,z) as (values (3,3000)) select k,count(*) from a full join b using(k) full join c using(k) group by k order by k
+with a(k,x) as (values (1,10)), b(k,y) as (values (3,300)), c(k,z) as (values (3,3000)) select * from a right join b using(k) left join c using(k)
+with a(k,x) as (values (1,10)), b(k,y) as (values (3,300)), c(k,z) as (values (3,3000)) select * from a full join b using(k) full join c using(k) order by 1
+select 1e-16::float8 > 0.0, 0.1::float8+0.2::float8 = 0.3, 1.0000000000000002::float8 = 1.0
+select f from (values (1e30::float8),('Infinity')) t(f) where f between 0.5 and 1e300 or f in (1.5, 2.5)
+select case when true then 1e30::float8 else 0.0 end, coalesce(null::float8, 0.0), greatest(1e20::float8, 0.5), nullif(1e20::float8, 0.0)
+select sum(x) over (w order by x) from (values (3,1),(1,2),(2,1)) t(x,g) window w as (partition by g)
+select sum(x) over (w rows between 1 preceding and current row) from (values (3,1),(1,2),(2,1)) t(x,g) window w as (order by x)
+select sum(x) over w2 from (values (3,1),(1,2),(2,1)) t(x,g) window w as (partition by g), w2 as (w order by x)
+select x, rank() over w from generate_series(1,3) x window w as (order by x desc) order by rank() over w
+select sum(x) over w from generate_series(1,3) x window w as (order by x rows between 1 preceding and current row)
+select sum(x) over (order by d range between '7 days'::interval preceding and current row) from (values (1,date '2020-01-01'),(2,date '2020-01-03')) t(x,d)
+select a, count(t2.*) from (values (1),(2)) t1(a) left join (values (1,5)) t2(b,c) on a = b group by a order by a
+select count(t2.*) from (values (1,5)) t2(b,c)
+select make_interval(days := 3)
+select interval '00:30' between '00:00' and '23:00'
+select '\xDeAd'::bytea, E'\\xDeAd'::bytea
+select x from generate_series(3,1,-1) x order by x using <
+select trim(both from '  a  '), trim(leading from '  a'), trim('  a ')
+select x from generate_series(1,3) x order by x fetch first (1+1) rows only
+select avg(age(b,a)) from (values (timestamp '2020-01-01', timestamp '2020-02-03'),(timestamp '2020-01-01', timestamp '2020-03-05')) t(a,b)
+select sum(b-a) over (order by a) from (values (timestamp '2020-01-01', timestamp '2020-01-03 10:00'),(timestamp '2020-01-02', timestamp '2020-01-04 09:35')) t(a,b)
+select count(*) filter (where x > 1), array_agg(distinct x) from generate_series(1,3) x
+select g, x from (values (1,2)) t(g,x) where (g,x) in (select 1, 2)
+select k, n, v from (values (1,10,20),(2,30,40)) t(k,a,b) cross join lateral (values ('a', a), ('b', t.b)) as u(n,v) order by 1, 2
+select k, n, v from (values (1,10,20),(2,30,40)) t(k,a,b), lateral (select 'a' as n, t.a as v union all select 'b', t.b) u order by 1, 2
+select k, u.* from (values (1,10,20),(2,30,40)) t(k,a,b) join lateral (values (a + 1, b)) as u on true order by 1, 2
+select t.k, sum(v) from (values (1,10,20),(2,30,40)) t(k,a,b) left join lateral (values (a), (b)) as u(v) on true group by t.k order by 1
+select count(t2), count(t2.b) from (values (1),(2)) t1(a) left join (values (1,5)) t2(b,c) on a = b
+select a from (values (1),(2)) t1(a) left join (values (1,5)) t2(b,c) on a = b where t2 is null
+select x from generate_series(1,5) x where x in (select y from generate_series(1,2) y union select z from generate_series(2,3) z) or x in (select w from generate_series(4,4) w) order by 1
+select x from generate_series(1,5) x where x in (select y from generate_series(1,2) y) or x in (select w from generate_series(4,4) w) order by 1
+select x from generate_series(1,5) x where x in (select 1) or x in (select 4) order by 1
+select x from generate_series(1,5) x where x in (select 1 union select 2) or x > 4 order by 1
+select x from generate_series(1,5) x where x in (select 1 from generate_series(1,3)) or x > 4 order by 1
+select x from generate_series(1,5) x where not (x in (select 1 union select 2)) order by 1
+select f from (select 1e20::float8 union all select 0.5) t(f) order by f
+select interval '1-2', interval '1 2:30', interval '-1 days +1 hours', interval '1 month - 1 second'
+select f from (values (1e16::float8),(1.0)) t(f) where f > 1.5
+values (date '2020-01-01', 1), ('2020-01-02', 2)
+select coalesce(null::timestamptz,'9999-12-31')
+select coalesce(x,'9999-12-31') from (values (timestamp '2020-01-01'),(null)) t(x)
+select coalesce(x,'9999-12-31') from (values (date '2020-01-01'),(null)) t(x)
+select coalesce(x,'9999-12-31 10:00') from (values (timestamptz '2020-01-01'),(null)) t(x)
+select greatest(x,'2020-06-01'), least(x, '2020-06-01'), nullif(x, '2020-01-01') from (values (date '2020-01-01')) t(x)
+select case when x is null then '9999-12-31' else x end from (values (date '2020-01-01'),(null)) t(x)
+select case x when '2020-01-01' then 1 else 2 end from (values (date '2020-01-01')) t(x)
+select date_trunc('day', '2020-01-01 10:00'::text::timestamp)
+select '2' * 3, '2.5' + 1, 2.5 * '2', '10' / 4, 3 - '1', -'3'::int
+select 1 + coalesce(null, '2'), coalesce(1, '2'), greatest(1, '5'), nullif(1, '1')
+select x in ('2020-01-01', '2020-01-02') from (values (date '2020-01-01')) t(x)
+select x between '2020-01-01' and '2020-02-01' from (values (timestamp '2020-01-01 10:00')) t(x)
+select array[date '2020-01-01', '2020-01-02']
+select x = any(array['2020-01-01','2020-01-02']::date[]) from (values (date '2020-01-01')) t(x)
+select 'a' || x from (values (date '2020-01-01')) t(x)
+select extract(year from '2020-01-01'::date), date_part('year', timestamp '2020-01-01')
+select x::text = '1' , x = '1' from (values (1)) t(x)
+select x in ('1','2') from (values (1)) t(x)
+select x between '0' and '2' from (values (1.5)) t(x)
+select true = 'yes', x = 't', x <> 'off' from (values (true)) t(x)
+select coalesce(x, 'f') from (values (true)) t(x)
+select date '2020-01-01' union all select '2020-01-02' order by 1
+select null union all select 1 order by 1
+select sum(x) from (values ('1'::int), ('2')) t(x)
+select lag(x, 1, '0') over (order by x) from (values (1),(2)) t(x)
+select age('2020-03-01', '2020-01-01'), age(timestamp '2020-03-01', '2020-01-01')
+select date_part('day', '2020-01-05'::timestamp - '2020-01-01'), '2020-01-05'::date - '2020-01-01'
+select to_char('2020-01-01'::date, 'YYYY'), to_char(interval '1 day', 'DD'), to_char(12, '99')
+select string_to_array('a,b', ','), array_to_string('{a,b}'::text[], ','), unnest('{1,2}'::int[])
+select json_build_object('a', date '2020-01-01', 'b', timestamp '2020-01-01 10:00', 'c', 1.50, 'd', null)
+select '{"a":1}'::jsonb = '{"a": 1}', '{"a":1}'::jsonb ->> 'a' = '1', ('{"a":1}'::jsonb -> 'a')::int + 1
+select x from (values ('b'),('A'),('a'),('B')) t(x) order by x
+select count(*), count(distinct x), sum(distinct x) from (values (1),(1),(2)) t(x)
+select x, sum(x) over (order by x range between 1 preceding and 1 following) from generate_series(1,4) t(x)
+select first_value(x) over (partition by x % 2 order by x desc), last_value(x) over (order by x rows between unbounded preceding and unbounded following) from generate_series(1,3) t(x) order by 2, 1
+select * from generate_series('2020-01-01'::date, '2020-01-03'::date, '1 day') g
+select * from generate_series('2020-01-01'::date, '2020-01-03', '1 day') g
+select * from generate_series('2020-01-01'::timestamp, '2020-01-03', '12 hours') g
+select x::timestamp from (values ('2020-01-01 10:00'),('Jan 5 2020'),('2020-01-01')) t(x)
+select x::date from (values ('05/06/2020'),('Jan 5 2020'),('2020-01-01')) t(x)
+select x::timestamptz from (values ('2020-01-01 10:00+02'),('2020-01-01T10:00:00Z')) t(x)
+select x::time from (values ('10:00'),('10:00:05.5'),('10:00 PM')) t(x)
+select x::boolean from (values ('yes'),('f'),('1'),(' ON ')) t(x)
+select x::interval from (values ('1 day'),('1 month - 1 hour'),('P1D')) t(x)
+select x > 'now', x < 'today', x > 'epoch' from (values (timestamp '2020-01-01')) t(x)
+select true = 't', false <> 'no', true in ('t', 'f')
+select array[date '2020-01-01', '2020-01-02'], array[1, '2']

@@ -99,6 +99,13 @@ pub fn make_interval() -> ScalarUDF {
     ScalarUDF::from(rowwise::Function::new(intervals::FUNCTIONS[3]))
 }
 
+/// `json_get(json, key)`
+pub fn json_get() -> ScalarUDF {
+    ScalarUDF::from(rowwise::Function::new(json::FUNCTIONS[0]))
+}
+
+pub use times::interval_over;
+
 /// `interval * number`.
 pub fn interval_times() -> ScalarUDF {
     ScalarUDF::from(rowwise::Function::new(times::TIMES))

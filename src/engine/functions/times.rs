@@ -58,6 +58,12 @@ pub(super) const TIMES: RowWise = RowWise {
     },
 };
 
+/// `interval / number`, of a number of at least one.
+#[expect(clippy::cast_precision_loss, reason = "a count of rows is far below 2^53")]
+pub fn interval_over(interval: IntervalMonthDayNano, count: i64) -> IntervalMonthDayNano {
+    times(interval, 1.0 / count as f64)
+}
+
 /// What is left of a month is thirty days a month, what is left of a day twenty-four hours.
 fn times(interval: IntervalMonthDayNano, factor: f64) -> IntervalMonthDayNano {
     const DAYS_A_MONTH: f64 = 30.0;

@@ -45,7 +45,7 @@ fn kind(expr: &Expr, schema: &DFSchema) -> Option<String> {
     }
 }
 
-fn is_jsonb(expr: &Expr, schema: &DFSchema) -> bool {
+pub(super) fn is_jsonb(expr: &Expr, schema: &DFSchema) -> bool {
     kind(expr, schema).is_some_and(|kind| kind == "jsonb")
 }
 

@@ -12,6 +12,7 @@ mod columns;
 mod common_type;
 mod decimals;
 mod dimensions;
+mod interval_totals;
 mod jsonb;
 mod limits;
 mod missing;
@@ -23,8 +24,10 @@ mod parts;
 mod precision;
 mod result_types;
 mod scalar_rows;
+mod subquery_order;
 mod subscripts;
 mod texts;
+mod texts_read;
 mod times;
 mod type_names;
 mod typed;
@@ -57,11 +60,15 @@ pub(super) fn equip(engine: SessionState) -> Result<SessionState> {
     // Ours comes first, as it knows which operators there are.
     let ours: Arc<dyn ExprPlanner> = Arc::new(Operators);
     let planners = std::iter::once(ours).chain(engine.expr_planners().iter().cloned()).collect();
-    let engine = SessionStateBuilder::new_from_existing(engine);
+    let mut config = engine.config().clone();
+    // `SELECT * FROM (SELECT ... ORDER BY ...)` comes in that order: tools wrap what they are given to run.
+    config.options_mut().sql_parser.enable_subquery_sort_elimination = false;
+    let engine = SessionStateBuilder::new_from_existing(engine).with_config(config);
     let mut engine = engine.with_type_planner(Arc::new(TypeNames)).with_expr_planners(planners).build();
     for function in [parts::beginnings(), precision::to_precision()] {
         engine.register_udf(Arc::new(function))?;
     }
+    engine.register_udaf(Arc::new(interval_totals::average()))?;
     Ok(engine)
 }
 
@@ -94,6 +101,7 @@ pub(super) fn as_postgresql(plan: LogicalPlan, manner: &Manner<'_>) -> Result<Lo
             let rewritten = expr.transform_up(|expr| {
                 let expr = scalar_rows::of_expr(expr)?.data;
                 let expr = times::of_expr(expr, &schema, manner)?.data;
+                let expr = texts_read::of_expr(expr, &schema, manner.forms.order).data;
                 let expr = whole_rows::of_expr(expr, &schema, manner.forms)?.data;
                 let expr = dimensions::of_expr(expr, &schema)?.data;
                 let expr = subscripts::of_expr(expr)?.data;
@@ -106,6 +114,7 @@ pub(super) fn as_postgresql(plan: LogicalPlan, manner: &Manner<'_>) -> Result<Lo
         })?;
         // Types below may have changed: every node above has to see it.
         let node = node.map_data(LogicalPlan::recompute_schema)?;
+        let node = node.map_data(|node| Ok(subquery_order::of_plan(node)?.data))?;
         node.map_data(|node| unnesting.rewritten(node))
     })?;
     Ok(rewritten.data)

@@ -6,7 +6,7 @@
 
 use super::arithmetic::{Operation, computed, computed_alike, rounded};
 use super::typed::Typed as _;
-use super::{averages, limits};
+use super::{averages, interval_totals, limits};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue};
@@ -157,8 +157,12 @@ fn of_aggregate(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> 
     let [argument] = arguments.as_mut_slice() else {
         return Ok(Transformed::no(expr));
     };
-    let wider = argument.type_of(schema).ok().and_then(|found| wider(&name, &found));
-    match wider {
+    let Ok(data_type) = argument.type_of(schema) else { return Ok(Transformed::no(expr)) };
+    if let Some(total) = interval_totals::of(&name, &data_type) {
+        *function = total;
+        return Ok(Transformed::yes(expr));
+    }
+    match wider(&name, &data_type) {
         Some(wider) => {
             let narrow = std::mem::take(argument);
             *argument = cast(narrow, wider);

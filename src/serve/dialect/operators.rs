@@ -1,17 +1,20 @@
-//! Operators between times and numbers: `date + 7` is a date, `date - date` a number of days, `interval * 2` an interval.
+//! Operators between times and numbers, and subscripts of JSON: `date + 7` is a date, `date - date` a number of days, `interval * 2` an interval.
 
 use super::arithmetic::{Operation, computed, moved};
 use super::beside::of_operand;
+use super::numbers::is_numeric;
+use super::times::interval;
 use super::typed::Typed as _;
 use super::{checks, jsonb};
-use crate::engine::functions::{interval_times, justified};
+use crate::engine::functions::{interval_times, json_get, justified};
+use crate::engine::{make_alike, read};
 use crate::serve::postgres::array_elements;
-use arrow::datatypes::{DataType, IntervalUnit};
+use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::error::Result;
 use datafusion::functions_nested::expr_fn::array_has_any;
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, cast, lit};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion::logical_expr::{Expr, GetFieldAccess, cast, lit};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use std::sync::Arc;
@@ -67,6 +70,35 @@ impl ExprPlanner for Operators {
             _ => PlannerResult::Original(expr),
         })
     }
+
+    /// `ARRAY[date '2026-01-01', '2026-01-02']`
+    fn plan_array_literal(
+        &self,
+        mut items: Vec<Expr>,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<Vec<Expr>>> {
+        make_alike(&mut items, schema);
+        Ok(PlannerResult::Original(items))
+    }
+
+    /// `j['a']`, `j[0]` of JSON.
+    fn plan_field_access(
+        &self,
+        RawFieldAccessExpr { field_access, expr }: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let original =
+            |field_access, expr| Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr }));
+        if !jsonb::is_jsonb(&expr, schema) {
+            return original(field_access, expr);
+        }
+        let key = match field_access {
+            GetFieldAccess::NamedStructField { name } => lit(name),
+            GetFieldAccess::ListIndex { key } => *key,
+            range => return original(range, expr),
+        };
+        Ok(PlannerResult::Planned(Arc::new(json_get()).call(vec![expr, key])))
+    }
 }
 
 /// A literal without a type beside a list is one: `tags @> '{new}'`.
@@ -83,7 +115,8 @@ fn list_beside(list: &Expr, literal: &mut Expr, schema: &DFSchema) -> Result<()>
     Ok(())
 }
 
-/// A literal without a type beside a time: `ts + '1 day'` adds an interval, `ts - '2026-01-01'` takes a time off.
+/// A literal without a type beside a time: `ts + '1 day'` adds an interval, `ts - '2026-01-01'` takes a time off, `b - a > '1 day'`
+/// compares lengths.
 fn time_beside(expr: &mut RawBinaryExpr, schema: &DFSchema) {
     let is_literal = |side: &Expr| matches!(side, Expr::Literal(ScalarValue::Utf8(Some(_)), _));
     let (literal, other) = match (is_literal(&expr.left), is_literal(&expr.right)) {
@@ -93,12 +126,26 @@ fn time_beside(expr: &mut RawBinaryExpr, schema: &DFSchema) {
     };
     let Ok(other) = other else { return };
     let wanted = match (&expr.op, &other) {
-        (BinaryOperator::Plus, DataType::Timestamp(..) | DataType::Interval(_))
-        | (BinaryOperator::Minus, DataType::Interval(_)) => DataType::Interval(IntervalUnit::MonthDayNano),
-        (BinaryOperator::Minus, DataType::Timestamp(..) | DataType::Date32) => other,
+        (BinaryOperator::Plus, DataType::Timestamp(..)) => None,
+        (BinaryOperator::Minus, DataType::Timestamp(..) | DataType::Date32) => Some(other),
+        (
+            BinaryOperator::Plus
+            | BinaryOperator::Minus
+            | BinaryOperator::Eq
+            | BinaryOperator::NotEq
+            | BinaryOperator::Lt
+            | BinaryOperator::LtEq
+            | BinaryOperator::Gt
+            | BinaryOperator::GtEq,
+            DataType::Interval(_) | DataType::Duration(_),
+        ) => None,
         _ => return,
     };
-    *literal = cast(std::mem::take(literal), wanted);
+    let text = std::mem::take(literal);
+    *literal = match wanted {
+        Some(wanted) => cast(text, wanted),
+        None => interval(text),
+    };
 }
 
 /// `interval * 2`, `2 * interval`, `interval / 2`.
@@ -123,20 +170,23 @@ fn scaled(expr: &RawBinaryExpr, left: &DataType, right: &DataType) -> Option<Exp
     Some(Arc::new(interval_times()).call(vec![interval, factor]))
 }
 
-/// A literal without a type is of the other side's: `'3' + 1`.
+/// A literal without a type is of the other side's: `'3' + 1`, `is_open = 'yes'`.
 fn typed(mut expr: RawBinaryExpr, left: DataType, right: DataType) -> (RawBinaryExpr, DataType, DataType) {
+    use BinaryOperator::{Divide, Eq, Minus, Modulo, Multiply, NotEq, Plus};
     let is_untyped = |side: &Expr| matches!(side, Expr::Literal(ScalarValue::Utf8(Some(_)), _));
-    let takes = |ty: &DataType| ty.is_signed_integer() || ty.is_floating();
-    let is_arithmetic = matches!(
-        expr.op,
-        BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide
-    );
-    if is_arithmetic && is_untyped(&expr.left) && takes(&right) {
-        expr.left = cast(expr.left, right.clone());
+    let takes = |other: &DataType| match expr.op {
+        Plus | Minus | Multiply | Divide | Modulo => {
+            other.is_signed_integer() || other.is_floating() || is_numeric(other)
+        }
+        Eq | NotEq => other == &DataType::Boolean,
+        _ => false,
+    };
+    if is_untyped(&expr.left) && takes(&right) {
+        read(&mut expr.left, &right);
         return (expr, right.clone(), right);
     }
-    if is_arithmetic && is_untyped(&expr.right) && takes(&left) {
-        expr.right = cast(expr.right, left.clone());
+    if is_untyped(&expr.right) && takes(&left) {
+        read(&mut expr.right, &left);
         return (expr, left.clone(), left);
     }
     (expr, left, right)

@@ -6,11 +6,14 @@
 use super::typed::Typed as _;
 use super::{Manner, parts};
 use crate::engine::functions::{in_zone, justified};
+use crate::engine::is_comparison;
 use crate::serve::datetime::{Kind, iso};
-use arrow::datatypes::{DataType, TimeUnit};
+use crate::sql::interval_parts;
+use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
+use datafusion::functions::datetime::expr_fn::{current_date, now};
 use datafusion::logical_expr::expr::{Between, Cast, InList};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, cast, lit};
 use datafusion::scalar::ScalarValue;
@@ -123,11 +126,6 @@ fn as_moments(
     (left, right)
 }
 
-pub(super) fn is_comparison(op: Operator) -> bool {
-    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
-    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
-}
-
 fn moment(manner: &Manner<'_>) -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some(manner.zone.into()))
 }
@@ -148,15 +146,50 @@ fn alike(side: Expr, other: &Expr, schema: &DFSchema, manner: &Manner<'_>) -> Ex
         _ => return side,
     };
     let (kind, data_type) = match other.type_of(schema) {
+        Ok(DataType::Interval(_) | DataType::Duration(_)) => {
+            return interval(side);
+        }
         Ok(DataType::Date32) => (Kind::Date, DataType::Date32),
         Ok(DataType::Timestamp(unit, None)) => (Kind::Timestamp, DataType::Timestamp(unit, None)),
         Ok(DataType::Timestamp(_, Some(_))) => (Kind::Moment, moment(manner)),
         _ => return side,
     };
+    if let Some(known) = of_clock(text, &data_type) {
+        return known;
+    }
     match (iso(text, kind, manner.forms.order), other.type_of(schema)) {
         // In the other's own zone, so that this side is the one that is cast.
         (Some(read), Ok(wanted)) => cast(cast(lit(read), data_type), wanted),
         _ => side,
+    }
+}
+
+/// `now`, `today`: what the session's clock shows.
+fn of_clock(word: &str, data_type: &DataType) -> Option<Expr> {
+    let days_later = |days| current_date() + lit(ScalarValue::new_interval_mdn(0, days, 0));
+    let time = match word.trim().to_lowercase().as_str() {
+        "now" => now(),
+        "today" => current_date(),
+        "tomorrow" => days_later(1),
+        "yesterday" => days_later(-1),
+        "epoch" => lit("1970-01-01"),
+        _ => return None,
+    };
+    Some(cast(time, data_type.clone()))
+}
+
+/// A literal as an interval.
+pub(super) fn interval(literal: Expr) -> Expr {
+    let text = match &literal {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    };
+    match text.and_then(interval_parts) {
+        Some((months, days, microseconds)) => {
+            let parts = IntervalMonthDayNano::new(months, days, microseconds.saturating_mul(1_000));
+            lit(ScalarValue::IntervalMonthDayNano(Some(parts)))
+        }
+        None => cast(literal, DataType::Interval(IntervalUnit::MonthDayNano)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What type an expression has. Every rule asks, for every expression: of a long chain of conditions the engine would look
 //! through all that stand to the left, each time.
 
-use super::times::is_comparison;
+use crate::engine::is_comparison;
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::error::Result;

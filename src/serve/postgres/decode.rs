@@ -9,11 +9,10 @@ mod arrays;
 pub(in crate::serve) use arrays::elements as array_elements;
 
 use super::encode::Format;
-use super::interval;
 use super::types::{self, oid};
 use crate::serve::Error;
 use crate::serve::datetime::{Kind, Reading, iso};
-use crate::sql::with_seconds;
+use crate::sql::{interval_parts, with_seconds};
 use arrow::array::types::DecimalType;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
@@ -103,7 +102,7 @@ fn text_value(oid: u32, text: &str, reading: &Reading) -> Result<ScalarValue, Er
             }
         }
         oid::INTERVAL => {
-            let (months, days, us) = interval::parse(text).ok_or_else(bad)?;
+            let (months, days, us) = interval_parts(text).ok_or_else(bad)?;
             interval_of(months, days, us)?
         }
         array => match types::element_of(array) {

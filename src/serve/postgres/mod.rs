@@ -23,7 +23,6 @@ mod encryption;
 mod extended;
 mod frame;
 mod guesses;
-mod interval;
 mod login;
 mod outbox;
 pub(in crate::serve) mod printed;

@@ -336,7 +336,10 @@ mod tests {
             ("COPY gold.sales TO STDOUT", "SELECT * FROM gold.sales"),
             ("copy \"S\".t (a, \"B\") to stdout", "SELECT a, \"B\" FROM \"S\".t"),
             ("copy (select (1), ')') to stdout", "SELECT (1), ')'"),
-            ("copy (with x as (values (1)) table x) to stdout binary", "WITH x AS (VALUES (1)) TABLE x"),
+            (
+                "copy (with x as (values (1)) table x) to stdout binary",
+                "WITH x AS (VALUES (1)) SELECT * FROM x",
+            ),
         ] {
             assert_eq!(read(sql).0, query, "{sql}");
         }

@@ -32,7 +32,7 @@ use super::Error;
 use crate::catalog::definer::Files;
 use crate::ops::opaque::Opaque;
 use crate::refresh::{Extent, Range};
-use crate::sql::{AccessStatement, bind_as_written, bind_expression_as_written, expand_windows};
+use crate::sql::{AccessStatement, bind_as_written, bind_expression_as_written, expand_windows, respelled};
 use datafusion::sql::sqlparser::ast::{self, SetExpr};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -387,7 +387,7 @@ fn unchecked(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Box<ast::Query>, E
     let dialect = PostgreSqlDialect {};
     let last = tokens.last().map(|token| token.span.end);
     let mut parser =
-        Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
+        Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(respelled(tokens));
     let query = parser.parse_query().map_err(|error| syntax_error(sql, error, &mut parser, last))?;
     let rest = parser.peek_token();
     match rest.token {

@@ -8,9 +8,9 @@ use super::fragments::{argument_of, call, filled, query, select_of, take};
 use super::json_rows;
 use super::names::{in_catalog, normalized};
 use datafusion::sql::sqlparser::ast::{
-    ExcludeSelectItem, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
-    ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias,
-    TableFactor, TableWithJoins, Value, visit_expressions, visit_expressions_mut,
+    Array, ExcludeSelectItem, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
+    ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator,
+    SetQuantifier, TableAlias, TableFactor, TableWithJoins, Value, visit_expressions, visit_expressions_mut,
 };
 use std::ops::ControlFlow;
 
@@ -191,29 +191,59 @@ fn dependent(factor: &TableFactor, keeps_rows: bool) -> Option<Columns> {
     Some(Columns { name: normalized(&name), items })
 }
 
-/// The columns of a query without FROM.
+/// The columns of a query without FROM, of `VALUES` and of a `UNION ALL` of such queries: several rows are lists side by side.
 fn computed(subquery: &Query, alias: &TableAlias) -> Option<Vec<SelectItem>> {
-    let SetExpr::Select(select) = subquery.body.as_ref() else { return None };
-    let is_plain = select.from.is_empty()
-        && select.selection.is_none()
-        && select.having.is_none()
-        && select.distinct.is_none()
-        && matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty())
-        && subquery.with.is_none()
-        && subquery.limit_clause.is_none()
-        && subquery.fetch.is_none();
-    if !is_plain || !select.projection.iter().any(|item| matches!(item, SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } if names_columns(expr))) {
+    if subquery.with.is_some() || subquery.limit_clause.is_some() || subquery.fetch.is_some() {
+        return None;
+    }
+    let rows = rows_of(&subquery.body)?;
+    if !rows.iter().flatten().any(|(expr, _)| names_columns(expr)) {
         return None;
     }
     let named = alias.columns.iter().map(|column| Some(column.name.clone())).chain(std::iter::repeat(None));
-    let items = select.projection.iter().zip(named).map(|(item, name)| match (item, name) {
-        (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }, Some(alias)) => {
-            Some(SelectItem::ExprWithAlias { expr: expr.clone(), alias })
-        }
-        (SelectItem::ExprWithAlias { .. }, None) => Some(item.clone()),
-        _ => None,
+    let columns = rows.first()?.iter().zip(named).enumerate().map(|(place, ((_, known), named))| {
+        let mut values = rows.iter().map(|row| row.get(place).map(|(expr, _)| expr.clone()));
+        let expr = match rows.len() {
+            1 => values.next()??,
+            _ => {
+                let elem = values.collect::<Option<_>>()?;
+                call("unnest", vec![Expr::Array(Array { elem, named: true })])
+            }
+        };
+        Some(SelectItem::ExprWithAlias { expr, alias: named.or_else(|| known.clone())? })
     });
-    items.collect()
+    columns.collect()
+}
+
+/// Rows of values, with the names of their columns where they have some.
+fn rows_of(body: &SetExpr) -> Option<Vec<Vec<(Expr, Option<Ident>)>>> {
+    match body {
+        SetExpr::Values(values) => {
+            let named = |(place, expr): (usize, &Expr)| {
+                (expr.clone(), Some(Ident::new(format!("column{}", place + 1))))
+            };
+            Some(values.rows.iter().map(|row| row.iter().enumerate().map(named).collect()).collect())
+        }
+        SetExpr::SetOperation { op: SetOperator::Union, set_quantifier: SetQuantifier::All, left, right } => {
+            let mut rows = rows_of(left)?;
+            rows.extend(rows_of(right)?);
+            Some(rows)
+        }
+        SetExpr::Select(select) => {
+            let is_plain = select.from.is_empty()
+                && select.selection.is_none()
+                && select.having.is_none()
+                && select.distinct.is_none()
+                && matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
+            let row = select.projection.iter().map(|item| match item {
+                SelectItem::UnnamedExpr(expr) => Some((expr.clone(), None)),
+                SelectItem::ExprWithAlias { expr, alias } => Some((expr.clone(), Some(alias.clone()))),
+                _ => None,
+            });
+            is_plain.then(|| row.collect::<Option<_>>()).flatten().map(|row| vec![row])
+        }
+        _ => None,
+    }
 }
 
 /// Gives a table these columns beside its own; its name then.

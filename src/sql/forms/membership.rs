@@ -7,7 +7,7 @@
 use super::fragments::{outside_subqueries, query, select_of, take};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem,
+    BinaryOperator, CaseWhen, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr,
     TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
 };
 
@@ -48,10 +48,13 @@ fn condition(expr: &mut Expr, is_alone: bool) {
             condition(left, is_alone);
             condition(right, is_alone);
         }
-        Expr::InSubquery { expr: of, negated, .. }
+        Expr::InSubquery { expr: of, subquery, negated }
             if !matches!(of.as_ref(), Expr::Tuple(_)) && (!*negated || is_alone) =>
         {
             outside_subqueries(of, make_value);
+            if !is_alone {
+                select_all(subquery);
+            }
         }
         Expr::AnyOp { left, .. } | Expr::AllOp { left, .. } if is_alone => {
             outside_subqueries(left, make_value);
@@ -59,6 +62,15 @@ fn condition(expr: &mut Expr, is_alone: bool) {
         other => {
             outside_subqueries(other, make_value);
         }
+    }
+}
+
+/// Where anything but AND is around, the engine names columns of a UNION twice: they are those of a SELECT here.
+fn select_all(subquery: &mut Query) {
+    if let SetExpr::SetOperation { .. } = subquery.body.as_ref()
+        && let Some(rows) = from_rows("SELECT * FROM (SELECT 1) AS t", subquery, &[])
+    {
+        *subquery = *rows;
     }
 }
 
@@ -152,23 +164,28 @@ fn subquery_of(rows: &Expr) -> Option<&Query> {
 
 /// `EXISTS (SELECT 1 FROM (subquery) AS "in ?"("1", ...) WHERE condition)`
 fn exists(subquery: &Query, names: &[Ident], condition: Option<Expr>) -> Option<Expr> {
-    let mut rows = query("SELECT 1 FROM (SELECT 1) AS t")?;
-    let select = select_of(&mut rows)?;
+    let mut rows = from_rows("SELECT 1 FROM (SELECT 1) AS t", subquery, names)?;
+    select_of(&mut rows)?.selection = condition;
+    Some(Expr::Exists { subquery: rows, negated: false })
+}
+
+/// A query with a subquery in the place of its only table, whose columns have these names.
+fn from_rows(text: &str, subquery: &Query, names: &[Ident]) -> Option<Box<Query>> {
+    let mut rows = query(text)?;
     let columns = names.iter().map(|name| TableAliasColumnDef { name: name.clone(), data_type: None });
-    select.selection = condition;
     let alias = TableAlias {
         explicit: true,
         name: Ident::with_quote('"', ROWS),
         columns: columns.collect(),
         at: None,
     };
-    select.from.first_mut()?.relation = TableFactor::Derived {
+    select_of(&mut rows)?.from.first_mut()?.relation = TableFactor::Derived {
         lateral: false,
         subquery: Box::new(subquery.clone()),
         alias: Some(alias),
         sample: None,
     };
-    Some(Expr::Exists { subquery: rows, negated: false })
+    Some(rows)
 }
 
 fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {

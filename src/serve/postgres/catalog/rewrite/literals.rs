@@ -33,6 +33,12 @@ pub fn rewrite(expr: &mut Expr) {
                     let digits = ExactNumberInfo::PrecisionAndScale(precision, 0);
                     *expr = cast(take(expr), DataType::BigNumeric(digits));
                 }
+            } else if let Expr::Value(value) = expr
+                && let Value::Number(digits, false) = &value.value
+                && digits.contains(['e', 'E'])
+            {
+                // What is too large or too small for the engine's numerics is a float.
+                *expr = cast(literal(digits), DataType::DoublePrecision);
             }
         }
         // A text has the digits that it has, and not as many as the engine's numerics have by themselves.
@@ -76,7 +82,7 @@ pub fn rewrite(expr: &mut Expr) {
     }
 }
 
-fn is_float(data_type: &DataType) -> bool {
+pub(super) fn is_float(data_type: &DataType) -> bool {
     matches!(
         data_type,
         DataType::Real

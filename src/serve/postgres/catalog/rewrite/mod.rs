@@ -23,7 +23,7 @@ mod whole_rows;
 
 use super::model::Model;
 use crate::serve::datetime::Order;
-use crate::sql::forms::{fragments, json_rows, lateral, limits, membership};
+use crate::sql::forms::{fragments, grouping, json_rows, lateral, limits, membership, named_windows};
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut as _, VisitorMut};
 pub use fragments::cast;
 pub use names::in_catalog;
@@ -92,6 +92,8 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        named_windows::of_select(select);
+        grouping::rewrite(select);
         membership::rewrite(select);
         whole_rows::rewrite(select, self);
         records::rewrite(select, self);
@@ -109,8 +111,8 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        named_windows::of_query(query);
         membership::rewrite_order(query);
-        relations::table_to_select(&mut query.body);
         selects::values_alike(&mut query.body);
         selects::values_to_selects(&mut query.body);
         limits::with_ties(query);

@@ -1,7 +1,7 @@
 //! Whole rows as values of their own: `SELECT t FROM t`, `SELECT ROW(1, 'a')`. They print as PostgreSQL's records do: `(1,a)`.
 
 use super::Rewriter;
-use super::fragments::{argument_of, call, select_of, take};
+use super::fragments::{argument_of, call, outside_subqueries, select_of, take};
 use super::names::{in_catalog, normalized, parts};
 use crate::lake::TableName;
 use datafusion::sql::sqlparser::ast::{
@@ -19,6 +19,11 @@ pub fn rewrite(select: &mut Select, around: &Rewriter<'_>) {
     };
     let rows: Vec<Option<ObjectName>> =
         select.projection.iter().map(|item| named(item).and_then(&row)).collect();
+    let asked: Vec<(Ident, ObjectName)> = factors
+        .iter()
+        .filter_map(|factor| around.row_of(factor))
+        .filter(|(name, _)| factors.iter().all(|factor| around.lacks_column(factor, name)))
+        .collect();
     // A row that an outer join did not find is NULL.
     let function = if has_outer_join(select) { "record_or_null" } else { "record_text" };
     for (item, row) in select.projection.iter_mut().zip(rows) {
@@ -40,6 +45,40 @@ pub fn rewrite(select: &mut Select, around: &Rewriter<'_>) {
                 _ => {}
             }
         }
+    }
+    let finds_all = function == "record_text";
+    let from = std::mem::take(&mut select.from);
+    outside_subqueries(select, |expr| whether_found(expr, &asked, finds_all));
+    select.from = from;
+}
+
+/// `count(t)`, `count(t.*)`, `t IS NULL`.
+fn whether_found(expr: &mut Expr, tables: &[(Ident, ObjectName)], finds_all: bool) {
+    let table = |name: &Ident| tables.iter().find(|(row, _)| same(row, name)).map(|(_, table)| table.clone());
+    match expr {
+        Expr::IsNull(row) => {
+            if let Expr::Identifier(name) = row.as_ref()
+                && let Some(table) = table(name)
+            {
+                **row = call_with_all_of("record_or_null", table);
+            }
+        }
+        Expr::Function(function) if in_catalog(&function.name).as_deref() == Some("count") => {
+            let FunctionArguments::List(list) = &mut function.args else { return };
+            let [FunctionArg::Unnamed(argument)] = list.args.as_mut_slice() else { return };
+            let row = match &*argument {
+                FunctionArgExpr::Expr(Expr::Identifier(name)) => table(name),
+                FunctionArgExpr::QualifiedWildcard(table) => Some(table.clone()),
+                _ => None,
+            };
+            if let Some(row) = row {
+                *argument = match finds_all {
+                    true => FunctionArgExpr::QualifiedWildcard(row),
+                    false => FunctionArgExpr::Expr(call_with_all_of("record_or_null", row)),
+                };
+            }
+        }
+        _ => {}
     }
 }
 

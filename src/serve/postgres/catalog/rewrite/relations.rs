@@ -6,22 +6,11 @@ use super::lateral::SET_RETURNING;
 use super::names::{in_catalog, normalized};
 use super::selects::of_integers;
 use crate::serve::postgres::catalog::model::Model;
-use crate::sql::quoted;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Ident, ObjectName, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
+    DataType, Expr, Ident, ObjectName, SelectItem, TableAlias, TableAliasColumnDef, TableFactor,
     TimezoneInfo, Value,
 };
 use std::collections::HashSet;
-
-/// `TABLE t` is `SELECT * FROM t`.
-pub fn table_to_select(body: &mut SetExpr) {
-    let SetExpr::Table(table) = body else { return };
-    let name: Vec<String> =
-        table.schema_name.iter().chain(&table.table_name).map(|name| quoted(name)).collect();
-    if let Some(select) = query(&format!("SELECT * FROM {}", name.join("."))) {
-        *body = *select.body;
-    }
-}
 
 /// Applies the rules to one item of FROM.
 pub fn rewrite(factor: &mut TableFactor, model: &Model, search_path: &[String], common: &HashSet<String>) {
@@ -109,8 +98,8 @@ fn without_rows(function: &str, alias: Option<&TableAlias>) -> Option<TableFacto
     Some(TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None })
 }
 
-/// `pg_class` is `pg_catalog.pg_class`. Names of the cut's own relations are the session's to look up.
-/// The whole name of a relation of PostgreSQL's own.
+/// The whole name of a relation of PostgreSQL's own: `pg_class` is `pg_catalog.pg_class`. Names of the cut's own relations
+/// are the session's to look up.
 pub fn qualify(name: &mut ObjectName, model: &Model, search_path: &[String], common: &HashSet<String>) {
     let [part] = name.0.as_slice() else {
         return;
@@ -142,8 +131,7 @@ fn times_of(arguments: Vec<Expr>) -> Vec<Expr> {
     };
     let Some(data_type) = of(&from).or_else(|| of(&to)) else { return vec![from, to, step] };
     let bound = |bound: Expr| match time_type(&bound) {
-        Some(DataType::Date) => cast(bound, data_type.clone()),
-        None if text_of(&bound).is_some() => cast(bound, data_type.clone()),
+        Some(DataType::Date) | None => cast(bound, data_type.clone()),
         _ => bound,
     };
     let interval = DataType::Interval { fields: None, precision: None };
@@ -157,6 +145,10 @@ fn time_type(bound: &Expr) -> Option<DataType> {
         Expr::TypedString(typed) => &typed.data_type,
         Expr::Cast { data_type, .. } => data_type,
         Expr::Nested(inner) => return time_type(inner),
+        Expr::Function(call) => {
+            let is_date = ["current_date", "make_date"].contains(&in_catalog(&call.name)?.as_str());
+            return is_date.then_some(DataType::Date);
+        }
         _ => return None,
     };
     matches!(data_type, DataType::Date | DataType::Timestamp(..)).then(|| data_type.clone())

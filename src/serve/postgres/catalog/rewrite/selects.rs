@@ -3,6 +3,7 @@
 use super::fragments::{argument_of, call, cast, outside_subqueries, query, take, text_of};
 use super::json_rows;
 use super::lateral::SET_RETURNING;
+use super::literals::is_float;
 use super::names::{in_catalog, normalized};
 use super::operators::numeric;
 use datafusion::sql::sqlparser::ast::{
@@ -46,15 +47,18 @@ pub fn values_alike(body: &mut SetExpr) {
     let columns = values.rows.first().map_or(0, |row| row.len());
     for at in 0..columns {
         let data_type = values.rows.iter().find_map(|row| match row.get(at)? {
-            Expr::Cast { data_type: data_type @ (DataType::JSON | DataType::JSONB), .. } => {
-                Some(data_type.clone())
-            }
+            Expr::Cast { data_type, .. } => Some(data_type.clone()),
+            Expr::TypedString(typed) => Some(typed.data_type.clone()),
+            Expr::Interval(_) => Some(DataType::Interval { fields: None, precision: None }),
             _ => None,
         });
         let Some(data_type) = data_type else { continue };
         for value in values.rows.iter_mut().filter_map(|row| row.get_mut(at)) {
+            let is_json = matches!(data_type, DataType::JSON | DataType::JSONB);
             let is_null = matches!(value, Expr::Value(value) if value.value == Value::Null);
-            if is_null || text_of(value).is_some() {
+            // The engine would make a numeric of a float.
+            let is_number = matches!(value, Expr::Value(value) if matches!(value.value, Value::Number(..)));
+            if is_null && is_json || is_number && is_float(&data_type) || text_of(value).is_some() {
                 *value = cast(take(value), data_type.clone());
             }
         }
@@ -162,10 +166,18 @@ pub fn of_integers(series: Expr) -> Expr {
     }
 }
 
+/// The engine names a cast as what is cast.
+fn without_casts(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => without_casts(expr),
+        other => other,
+    }
+}
+
 /// Columns of one SELECT may be equal in PostgreSQL (`SELECT NULL, NULL`), but not in DataFusion.
 fn make_distinct(item: &mut SelectItem, position: usize, seen: &mut HashSet<String>) {
     let name = match &*item {
-        SelectItem::UnnamedExpr(expr) => expr.to_string(),
+        SelectItem::UnnamedExpr(expr) => without_casts(expr).to_string(),
         SelectItem::ExprWithAlias { alias, .. } => normalized(alias),
         _ => return,
     };
