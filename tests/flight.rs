@@ -26,13 +26,13 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// One session, driven from ordinary functions.
-struct Flight {
-    runtime: Runtime,
-    client: FlightSqlServiceClient<Channel>,
+pub struct Flight {
+    pub runtime: Runtime,
+    pub client: FlightSqlServiceClient<Channel>,
 }
 
 impl Flight {
-    fn connect(server: &Server, user: &str, password: &str) -> Result<Self, FlightError> {
+    pub fn connect(server: &Server, user: &str, password: &str) -> Result<Self, FlightError> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let endpoint = Endpoint::from_shared(format!("http://{}", server.flight)).unwrap();
@@ -46,7 +46,7 @@ impl Flight {
         Ok(Self { runtime, client })
     }
 
-    fn query(&mut self, sql: &str) -> Result<Vec<RecordBatch>, FlightError> {
+    pub fn query(&mut self, sql: &str) -> Result<Vec<RecordBatch>, FlightError> {
         let (runtime, client) = (&self.runtime, &mut self.client);
         runtime.block_on(async {
             let info = client.execute(sql.to_string(), None).await?;
@@ -54,7 +54,7 @@ impl Flight {
         })
     }
 
-    fn update(&mut self, sql: &str) -> Result<i64, FlightError> {
+    pub fn update(&mut self, sql: &str) -> Result<i64, FlightError> {
         let (runtime, client) = (&self.runtime, &mut self.client);
         runtime.block_on(client.execute_update(sql.to_string(), None))
     }
@@ -73,7 +73,7 @@ async fn collect(
 }
 
 /// Rows as `psql -A -t` prints them, for columns whose Arrow text is PostgreSQL's too.
-fn text(batches: &[RecordBatch]) -> String {
+pub fn text(batches: &[RecordBatch]) -> String {
     let options = FormatOptions::default();
     let mut lines = Vec::new();
     for batch in batches {

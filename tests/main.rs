@@ -25,6 +25,7 @@ mod expectations;
 mod failpoints;
 mod faults;
 mod flight;
+mod flight_bad_clients;
 mod flight_clients;
 mod foreign;
 mod foreign_history;
@@ -118,6 +119,7 @@ fn main() -> ExitCode {
         dev::trials(),
         encryption::trials(),
         flight::trials(),
+        flight_bad_clients::trials(),
         flight_clients::trials(),
         foreign::trials(),
         foreign_history::trials(),

@@ -102,6 +102,13 @@ impl Server {
         self.child.id()
     }
 
+    /// The peak of its resident memory so far, in MiB.
+    pub fn peak_mib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    }
+
     /// A connection as user `sluice`.
     pub fn connect(&self) -> Pg {
         Pg::connect(self.pg, "sluice", None)
