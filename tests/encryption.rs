@@ -1,17 +1,30 @@
 //! Encrypted connections, by psql: who must, who may, and certificates that change while the server runs.
 
+use crate::support::pg::describe;
 use crate::support::{READY, Server, Warehouse, needs, trial};
 use libtest_mimic::Trial;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::net::TcpStream;
+use tokio_postgres::Error;
+use tokio_postgres::config::{ChannelBinding, SslMode, SslNegotiation};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 pub fn trials() -> Vec<Trial> {
     needs::openssl(needs::psql(vec![
         trial("encryption::is_asked_for_and_checked", is_asked_for_and_checked),
         trial("encryption::a_new_certificate_is_taken", a_new_certificate_is_taken),
         trial("encryption::a_login_is_bound_to_the_certificate", a_login_is_bound_to_the_certificate),
+        trial("encryption::clients_may_begin_with_tls", clients_may_begin_with_tls),
+        trial("encryption::each_port_speaks_its_own_protocol", each_port_speaks_its_own_protocol),
         trial("encryption::clients_show_certificates", clients_show_certificates),
         trial("encryption::fails_closed", fails_closed),
         trial("encryption::as_the_readme_says_for_power_bi", as_the_readme_says_for_power_bi),
@@ -142,6 +155,76 @@ fn a_login_is_bound_to_the_certificate() {
             login("niagara", binding).unwrap_err().contains("password authentication failed"),
             "{binding}"
         );
+    }
+}
+
+/// What trusts the project's authority and names these protocols (ALPN).
+fn naming(warehouse: &Warehouse, protocols: &[&str]) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    let authority = warehouse.project().join("tls/ca.crt");
+    roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    config
+}
+
+/// Logs in with TLS from the first byte on (`sslnegotiation=direct` of PostgreSQL 17's clients), bound to the certificate.
+fn direct(server: &Server, tls: ClientConfig) -> Result<String, Error> {
+    let mut target = tokio_postgres::Config::new();
+    target.host(server.pg.ip().to_string()).port(server.pg.port()).user("ada").password("wasserfall");
+    target.dbname("sluice").connect_timeout(READY).channel_binding(ChannelBinding::Require);
+    target.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let (client, connection) = target.connect(MakeRustlsConnect::new(tls)).await?;
+        tokio::spawn(connection);
+        let row = client.query_one("SELECT current_user::text || ' ' || current_setting('ssl')", &[]).await?;
+        Ok(row.get(0))
+    })
+}
+
+/// Who begins with TLS has to name the protocol, so that no other protocol's client can be led here.
+fn clients_may_begin_with_tls() {
+    let ada = format!("[users.ada]\nverifier = \"{}\"\n", crate::readers::VERIFIER);
+    let warehouse = warehouse(&ada);
+    let server = warehouse.serve();
+    for protocols in [&["postgresql"][..], &["h2", "postgresql"]] {
+        assert_eq!(direct(&server, naming(&warehouse, protocols)).unwrap(), "ada on", "{protocols:?}");
+    }
+    let other = describe(&direct(&server, naming(&warehouse, &["h2"])).unwrap_err());
+    assert!(other.contains("NoApplicationProtocol"), "{other}");
+    direct(&server, naming(&warehouse, &[])).unwrap_err();
+    assert_eq!(psql(&server, &trusting(&warehouse, "ca"), "SELECT 1").unwrap(), "1");
+
+    // Where there is no certificate it is refused.
+    drop(server);
+    warehouse.write("catalog/warehouse.toml", format!("{USER}{ada}"));
+    let server = warehouse.serve();
+    direct(&server, naming(&warehouse, &["postgresql"])).unwrap_err();
+    assert_eq!(server.query("SELECT 1"), "1");
+}
+
+/// The protocol that a port agrees on with a client that names these.
+fn agreed(address: SocketAddr, tls: ClientConfig) -> Result<String, String> {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let socket = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::from(address.ip());
+        let stream = TlsConnector::from(Arc::new(tls)).connect(name, socket).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        let protocol = stream.get_ref().1.alpn_protocol().unwrap_or_default();
+        Ok(String::from_utf8_lossy(protocol).into_owned())
+    })
+}
+
+fn each_port_speaks_its_own_protocol() {
+    let warehouse = warehouse("");
+    let server = warehouse.serve();
+    for (port, protocol, other) in [(server.pg, "postgresql", "h2"), (server.flight, "h2", "postgresql")] {
+        let both = naming(&warehouse, &[other, protocol]);
+        assert_eq!(agreed(port, both).unwrap(), protocol);
+        let refused = agreed(port, naming(&warehouse, &[other])).unwrap_err();
+        assert!(refused.contains("NoApplicationProtocol"), "{protocol}: {refused}");
     }
 }
 

@@ -25,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
     let encrypted = needs::openssl(vec![
         trial("flight_clients::encrypted", encrypted),
         trial("flight_clients::encrypted_or_not", encrypted_or_not),
+        trial("flight_clients::a_new_certificate_is_taken", a_new_certificate_is_taken),
     ]);
     needs::python(MODULES, trials.into_iter().chain(encrypted).collect())
 }
@@ -144,4 +145,19 @@ fn encrypted_or_not() {
     let warehouse = encryption::warehouse("required = false\n");
     let server = warehouse.serve();
     check(&server, "either", &[warehouse.project().join("tls").to_str().unwrap()]);
+}
+
+/// Files that change while clients are connected: new connections see the new certificate, open ones go on, and files that
+/// cannot be read change nothing.
+fn a_new_certificate_is_taken() {
+    let warehouse = encryption::warehouse("");
+    let server = warehouse.serve();
+    let (tls, new) = (warehouse.project().join("tls"), warehouse.folder().join("new"));
+    fs::create_dir(&new).unwrap();
+    encryption::authority(&new, "ca");
+    encryption::certificate(&new, "ca", "server", "subjectAltName=IP:127.0.0.1");
+    check(&server, "recertified", &[tls.to_str().unwrap(), new.to_str().unwrap()]);
+    let log = server.log();
+    assert_eq!(log.matches("TLS certificate read anew").count(), 1, "{log}");
+    assert_eq!(log.matches("the TLS certificate stays as it was").count(), 1, "{log}");
 }

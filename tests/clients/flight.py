@@ -417,6 +417,40 @@ def either(host, port, folder):
         same(value(connection, "SELECT 1"), 1)
 
 
+def recertified(host, port, folder, new):
+    """A certificate that changes: what `new` holds is put in the place of `folder`'s while a connection is open."""
+    read = lambda path, name: open(os.path.join(path, name), "rb").read()
+    old_ca, new_ca = read(folder, "ca.crt"), read(new, "ca.crt")
+
+    def put(changed_at, **files):
+        for name, content in files.items():
+            path = os.path.join(folder, f"server.{name}")
+            with open(path + ".new", "wb") as file:
+                file.write(content)
+            # Files of one moment look unchanged where the clock of the file system is coarse.
+            os.utime(path + ".new", (changed_at, changed_at))
+            os.rename(path + ".new", path)
+
+    def once(ca):
+        options = {"adbc.flight.sql.client_option.tls_root_certs": ca.decode()}
+        with connect(host, port, "grpc+tls", **options) as connection:
+            return value(connection, "SELECT 1")
+
+    same(once(old_ca), 1)
+    refused([], lambda: once(new_ca))
+    options = {"adbc.flight.sql.client_option.tls_root_certs": old_ca.decode()}
+    with connect(host, port, "grpc+tls", **options) as before:
+        same(value(before, "SELECT 1"), 1)
+        # The key goes first: between the two they do not go together, and nobody connects meanwhile.
+        put(1, key=read(new, "server.key"), crt=read(new, "server.crt"))
+        same(once(new_ca), 1)
+        refused([], lambda: once(old_ca))
+        put(2, key=b"no key")
+        for _ in range(2):
+            same(once(new_ca), 1)
+        same(value(before, "SELECT 1"), 1)
+
+
 def encrypted(host, port, folder):
     """A server that asks for certificates of clients: who shows a good one is in."""
     read = lambda name: open(os.path.join(folder, name), "rb").read()
