@@ -1,13 +1,16 @@
-//! Logging in as a role, with a password that is a secret; secrets that come late; what is noted of who ran what.
+//! Logging in as a role, with a password that is a secret; secrets that come late; what is noted of who ran what; logins
+//! that are never ended.
 
 use crate::roles::{ROLES, SETTINGS, of, shop};
 use crate::support::http::Http;
-use crate::support::pg::Pg;
-use crate::support::{FLOW, Server, Warehouse, trial};
+use crate::support::pg::{Pg, code, describe};
+use crate::support::{FLOW, READY, Server, Warehouse, trial, until};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow_flight::sql::CommandStatementIngest;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use libtest_mimic::Trial;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
@@ -22,6 +25,8 @@ pub fn trials() -> Vec<Trial> {
         trial("logins::who_ran_what_is_noted", who_ran_what_is_noted),
         trial("logins::those_that_fail_are_noted_and_counted", those_that_fail_are_noted_and_counted),
         trial("logins::who_pushed_what_is_noted", who_pushed_what_is_noted),
+        trial("logins::those_that_are_never_ended_are_let_go", those_that_are_never_ended_are_let_go),
+        trial("logins::too_many_at_a_time_are_told_so", too_many_at_a_time_are_told_so),
     ]
 }
 
@@ -214,4 +219,79 @@ fn who_pushed_what_is_noted() {
          bob|bob|127.0.0.1|flight|bronze.readings|denied|42501|INGEST bronze.readings"
     );
     assert_eq!(server.query("SELECT count(*) FROM bronze.readings"), "102");
+}
+
+/// The first message of a client of the PostgreSQL protocol.
+fn startup(user: &str) -> Vec<u8> {
+    let body = format!("\0\x03\0\0user\0{user}\0database\0sluice\0\0");
+    [&(body.len() as u32 + 4).to_be_bytes()[..], body.as_bytes()].concat()
+}
+
+/// Connects and says just this.
+fn say(server: &Server, words: &[u8]) -> TcpStream {
+    let mut socket = TcpStream::connect(server.pg).unwrap();
+    socket.set_read_timeout(Some(READY)).unwrap();
+    socket.write_all(words).unwrap();
+    socket
+}
+
+/// What the server says up to the end of a connection, which is for the server to bring about.
+fn last_words(mut socket: TcpStream) -> String {
+    let mut said = vec![];
+    if let Err(error) = socket.read_to_end(&mut said) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it is not closed");
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// A client that stops in the middle of its login holds a place among those who log in, and not for long.
+fn those_that_are_never_ended_are_let_go() {
+    let warehouse = Warehouse::new();
+    let ada = format!(
+        "[users.sluice]\ntrust_loopback = true\n[users.ada]\nverifier = \"{}\"\n",
+        crate::readers::VERIFIER
+    );
+    warehouse.write("catalog/warehouse.toml", ada);
+    let server = warehouse.serve();
+    let other = server.connect();
+    let encryption = b"\0\0\0\x08\x04\xd2\x16\x2f".as_slice();
+    let stopped = [
+        ("nothing", vec![], ""),
+        ("the beginning of a length", vec![0, 0], ""),
+        ("asks for encryption", encryption.to_vec(), ""),
+        ("half a start-up message", startup("ada")[..20].to_vec(), "08006"),
+        ("no password", startup("ada"), "08006"),
+        ("half a password", [startup("ada"), b"p\0\0\0\x40SCRAM".to_vec()].concat(), "08006"),
+    ];
+    let sockets = stopped.each_ref().map(|(_, words, _)| say(&server, words));
+    for ((what, _, code), socket) in stopped.iter().zip(sockets) {
+        let said = last_words(socket);
+        assert!(said.contains(code) && said.contains("FATAL") != code.is_empty(), "{what}: {said:?}");
+    }
+    // Whoever is in stays in.
+    assert_eq!(other.text("SELECT 1"), "1");
+}
+
+/// Clients that may be logging in at a time, beside those that are in: `LOGINS_MAX` of the server.
+const LOGINS_MAX: usize = 256;
+
+fn too_many_at_a_time_are_told_so() {
+    let warehouse = Warehouse::new();
+    let server = warehouse.serve();
+    let other = server.connect();
+    let silent: Vec<TcpStream> = (0..LOGINS_MAX + 40).map(|_| say(&server, b"")).collect();
+    until("no more places to log in", READY, || match Pg::connect(server.pg, "sluice", None) {
+        Ok(_) => Err("there is room".to_string()),
+        Err(error) if code(&error) == "53300" => Ok(()),
+        Err(error) => panic!("{}", describe(&error)),
+    });
+    assert_eq!(other.text("SELECT 1"), "1");
+    // Those without a place are told so before they have said a word; the others are let go, and there is room again.
+    let said: Vec<String> = silent.into_iter().map(last_words).collect();
+    let (waited, refused): (Vec<&String>, Vec<_>) = said.iter().partition(|said| said.is_empty());
+    assert!(refused.iter().all(|said| said.contains("53300") && said.contains("FATAL")), "{refused:?}");
+    // A place or two may have been those of logins that came in between.
+    assert!((LOGINS_MAX - 8..=LOGINS_MAX).contains(&waited.len()), "{} waited", waited.len());
+    assert_eq!(server.query("SELECT 1"), "1");
+    assert_eq!(other.text("SELECT 1"), "1");
 }
