@@ -38,6 +38,7 @@ mod lake_readers;
 mod lineage;
 mod logins;
 mod mail;
+mod maps;
 mod masking;
 mod models;
 mod npgsql;
@@ -108,6 +109,7 @@ fn main() -> ExitCode {
         system::trials(),
         logins::trials(),
         mail::trials(),
+        maps::trials(),
         models::trials(),
         evolution::trials(),
         time::trials(),
