@@ -2,7 +2,7 @@
 
 use crate::push::READINGS;
 use crate::support::pg::{code, describe};
-use crate::support::{Server, Warehouse, needs, trial, trial_of};
+use crate::support::{Pg, Server, Warehouse, needs, trial, trial_of};
 use bytes::Bytes;
 use futures::SinkExt as _;
 use libtest_mimic::Trial;
@@ -23,6 +23,8 @@ pub fn trials() -> Vec<Trial> {
         trial("copy_in::a_transaction_keeps_all_or_nothing", a_transaction_keeps_all_or_nothing),
         trial("copy_in::it_is_one_commit_and_survives_a_kill", one_commit),
         trial("copy_in::what_is_no_data_ends_it", what_is_no_data_ends_it),
+        trial("copy_in::many_rows_take_bounded_memory", many_rows_take_bounded_memory),
+        trial("copy_in::what_is_too_much_is_not_held", what_is_too_much_is_not_held),
     ];
     trials.extend(needs::psql(vec![trial("copy_in::psql", psql)]));
     for (driver, modules) in PYTHON {
@@ -264,6 +266,55 @@ fn what_is_no_data_ends_it() {
     }
     server.wait_until("SELECT string_agg(sensor, ',') FROM bronze.readings", "b");
     assert_eq!(server.query("SELECT count(*) FROM bronze.readings"), "1");
+}
+
+/// Copies so many rows of `bronze.readings`, 19 bytes each, made as they are sent.
+fn copy_many(pg: &Pg, rows: u64) -> Result<u64, tokio_postgres::Error> {
+    const ROWS_PER_PIECE: u64 = 4_000;
+    pg.run(async {
+        let sink = pg.client().copy_in::<_, Bytes>("COPY bronze.readings FROM STDIN").await?;
+        futures::pin_mut!(sink);
+        for piece in 0..rows / ROWS_PER_PIECE {
+            let rows = piece * ROWS_PER_PIECE..(piece + 1) * ROWS_PER_PIECE;
+            let text: String = rows.map(|n| format!("sensor {n:07}\t0.5\n")).collect();
+            if sink.send(Bytes::from(text)).await.is_err() {
+                break;
+            }
+        }
+        sink.finish().await
+    })
+}
+
+/// What copies may add to the peak of the server's memory.
+const GROWTH_MIB_MAX: u64 = 512;
+
+/// The rows of a copy are one commit, for which they wait in memory: no longer than that, and within its limit.
+fn many_rows_take_bounded_memory() {
+    const ROWS: u64 = 500_000;
+    const COPIES: u64 = 3;
+    let (_warehouse, server) = warehouse();
+    let pg = server.connect();
+    assert_eq!(copy_many(&pg, 4_000).unwrap(), 4_000);
+    let before = server.peak_mib();
+    for _ in 0..COPIES {
+        assert_eq!(copy_many(&pg, ROWS).unwrap(), ROWS);
+    }
+    let grown = server.peak_mib().saturating_sub(before);
+    assert!(grown < GROWTH_MIB_MAX, "{grown} MiB more");
+    assert_eq!(pg.text("SELECT count(*) FROM bronze.readings"), (COPIES * ROWS + 4_000).to_string());
+}
+
+/// Past `limits.push_bytes_max` the error is certain: what a client sends all the same is passed over.
+fn what_is_too_much_is_not_held() {
+    let (_warehouse, server) = warehouse();
+    let pg = server.connect();
+    assert_eq!(copy_many(&pg, 4_000).unwrap(), 4_000);
+    let before = server.peak_mib();
+    let error = copy_many(&pg, 20_000_000).unwrap_err();
+    assert_eq!(code(&error), "54000", "{}", describe(&error));
+    let grown = server.peak_mib().saturating_sub(before);
+    assert!(grown < GROWTH_MIB_MAX, "{grown} MiB more");
+    assert_eq!(pg.text("SELECT count(*) FROM bronze.readings"), "4000");
 }
 
 fn psql() {

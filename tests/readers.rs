@@ -1,9 +1,8 @@
 //! Readers over the Postgres wire: logging in, parameters, large results, cancelling, limits, refusals.
 
 use crate::support::pg::{self, Pg};
-use crate::support::{READY, Server, Warehouse, shared, trial, until};
+use crate::support::{READY, Warehouse, shared, trial, until};
 use libtest_mimic::Trial;
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
             a_kept_plan_follows_values_settings_and_definitions,
         ),
         trial("readers::a_large_result_streams", a_large_result_streams),
+        trial("readers::a_large_copy_streams", a_large_copy_streams),
         trial("readers::portals_are_read_in_pieces", portals_are_read_in_pieces),
         trial("readers::cancel_ends_a_simple_query", cancel_ends_a_simple_query),
         trial("readers::cancel_ends_an_extended_query", cancel_ends_an_extended_query),
@@ -214,7 +214,7 @@ fn a_large_result_streams() {
     let server = warehouse.serve();
     let session = server.connect();
     session.text("SELECT 1");
-    let before = resident_mib(&server);
+    let before = server.peak_mib();
     let sql = format!("SELECT value, repeat('x', 92) AS pad FROM generate_series(1, {ROWS}) AS t(value)");
     for simple in [true, false] {
         let start = Instant::now();
@@ -243,16 +243,37 @@ fn a_large_result_streams() {
         assert_eq!(rows, ROWS);
         let all = start.elapsed();
         assert!(first < all / 4, "the first row came after {first:?} of {all:?}");
-        let grown = resident_mib(&server).saturating_sub(before);
+        let grown = server.peak_mib().saturating_sub(before);
         assert!(grown < GROWTH_MIB_MAX, "{grown} MiB more than before (simple: {simple})");
     }
 }
 
-/// The peak of resident memory so far.
-fn resident_mib(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+/// In each format a `COPY` is sent as its rows are made.
+fn a_large_copy_streams() {
+    use futures::StreamExt as _;
+    const ROWS: u64 = 2_000_000;
+    const GROWTH_MIB_MAX: u64 = 128;
+    let warehouse = Warehouse::new();
+    let server = warehouse.serve();
+    let session = server.connect();
+    session.text("SELECT 1");
+    let before = server.peak_mib();
+    for format in ["text", "csv", "binary"] {
+        let rows =
+            format!("SELECT value, repeat('x', 92) AS pad FROM generate_series(1, {ROWS}) AS t(value)");
+        let copy = format!("COPY ({rows}) TO STDOUT (FORMAT {format})");
+        let bytes = session.run(async {
+            let mut stream = std::pin::pin!(session.client().copy_out(&copy).await.unwrap());
+            let mut bytes = 0;
+            while let Some(piece) = stream.next().await {
+                bytes += piece.unwrap().len() as u64;
+            }
+            bytes
+        });
+        assert!(bytes > ROWS * 99, "{bytes} bytes of {format}");
+        let grown = server.peak_mib().saturating_sub(before);
+        assert!(grown < GROWTH_MIB_MAX, "{grown} MiB more than before ({format})");
+    }
 }
 
 fn portals_are_read_in_pieces() {
@@ -432,7 +453,7 @@ fn a_client_that_stops_reading_holds_up_nobody() {
     let settings = "[users.sluice]\ntrust_loopback = true\n[limits]\nconnections_max = 2\n";
     warehouse.write("catalog/warehouse.toml", settings);
     let server = warehouse.serve();
-    let before = resident_mib(&server);
+    let before = server.peak_mib();
     let mut stopped = TcpStream::connect(server.pg).unwrap();
     let mut send = |kind: &[u8], body: &[u8]| {
         let length = (body.len() as u32 + 4).to_be_bytes();
@@ -445,7 +466,7 @@ fn a_client_that_stops_reading_holds_up_nobody() {
     for n in 0..50 {
         assert_eq!(other.text(&format!("SELECT {n}")), n.to_string());
     }
-    let now = resident_mib(&server);
+    let now = server.peak_mib();
     assert!(now < before + 200, "{before} MiB before, {now} MiB now");
     assert!(Pg::connect(server.pg, "sluice", None).is_err(), "there is room for two");
     drop(stopped);
