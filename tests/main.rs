@@ -56,6 +56,7 @@ mod roles;
 mod secrets;
 mod sessions;
 mod shopsmart;
+mod sizes;
 mod smoke;
 mod sql;
 mod statements;
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
         grants::trials(),
         secrets::trials(),
         sessions::trials(),
+        sizes::trials(),
         shopsmart::trials(),
         faults::trials(),
         full_disk::trials(),
