@@ -3,7 +3,7 @@
 
 use crate::support::cache::cache;
 use crate::support::postgres::{self, Postgres};
-use crate::support::{Server, needs, shared, trial, trial_of};
+use crate::support::{Server, Warehouse, needs, shared, trial, trial_of};
 use libtest_mimic::Trial;
 use std::ffi::OsStr;
 use std::fs;
@@ -52,6 +52,10 @@ pub fn trials() -> Vec<Trial> {
         needs::file(&node_modules().join("postgres"), "npm install", vec![trial("drivers::node", node)]);
     let odbc =
         needs::file(&psqlodbc(), "Debian: odbc-postgresql unixodbc", vec![trial("drivers::odbc", odbc)]);
+    let catalogue = vec![trial("drivers::odbc_is_told_the_catalogue_as_by_postgresql", odbc_catalogue)];
+    let catalogue = needs::python("ctypes", needs::file(&psqlodbc(), "Debian: odbc-postgresql", catalogue));
+    let catalogue = needs::file(&postgres::program("initdb"), "Debian: postgresql", catalogue);
+    let odbc = odbc.into_iter().chain(catalogue);
     python.chain(jdbc).chain(flight_jdbc).chain(pgbench).chain(foreign).chain(node).chain(odbc).collect()
 }
 
@@ -156,6 +160,45 @@ fn odbc() {
              6|1250.00|open|2026-01-01 10:00:00.125\n7|30.05|paid|2026-01-02 07:00:00",
             "{options}"
         );
+    }
+}
+
+/// Project `orders` with keys, and the same tables in PostgreSQL.
+const SAME_TABLES: &str = "
+CREATE SCHEMA sales;
+CREATE TABLE sales.customers (id bigint PRIMARY KEY, name text);
+CREATE TABLE sales.orders (id bigint, customer_id bigint, amount numeric(18,2), qty int, d date, ts timestamp, tags text[],
+  ok boolean, f float8, u text);
+CREATE VIEW sales.v AS SELECT id, amount FROM sales.orders WHERE ok;
+CREATE TABLE sales.bills (id bigint PRIMARY KEY, customer_id bigint REFERENCES sales.customers);
+CREATE MATERIALIZED VIEW sales.totals AS SELECT customer_id, sum(amount)::numeric(38,2) AS total FROM sales.orders GROUP BY 1;";
+
+/// Tables, columns, keys, indexes and types as the functions of ODBC's catalogue tell them.
+fn odbc_catalogue() {
+    let warehouse = Warehouse::of("orders");
+    for (table, definition) in [
+        ("customers", "STREAMING TABLE sales.customers (id BIGINT, name STRING, PRIMARY KEY (id)) AS SELECT id, name FROM STREAM bronze.customers"),
+        (
+            "bills",
+            "STREAMING TABLE sales.bills (id BIGINT, customer_id BIGINT, PRIMARY KEY (id),
+             FOREIGN KEY (customer_id) REFERENCES sales.customers) AS SELECT id, customer_id FROM STREAM bronze.orders",
+        ),
+        ("totals", "MATERIALIZED VIEW sales.totals AS SELECT customer_id, CAST(sum(amount) AS DECIMAL(38,2)) AS total FROM sales.orders GROUP BY 1"),
+    ] {
+        warehouse.write(&format!("sql/sales/{table}.sql"), format!("CREATE {definition};\n"));
+    }
+    let server = warehouse.serve();
+    server.wait_until("SELECT count(*) FROM sales.bills JOIN sales.totals USING (customer_id)", "2");
+    let other = Postgres::start(&[]);
+    succeeds(&other.psql(&["-c", "CREATE DATABASE sluice"]));
+    succeeds(&other.psql(&["-d", "sluice", "-c", SAME_TABLES]));
+    for driver in [psqlodbc(), psqlodbc().with_file_name("psqlodbca.so")] {
+        let mut python = Command::new(needs::python_path());
+        python.arg(script("odbc.py")).arg(driver);
+        for address in [server.pg, other.address] {
+            python.args([address.ip().to_string(), address.port().to_string()]);
+        }
+        succeeds(&python.output().unwrap());
     }
 }
 
