@@ -312,6 +312,14 @@ fn what_is_too_much_is_not_held() {
     let before = server.peak_mib();
     let error = copy_many(&pg, 20_000_000).unwrap_err();
     assert_eq!(code(&error), "54000", "{}", describe(&error));
+    // Lines without a letter are rows, too, which take more than their bytes.
+    let error = pg.run(async {
+        let sink = pg.client().copy_in::<_, Bytes>("COPY bronze.readings (sensor) FROM STDIN").await.unwrap();
+        futures::pin_mut!(sink);
+        let _ = sink.send(Bytes::from("\n".repeat(12 << 20))).await;
+        sink.finish().await.unwrap_err()
+    });
+    assert_eq!(code(&error), "54000", "{}", describe(&error));
     let grown = server.peak_mib().saturating_sub(before);
     assert!(grown < GROWTH_MIB_MAX, "{grown} MiB more");
     assert_eq!(pg.text("SELECT count(*) FROM bronze.readings"), "4000");

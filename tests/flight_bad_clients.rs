@@ -29,6 +29,7 @@ use tonic::{Request, Status};
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("flight_bad_clients::noise_ends_its_own_connection", noise_ends_its_own_connection),
+        trial("flight_bad_clients::the_silent_are_let_go", the_silent_are_let_go),
         trial("flight_bad_clients::a_reader_that_vanishes_ends_its_query", a_reader_that_vanishes),
         trial("flight_bad_clients::a_put_that_breaks_off_keeps_nothing", a_put_that_breaks_off_keeps_nothing),
         trial("flight_bad_clients::nonsense_is_an_error_of_its_own_call", nonsense_is_an_error),
@@ -165,6 +166,30 @@ fn a_put_that_breaks_off_keeps_nothing() {
         assert_eq!(runtime.block_on(client.execute_ingest(command, rows)).unwrap(), taken);
     }
     server.wait_until("SELECT count(*), count(DISTINCT sensor) FROM bronze.readings", "8000|8000");
+}
+
+/// Who does not begin holds a place that others need, so the server ends it: before anything is said, and in the middle of it.
+fn the_silent_are_let_go() {
+    let server = shared::server();
+    let mut other = Flight::connect(&server, "sluice", "").unwrap();
+    let silent = [
+        (server.flight, &b""[..]),
+        (server.flight, &PREFACE[..12]),
+        (server.http, &b""[..]),
+        (server.http, &b"GET /rea"[..]),
+    ];
+    let sockets = silent.map(|(address, words)| {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(READY)).unwrap();
+        socket.write_all(words).unwrap();
+        (socket, words)
+    });
+    for (mut socket, words) in sockets {
+        let end = socket.read_to_end(&mut vec![]);
+        let is_over = end.is_ok() || end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset);
+        assert!(is_over, "kept after {:?}", String::from_utf8_lossy(words));
+    }
+    assert_eq!(text(&other.query("SELECT 1").unwrap()), "1");
 }
 
 /// Calls of one session that say anything.
@@ -311,12 +336,17 @@ fn nonsense_is_an_error() {
             ("values of an unknown statement", vec![of(&prepared, b"", b"")], "NotFound 26000"),
             ("an update of an unknown statement", vec![of(&prepared_update, b"", b"")], "NotFound 26000"),
             ("rows of an unknown table", vec![of(&elsewhere, b"", b"")], "NotFound 42P01"),
-            ("rows that are noise", vec![of(&ingest, &noise, &noise)], "Internal -"),
-            ("rows without columns", vec![of(&ingest, b"", b""), rows.clone()], "Internal -"),
+            ("rows that are noise", vec![of(&ingest, &noise, &noise)], "InvalidArgument 08P01"),
+            ("rows without columns", vec![of(&ingest, b"", b""), rows.clone()], "InvalidArgument 08P01"),
+            (
+                "rows that are cut short",
+                vec![columns.clone(), damaged(&|rows| rows.data_body.truncate(10))],
+                "InvalidArgument 08P01",
+            ),
             (
                 "rows whose header is noise",
                 vec![columns.clone(), damaged(&|rows| rows.data_header = noise.clone().into())],
-                "Internal -",
+                "InvalidArgument 08P01",
             ),
             (
                 "rows that point nowhere",
@@ -324,7 +354,7 @@ fn nonsense_is_an_error() {
                     columns.clone(),
                     damaged(&|rows| rows.data_body = vec![0xfe; rows.data_body.len()].into()),
                 ],
-                "Internal -",
+                "InvalidArgument 08P01",
             ),
         ] {
             assert_eq!(calls.put(messages).await, expected, "put {what}");

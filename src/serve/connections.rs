@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 /// Rest after an accept that failed for the process's sake (no file descriptors left), so that it does not spin.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -140,11 +140,7 @@ impl<T> Patient<T> {
         if self.opening > 0 {
             return;
         }
-        match (&mut self.end, self.silence_max) {
-            (Some(end), Some(silence_max)) => end.as_mut().reset(Instant::now() + silence_max),
-            (end, None) => *end = None,
-            (None, Some(_)) => {}
-        }
+        self.end = self.silence_max.map(|silence| Box::pin(sleep(silence)));
     }
 }
 

@@ -35,6 +35,7 @@ CALLS = [
     ("SQLColumns", None, "sales", "totals", "%"),
     ("SQLColumns", None, "sales", "v", "%"),
     ("SQLColumns", None, "sales", "orders", "customer\\_id"),
+    ("SQLPrimaryKeys", None, "sales", "bills"),
     ("SQLForeignKeys", None, None, None, None, "sales", "bills"),
     ("SQLForeignKeys", None, "sales", "customers", None, None, None),
     ("SQLForeignKeys", None, "sales", "customers", None, "sales", "bills"),

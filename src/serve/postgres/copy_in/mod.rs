@@ -194,7 +194,7 @@ impl CopyIn {
             return Err(self.at_line(null_violation(&column.name, &self.target.table), line));
         }
         self.rows += 1;
-        if self.rows % ROWS_GATHERED == 0 { self.gather() } else { Ok(()) }
+        if self.rows.is_multiple_of(ROWS_GATHERED) { self.gather() } else { Ok(()) }
     }
 
     /// An error about a line, shown as far as is useful.
