@@ -789,3 +789,8 @@ select x::interval from (values ('1 day'),('1 month - 1 hour'),('P1D')) t(x)
 select x > 'now', x < 'today', x > 'epoch' from (values (timestamp '2020-01-01')) t(x)
 select true = 't', false <> 'no', true in ('t', 'f')
 select array[date '2020-01-01', '2020-01-02'], array[1, '2']
+select count(*), sum(x) from (select x from generate_series(1,5) t(x) order by -x) q
+select a.x, b.y from (select x from generate_series(1,2) t(x) order by x) a join (select y from generate_series(2,3) t(y) order by y) b on a.x = b.y
+select distinct x % 2 as r from (select x from generate_series(1,5) t(x) order by -x) q order by r
+select x from (select x from generate_series(1,3) t(x) order by -x) q order by x
+select array_agg(x) from (select x from generate_series(1,5) t(x) order by -x limit 3) q

@@ -1,5 +1,6 @@
 //! `SELECT array_agg(x) FROM (SELECT ... ORDER BY y) AS s`: an aggregate that tells the order of its rows takes them in that
-//! of the subquery, as PostgreSQL reads them. The engine's aggregates have no order but their own.
+//! of the subquery, as PostgreSQL reads them. The engine's aggregates have no order but their own. Where nobody can tell an
+//! order, below joins and other aggregates, nothing is sorted.
 
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
@@ -7,22 +8,65 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::Sort as Key;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan};
 
-/// An aggregate whose calls name the order that their rows come in.
+/// A plan that has the order of subqueries where it shows, and does without elsewhere.
 pub(super) fn of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let LogicalPlan::Aggregate(aggregate) = &plan else { return Ok(Transformed::no(plan)) };
-    let takes_order = aggregate.aggr_expr.iter().any(is_sensitive);
-    let Some(order) = takes_order.then(|| order_of(&aggregate.input)).flatten() else {
-        return Ok(Transformed::no(plan));
-    };
+    let is_sorted = plan.inputs().into_iter().any(is_sorted);
+    match plan {
+        LogicalPlan::Aggregate(aggregate) if aggregate.aggr_expr.iter().any(is_sensitive) => {
+            of_aggregate(aggregate)
+        }
+        plan @ (LogicalPlan::Aggregate(_)
+        | LogicalPlan::Join(_)
+        | LogicalPlan::Distinct(Distinct::All(_))
+        | LogicalPlan::Union(_)
+        | LogicalPlan::Sort(_))
+            if is_sorted =>
+        {
+            without_order(&plan).map(Transformed::yes)
+        }
+        plan => Ok(Transformed::no(plan)),
+    }
+}
+
+/// An aggregate whose calls name the order that their rows come in. One that cannot be named is that in which rows are read.
+fn of_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
+    let order = order_of(&aggregate.input);
+    let plan = LogicalPlan::Aggregate(aggregate);
+    let Some(order) = order else { return Ok(Transformed::no(plan)) };
     let names = NamePreserver::new(&plan);
-    let calls = aggregate.aggr_expr.iter().map(|call| {
-        let name = names.save(call);
-        name.restore(ordered(call.clone(), &order))
-    });
-    let (input, keys) = (aggregate.input.clone(), aggregate.group_expr.clone());
-    Ok(Transformed::yes(LogicalPlan::Aggregate(Aggregate::try_new(input, keys, calls.collect())?)))
+    let plan = plan.map_expressions(|call| {
+        let name = names.save(&call);
+        Ok(Transformed::yes(name.restore(ordered(call, &order))))
+    })?;
+    without_order(&plan.data).map(Transformed::yes)
+}
+
+fn is_sorted(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(sort) => sort.fetch.is_none(),
+        LogicalPlan::SubqueryAlias(_) | LogicalPlan::Projection(_) | LogicalPlan::Filter(_) => {
+            plan.inputs().into_iter().any(is_sorted)
+        }
+        _ => false,
+    }
+}
+
+/// The same over inputs that are not sorted.
+fn without_order(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let inputs = plan.inputs().into_iter().map(unsorted).collect::<Result<_>>()?;
+    plan.with_new_exprs(plan.expressions(), inputs)
+}
+
+fn unsorted(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    match plan {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => unsorted(&sort.input),
+        LogicalPlan::SubqueryAlias(_) | LogicalPlan::Projection(_) | LogicalPlan::Filter(_) => {
+            without_order(plan)
+        }
+        plan => Ok(plan.clone()),
+    }
 }
 
 fn is_sensitive(call: &Expr) -> bool {
