@@ -686,7 +686,7 @@ select split_part('a,b',',',0)
 select * from generate_series(1,3,0)
 VALUES (date '2020-01-01'),('2020-01-02')
 select * from (VALUES (timestamp '2020-01-01', 1),('2020-01-02', 2)) t(a,b)
-select g, count(*) from generate_series(1,2) g group by grouping sets (1, ())
+select g, count(*) from generate_series(1,2) g group by grouping sets (1, ()) order by 1
 select count(*) from generate_series(1,2) g group by ()
 select interval '1 month - 1 second'
 select interval '-1 days +1 hours'
@@ -697,8 +697,8 @@ select '1.5 weeks'::interval
 select ('{"a":[1,2]}'::jsonb)['a']
 select ('{"a":[1,2]}'::jsonb)['a'][1]
 select j['a'] from (values ('{"a":5}'::jsonb)) t(j)
-select x from generate_series(1,5) x where x in (select 1 union select 2) or x in (select 4)
-select x from generate_series(1,5) x where x in (select 1 union select 2)
+select x from generate_series(1,5) x where x in (select 1 union select 2) or x in (select 4) order by 1
+select x from generate_series(1,5) x where x in (select 1 union select 2) order by 1
 select * from generate_series(1,3) x, lateral (values (x*2)) t(y)
 select * from generate_series(1,3) x left join lateral (select x + 1 as y) t on true
 select count(q) from (values (1,2),(3,4)) q(a,b)
@@ -708,9 +708,9 @@ with a(k,x) as (values (1,10)), b(k,y) as (values (3,300)), c(k,z) as (values (3
 select 1e-16::float8 > 0.0, 0.1::float8+0.2::float8 = 0.3, 1.0000000000000002::float8 = 1.0
 select f from (values (1e30::float8),('Infinity')) t(f) where f between 0.5 and 1e300 or f in (1.5, 2.5)
 select case when true then 1e30::float8 else 0.0 end, coalesce(null::float8, 0.0), greatest(1e20::float8, 0.5), nullif(1e20::float8, 0.0)
-select sum(x) over (w order by x) from (values (3,1),(1,2),(2,1)) t(x,g) window w as (partition by g)
+select sum(x) over (w order by x) from (values (3,1),(1,2),(2,1)) t(x,g) window w as (partition by g) order by 1
 select sum(x) over (w rows between 1 preceding and current row) from (values (3,1),(1,2),(2,1)) t(x,g) window w as (order by x)
-select sum(x) over w2 from (values (3,1),(1,2),(2,1)) t(x,g) window w as (partition by g), w2 as (w order by x)
+select sum(x) over w2 from (values (3,1),(1,2),(2,1)) t(x,g) window w as (partition by g), w2 as (w order by x) order by 1
 select x, rank() over w from generate_series(1,3) x window w as (order by x desc) order by rank() over w
 select sum(x) over w from generate_series(1,3) x window w as (order by x rows between 1 preceding and current row)
 select sum(x) over (order by d range between '7 days'::interval preceding and current row) from (values (1,date '2020-01-01'),(2,date '2020-01-03')) t(x,d)
@@ -794,3 +794,13 @@ select a.x, b.y from (select x from generate_series(1,2) t(x) order by x) a join
 select distinct x % 2 as r from (select x from generate_series(1,5) t(x) order by -x) q order by r
 select x from (select x from generate_series(1,3) t(x) order by -x) q order by x
 select array_agg(x) from (select x from generate_series(1,5) t(x) order by -x limit 3) q
+select 33 = any(array[1,null,3]), 1 = any(array[1,null]), 2 <> all(array[1,2]), 3 <> all(array[1,null]), 3 <> all(array[1,2])
+select x = any('{2020-01-01,2020-01-02}') from (values (date '2020-01-01')) t(x)
+select x = any('{1,2}') from (values (1)) t(x)
+select x = any('{a,b}') from (values ('a')) t(x)
+select x = any(array['a','b']) from (values ('a'::varchar)) t(x)
+select 1 = any('{}'::int[]), 1 = any(array[]::int[])
+select x = any(array[1.5, 2]) from (values (2)) t(x)
+select oid::int from pg_type where typname = any(array['int4','text']) order by 1
+select array[1,2] = any(array[array[1,2]])
+select 'r' = any(array['r'::"char", 'v'])

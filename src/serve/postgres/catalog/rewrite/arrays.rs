@@ -39,6 +39,9 @@ pub fn rewrite(expr: &mut Expr) {
                 **right =
                     array(items.iter().map(|item| item.as_deref().map_or_else(null, untyped)).collect());
             }
+            if let Some(listed) = listed(expr) {
+                *expr = listed;
+            }
         }
         Expr::BinaryOp { left, op, right } if is_comparison(op) => {
             literal_beside_column(left, right);
@@ -61,6 +64,18 @@ pub fn rewrite(expr: &mut Expr) {
             array(typed.collect())
         };
     }
+}
+
+/// `x = ANY (ARRAY[1, NULL])` is `x IN (1, NULL)`, which is NULL where it is not found; `x <> ALL (...)` is `NOT IN`.
+fn listed(expr: &mut Expr) -> Option<Expr> {
+    let (left, right, negated) = match expr {
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => (left, right, false),
+        Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => (left, right, true),
+        _ => return None,
+    };
+    let Expr::Array(Array { elem, .. }) = right.as_mut() else { return None };
+    let is_flat = !elem.is_empty() && !elem.iter().any(|item| matches!(item, Expr::Array(_)));
+    is_flat.then(|| Expr::InList { expr: Box::new(take(left)), list: std::mem::take(elem), negated })
 }
 
 /// `ARRAY[1.5]::int[]`: each item is cast by itself, as PostgreSQL rounds and reads it.
