@@ -20,9 +20,10 @@ pub(super) fn coerced(plan: LogicalPlan, session: &SessionState) -> Result<Logic
             let coerced = of_expr(expr, &schema, is_utc)?;
             Ok(coerced.update_data(|expr| name.restore(expr)))
         })?;
+        let is_changed = node.transformed;
         // A type below may have changed.
         node.map_data(|node| match node {
-            LogicalPlan::Values(rows) => LogicalPlanBuilder::values(rows.values)?.build(),
+            LogicalPlan::Values(rows) if is_changed => LogicalPlanBuilder::values(rows.values)?.build(),
             LogicalPlan::Union(union) => floats::of_union(union)?.recompute_schema(),
             node => node.recompute_schema(),
         })

@@ -24,7 +24,6 @@ impl VisitorMut for Forms {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        named_windows::of_select(select);
         grouping::rewrite(select);
         membership::rewrite(select);
         lateral::rewrite(select);
@@ -32,7 +31,7 @@ impl VisitorMut for Forms {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        named_windows::of_query(query);
+        named_windows::rewrite(query);
         membership::rewrite_order(query);
         limits::with_ties(query);
         limits::fetch_to_limit(query);

@@ -6,27 +6,25 @@
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// Tokens that the parser reads as they are meant.
-pub fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+pub fn respelled(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut read = Vec::with_capacity(tokens.len());
-    let mut rest = tokens.as_slice();
-    while let Some((first, behind)) = rest.split_first() {
+    let mut place = 0;
+    while place < tokens.len() {
+        let rest = &tokens[place..];
         let respelled = table(&read, rest)
             .or_else(|| fetch(rest))
             .or_else(|| trim(rest))
             .or_else(|| using(rest))
             .or_else(|| frame(rest))
-            .or_else(|| fields(rest));
-        match respelled {
-            Some((words, taken)) => {
-                read.extend(words.into_iter().map(|token| TokenWithSpan::new(token, first.span)));
-                rest = &rest[taken..];
-            }
-            None => {
-                let token =
-                    if first.token == Token::Assignment { Token::RArrow } else { first.token.clone() };
-                read.push(TokenWithSpan::new(token, first.span));
-                rest = behind;
-            }
+            .or_else(|| fields(rest))
+            .or_else(|| (rest[0].token == Token::Assignment).then(|| (vec![Token::RArrow], 1)));
+        if let Some((words, taken)) = respelled {
+            let span = tokens[place].span;
+            read.extend(words.into_iter().map(|token| TokenWithSpan::new(token, span)));
+            place += taken;
+        } else {
+            read.push(std::mem::replace(&mut tokens[place], TokenWithSpan::wrap(Token::EOF)));
+            place += 1;
         }
     }
     read

@@ -1,6 +1,7 @@
 //! PostgreSQL's words for what the engine says otherwise, in models and readers' statements alike: `AT TIME ZONE`, JSON
 //! operators, `SIMILAR TO`, `U&'...'`, `float`, and literals of times that leave seconds out.
 
+use super::forms::fragments::text_of;
 use super::interval::interval_parts;
 use super::syntax::{call, function as function_of, literal, take, text_value};
 use super::using::name_tables;
@@ -279,17 +280,6 @@ fn similar_as_regex(pattern: &str) -> String {
     }
     regex.push_str(")$");
     regex
-}
-
-fn text_of(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
-            _ => None,
-        },
-        Expr::Nested(inner) => text_of(inner),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -83,6 +83,7 @@ pub fn justified() -> ScalarUDF {
 
 pub(crate) use intervals::Unit;
 pub use json::place as json_place;
+pub use times::interval_over;
 
 /// `date_trunc(unit, interval)`
 pub fn interval_trunc() -> ScalarUDF {
@@ -103,8 +104,6 @@ pub fn make_interval() -> ScalarUDF {
 pub fn json_get() -> ScalarUDF {
     ScalarUDF::from(rowwise::Function::new(json::FUNCTIONS[0]))
 }
-
-pub use times::interval_over;
 
 /// `interval * number`.
 pub fn interval_times() -> ScalarUDF {

@@ -5,7 +5,7 @@
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::Sort as Key;
+use datafusion::logical_expr::expr::{AggregateFunction, Sort as Key};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan};
@@ -72,13 +72,14 @@ fn unsorted(plan: &LogicalPlan) -> Result<LogicalPlan> {
 fn is_sensitive(call: &Expr) -> bool {
     match call {
         Expr::Alias(alias) => is_sensitive(&alias.expr),
-        Expr::AggregateFunction(call) => {
-            let params = &call.params;
-            let is_insensitive = call.func.order_sensitivity() == AggregateOrderSensitivity::Insensitive;
-            !is_insensitive && !params.distinct && params.order_by.is_empty()
-        }
+        Expr::AggregateFunction(call) => takes_order(call),
         _ => false,
     }
+}
+
+fn takes_order(call: &AggregateFunction) -> bool {
+    let is_insensitive = call.func.order_sensitivity() == AggregateOrderSensitivity::Insensitive;
+    !is_insensitive && !call.params.distinct && call.params.order_by.is_empty()
 }
 
 fn ordered(call: Expr, order: &[Key]) -> Expr {
@@ -87,7 +88,7 @@ fn ordered(call: Expr, order: &[Key]) -> Expr {
             *alias.expr = ordered(*alias.expr, order);
             Expr::Alias(alias)
         }
-        Expr::AggregateFunction(mut call) if is_sensitive(&Expr::AggregateFunction(call.clone())) => {
+        Expr::AggregateFunction(mut call) if takes_order(&call) => {
             call.params.order_by = order.to_vec();
             Expr::AggregateFunction(call)
         }

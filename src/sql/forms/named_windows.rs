@@ -12,16 +12,27 @@ use std::collections::HashMap;
 /// The windows of a SELECT by name.
 type Windows = HashMap<String, WindowSpec>;
 
-/// Gives windows to the calls of a query's SELECT and of its ORDER BY.
-pub fn of_query(query: &mut Query) {
-    if let SetExpr::Select(select) = query.body.as_mut() {
-        let windows = of_select(select);
-        spell_out(&mut query.order_by, &windows);
+/// Gives windows to the calls of a query's SELECTs and of its ORDER BY; those inside have their own turn.
+pub fn rewrite(query: &mut Query) {
+    let windows = of_body(&mut query.body);
+    spell_out(&mut query.order_by, &windows);
+}
+
+/// The windows that an ORDER BY may name: those of the only SELECT.
+fn of_body(body: &mut SetExpr) -> Windows {
+    match body {
+        SetExpr::Select(select) => of_select(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            of_body(left);
+            of_body(right);
+            Windows::new()
+        }
+        _ => Windows::new(),
     }
 }
 
 /// Gives windows to the calls of a SELECT, which has no named ones then.
-pub fn of_select(select: &mut Select) -> Windows {
+fn of_select(select: &mut Select) -> Windows {
     let mut windows = Windows::new();
     for NamedWindowDefinition(name, window) in std::mem::take(&mut select.named_window) {
         let window = match window {

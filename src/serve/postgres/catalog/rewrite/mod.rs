@@ -92,7 +92,6 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        named_windows::of_select(select);
         grouping::rewrite(select);
         membership::rewrite(select);
         whole_rows::rewrite(select, self);
@@ -111,7 +110,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        named_windows::of_query(query);
+        named_windows::rewrite(query);
         membership::rewrite_order(query);
         selects::values_alike(&mut query.body);
         selects::values_to_selects(&mut query.body);
